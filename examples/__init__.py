@@ -1,0 +1,1 @@
+"""Examples of Baton: each one runs."""

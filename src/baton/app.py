@@ -1,0 +1,289 @@
+"""The engine as an application sees it, and the one place where its parts are wired together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
+from uuid import UUID, uuid4
+
+import anyio
+
+from baton.core.errortext import sanitize
+from baton.engine.runtime import Runtime
+from baton.store.database import Database
+from baton.store.jobs import Claimant
+from baton.store.results import read_step_result
+from baton.store.schema_check import require
+from baton.words.config import EngineSettings
+from baton.words.errors import (
+    EngineStateError,
+    InvalidOptionError,
+    NoResultError,
+    UnknownStepError,
+    UnknownWorkflowError,
+)
+from baton.words.rows import CancelledStep, Completion
+from baton.workflow import ambient
+from baton.workflow.cascade_hooks import CascadeHooks
+from baton.workflow.completion import tell_finished
+from baton.workflow.ledger import WorkflowLedger
+from baton.workflow.options import parse_workflow_id, seconds
+from baton.workflow.perform import Performer
+from baton.workflow.results import typed
+from baton.workflow.settle import cancel_workflow
+from baton.workflow.waiting import CompletionWaiters
+
+T = TypeVar("T")
+
+
+class EngineOptions(TypedDict, total=False):
+    """The keyword options of `Engine`; see `EngineSettings` for meaning, unit and
+    default of each.
+    """
+
+    name: str
+    node: str
+    queues: Mapping[str, int]
+    poll_interval: float
+    stage_interval: float
+    stage_limit: int
+    notify: bool
+    heartbeat_interval: float
+    rescue_after: float
+    rescue_interval: float
+    max_rescues: int
+    foreign_rescue_after: float | None
+    shutdown_grace: float
+    interrupt_grace: float
+    settlers: int
+    settle_limit: int
+    threads: int
+    pool_size: int
+    command_timeout: float
+    acquire_timeout: float
+    result_limit: int
+
+
+class Engine:
+    """Runs the steps of some queues inside this event loop; without queues, the client of a web
+    process.
+
+        async with Engine("postgresql://…", queues={"default": 20}) as engine:
+            completion = await engine.completion(workflow_id)
+
+    While it runs it is the ambient engine of its name: `Baton(...).insert()` finds it by itself.
+    Every start is a new engine for the database; one object runs once.
+    """
+
+    def __init__(
+        self, dsn: str, *, schema: str = "public", **options: Unpack[EngineOptions]
+    ) -> None:
+        _check_dsn(dsn)
+        try:
+            self.settings = EngineSettings(**options)
+        except TypeError:
+            given: dict[str, object] = {**options}
+            unknown = next(name for name in given if name not in EngineOptions.__annotations__)
+            known = ", ".join(EngineOptions.__annotations__)
+            raise InvalidOptionError(unknown, given[unknown], f"one of {known}") from None
+        settings = self.settings
+        self.engine_id: UUID = uuid4()
+        self.database = Database(
+            dsn,
+            schema=schema,
+            application_name=f"baton:{settings.name}"[:63],
+            pool_size=settings.pool_size,
+            command_timeout=settings.command_timeout,
+            acquire_timeout=settings.acquire_timeout,
+        )
+        self._waiters = CompletionWaiters(self.database)
+        self._hooks = CascadeHooks(self.database)
+        ledger = WorkflowLedger(
+            self.database,
+            Performer(self.database, settings),
+            Claimant(settings.node, self.engine_id),
+            notify=settings.notify,
+            on_finished=self._finished,
+            on_cancelled=self._cancelled,
+        )
+        self._runtime = Runtime(self.database, settings, self.engine_id, ledger)
+        self._runtime.on("baton_finished", self._waiters.notified)
+        self._state = "new"
+        self._stop_asked = asyncio.Event()
+        self._started = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._stopping: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Engine {self.name!r} {self._state} queues={dict(self.settings.queues)}>"
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def state(self) -> str:
+        """One of new, starting, running, stopping, stopped."""
+        return self._state
+
+    async def __aenter__(self) -> Self:
+        self._expect("new")
+        self._state = "starting"
+        try:
+            await self.database.open()
+            await require(self.database)
+            # Before anything starts: what this engine performs inserts through this engine.
+            ambient.enter(self)
+            await self._runtime.start()
+            self._runtime.every(self.settings.poll_interval, "completions", self._waiters.poll)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._shut_down()
+            raise
+        finally:
+            self._started.set()
+        self._state = "running"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def run(self) -> None:
+        """Run until `stop` is called or this task is cancelled; then stop gracefully."""
+        async with self:
+            await self._stop_asked.wait()
+
+    async def stop(self) -> None:
+        """Stop in phases, each with a deadline: claim nothing more, let running steps finish
+        (`shutdown_grace`), interrupt the rest (`interrupt_grace`) and make their jobs runnable
+        again, close.
+
+        Safe to call again, also while it stops: every caller returns when it has stopped.
+        """
+        self._stop_asked.set()
+        if self._state == "starting":
+            await self._started.wait()
+        if self._state in ("stopping", "stopped"):
+            await self._stopped.wait()
+        elif self._state == "running":
+            self._state = "stopping"
+            # In a task of its own: neither a caller who gives up nor a step that stops its engine,
+            # and is interrupted by that, cuts it short.
+            self._stopping = asyncio.get_running_loop().create_task(self._shut_down())
+            with anyio.CancelScope(shield=True):
+                await asyncio.shield(self._stopping)
+
+    async def completion(self, workflow_id: UUID | str, timeout: float | None = None) -> Completion:
+        """Wait for the end of a workflow: its outcome and failed steps. `timeout` in seconds, None
+        for no bound.
+
+        Raises UnknownWorkflowError, or CompletionTimeoutError; the workflow goes on after either.
+        """
+        self._expect("running")
+        if timeout is not None:
+            timeout = seconds("timeout", timeout)
+        return await self._waiters.wait(parse_workflow_id(workflow_id), timeout)
+
+    @overload
+    async def result(self, workflow_id: UUID | str, step: str) -> Any: ...
+
+    @overload
+    async def result(self, workflow_id: UUID | str, step: str, type: type[T]) -> T: ...
+
+    async def result(self, workflow_id: UUID | str, step: str, type: Any = None) -> Any:
+        """The stored result of a step, as plain JSON values or validated as `type`.
+
+        Raises UnknownStepError, NoResultError (it has not completed), ResultTypeError.
+        """
+        self._expect("running")
+        given = parse_workflow_id(workflow_id)
+        found = await read_step_result(self.database, given, step)
+        if found is None:
+            raise UnknownStepError(given, step)
+        state, text = found
+        if text is None:
+            raise NoResultError(None, step, state)
+        return typed(text, type, step=None, dependency=step)
+
+    async def cancel(self, workflow_id: UUID | str, reason: str = "cancelled by request") -> int:
+        """Cancel every unfinished step of a workflow; returns how many jobs that cancelled.
+
+        Steps that run are interrupted, wherever they run, and whatever they still report is
+        dropped. The workflow ends at once, as failed. A workflow that has ended is left alone (0).
+        Raises UnknownWorkflowError.
+        """
+        self._expect("running")
+        given = parse_workflow_id(workflow_id)
+        _check_reason(reason)
+        failures = await cancel_workflow(
+            self.database, given, sanitize(reason), notify=self.settings.notify
+        )
+        if failures is None:
+            raise UnknownWorkflowError(given)
+        self._hooks.run(failures.cancelled)
+        self._finished(failures.completions)
+        self._runtime.producer.executor.interrupt(set(failures.accepted))
+        return len(failures.accepted)
+
+    def pause(self, queue: str) -> None:
+        """Start no more jobs of a queue on this engine; what runs goes on."""
+        self._runtime.producer.queues[queue].paused = True
+
+    def resume(self, queue: str) -> None:
+        """Undo `pause`."""
+        self._runtime.producer.queues[queue].paused = False
+        self._runtime.producer.wake(queue)
+
+    def scale(self, queue: str, limit: int) -> None:
+        """Change how many jobs of a queue this engine runs at once (at least 1). Running jobs go
+        on.
+        """
+        _check_limit(limit)
+        self._runtime.producer.queues[queue].limit = limit
+        self._runtime.producer.wake(queue)
+
+    def _finished(self, completions: Sequence[tuple[UUID, str]]) -> None:
+        tell_finished(completions)
+        self._waiters.settled(completions)
+
+    def _cancelled(self, steps: Sequence[CancelledStep]) -> None:
+        self._hooks.run(steps)
+
+    async def _shut_down(self) -> None:
+        ambient.leave(self)
+        try:
+            await self._runtime.stop()
+            await self._hooks.stop()
+            await self._waiters.stop()
+            await self.database.close()
+        finally:
+            self._state = "stopped"
+            self._stopped.set()
+
+    def _expect(self, state: str) -> None:
+        if self._state != state:
+            raise EngineStateError(self._state, state)
+
+
+def _check_dsn(given: object) -> None:
+    if not isinstance(given, str) or not given:
+        raise InvalidOptionError(
+            "dsn", given, "a connection string such as 'postgresql://user@host/db'"
+        )
+
+
+def _check_reason(given: object) -> None:
+    if not isinstance(given, str):
+        raise InvalidOptionError("reason", given, "a text")
+
+
+def _check_limit(given: object) -> None:
+    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+        raise InvalidOptionError("limit", given, "a whole number of at least 1; to stop, use pause")

@@ -1,0 +1,166 @@
+"""The command line itself: options, help, and what they lead to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from baton import schema as schemas
+from baton.cli.reporting import FAILED, MISUSED, checked_dsn, fail, reported, say
+from baton.cli.serving import serve
+from baton.cli.target import find_engine, overridden
+
+DSN_VARIABLE = "BATON_DATABASE_URL"
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Dsn = Annotated[
+    str | None,
+    typer.Option(
+        envvar=DSN_VARIABLE,
+        show_envvar=True,
+        help="Connection string of the database; the variable keeps its password out of `ps`.",
+    ),
+]
+Schema = Annotated[str, typer.Option(help="Schema of Baton's tables.")]
+
+
+def run() -> None:
+    """Run the command that the process's arguments name."""
+    app(prog_name="baton")
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    version_only: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True)
+    ] = False,
+) -> None:
+    """Baton: DAG workflows of jobs on PostgreSQL."""
+    if version_only:
+        typer.echo(version("baton-workflows"))
+        raise typer.Exit
+
+
+@app.command()
+def migrate(
+    dsn: Dsn = None,
+    schema: Schema = "public",
+    to: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Migrate up to this version.")
+    ] = None,
+    down: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Go back to this version; 0 removes Baton."),
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--print", help="Print the SQL and leave the database alone.")
+    ] = False,
+    since: Annotated[
+        int | None, typer.Option("--from", min=0, metavar="N", help="Where the printed SQL starts.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Only look whether all is right.")
+    ] = False,
+) -> None:
+    """Bring the database to the version that this Baton needs.
+
+    Exit status: 0 done, 1 failed or not right, 2 used wrongly.
+    """
+    if sum((to is not None, down is not None, verify)) > 1 or (show and verify):
+        fail("--to, --down and --verify exclude each other, --print and --verify too", MISUSED)
+    if since is not None and not show:
+        fail("--from goes with --print", MISUSED)
+    if show:
+        with reported(""):
+            target = to if down is None else down
+            start = (0 if down is None else schemas.latest_version()) if since is None else since
+            typer.echo(schemas.migration_sql(from_=start, to=target, schema=schema))
+        return
+    dsn = checked_dsn(dsn)
+    with reported(dsn):
+        asyncio.run(_verify(dsn, schema) if verify else _move(dsn, schema, to, down))
+
+
+@app.command()
+def worker(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:ATTRIBUTE",
+            help="An Engine not yet started, or a function without arguments that returns one.",
+        ),
+    ],
+    dsn: Dsn = None,
+    schema: Annotated[
+        str | None, typer.Option(help="Schema of Baton's tables, in place of the engine's own.")
+    ] = None,
+    queues: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=LIMIT,…",
+            help="Queues to run, in place of the engine's: default=20,io=50.",
+        ),
+    ] = None,
+) -> None:
+    """Run an engine until SIGINT or SIGTERM; a second signal ends at once.
+
+    A DSN given here takes the place of the engine's own.
+
+    Exit status: 0 stopped as asked, 1 failed, 2 used wrongly, 128 + signal after a second signal.
+    """
+    limits = None if queues is None else _limits(queues)
+    if dsn is not None:
+        # For the module, which may look for it there.
+        os.environ[DSN_VARIABLE] = dsn = checked_dsn(dsn)
+    engine = find_engine(target)
+    with reported(dsn or engine.database.dsn):
+        engine = overridden(engine, dsn, schema, limits)
+        # Without effect where the module has set up logging already.
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        checked_dsn(engine.database.dsn)
+        serve(engine)
+
+
+async def _verify(dsn: str, schema: str) -> None:
+    report = await schemas.verify(dsn, schema=schema)
+    for problem in report.problems:
+        say(problem)
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+    if not report.ok:
+        fail(f"schema {schema!r} is not what this Baton needs", FAILED)
+    typer.echo(f"schema {schema!r} is right, at version {report.version}")
+
+
+async def _move(dsn: str, schema: str, to: int | None, down: int | None) -> None:
+    if down is None:
+        moved = await schemas.migrate(dsn, schema=schema, to=to)
+    else:
+        moved = await schemas.rollback(dsn, schema=schema, to=down)
+    now = await schemas.current_version(dsn, schema=schema)
+    if to is not None and now > to:
+        fail(f"schema {schema!r} is at version {now}; to go back to {to}: --down {to}")
+    done = "applied" if down is None else "reverted"
+    what = f"{done} {', '.join(map(str, moved))}" if moved else "nothing to do"
+    typer.echo(f"schema {schema!r} is at version {now}: {what}")
+
+
+def _limits(text: str) -> dict[str, int]:
+    limits: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, limit = part.strip().rpartition("=")
+        if not name or not limit.isdecimal() or name in limits:
+            fail(f"--queues {text!r}: expected NAME=LIMIT,…, such as default=20,io=50", MISUSED)
+        limits[name] = int(limit)
+    return limits

@@ -1,0 +1,84 @@
+"""What the commands say, and with which status they end. No password is ever printed."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+from baton.words.errors import BatonError, InvalidNameError, InvalidOptionError
+
+FAILED = 1
+MISUSED = 2
+
+_SCHEMES = ("postgresql", "postgres")
+_HOST = re.compile(r"(\[[^]]*\]|[^:]*)(:[0-9]*)?")
+# Shorter ones would blot out words that are no secret.
+_SHORTEST_SECRET = 3
+
+
+def say(text: str) -> None:
+    """Tell the operator; the standard output is left to what the command produces."""
+    typer.echo(f"baton: {text}", err=True)
+
+
+def fail(text: str, status: int = FAILED) -> NoReturn:
+    """Tell the operator and end the command."""
+    say(text)
+    raise typer.Exit(status)
+
+
+def fail_with_traceback(text: str) -> NoReturn:
+    """The same for an exception under way in the operator's code."""
+    fail(f"{text}\n{traceback.format_exc()}")
+
+
+def checked_dsn(dsn: str | None) -> str:
+    """The DSN, when it is one. What cannot be read is not repeated: it may hold a password."""
+    if not dsn:
+        fail("which database? Give --dsn or set BATON_DATABASE_URL", MISUSED)
+    try:
+        parts = urlsplit(dsn)
+        hosts = parts.netloc.rpartition("@")[2].split(",")
+        readable = parts.scheme in _SCHEMES and all(_HOST.fullmatch(host) for host in hosts)
+    except ValueError:
+        readable = False
+    if not readable:
+        fail(
+            "the DSN cannot be read: expected postgresql://user:password@host:port/database, "
+            "with special characters of the password percent-encoded",
+            MISUSED,
+        )
+    return dsn
+
+
+@contextmanager
+def reported(dsn: str) -> Iterator[None]:
+    """End the command with one line when Baton refuses, with a traceback when it is at fault."""
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except (InvalidNameError, InvalidOptionError) as error:
+        fail(redacted(str(error), dsn), MISUSED)
+    except (BatonError, OSError) as error:
+        fail(redacted(str(error), dsn))
+    except Exception:
+        fail(redacted(traceback.format_exc(), dsn))
+
+
+def redacted(text: str, dsn: str) -> str:
+    """The text without the DSN and its password, also where they stand percent-decoded."""
+    secrets = {dsn}
+    password = urlsplit(dsn).password
+    if password:
+        secrets |= {password, unquote(password)}
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "***")
+    return text

@@ -1,0 +1,85 @@
+"""The engine that the operator names on the command line."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+
+from baton.app import Engine
+from baton.cli.reporting import MISUSED, fail, fail_with_traceback
+
+_SPEC = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
+
+
+def find_engine(spec: str) -> Engine:
+    """The engine at `module:attribute`, or the one that the function there returns. Modules are
+    looked for in the current folder too.
+    """
+    match = _SPEC.fullmatch(spec)
+    if match is None:
+        fail(f"{spec!r} is not module:attribute, such as myapp.workers:engine", MISUSED)
+    module, attribute = match.groups()
+    found = _attribute(module, attribute)
+    if not isinstance(found, Engine):
+        found = _called(spec, found)
+    if found.state != "new":
+        fail(
+            f"the engine at {spec} is {found.state}; it has to be one that was not started", MISUSED
+        )
+    return found
+
+
+def overridden(
+    engine: Engine, dsn: str | None, schema: str | None, queues: Mapping[str, int] | None
+) -> Engine:
+    """The engine itself, or another with its settings where the command line says otherwise."""
+    dsn = dsn or engine.database.dsn
+    schema = schema or engine.database.schema
+    settings = {item.name: getattr(engine.settings, item.name) for item in fields(engine.settings)}
+    queues = settings["queues"] if queues is None else queues
+    given = (dsn, schema, dict(queues))
+    if given == (engine.database.dsn, engine.database.schema, dict(engine.settings.queues)):
+        return engine
+    if type(engine) is not Engine:
+        fail(f"a {type(engine).__name__} cannot be changed by --dsn, --schema or --queues", MISUSED)
+    return Engine(dsn, schema=schema, **{**settings, "queues": queues})
+
+
+def _attribute(module: str, attribute: str) -> object:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            fail_with_traceback(f"importing {module} failed")
+        fail(f"there is no module {error.name!r}, neither installed nor below this folder", MISUSED)
+    except Exception:
+        fail_with_traceback(f"importing {module} failed")
+    try:
+        return getattr(found, attribute)
+    except AttributeError:
+        fail(f"the module {module} has no {attribute!r}", MISUSED)
+
+
+def _called(spec: str, found: object) -> Engine:
+    expected = "expected an Engine, or a function without arguments that returns one"
+    if not callable(found):
+        fail(f"{spec} is a {type(found).__name__}; {expected}", MISUSED)
+    try:
+        inspect.signature(found).bind()
+    except TypeError:
+        fail(f"{spec} needs arguments; {expected}", MISUSED)
+    try:
+        made = found()
+    except Exception:
+        fail_with_traceback(f"{spec} failed")
+    if inspect.iscoroutine(made):
+        made.close()
+    if not isinstance(made, Engine):
+        fail(f"{spec} returned a {type(made).__name__}; {expected}", MISUSED)
+    return made

@@ -1,0 +1,7 @@
+"""For another host of the same tables: settle a step it ended, announce a workflow that
+has ended.
+"""
+
+from baton.workflow.completion import announce, check
+
+__all__ = ["announce", "check"]

@@ -1,0 +1,1 @@
+"""Decisions: pure functions. No await, clock, random, logging or driver."""

@@ -1,0 +1,22 @@
+"""What a number of seconds may be."""
+
+from __future__ import annotations
+
+from typing import TypeGuard
+
+from baton.words.errors import InvalidOptionError
+
+TEN_YEARS = 10 * 366 * 86_400
+"""Longest duration in seconds: beyond it a date may leave what Python and drivers can read back."""
+
+
+def seconds(option: str, given: object) -> float:
+    """A duration from 0 to ten years. Raises InvalidOptionError, naming `option`, for all else."""
+    if not _is_number(given) or not 0 <= given <= TEN_YEARS:
+        expected = f"a number of seconds from 0 to {TEN_YEARS} (ten years)"
+        raise InvalidOptionError(option, given, expected)
+    return given
+
+
+def _is_number(given: object) -> TypeGuard[float]:
+    return isinstance(given, int | float) and not isinstance(given, bool)

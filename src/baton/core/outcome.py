@@ -1,0 +1,167 @@
+"""How an attempt ended, and what is written of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+from baton.core.durations import seconds
+from baton.core.errortext import sanitize
+from baton.words.errors import InvalidOptionError
+from baton.words.rows import ClaimedJob, Outcome
+from baton.words.states import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Return this from a step to be performed again after `seconds` (0 to ten years).
+
+    The attempt is given back.
+    """
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        seconds("Snooze.seconds", self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Return this from a step to cancel it: it failed on purpose and is not tried again."""
+
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        _check_reason("Cancel.reason", self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Return this from a step to discard it: it failed and is not tried again."""
+
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        _check_reason("Discard.reason", self.reason)
+
+
+class Ending(StrEnum):
+    """What happened to an attempt."""
+
+    RETURNED = "returned"
+    STORED = "stored"
+    SNOOZED = "snoozed"
+    CANCELLED = "cancelled"
+    DISCARDED = "discarded"
+    RAISED = "raised"
+    TIMED_OUT = "timed_out"
+    NOT_STORABLE = "not_storable"
+    UNKNOWN_WORKER = "unknown_worker"
+    INVALID_ARGS = "invalid_args"
+    INTERRUPTED = "interrupted"
+    HELD = "held"
+    DOOMED = "doomed"
+
+
+class Rule(NamedTuple):
+    """What an ending writes.
+
+    `state` is the job's state, `last_state` its state when this was the last attempt,
+    `attempt_change` is -1 where the attempt is given back; the rest tells what comes with it.
+    """
+
+    meaning: str
+    state: JobState
+    last_state: JobState
+    attempt_change: int = 0
+    has_result: bool = False
+    has_error: bool = False
+    has_delay: bool = False
+
+
+def _completed(meaning: str, *, has_result: bool) -> Rule:
+    return Rule(meaning, JobState.COMPLETED, JobState.COMPLETED, has_result=has_result)
+
+
+def _final(meaning: str, state: JobState) -> Rule:
+    return Rule(meaning, state, state, has_error=True)
+
+
+def _failure(meaning: str) -> Rule:
+    return Rule(meaning, JobState.RETRYABLE, JobState.DISCARDED, has_error=True, has_delay=True)
+
+
+def _given_back(meaning: str, state: JobState, *, has_delay: bool = False) -> Rule:
+    return Rule(meaning, state, state, attempt_change=-1, has_delay=has_delay)
+
+
+RULES: Mapping[Ending, Rule] = MappingProxyType(
+    {
+        Ending.RETURNED: _completed("a value was returned", has_result=True),
+        Ending.STORED: _completed("the step has completed before: not performed", has_result=False),
+        Ending.SNOOZED: _given_back("Snooze was returned", JobState.SCHEDULED, has_delay=True),
+        Ending.CANCELLED: _final("Cancel was returned", JobState.CANCELLED),
+        Ending.DISCARDED: _final("Discard was returned", JobState.DISCARDED),
+        Ending.RAISED: _failure("an error was raised"),
+        Ending.TIMED_OUT: _failure("the timeout passed"),
+        # The same code would return the same again, after its side effects happened again.
+        Ending.NOT_STORABLE: _final("the returned value cannot be stored", JobState.DISCARDED),
+        Ending.UNKNOWN_WORKER: _failure("no such worker is registered here"),
+        Ending.INVALID_ARGS: _failure("the worker does not accept the stored arguments"),
+        Ending.INTERRUPTED: _given_back("the engine stopped", JobState.AVAILABLE),
+        Ending.HELD: _given_back("a dependency has not settled", JobState.SUSPENDED),
+        Ending.DOOMED: _final("a dependency failed or vanished", JobState.CANCELLED),
+    }
+)
+"""The whole table, one rule for every ending."""
+
+
+def outcome(
+    job: ClaimedJob,
+    ending: Ending,
+    *,
+    result: str | None = None,
+    error: str = "",
+    delay: float | None = None,
+) -> Outcome:
+    """What is to be written of a claimed job whose attempt ended so.
+
+    `result` is JSON text, `delay` seconds, `error` the text to store (made storable here). What the
+    ending's rule has no place for is left out; a missing result or delay is a ValueError.
+    """
+    rule = RULES[ending]
+    state = rule.state if job.attempt < job.max_attempts else rule.last_state
+    delayed = rule.has_delay and state is rule.state
+    if (rule.has_result and result is None) or (delayed and delay is None):
+        raise ValueError(f"{ending} needs a {'result' if rule.has_result else 'delay'}")
+    return Outcome(
+        job.id,
+        job.attempted_at,
+        job.attempt,
+        state,
+        result=result if rule.has_result else None,
+        error=sanitize(error) if rule.has_error else None,
+        delay=delay if delayed else None,
+        attempt_change=rule.attempt_change,
+    )
+
+
+def requested(job: ClaimedJob, returned: object) -> Outcome | None:
+    """The outcome a step asked for by returning Snooze, Cancel or Discard; None for a result."""
+    match returned:
+        case Snooze(seconds=delay):
+            return outcome(job, Ending.SNOOZED, delay=delay)
+        case Cancel(reason=reason):
+            return outcome(job, Ending.CANCELLED, error=reason)
+        case Discard(reason=reason):
+            return outcome(job, Ending.DISCARDED, error=reason)
+        case _:
+            return None
+
+
+def _check_reason(option: str, given: object) -> None:
+    if not isinstance(given, str):
+        raise InvalidOptionError(option, given, "a text")

@@ -1,0 +1,1 @@
+"""The engine: loops and tasks that claim, run and settle jobs. Knows jobs, not workflows."""

@@ -1,0 +1,106 @@
+"""Says that the engine is alive, from a thread and a connection of its own.
+
+A step that blocks the event loop must not make its engine look dead, so nothing here shares the
+loop or the pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from uuid import UUID
+
+from baton.store.dedicated import Dedicated
+from baton.store.sql import Sql
+from baton.words.config import EngineSettings
+
+_log = logging.getLogger("baton")
+
+
+class Heartbeat:
+    """One engine's heartbeat. `start` returns after the first beat: nothing may be claimed before
+    it.
+    """
+
+    def __init__(self, dsn: str, sql: Sql, settings: EngineSettings, engine_id: UUID) -> None:
+        self._dsn = dsn
+        self._sql = sql
+        self._settings = settings
+        self._engine_id = engine_id
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    async def start(self) -> None:
+        connection = self._connection()
+        try:
+            await self._beat(connection)
+        finally:
+            connection.drop()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(
+            target=self._serve,
+            args=(self._loop, asyncio.get_running_loop()),
+            name="baton-heartbeat",
+            daemon=True,
+        ).start()
+
+    async def stop(self, timeout: float = 2.0) -> None:
+        """End the thread; one that hangs is left behind after `timeout` seconds."""
+        if self._loop is None:
+            return
+        _call(self._loop, self._stop.set)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._ended.wait()
+        except TimeoutError:
+            _log.warning("engine %s: its heartbeat does not stop", self._settings.name)
+
+    def _serve(self, own: asyncio.AbstractEventLoop, engines: asyncio.AbstractEventLoop) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: own) as runner:
+                runner.run(self._run())
+        finally:
+            _call(engines, self._ended.set)
+
+    async def _run(self) -> None:
+        stop = self._stop
+        connection = self._connection()
+        failing = False
+        while not stop.is_set():
+            try:
+                await self._beat(connection)
+                failing = False
+            except Exception as error:
+                if not failing:
+                    _log.warning("engine %s: heartbeat failed: %r", self._settings.name, error)
+                failing = True
+            try:
+                async with asyncio.timeout(self._settings.heartbeat_interval):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+        connection.drop()
+
+    async def _beat(self, connection: Dedicated) -> None:
+        await connection.connect()
+        await connection.fetch(
+            "beat_engine", str(self._engine_id), self._settings.name, self._settings.node
+        )
+
+    def _connection(self) -> Dedicated:
+        return Dedicated(
+            self._dsn,
+            self._sql,
+            application_name="baton-heartbeat",
+            timeout=min(self._settings.rescue_after / 3, 10.0),
+        )
+
+
+def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    # A loop that is closed has no one left to tell.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback)

@@ -1,0 +1,34 @@
+"""What the engine asks of whoever keeps the books: perform a job, settle outcomes, bring the next
+jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from baton.words.rows import ClaimedJob, Demand, Outcome
+
+
+class Reply(NamedTuple):
+    """What a settlement brought: claimed jobs, ids of stale outcomes, queues with jobs left
+    available.
+    """
+
+    jobs: Sequence[ClaimedJob] = ()
+    stale: frozenset[int] = frozenset()
+    woken: Sequence[str] = ()
+
+
+class Ledger(Protocol):
+    async def perform(self, job: ClaimedJob) -> Outcome:
+        """Run one job to its outcome. Raises only what the engine itself caused: its own
+        interruption.
+        """
+        ...
+
+    async def settle(self, outcomes: Sequence[Outcome], demands: Sequence[Demand]) -> Reply:
+        """Write outcomes, fenced, and claim up to the demanded room. Safe to repeat after a
+        failure.
+        """
+        ...

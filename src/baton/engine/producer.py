@@ -1,0 +1,197 @@
+"""Claims, runs and settles: the loop of sections 'hot path' and 'run' of the design.
+
+Outcomes collect in a buffer. A settlement takes all of it, settles it in one round trip, and brings
+the next jobs back, handed over or claimed. While one settlement is under way the next batch grows
+by itself; a second settlement may run beside it, so that performing overlaps settling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from contextvars import copy_context
+
+from baton.engine import telemetry
+from baton.engine.executor import Execution, Executor, release
+from baton.engine.ledger import Ledger, Reply
+from baton.engine.queues import Promise, Queues, demands
+from baton.engine.settled_events import settled_event
+from baton.words.config import EngineSettings
+from baton.words.events import ConnectionLost, ConnectionRegained
+from baton.words.rows import ClaimedJob
+
+_log = logging.getLogger("baton")
+
+FIRST_DELAY = 0.05
+LONGEST_DELAY = 5.0
+
+
+class Producer:
+    """Keeps the queues of one engine busy. All methods run in the engine's loop."""
+
+    def __init__(self, settings: EngineSettings, ledger: Ledger) -> None:
+        self.queues = Queues(settings.queues, settings.settlers)
+        self.executor = Executor(ledger, self._collect)
+        self._ledger = ledger
+        self._settings = settings
+        self._buffer: list[Execution] = []
+        self._settling: set[asyncio.Task[None]] = set()
+        self._settling_ids: set[int] = set()
+        self._pump_planned = False
+        self._delay = 0.0
+        self._retry: asyncio.TimerHandle | None = None
+        self._stopping = False
+        self._closed = False
+        self._changed = asyncio.Event()
+        self._context = copy_context()
+
+    def open(self) -> None:
+        """Begin to work in the caller's context: whoever wakes this producer later, a request or
+        another job, does not lend its own to the jobs.
+        """
+        self._context = copy_context()
+        self.wake()
+
+    @property
+    def known_ids(self) -> list[int]:
+        """Jobs this engine answers for: running, waiting to be settled, or being settled."""
+        running = [job_id for job_id, _ in self.executor.claims]
+        return [*running, *(e.job.id for e in self._buffer), *self._settling_ids]
+
+    def wake(self, queue: str | None = None) -> None:
+        """Look for available jobs soon, in one queue or in all."""
+        self.queues.wake(queue)
+        self.plan()
+
+    def plan(self) -> None:
+        """Pump in the next turn of the loop, so that all that finishes in this turn settles
+        together.
+        """
+        if not self._pump_planned:
+            self._pump_planned = True
+            asyncio.get_running_loop().call_soon(self._pump, context=self._context)
+
+    def _collect(self, execution: Execution) -> None:
+        self.queues[execution.job.queue].running -= 1
+        self._buffer.append(execution)
+        self.plan()
+
+    def _pump(self) -> None:
+        self._pump_planned = False
+        self._changed.set()
+        while (
+            not self._closed
+            and self._retry is None
+            and len(self._settling) < self._settings.settlers
+        ):
+            if not self._buffer and (self._stopping or not self.queues.hungry):
+                return
+            limit = self._settings.settle_limit
+            batch, self._buffer = self._buffer[:limit], self._buffer[limit:]
+            promises = [] if self._stopping else self.queues.promise()
+            self._settling_ids.update(e.job.id for e in batch)
+            task = asyncio.get_running_loop().create_task(self._settle(batch, promises))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+
+    async def _settle(self, batch: list[Execution], promises: list[Promise]) -> None:
+        outcomes = sorted(e.outcome for e in batch if e.outcome is not None)
+        try:
+            reply = await self._ledger.settle(outcomes, demands(promises))
+        except BaseException as error:
+            self._buffer[:0] = batch
+            self._back_off(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._regain()
+            if telemetry.active:
+                self._tell(batch, reply.stale)
+            self._accept(reply, promises)
+        finally:
+            self._settling_ids.difference_update(e.job.id for e in batch)
+            self.queues.release(promises)
+            self._pump_after_this()
+
+    def _pump_after_this(self) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._settling.discard(task)
+        self.plan()
+
+    def _accept(self, reply: Reply, promises: list[Promise]) -> None:
+        self.queues.feed(promises, Counter(job.queue for job in reply.jobs))
+        for name in reply.woken:
+            self.queues.wake(name)
+        for job in reply.jobs:
+            queue = self.queues[job.queue]
+            if self._stopping or queue.paused:
+                self._return(job)
+            else:
+                queue.running += 1
+                self.executor.start(job, self._context)
+
+    def _return(self, job: ClaimedJob) -> None:
+        execution = Execution(job)
+        execution.end(release(job))
+        self._buffer.append(execution)
+
+    def _tell(self, batch: Sequence[Execution], stale: frozenset[int]) -> None:
+        for execution in batch:
+            telemetry.emit(settled_event(execution, stale=execution.job.id in stale))
+
+    def _back_off(self, error: BaseException) -> None:
+        if self._delay == 0.0:
+            _log.warning("settling failed, trying again: %r", error)
+            if telemetry.active:
+                telemetry.emit(ConnectionLost(self._settings.name, "settle", repr(error)))
+        self._delay = min(max(self._delay * 2, FIRST_DELAY), LONGEST_DELAY)
+        if self._retry is None and not self._closed:
+            self._retry = asyncio.get_running_loop().call_later(self._delay, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._pump()
+
+    def _regain(self) -> None:
+        if self._delay:
+            self._delay = 0.0
+            _log.info("settling works again")
+            if telemetry.active:
+                telemetry.emit(ConnectionRegained(self._settings.name, "settle"))
+
+    async def drain(self, grace: float) -> None:
+        """Stop claiming and let what runs finish, at most `grace` seconds; claimed jobs not started
+        go back.
+        """
+        self._stopping = True
+        self.queues.pause_all()
+        await self.executor.drained(grace)
+
+    async def flush(self, timeout: float) -> int:
+        """Settle what is left in the buffer, at most `timeout` seconds; returns how many could not
+        be.
+        """
+        self.plan()
+        try:
+            async with asyncio.timeout(timeout):
+                while self._buffer or self._settling:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            _log.error("%d outcomes could not be settled in time", len(self._buffer))
+        self._closed = True
+        if self._retry is not None:
+            self._retry.cancel()
+        for task in list(self._settling):
+            task.cancel()
+        return len(self._buffer) + len(self._settling_ids)
+
+    def abandon(self) -> int:
+        """Release what still runs; returns how many jobs."""
+        abandoned = self.executor.abandon()
+        for execution in abandoned:
+            self._collect(execution)
+        return len(abandoned)

@@ -1,0 +1,111 @@
+"""The queues of one engine: limits, what runs, what is promised to settlements under way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from baton.words.errors import InvalidOptionError
+from baton.words.rows import Demand
+
+
+class Queue:
+    """One queue. `hungry` means that jobs may be available that nobody has looked for."""
+
+    __slots__ = ("hungry", "limit", "name", "paused", "promised", "running", "wakes")
+
+    def __init__(self, name: str, limit: int) -> None:
+        self.name = name
+        self.limit = limit
+        self.paused = False
+        self.running = 0
+        self.promised = 0
+        self.hungry = True
+        self.wakes = 0
+
+    @property
+    def room(self) -> int:
+        return 0 if self.paused else max(self.limit - self.running - self.promised, 0)
+
+    def wake(self) -> None:
+        self.hungry = True
+        self.wakes += 1
+
+
+class Promise(NamedTuple):
+    """Room of one queue, promised to one settlement until it is back."""
+
+    queue: Queue
+    room: int
+    claim: bool
+    wakes: int
+
+
+class Queues:
+    """All queues of one engine."""
+
+    def __init__(self, limits: Mapping[str, int], settlers: int) -> None:
+        self._queues = {name: Queue(name, limit) for name, limit in limits.items()}
+        self._settlers = settlers
+
+    def __getitem__(self, name: str) -> Queue:
+        try:
+            return self._queues[name]
+        except KeyError:
+            raise InvalidOptionError(
+                "queue", name, f"a queue of this engine: {', '.join(self._queues) or 'it has none'}"
+            ) from None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._queues)
+
+    @property
+    def hungry(self) -> bool:
+        """Whether a look for available jobs could bring some now."""
+        return any(queue.hungry and queue.room for queue in self._queues.values())
+
+    def promise(self) -> list[Promise]:
+        """Promise room to one settlement, at most its share of each limit.
+
+        With all of the room, one settlement would take everything in turn, and nothing would be
+        performed while another settles.
+        """
+        promises: list[Promise] = []
+        for queue in self._queues.values():
+            room = min(queue.room, -(-queue.limit // self._settlers))
+            if room:
+                queue.promised += room
+                promises.append(Promise(queue, room, queue.hungry, queue.wakes))
+        return promises
+
+    def release(self, promises: Iterable[Promise]) -> None:
+        """Take the promises of a settlement back: it has returned."""
+        for promise in promises:
+            promise.queue.promised -= promise.room
+
+    def feed(self, promises: Iterable[Promise], claimed: Counter[str]) -> None:
+        """Note which queues had fewer jobs than room, unless somebody woke them meanwhile."""
+        for queue, room, claim, wakes in promises:
+            if claim and claimed[queue.name] < room and queue.wakes == wakes:
+                queue.hungry = False
+
+    def wake(self, name: str | None = None) -> None:
+        """Note that a queue (None: any queue) may have available jobs. Queues not served here are
+        ignored.
+        """
+        if name is None:
+            for queue in self._queues.values():
+                queue.wake()
+        elif name in self._queues:
+            self._queues[name].wake()
+
+    def pause_all(self) -> None:
+        for queue in self._queues.values():
+            queue.paused = True
+
+
+def demands(promises: Iterable[Promise]) -> list[Demand]:
+    """The promises as the store takes them."""
+    return [Demand(promise.queue.name, promise.room, promise.claim) for promise in promises]

@@ -1,0 +1,95 @@
+"""Rescues executing jobs that nobody runs, and interrupts running ones whose claim is lost.
+
+An orphan is known by the silence of its engine, never by age or host name: a slow step of a live
+engine is left alone. A rescue gives the attempt back; rescues are counted apart, and a job rescued
+too often is discarded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from uuid import UUID
+
+from baton.engine import telemetry
+from baton.engine.ledger import Ledger
+from baton.engine.producer import Producer
+from baton.store.database import Database
+from baton.store.jobs import Orphan, find_lost_claims, find_orphans
+from baton.words.config import EngineSettings
+from baton.words.events import JobsRescued
+from baton.words.rows import Outcome
+from baton.words.states import JobState
+
+_log = logging.getLogger("baton")
+
+BATCH = 500
+
+
+class Rescuer:
+    """One pass looks at all orphans, batch by batch."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: EngineSettings,
+        engine_id: UUID,
+        ledger: Ledger,
+        producer: Producer,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._engine_id = engine_id
+        self._ledger = ledger
+        self._producer = producer
+
+    async def rescue(self) -> None:
+        while True:
+            orphans = await find_orphans(
+                self._database,
+                rescue_after=self._settings.rescue_after,
+                engine=self._engine_id,
+                known=self._producer.known_ids,
+                # A claim whose reply was lost can still be committed until its statement times out.
+                lost_after=2 * self._settings.command_timeout,
+                foreign_after=self._settings.foreign_rescue_after,
+                limit=BATCH,
+            )
+            if orphans:
+                await self._return(orphans)
+            if len(orphans) < BATCH:
+                break
+        await self._interrupt_lost()
+
+    async def _return(self, orphans: Sequence[Orphan]) -> None:
+        reply = await self._ledger.settle([self._outcome(orphan) for orphan in orphans], [])
+        rescued = tuple(o.id for o in orphans if o.id not in reply.stale)
+        if rescued:
+            _log.warning("rescued %d jobs of dead engines", len(rescued))
+            if telemetry.active:
+                telemetry.emit(JobsRescued(self._settings.name, rescued))
+            self._producer.wake()
+
+    def _outcome(self, orphan: Orphan) -> Outcome:
+        reason = f"rescued: engine {orphan.engine or 'unknown'} stopped while running it"
+        if orphan.rescues >= self._settings.max_rescues:
+            return Outcome(
+                orphan.id,
+                orphan.attempted_at,
+                orphan.attempt,
+                JobState.DISCARDED,
+                error=f"{reason}, after {orphan.rescues} rescues",
+            )
+        return Outcome(
+            orphan.id,
+            orphan.attempted_at,
+            orphan.attempt,
+            JobState.AVAILABLE,
+            error=reason,
+            attempt_change=-1,
+        )
+
+    async def _interrupt_lost(self) -> None:
+        lost = await find_lost_claims(self._database, self._producer.executor.claims)
+        if lost:
+            self._producer.executor.interrupt_claims(lost)

@@ -1,0 +1,114 @@
+"""One running engine: what starts, in which order, and how it stops in phases."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from uuid import UUID
+
+from baton.core.jsonvalue import decode
+from baton.engine import telemetry
+from baton.engine.heartbeat import Heartbeat
+from baton.engine.ledger import Ledger
+from baton.engine.loops import Loops, Work
+from baton.engine.notifier import Notifier
+from baton.engine.producer import Producer
+from baton.engine.rescuer import Rescuer
+from baton.engine.stager import Stager
+from baton.store.database import Database
+from baton.store.dedicated import Dedicated
+from baton.store.jobs import retire_engine
+from baton.words.config import EngineSettings
+from baton.words.events import EngineStarted, EngineStopped
+
+_log = logging.getLogger("baton")
+
+FLUSH_TIMEOUT = 10.0
+
+
+class Runtime:
+    """The loops and tasks of one engine. Start once, stop once."""
+
+    def __init__(
+        self, database: Database, settings: EngineSettings, engine_id: UUID, ledger: Ledger
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._engine_id = engine_id
+        self._loops = Loops(settings.name)
+        self.producer = Producer(settings, ledger)
+        self._heartbeat = Heartbeat(database.dsn, database.sql, settings, engine_id)
+        self._stager = Stager(database, settings, self.producer.wake)
+        self._rescuer = Rescuer(database, settings, engine_id, ledger, self.producer)
+        self._notifier = Notifier(
+            Dedicated(database.dsn, database.sql, application_name="baton-listener"),
+            database.sql.channel("baton_probe"),
+        )
+        self._beating = False
+
+    def on(self, channel: str, receiver: Callable[[str | None], None]) -> None:
+        """Hear notifications of one of this schema's channels; before `start`."""
+        self._notifier.on(self._database.sql.channel(channel), receiver)
+
+    def every(self, interval: float, what: str, work: Work) -> None:
+        """Have a piece of work done regularly while the engine runs; after `start`."""
+        self._loops.every(interval, what, work)
+
+    async def start(self) -> None:
+        if self._settings.queues:
+            await self._heartbeat.start()
+            self._beating = True
+            self.producer.open()
+            self.on("oban_insert", self._jobs_inserted)
+            self.on("baton_cancel", self._jobs_cancelled)
+            self._loops.every(self._settings.poll_interval, "poll", self._poll)
+            self._loops.every(self._settings.stage_interval, "stage", self._stager.stage)
+            self._loops.every(self._settings.rescue_interval, "rescue", self._rescuer.rescue)
+        if self._settings.notify:
+            self._loops.forever("listen", self._notifier.run)
+        if telemetry.active:
+            telemetry.emit(EngineStarted(self._settings.name, self.producer.queues.names))
+
+    async def stop(self) -> None:
+        """Stop claiming, drain, interrupt, release what remains, settle the last outcomes, go
+        silent.
+
+        Each phase has a deadline; what cannot be written is left to a rescue by another engine.
+        """
+        producer, settings = self.producer, self._settings
+        await producer.drain(settings.shutdown_grace)
+        released = producer.executor.interrupt_all()
+        if released:
+            await producer.executor.drained(settings.interrupt_grace)
+            producer.abandon()
+        unsettled = await producer.flush(FLUSH_TIMEOUT)
+        await self._loops.stop()
+        if self._beating:
+            await self._heartbeat.stop()
+            if not unsettled:
+                await self._retire()
+        if telemetry.active:
+            telemetry.emit(EngineStopped(settings.name, released))
+
+    async def _retire(self) -> None:
+        try:
+            await retire_engine(self._database, self._engine_id)
+        except Exception as error:
+            _log.warning("engine %s left its row behind: %r", self._settings.name, error)
+
+    async def _poll(self) -> None:
+        self.producer.wake()
+
+    def _jobs_inserted(self, payload: str | None) -> None:
+        # Other runtimes write to this channel too, some of them compressed: what is not understood
+        # wakes all.
+        try:
+            notice = decode(payload or "")
+        except ValueError:
+            notice = None
+        queue = notice.get("queue") if isinstance(notice, dict) else None
+        self.producer.wake(queue if isinstance(queue, str) else None)
+
+    def _jobs_cancelled(self, payload: str | None) -> None:
+        if payload is not None:
+            self.producer.executor.interrupt({int(job_id) for job_id in payload.split(",")})

@@ -1,0 +1,105 @@
+"""Everything Baton raises, one tree; each error carries its facts as fields.
+
+BatonError
+├── GraphError                  the caller's graph; nothing was written
+│   ├── EmptyWorkflowError
+│   ├── DuplicateStepError      step
+│   ├── UnknownDependencyError  step, dependency, known
+│   ├── SelfDependencyError     step
+│   └── CycleError              path
+├── InvalidNameError            kind, given, expected
+├── InvalidOptionError          option, given, expected
+├── InvalidArgsError            worker, given, problems
+├── NotStorableError            what, problem (and where)
+│   └── TooLargeError           size, limit (bytes)
+├── WorkerError                 the definition or look-up of a worker
+│   ├── UnknownWorkerError      worker
+│   └── DuplicateWorkerError    worker
+├── StepError                   raised inside a step that asks for what it may not have
+│   ├── UndeclaredDependencyError  step, dependency, declared
+│   ├── NoResultError           step, dependency, state
+│   ├── ResultTypeError         step, dependency, expected, problems
+│   └── StepTimeoutError        step, timeout (also a TimeoutError)
+├── WorkflowExistsError         workflow_id
+├── UnknownWorkflowError        workflow_id
+├── UnknownStepError            workflow_id, step
+├── CompletionTimeoutError      workflow_id, timeout (also a TimeoutError)
+├── EngineError                 life cycle and settings of an engine
+│   ├── NoEngineError           there is no ambient engine to use
+│   └── EngineStateError        state, expected
+└── DatabaseError               the database, its schema or a connection
+    ├── ConnectionTypeError     given
+    ├── SchemaMissingError      schema, found, expected
+    ├── MigrationError          version, problem
+    └── UnavailableError        what, timeout
+"""
+
+from baton.words.errors import (
+    BatonError,
+    CompletionTimeoutError,
+    ConnectionTypeError,
+    CycleError,
+    DatabaseError,
+    DuplicateStepError,
+    DuplicateWorkerError,
+    EmptyWorkflowError,
+    EngineError,
+    EngineStateError,
+    GraphError,
+    InvalidArgsError,
+    InvalidNameError,
+    InvalidOptionError,
+    MigrationError,
+    NoEngineError,
+    NoResultError,
+    NotStorableError,
+    ResultTypeError,
+    SchemaMissingError,
+    SelfDependencyError,
+    StepError,
+    StepTimeoutError,
+    TooLargeError,
+    UnavailableError,
+    UndeclaredDependencyError,
+    UnknownDependencyError,
+    UnknownStepError,
+    UnknownWorkerError,
+    UnknownWorkflowError,
+    WorkerError,
+    WorkflowExistsError,
+)
+
+__all__ = [
+    "BatonError",
+    "CompletionTimeoutError",
+    "ConnectionTypeError",
+    "CycleError",
+    "DatabaseError",
+    "DuplicateStepError",
+    "DuplicateWorkerError",
+    "EmptyWorkflowError",
+    "EngineError",
+    "EngineStateError",
+    "GraphError",
+    "InvalidArgsError",
+    "InvalidNameError",
+    "InvalidOptionError",
+    "MigrationError",
+    "NoEngineError",
+    "NoResultError",
+    "NotStorableError",
+    "ResultTypeError",
+    "SchemaMissingError",
+    "SelfDependencyError",
+    "StepError",
+    "StepTimeoutError",
+    "TooLargeError",
+    "UnavailableError",
+    "UndeclaredDependencyError",
+    "UnknownDependencyError",
+    "UnknownStepError",
+    "UnknownWorkerError",
+    "UnknownWorkflowError",
+    "WorkerError",
+    "WorkflowExistsError",
+]

@@ -1,0 +1,61 @@
+-- Baton's own tables. No foreign key points to oban_jobs: its rows are pruned by whoever runs the queue.
+
+-- The row of a workflow is the workflow's lock: every change of a workflow locks it first,
+-- several workflows in id order. No other lock order exists.
+CREATE TABLE /*schema.*/workflows (
+    id            uuid PRIMARY KEY,
+    name          text,
+    steps         integer NOT NULL,
+    outstanding   integer NOT NULL,
+    failed        integer NOT NULL DEFAULT 0,
+    debug         boolean NOT NULL DEFAULT false,
+    trace_context jsonb,
+    inserted_at   timestamptz NOT NULL DEFAULT now(),
+    finished_at   timestamptz,
+    CONSTRAINT workflows_counts CHECK (outstanding BETWEEN 0 AND steps AND failed BETWEEN 0 AND steps)
+) WITH (fillfactor = 60);
+
+-- deps and dependents are job ids. pending counts the dependencies that have not settled.
+-- No index covers a column that settling changes, so that those updates stay heap-only.
+CREATE TABLE /*schema.*/workflow_nodes (
+    job_id           bigint PRIMARY KEY,
+    workflow_id      uuid NOT NULL,
+    name             text NOT NULL,
+    deps             bigint[] NOT NULL DEFAULT '{}',
+    dependents       bigint[] NOT NULL DEFAULT '{}',
+    pending          integer NOT NULL DEFAULT 0,
+    ignore_cancelled boolean NOT NULL DEFAULT false,
+    ignore_discarded boolean NOT NULL DEFAULT false,
+    timeout          double precision,
+    state            /*schema.*/oban_job_state,
+    result           jsonb,
+    CONSTRAINT workflow_nodes_name_key UNIQUE (workflow_id, name),
+    CONSTRAINT workflow_nodes_pending CHECK (pending >= 0),
+    CONSTRAINT workflow_nodes_result CHECK (result IS NULL OR state IS NOT NULL)
+) WITH (
+    fillfactor = 60,
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_analyze_scale_factor = 0.05
+);
+
+-- One row per finished workflow; its insertion is the claim to announce.
+CREATE TABLE /*schema.*/workflow_completions (
+    workflow_id   uuid PRIMARY KEY,
+    workflow_name text,
+    outcome       text NOT NULL CHECK (outcome IN ('completed', 'failed')),
+    failed_steps  text[] NOT NULL DEFAULT '{}',
+    failed_count  integer NOT NULL,
+    total_count   integer NOT NULL,
+    inserted_at   timestamptz NOT NULL,
+    finished_at   timestamptz NOT NULL
+);
+
+-- One row per engine process start, kept alive by its heartbeat. Logged on purpose: an unlogged table
+-- is empty after a crash of the server, and every running job would look orphaned.
+CREATE TABLE /*schema.*/baton_engines (
+    id         uuid PRIMARY KEY,
+    name       text NOT NULL,
+    node       text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    seen_at    timestamptz NOT NULL DEFAULT now()
+);

@@ -1,0 +1,263 @@
+-- The one place where a workflow ends. Inserts the completion of every given workflow that has no
+-- outstanding step and none yet; returns those this call announced. The notification rides the commit.
+CREATE FUNCTION /*schema.*/baton_announce(p_workflows uuid[], p_notify boolean)
+RETURNS TABLE (workflow_id uuid, completion text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $announce$
+#variable_conflict use_column
+DECLARE
+    v_announced uuid[];
+    v_from integer := 1;
+BEGIN
+    WITH announced AS (
+        INSERT INTO /*schema.*/workflow_completions AS c (
+            workflow_id, workflow_name, outcome, failed_steps, failed_count, total_count,
+            inserted_at, finished_at
+        )
+        SELECT
+            w.id,
+            w.name,
+            CASE WHEN w.failed = 0 THEN 'completed' ELSE 'failed' END,
+            CASE WHEN w.failed = 0 THEN '{}' ELSE ARRAY(
+                SELECT n.name
+                FROM /*schema.*/workflow_nodes n
+                WHERE n.workflow_id = w.id AND n.state IN ('cancelled', 'discarded')
+                ORDER BY n.job_id
+            ) END,
+            w.failed,
+            w.steps,
+            w.inserted_at,
+            coalesce(w.finished_at, clock_timestamp())
+        FROM /*schema.*/workflows w
+        WHERE w.id = ANY (p_workflows) AND w.outstanding = 0
+        ORDER BY w.id
+        ON CONFLICT DO NOTHING
+        RETURNING c.workflow_id
+    )
+    SELECT array_agg(a.workflow_id) INTO v_announced FROM announced a;
+
+    IF v_announced IS NULL THEN
+        RETURN;
+    END IF;
+
+    -- 200 ids of 36 bytes and a comma stay below NOTIFY's limit of 7,999 bytes.
+    WHILE p_notify AND v_from <= cardinality(v_announced) LOOP
+        PERFORM pg_notify(
+            /*schema_literal*/'public' || '.baton_finished',
+            array_to_string(v_announced[v_from:v_from + 199], ',')
+        );
+        v_from := v_from + 200;
+    END LOOP;
+
+    RETURN QUERY
+    SELECT c.workflow_id, row_to_json(c)::text
+    FROM /*schema.*/workflow_completions c
+    WHERE c.workflow_id = ANY (v_announced);
+END
+$announce$;
+
+-- The hot path: settles a batch of completed steps, releases their dependents, hands released jobs over
+-- to the caller, fills its remaining room with available jobs, and announces workflows that ended.
+-- One round trip, one commit.
+--
+-- Every decision is read after the workflows are locked; each statement of a PL/pgSQL function takes a new
+-- snapshot under READ COMMITTED, so it sees what the lock waited for. Plans must not depend on statistics:
+-- a plan chosen while a table was small doubled the cost per step of a long chain, so index plans are forced,
+-- and a state is compared as (state = '...') IS TRUE, which no index answers: on a new table the planner went
+-- through all suspended jobs by the index on the state instead of to one job by its key, 20 times slower.
+--
+-- Rows returned, by kind: 0 a job now held by the caller; 1 a stale outcome (id); 2 a workflow announced
+-- (workflow_id, args = its completion as JSON); 3 a queue with jobs left available (queue).
+CREATE FUNCTION /*schema.*/baton_settle(
+    p_ids bigint[], p_claims timestamp[], p_results text[],
+    p_queues text[], p_rooms integer[], p_claim boolean[], p_claimant text[], p_notify boolean
+)
+RETURNS TABLE (
+    kind smallint, id bigint, attempted_at timestamp, queue text, worker text, args text, meta text,
+    attempt integer, max_attempts integer, workflow_id uuid, name text, pending integer,
+    settled text, dependencies integer, timeout double precision
+)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $settle$
+#variable_conflict use_column
+DECLARE
+    v_now timestamp := timezone('UTC', clock_timestamp());
+    v_done integer := 0;
+    v_taken bigint[] := '{}';
+    v_taken_queues text[] := '{}';
+    v_woken text[];
+    v_finished uuid[];
+    v_claimed bigint[];
+    v_room integer;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'baton_settle reads after it locks: it needs READ COMMITTED, not %',
+            current_setting('transaction_isolation');
+    END IF;
+
+    IF cardinality(p_ids) > 0 THEN
+        PERFORM FROM /*schema.*/workflows w
+        WHERE w.id = ANY (ARRAY(
+            SELECT n.workflow_id FROM /*schema.*/workflow_nodes n WHERE n.job_id = ANY (p_ids)
+        ))
+        ORDER BY w.id
+        FOR NO KEY UPDATE;
+
+        WITH done AS (
+            UPDATE /*schema.*/oban_jobs j
+            SET state = 'completed', completed_at = v_now
+            FROM unnest(p_ids, p_claims, p_results) AS o (id, claim, result)
+            WHERE j.id = o.id AND (j.state = 'executing') IS TRUE AND j.attempted_at = o.claim
+            RETURNING j.id, o.result
+        ),
+        settled AS (
+            UPDATE /*schema.*/workflow_nodes n
+            SET state = 'completed', result = d.result::jsonb
+            FROM done d
+            WHERE n.job_id = d.id AND n.state IS NULL
+            RETURNING n.workflow_id, n.dependents
+        ),
+        counted AS (
+            UPDATE /*schema.*/workflows w
+            SET outstanding = w.outstanding - s.steps,
+                finished_at = CASE WHEN w.outstanding = s.steps THEN clock_timestamp() END
+            FROM (
+                SELECT s.workflow_id, count(*)::integer AS steps FROM settled s GROUP BY s.workflow_id
+            ) s
+            WHERE w.id = s.workflow_id
+            RETURNING w.id, w.outstanding
+        ),
+        decremented AS (
+            UPDATE /*schema.*/workflow_nodes n
+            SET pending = n.pending - d.settled
+            FROM (
+                SELECT d.job_id, count(*)::integer AS settled
+                FROM settled s, unnest(s.dependents) AS d (job_id)
+                GROUP BY d.job_id
+            ) d
+            WHERE n.job_id = d.job_id
+            RETURNING n.job_id, n.pending, n.state
+        ),
+        ready AS (
+            SELECT
+                j.id,
+                j.scheduled_at <= v_now AS due,
+                coalesce(q.room, 0) >= row_number() OVER (
+                    PARTITION BY j.queue, j.scheduled_at <= v_now
+                    ORDER BY j.priority, j.scheduled_at, j.id
+                ) AND j.attempt < j.max_attempts AS room
+            FROM decremented d
+            JOIN /*schema.*/oban_jobs j ON j.id = d.job_id
+            LEFT JOIN unnest(p_queues, p_rooms) AS q (queue, room) ON q.queue = j.queue
+            WHERE d.pending = 0 AND d.state IS NULL AND (j.state = 'suspended') IS TRUE
+        ),
+        released AS (
+            UPDATE /*schema.*/oban_jobs j
+            SET state = CASE
+                    WHEN NOT r.due THEN 'scheduled'
+                    WHEN r.room THEN 'executing'
+                    ELSE 'available'
+                END::/*schema.*/oban_job_state,
+                attempt = j.attempt + (r.due AND r.room)::integer,
+                attempted_at = CASE WHEN r.due AND r.room THEN v_now ELSE j.attempted_at END,
+                attempted_by = CASE WHEN r.due AND r.room THEN p_claimant ELSE j.attempted_by END
+            FROM ready r
+            WHERE j.id = r.id AND (j.state = 'suspended') IS TRUE
+            RETURNING j.id, j.queue, j.state
+        )
+        SELECT
+            (SELECT count(*) FROM done),
+            (SELECT array_agg(c.id) FROM counted c WHERE c.outstanding = 0),
+            coalesce(array_agg(r.id) FILTER (WHERE r.state = 'executing'), '{}'),
+            coalesce(array_agg(r.queue) FILTER (WHERE r.state = 'executing'), '{}'),
+            array_agg(DISTINCT r.queue) FILTER (WHERE r.state = 'available')
+        INTO v_done, v_finished, v_taken, v_taken_queues, v_woken
+        FROM released r;
+
+        IF v_done < cardinality(p_ids) THEN
+            -- A claim that is ours and completed already is the echo of a commit whose reply was lost.
+            RETURN QUERY
+            SELECT
+                1::smallint, o.id, NULL::timestamp, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer,
+                NULL::uuid, NULL, NULL::integer, NULL, NULL::integer, NULL::double precision
+            FROM unnest(p_ids, p_claims) AS o (id, claim)
+            WHERE NOT EXISTS (
+                SELECT FROM /*schema.*/oban_jobs j
+                WHERE j.id = o.id AND (j.state = 'completed') IS TRUE AND j.attempted_at = o.claim
+            );
+        END IF;
+
+        IF v_finished IS NOT NULL THEN
+            RETURN QUERY
+            SELECT
+                2::smallint, NULL::bigint, NULL::timestamp, NULL, NULL, a.completion, NULL,
+                NULL::integer, NULL::integer, a.workflow_id, NULL, NULL::integer, NULL, NULL::integer,
+                NULL::double precision
+            FROM /*schema.*/baton_announce(v_finished, p_notify) a;
+        END IF;
+
+        IF v_woken IS NOT NULL THEN
+            IF p_notify THEN
+                PERFORM pg_notify(
+                    /*schema_literal*/'public' || '.oban_insert', json_build_object('queue', q)::text
+                )
+                FROM unnest(v_woken) q;
+            END IF;
+            RETURN QUERY
+            SELECT
+                3::smallint, NULL::bigint, NULL::timestamp, q, NULL, NULL, NULL, NULL::integer,
+                NULL::integer, NULL::uuid, NULL, NULL::integer, NULL, NULL::integer, NULL::double precision
+            FROM unnest(v_woken) q;
+        END IF;
+    END IF;
+
+    FOR i IN 1..cardinality(p_queues) LOOP
+        CONTINUE WHEN NOT p_claim[i];
+        v_room := p_rooms[i] - (SELECT count(*) FROM unnest(v_taken_queues) q WHERE q = p_queues[i]);
+        CONTINUE WHEN v_room <= 0;
+        -- The CTE is materialised because a re-scan of a LIMIT with SKIP LOCKED claims more than asked for.
+        WITH locked AS MATERIALIZED (
+            SELECT j.id
+            FROM /*schema.*/oban_jobs j
+            WHERE j.state = 'available' AND j.queue = p_queues[i] AND j.attempt < j.max_attempts
+            ORDER BY j.priority, j.scheduled_at, j.id
+            LIMIT v_room
+            FOR UPDATE SKIP LOCKED
+        ),
+        claimed AS (
+            UPDATE /*schema.*/oban_jobs j
+            SET state = 'executing',
+                attempt = j.attempt + 1,
+                attempted_at = v_now,
+                attempted_by = p_claimant
+            FROM locked l
+            WHERE j.id = l.id
+            RETURNING j.id
+        )
+        SELECT array_agg(c.id) INTO v_claimed FROM claimed c;
+        v_taken := v_taken || coalesce(v_claimed, '{}');
+    END LOOP;
+
+    RETURN QUERY
+    SELECT
+        0::smallint, j.id, j.attempted_at, j.queue, j.worker, j.args::text, j.meta::text,
+        j.attempt::integer, j.max_attempts::integer, n.workflow_id, n.name, n.pending, n.state::text,
+        cardinality(n.deps), n.timeout
+    FROM unnest(v_taken) WITH ORDINALITY AS t (id, position)
+    JOIN /*schema.*/oban_jobs j ON j.id = t.id
+    LEFT JOIN /*schema.*/workflow_nodes n ON n.job_id = t.id
+    ORDER BY t.position;
+END
+$settle$;

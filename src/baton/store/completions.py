@@ -1,0 +1,41 @@
+"""Typed reads of completions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from baton.store.database import Database
+from baton.words.rows import Completion
+from baton.words.states import WorkflowOutcome
+
+
+def parse_completion(text: str) -> Completion:
+    """A completion from its row as JSON text."""
+    row = json.loads(text)
+    return Completion(
+        workflow_id=UUID(row["workflow_id"]),
+        workflow_name=row["workflow_name"],
+        outcome=WorkflowOutcome(row["outcome"]),
+        failed_steps=tuple(row["failed_steps"]),
+        failed_count=row["failed_count"],
+        total_count=row["total_count"],
+        inserted_at=datetime.fromisoformat(row["inserted_at"]).astimezone(UTC),
+        finished_at=datetime.fromisoformat(row["finished_at"]).astimezone(UTC),
+    )
+
+
+async def read_completions(
+    database: Database, workflow_ids: Sequence[UUID]
+) -> dict[UUID, Completion]:
+    """The completions of those of the given workflows that have finished."""
+    rows = await database.fetch("read_completions", workflow_ids)
+    return {row["workflow_id"]: parse_completion(row["completion"]) for row in rows}
+
+
+async def find_missing_workflows(database: Database, workflow_ids: Sequence[UUID]) -> list[UUID]:
+    """Of the given ids, those of no workflow in this schema."""
+    rows = await database.fetch("find_missing_workflows", workflow_ids)
+    return [row["id"] for row in rows]

@@ -1,0 +1,170 @@
+"""The database as the rest of Baton sees it: a pool, bounded transactions, queries by name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import anyio
+import asyncpg
+
+from baton.store.faults import (
+    is_connection_loss,
+    is_database_fault,
+    is_retryable,
+    poisons_pool,
+)
+from baton.store.sql import Sql
+from baton.words.errors import UnavailableError
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+
+
+class PlainConnection(asyncpg.Connection):
+    """A connection without a reset query: Baton keeps no session state, so a release costs no round
+    trip.
+    """
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+def server_settings(application_name: str) -> dict[str, str]:
+    """Session settings of Baton's own connections.
+
+    The hot path reads after it locks, so it needs READ COMMITTED whatever the database's default
+    is.
+    """
+    return {
+        "application_name": application_name,
+        "default_transaction_isolation": "read committed",
+        "search_path": "pg_catalog",
+        "jit": "off",
+        # A plan made while a table was empty outlives its growth: until the first autovacuum a
+        # single failure read the table once for every step below it.
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+    }
+
+
+class Database:
+    """A pool of connections to one database and one schema. Open it before use; opening twice is
+    harmless.
+
+    Timeouts are seconds. `command_timeout` bounds every statement, `acquire_timeout` every wait for
+    a connection: nothing waits for the database without a bound. `idle_timeout` bounds how long a
+    transaction of ours may stand between two statements: a process that was stopped inside one must
+    not keep other engines from the workflows that it has locked.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        schema: str = "public",
+        application_name: str = "baton",
+        pool_size: int = 10,
+        command_timeout: float = 30.0,
+        acquire_timeout: float = 10.0,
+        idle_timeout: float = 10.0,
+    ) -> None:
+        self.dsn = dsn
+        self.schema = schema
+        self.sql = Sql(schema)
+        self.application_name = application_name
+        self._pool_size = pool_size
+        self._command_timeout = command_timeout
+        self._acquire_timeout = acquire_timeout
+        self._idle_timeout = idle_timeout
+        self._pool: asyncpg.Pool[Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Database schema={self.schema!r} {'open' if self._pool else 'closed'}>"
+
+    async def open(self) -> None:
+        """Connect. Raises UnavailableError."""
+        if self._pool is not None:
+            return
+        try:
+            self._pool = await asyncpg.create_pool(
+                self.dsn,
+                min_size=1,
+                max_size=self._pool_size,
+                connection_class=PlainConnection,
+                command_timeout=self._command_timeout,
+                timeout=self._acquire_timeout,
+                server_settings={
+                    **server_settings(self.application_name),
+                    "idle_in_transaction_session_timeout": f"{self._idle_timeout * 1000:.0f}",
+                },
+            )
+        except Exception as error:
+            if not is_database_fault(error):
+                raise
+            raise UnavailableError(f"no connection ({type(error).__name__}: {error})") from error
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """Close the pool; connections still busy after `timeout` seconds are terminated."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        with anyio.move_on_after(timeout, shield=True):
+            await pool.close()
+            return
+        pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+        """A pooled connection, outside a transaction."""
+        if self._pool is None:
+            raise UnavailableError("the pool is closed")
+        pool = self._pool
+        try:
+            connection = await pool.acquire(timeout=self._acquire_timeout)
+        except TimeoutError as error:
+            raise UnavailableError("no connection was free", self._acquire_timeout) from error
+        try:
+            yield connection  # type: ignore[misc]
+        except BaseException as error:
+            if poisons_pool(error):
+                await pool.expire_connections()
+            raise
+        finally:
+            # A cancelled release would leave the connection checked out for ever.
+            with anyio.CancelScope(shield=True):
+                await pool.release(connection, timeout=self._acquire_timeout)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+        """A READ COMMITTED transaction, shielded from cancellation; each statement is bounded."""
+        async with self.connection() as connection:
+            with anyio.CancelScope(shield=True):
+                async with connection.transaction(isolation="read_committed"):
+                    yield connection
+
+    async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
+        """Run one named query on its own, shielded: what it wrote is known when this returns."""
+        async with self.connection() as connection:
+            with anyio.CancelScope(shield=True):
+                rows = await connection.fetch(self.sql(query), *args)
+        return rows
+
+    async def retrying(self, body: Callable[[], Awaitable[T]], *, idempotent: bool = False) -> T:
+        """Call `body`, again after serialization failures, deadlocks and stale plans.
+
+        After a lost connection nobody knows whether the work was committed, so that is retried only
+        where the body is `idempotent`.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await body()
+            except Exception as error:
+                retryable = is_retryable(error) or (idempotent and is_connection_loss(error))
+                if attempt == ATTEMPTS or not retryable:
+                    raise
+            await anyio.sleep(0.01 * 2**attempt)
+        raise AssertionError("unreachable")

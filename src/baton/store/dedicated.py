@@ -1,0 +1,83 @@
+"""A connection of one's own, outside the pool: for the heartbeat and for LISTEN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import asyncpg
+
+from baton.store.database import server_settings
+from baton.store.sql import Sql
+
+
+class Dedicated:
+    """One connection that is replaced, never repaired: after any failure it is terminated.
+
+    Bound to the event loop that uses it. Timeouts are seconds.
+    """
+
+    def __init__(self, dsn: str, sql: Sql, *, application_name: str, timeout: float = 10.0) -> None:
+        self._dsn = dsn
+        self._sql = sql
+        self._application_name = application_name
+        self._timeout = timeout
+        self._connection: asyncpg.Connection[Any] | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed()
+
+    async def connect(self) -> None:
+        """Connect unless connected."""
+        if self.connected:
+            return
+        self.drop()
+        with anyio.fail_after(self._timeout):
+            self._connection = await asyncpg.connect(
+                self._dsn,
+                timeout=self._timeout,
+                command_timeout=self._timeout,
+                server_settings=server_settings(self._application_name),
+            )
+
+    async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
+        """Run a named query; on any failure the connection is gone."""
+        connection = self._required()
+        try:
+            return await connection.fetch(self._sql(query), *args, timeout=self._timeout)
+        except BaseException:
+            self.drop()
+            raise
+
+    async def listen(self, channel: str, callback: Callable[[str, str], None]) -> None:
+        """Subscribe to a channel. `callback(channel, payload)` runs in the loop and
+        must not block.
+        """
+
+        def receive(_: object, __: int, name: str, payload: object) -> None:
+            callback(name, str(payload))
+
+        try:
+            await self._required().add_listener(channel, receive)
+        except BaseException:
+            self.drop()
+            raise
+
+    def on_termination(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the connection is lost. A silent half-open connection never tells:
+        probe it.
+        """
+        self._required().add_termination_listener(lambda _: callback())
+
+    def drop(self) -> None:
+        """Abandon the connection at once."""
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.is_closed():
+            connection.terminate()
+
+    def _required(self) -> asyncpg.Connection[Any]:
+        if self._connection is None:
+            raise asyncpg.InterfaceError("the dedicated connection is closed")
+        return self._connection

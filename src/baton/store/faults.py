@@ -1,0 +1,53 @@
+"""Which failures of the driver and the server mean what. Classified by SQLSTATE where
+there is one.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+
+# serialization failure, deadlock, lock not available, cached plan changed its result type,
+# transaction left idle for too long
+_RETRYABLE = frozenset({"40001", "40P01", "55P03", "0A000", "25P03"})
+
+# read-only after a failover, server shutting down or starting, plans of a changed schema
+_POISONS_POOL = frozenset({"25006", "57P01", "57P02", "57P03", "0A000"})
+
+
+def sqlstate(error: BaseException) -> str | None:
+    return getattr(error, "sqlstate", None)
+
+
+def is_retryable(error: BaseException) -> bool:
+    """The transaction was rolled back for a passing reason; the same work may be done again."""
+    return sqlstate(error) in _RETRYABLE or _is_lost_cache(error)
+
+
+def is_connection_loss(error: BaseException) -> bool:
+    """The connection failed; whether the work was committed is unknown."""
+    code = sqlstate(error)
+    if code is not None:
+        return code.startswith(("08", "57P"))
+    return isinstance(
+        error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError
+    )
+
+
+def is_database_fault(error: BaseException) -> bool:
+    """The failure comes from the driver or the server, not from a caller's mistake in
+    Baton's code.
+    """
+    return isinstance(error, asyncpg.PostgresError) or is_connection_loss(error)
+
+
+def poisons_pool(error: BaseException) -> bool:
+    """Other pooled connections are likely to fail in the same way and are better replaced."""
+    return sqlstate(error) in _POISONS_POOL or _is_lost_cache(error)
+
+
+def is_unique_violation(error: BaseException, constraint: str) -> bool:
+    return sqlstate(error) == "23505" and getattr(error, "constraint_name", None) == constraint
+
+
+def _is_lost_cache(error: BaseException) -> bool:
+    return sqlstate(error) == "XX000" and "cache lookup failed" in str(error)

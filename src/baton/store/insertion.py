@@ -1,0 +1,257 @@
+"""Writes whole workflows: one statement for the workflows, then steps in chunks.
+
+Everything crosses the connection as text, so that a caller's codecs cannot matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from baton.core.jsonvalue import encode
+from baton.store.borrowed import Connection
+from baton.store.database import Database
+from baton.store.faults import is_connection_loss, sqlstate
+from baton.store.migration_scripts import latest_version
+from baton.store.sql import Sql
+from baton.words.errors import (
+    DatabaseError,
+    NotStorableError,
+    SchemaMissingError,
+    UnavailableError,
+    WorkflowExistsError,
+)
+from baton.words.rows import Job, NewStep, NewWorkflow
+from baton.words.states import JobState
+
+CHUNK_ROWS = 5_000
+CHUNK_BYTES = 8_000_000
+
+_META_LIMIT = 65_536
+
+# Undefined table, schema and type.
+_SCHEMA_MISSING = frozenset({"42P01", "3F000", "42704"})
+
+# Joins the values of a column; refused in names, escaped in JSON.
+_DELIMITER = "\x1f"
+
+Row = tuple[str, ...]
+
+
+class Inserted(NamedTuple):
+    """What an insertion wrote; `now` (UTC, by the database's clock) tells it from any other."""
+
+    now: str
+    jobs: list[Job]
+
+
+class Reserved(NamedTuple):
+    """Ids for the jobs, in order, and the instant of the insertion."""
+
+    now: str
+    job_ids: list[str]
+
+
+async def insert_through(
+    database: Database, workflows: Sequence[NewWorkflow], *, notify: bool
+) -> list[Job]:
+    """Insert in a transaction of our own, again after passing failures.
+
+    After a lost connection the insertion is looked for before it is repeated: its commit may have
+    happened. Raises WorkflowExistsError, SchemaMissingError, UnavailableError.
+    """
+    # A later attempt gets this far only when the transaction of the former one is gone.
+    last: Inserted | None = None
+
+    async def body() -> list[Job]:
+        nonlocal last
+        async with database.transaction() as connection:
+            try:
+                last = await _insert(connection, database.sql, workflows, notify)
+            except WorkflowExistsError:
+                if last is None or not await _confirmed(connection, database.sql, workflows, last):
+                    raise
+        return last.jobs
+
+    async with _faults(database.schema):
+        try:
+            return await database.retrying(body, idempotent=True)
+        except Exception as error:
+            if is_connection_loss(error):
+                raise UnavailableError(
+                    f"inserting workflows ({type(error).__name__}: {error})"
+                ) from error
+            raise
+
+
+async def insert_on(
+    connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow], *, notify: bool
+) -> list[Job]:
+    """Insert on a connection whose transaction the caller rolls back when this raises.
+
+    Raises WorkflowExistsError, SchemaMissingError, and what the driver raises.
+    """
+    async with _faults(sql.schema):
+        return (await _insert(connection, sql, workflows, notify)).jobs
+
+
+async def _insert(
+    connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow], notify: bool
+) -> Inserted:
+    reserved = await _reserve(connection, sql, workflows)
+    jobs: list[Job] = []
+    rows: list[Row] = []
+    woken = set[str]()
+    size = 0
+
+    async def write() -> None:
+        query, channel = sql("insert_steps"), sql.channel("oban_insert")
+        await connection.fetch(query, *_columns(rows), reserved.now, channel, _notices(woken))
+
+    for job, row, row_size in _rows(workflows, reserved):
+        jobs.append(job)
+        rows.append(row)
+        size += row_size
+        if notify and job.state is JobState.AVAILABLE:
+            woken.add(job.queue)
+        if len(rows) >= CHUNK_ROWS or size >= CHUNK_BYTES:
+            await write()
+            rows, size, woken = [], 0, set[str]()
+    if rows:
+        await write()
+    return Inserted(reserved.now, jobs)
+
+
+async def _reserve(connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow]) -> Reserved:
+    columns = zip(
+        *(
+            (str(w.workflow_id), w.workflow_name, str(len(w.steps)), _bool(w.debug), _trace(w))
+            for w in workflows
+        ),
+        strict=True,
+    )
+    steps = sum(len(workflow.steps) for workflow in workflows)
+    (row,) = await connection.fetch(sql("insert_workflows"), *columns, str(steps))
+    taken, job_ids, now = row
+    new = {UUID(text) for text in taken.split(",")} if taken else set[UUID]()
+    for workflow in workflows:
+        if workflow.workflow_id not in new:
+            raise WorkflowExistsError(workflow.workflow_id)
+    if job_ids is None:
+        raise DatabaseError("oban_jobs.id has no sequence of its own to take ids from")
+    return Reserved(now, job_ids.split(","))
+
+
+def _rows(workflows: Sequence[NewWorkflow], reserved: Reserved) -> Iterator[tuple[Job, Row, int]]:
+    now = datetime.fromisoformat(reserved.now).replace(tzinfo=UTC)
+    ids = iter(reserved.job_ids)
+    for workflow in workflows:
+        workflow_id, meta = str(workflow.workflow_id), _meta(workflow)
+        known = {step.name: next(ids) for step in workflow.steps}
+        dependents = _dependents(workflow.steps, known)
+        for step in workflow.steps:
+            due = _due(step, now)
+            state = _state(step, due, now)
+            job_id = known[step.name]
+            deps, outgoing = [known[name] for name in step.deps], dependents.get(job_id, ())
+            job = Job(int(job_id), workflow.workflow_id, step.name, step.worker, step.queue, state)
+            row = (
+                job_id,
+                workflow_id,
+                step.name,
+                state.value,
+                step.queue,
+                step.worker,
+                step.args,
+                meta,
+                _text_array(step.tags),
+                str(step.priority),
+                str(step.max_attempts),
+                "" if due is None else due.replace(tzinfo=None).isoformat(),
+                "" if step.timeout is None else repr(step.timeout),
+                f"{{{','.join(deps)}}}",
+                f"{{{','.join(outgoing)}}}",
+                str(len(deps)),
+                _bool(step.ignore_cancelled),
+                _bool(step.ignore_discarded),
+            )
+            yield job, row, len(step.args) + 20 * (len(deps) + len(outgoing))
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    columns = [_DELIMITER.join(column) for column in zip(*rows, strict=True)]
+    if any(column.count(_DELIMITER) >= len(rows) for column in columns):
+        raise NotStorableError("a step", "a text contains the control character 0x1F")
+    return columns
+
+
+def _dependents(steps: Sequence[NewStep], known: dict[str, str]) -> dict[str, list[str]]:
+    dependents: dict[str, list[str]] = {}
+    for step in steps:
+        for name in step.deps:
+            dependents.setdefault(known[name], []).append(known[step.name])
+    return dependents
+
+
+def _due(step: NewStep, now: datetime) -> datetime | None:
+    if step.schedule_in is not None:
+        return now + timedelta(seconds=step.schedule_in)
+    return step.schedule_at
+
+
+def _state(step: NewStep, due: datetime | None, now: datetime) -> JobState:
+    if step.deps:
+        return JobState.SUSPENDED
+    return JobState.SCHEDULED if due is not None and due > now else JobState.AVAILABLE
+
+
+def _meta(workflow: NewWorkflow) -> str:
+    meta: dict[str, object] = {}
+    if workflow.workflow_name is not None:
+        meta["workflow_label"] = workflow.workflow_name
+    if workflow.trace_context:
+        meta["trace_context"] = dict(workflow.trace_context)
+    return encode(meta, what="the meta of the workflow's jobs", limit=_META_LIMIT)
+
+
+def _trace(workflow: NewWorkflow) -> str | None:
+    if not workflow.trace_context:
+        return None
+    return encode(dict(workflow.trace_context), what="the trace context", limit=_META_LIMIT)
+
+
+def _notices(queues: set[str]) -> list[str]:
+    # A queue's name is at most 127 characters, far below NOTIFY's 7,999 bytes.
+    return [encode({"queue": queue}, what="the notice", limit=7_999) for queue in sorted(queues)]
+
+
+def _text_array(texts: Sequence[str]) -> str:
+    if not texts:
+        return "{}"
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
+
+
+def _bool(value: bool) -> str:
+    return "t" if value else "f"
+
+
+async def _confirmed(
+    connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow], former: Inserted
+) -> bool:
+    ids = [str(workflow.workflow_id) for workflow in workflows]
+    (row,) = await connection.fetch(sql("confirm_insertion"), ids, former.now)
+    return int(row[0]) == len(ids)
+
+
+@asynccontextmanager
+async def _faults(schema: str) -> AsyncGenerator[None, Any]:
+    try:
+        yield
+    except Exception as error:
+        if sqlstate(error) in _SCHEMA_MISSING:
+            raise SchemaMissingError(schema, None, latest_version()) from error
+        raise

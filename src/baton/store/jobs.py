@@ -1,0 +1,164 @@
+"""Typed calls on jobs: the hot path, requeueing, staging, orphans, heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import IntEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from baton.store.database import Database
+from baton.words.rows import ClaimedJob, Demand, Node, Outcome
+from baton.words.states import JobState
+
+BATON = "baton"
+
+
+class Claimant(NamedTuple):
+    """Who claims: written to `attempted_by` with Baton's mark, so that its heartbeat is
+    looked for.
+    """
+
+    node: str
+    engine: UUID
+
+    @property
+    def attempted_by(self) -> list[str]:
+        return [self.node, str(self.engine), BATON]
+
+
+class Settled(NamedTuple):
+    """The reply of the hot path. Completions are (workflow id, completion as JSON text)."""
+
+    jobs: list[ClaimedJob]
+    stale: list[int]
+    completions: list[tuple[UUID, str]]
+    woken: list[str]
+
+
+class Orphan(NamedTuple):
+    id: int
+    attempted_at: datetime
+    attempt: int
+    engine: str | None
+    rescues: int
+
+
+class _Kind(IntEnum):
+    JOB = 0
+    STALE = 1
+    FINISHED = 2
+    WOKEN = 3
+
+
+_STATES = {str(state): state for state in JobState}
+
+
+async def settle_batch(
+    database: Database,
+    completed: Sequence[Outcome],
+    demands: Sequence[Demand],
+    claimant: Claimant,
+    *,
+    notify: bool,
+) -> Settled:
+    """Settle completed steps and claim the next jobs: one round trip, one commit.
+
+    Safe to repeat: an outcome that was written already is not reported stale.
+    """
+    rows = await database.fetch(
+        "settle_batch",
+        [o.job_id for o in completed],
+        [o.attempted_at for o in completed],
+        [o.result for o in completed],
+        [d.queue for d in demands],
+        [d.room for d in demands],
+        [d.claim for d in demands],
+        claimant.attempted_by,
+        notify,
+    )
+    reply = Settled([], [], [], [])
+    for row in rows:
+        kind = row[0]
+        if kind == _Kind.JOB:
+            reply.jobs.append(_claimed(row))
+        elif kind == _Kind.STALE:
+            reply.stale.append(row[1])
+        elif kind == _Kind.FINISHED:
+            reply.completions.append((row[9], row[5]))
+        else:
+            reply.woken.append(row[3])
+    return reply
+
+
+def _claimed(row: Any) -> ClaimedJob:
+    workflow_id = row[9]
+    node = None
+    if workflow_id is not None:
+        settled = row[12]
+        node = Node(
+            workflow_id,
+            row[10],
+            row[11],
+            None if settled is None else _STATES[settled],
+            row[13],
+            row[14],
+        )
+    return ClaimedJob(row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], node)
+
+
+async def requeue_jobs(
+    database: Database, outcomes: Sequence[Outcome], *, notify: bool
+) -> set[int]:
+    """Write outcomes that leave jobs unfinished; returns the ids whose claim still held."""
+    rows = await database.fetch(
+        "requeue_jobs",
+        [o.job_id for o in outcomes],
+        [o.attempted_at for o in outcomes],
+        [o.state.value for o in outcomes],
+        [o.delay for o in outcomes],
+        [o.attempt_change for o in outcomes],
+        [o.error for o in outcomes],
+        notify,
+    )
+    return {row["id"] for row in rows}
+
+
+async def stage_jobs(database: Database, limit: int, *, notify: bool) -> dict[str, int]:
+    """Make due scheduled and retryable jobs available; returns how many per queue."""
+    rows = await database.fetch("stage_jobs", limit, notify)
+    return {row["queue"]: row["staged"] for row in rows}
+
+
+async def find_orphans(
+    database: Database,
+    *,
+    rescue_after: float,
+    engine: UUID,
+    known: Sequence[int],
+    lost_after: float,
+    foreign_after: float | None,
+    limit: int,
+) -> list[Orphan]:
+    """Executing jobs that nobody runs; see the query for the three kinds. Times are seconds."""
+    rows = await database.fetch(
+        "find_orphans", rescue_after, str(engine), known, lost_after, foreign_after, limit
+    )
+    return [Orphan(*row) for row in rows]
+
+
+async def find_lost_claims(
+    database: Database, claims: Sequence[tuple[int, datetime]]
+) -> set[tuple[int, datetime]]:
+    """Of the given (job id, attempted_at), those that are no longer held."""
+    if not claims:
+        return set()
+    rows = await database.fetch(
+        "find_lost_claims", [claim[0] for claim in claims], [claim[1] for claim in claims]
+    )
+    return {(row["id"], row["claim"]) for row in rows}
+
+
+async def retire_engine(database: Database, engine: UUID) -> None:
+    await database.fetch("retire_engine", str(engine))

@@ -1,0 +1,240 @@
+"""Brings the schema of one database to a version. Any number of migrators may run at once.
+
+Upwards each version is a transaction of its own (a new enum value may not be used in the one that
+added it); downwards everything is one, so that a refusal on the way changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, TypeAlias
+
+import anyio
+import asyncpg
+
+from baton.store.faults import is_connection_loss, is_database_fault, sqlstate
+from baton.store.migration_scripts import (
+    LOCK_TIMEOUT,
+    STATEMENT_TIMEOUT,
+    applying,
+    checked_version,
+    load_migrations,
+    opening,
+    reverting,
+)
+from baton.store.sql import Sql
+from baton.words.errors import ConnectionTypeError, MigrationError, UnavailableError
+
+Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
+
+CONNECT_TIMEOUT = 10.0
+_GRACE = 10.0
+_CONNECTION_FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+async def migrate(
+    dsn_or_connection: str | Connection,
+    *,
+    schema: str = "public",
+    to: int | None = None,
+    lock_timeout: float = LOCK_TIMEOUT,
+) -> list[int]:
+    """Apply what is missing up to version `to` (None: the latest); returns the versions applied by
+    this call, in order. The schema is created when it is missing.
+
+    Safe to call from many processes at once, and again after a failure: a version is applied whole
+    or not at all. `lock_timeout` bounds, in seconds, each wait for another migrator or transaction.
+    Raises InvalidNameError, InvalidOptionError, ConnectionTypeError, UnavailableError, and
+    MigrationError, also when an applied migration differs from the packaged one, and on a
+    connection inside a transaction.
+    """
+    sql = Sql(schema)
+    target = checked_version("to", to)
+    applied: list[int] = []
+    async with connected(dsn_or_connection, alone=True) as connection:
+        while await applied_version(connection, sql) < target:
+            version = await _apply_next(connection, sql, target, lock_timeout)
+            if version is not None:
+                applied.append(version)
+    return applied
+
+
+async def rollback(
+    dsn_or_connection: str | Connection,
+    *,
+    to: int,
+    schema: str = "public",
+    lock_timeout: float = LOCK_TIMEOUT,
+) -> list[int]:
+    """Revert the versions above `to`, newest first, all or none; returns them. Baton's data goes
+    with them.
+
+    A table that Oban made stays, and so does the schema itself. Raises MigrationError when
+    unfinished jobs would be lost, and as `migrate` does.
+    """
+    sql = Sql(schema)
+    target = checked_version("to", to)
+    reverted: list[int] = []
+    async with connected(dsn_or_connection, alone=True) as connection:
+        with database_failures(None, lock_timeout):
+            async with _transaction(connection, sql, lock_timeout):
+                current = await applied_version(connection, sql)
+                _refuse_newer(current)
+                for migration in reversed(load_migrations()[target:current]):
+                    with database_failures(migration.version, lock_timeout):
+                        await _run(connection, reverting(sql, migration))
+                    reverted.append(migration.version)
+    return reverted
+
+
+async def current_version(dsn_or_connection: str | Connection, *, schema: str = "public") -> int:
+    """The version of the schema; 0 when Baton is not installed there.
+
+    Raises MigrationError when its history is not one of this Baton's.
+    """
+    sql = Sql(schema)
+    async with connected(dsn_or_connection) as connection:
+        return await applied_version(connection, sql)
+
+
+@asynccontextmanager
+async def connected(
+    dsn_or_connection: str | Connection, *, alone: bool = False
+) -> AsyncGenerator[Connection, None]:
+    """The caller's connection, or one of our own to the DSN for as long as the context lasts.
+
+    `alone` refuses a connection that is inside a transaction.
+    """
+    if isinstance(dsn_or_connection, str):
+        connection = await _connect(dsn_or_connection)
+        try:
+            yield connection
+        finally:
+            # A failed close has cut the connection, which is what is wanted.
+            with anyio.move_on_after(_GRACE, shield=True), suppress(*_CONNECTION_FAILURES):
+                await connection.close(timeout=_GRACE / 2)
+        return
+    if not isinstance(  # pyright: ignore[reportUnnecessaryIsInstance]
+        dsn_or_connection, asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+    ):
+        raise ConnectionTypeError(dsn_or_connection, "migrations take a DSN or asyncpg's own")
+    if alone and dsn_or_connection.is_in_transaction():
+        raise MigrationError(None, "the connection is inside a transaction; finish it first")
+    yield dsn_or_connection
+
+
+async def applied_version(connection: Connection, sql: Sql) -> int:
+    """The version of the schema, after a check that its history is the packaged one."""
+    with database_failures(None):
+        history = await read_history(connection, sql)
+    if problems := history_problems(history):
+        raise MigrationError(None, "; ".join(problems))
+    return len(history)
+
+
+async def read_history(connection: Connection, sql: Sql) -> list[tuple[int, str, str]]:
+    """(version, name, checksum) of every applied migration, oldest first."""
+    if not await connection.fetch(sql("find_migrations_table"), timeout=STATEMENT_TIMEOUT):
+        return []
+    try:
+        rows = await connection.fetch(sql("read_migrations"), timeout=STATEMENT_TIMEOUT)
+    except asyncpg.UndefinedTableError:
+        # A rollback dropped the table since it was found.
+        return []
+    return [(int(row["version"]), row["name"], row["checksum"]) for row in rows]
+
+
+def history_problems(history: list[tuple[int, str, str]]) -> list[str]:
+    """How the applied migrations differ from the packaged ones; newer ones are fine."""
+    problems: list[str] = []
+    packaged = {migration.version: migration for migration in load_migrations()}
+    for position, (version, name, checksum) in enumerate(history, 1):
+        known = packaged.get(version)
+        if version != position:
+            return [*problems, f"version {position} is missing before version {version}"]
+        if known is not None and (name, checksum) != (known.name, known.checksum):
+            problems.append(
+                f"version {version} ({name}) was applied from another text than this Baton's"
+            )
+    return problems
+
+
+async def _apply_next(
+    connection: Connection, sql: Sql, target: int, lock_timeout: float
+) -> int | None:
+    with database_failures(None, lock_timeout):
+        async with _transaction(connection, sql, lock_timeout):
+            # Another migrator may have been faster: only the version under the lock counts.
+            current = await applied_version(connection, sql)
+            if current >= target:
+                return None
+            migration = load_migrations()[current]
+            with database_failures(migration.version, lock_timeout):
+                await _run(connection, applying(sql, migration))
+            return migration.version
+
+
+@asynccontextmanager
+async def _transaction(
+    connection: Connection, sql: Sql, lock_timeout: float
+) -> AsyncGenerator[None, None]:
+    try:
+        await connection.execute(opening(sql, lock_timeout), timeout=lock_timeout + _GRACE)
+        yield
+        await connection.execute("COMMIT", timeout=STATEMENT_TIMEOUT)
+    except BaseException:
+        await _abandon(connection)
+        raise
+
+
+async def _abandon(connection: Connection) -> None:
+    with anyio.move_on_after(_GRACE, shield=True):
+        try:
+            await connection.execute("ROLLBACK")
+        except Exception:
+            # The failure under way tells more than this one; the server rolls back what it lost.
+            connection.terminate()
+        return
+    connection.terminate()
+
+
+async def _run(connection: Connection, script: str) -> None:
+    await connection.execute(script, timeout=STATEMENT_TIMEOUT + _GRACE)
+
+
+async def _connect(dsn: str) -> asyncpg.Connection[Any]:
+    try:
+        return await asyncpg.connect(
+            dsn,
+            timeout=CONNECT_TIMEOUT,
+            statement_cache_size=0,
+            server_settings={"application_name": "baton-migrate"},
+        )
+    except Exception as error:
+        if not is_database_fault(error):
+            raise
+        raise UnavailableError(f"no connection ({type(error).__name__}: {error})") from error
+
+
+def _refuse_newer(current: int) -> None:
+    if current > len(load_migrations()):
+        raise MigrationError(current, "it was applied by a newer Baton, which alone can revert it")
+
+
+@contextmanager
+def database_failures(
+    version: int | None, timeout: float = STATEMENT_TIMEOUT
+) -> Generator[None, None, None]:
+    """Driver and server failures as Baton's errors."""
+    try:
+        yield
+    except Exception as error:
+        if sqlstate(error) == "55P03":
+            what = "another migration or transaction holds a lock that the migration needs"
+            raise UnavailableError(what, timeout) from error
+        if is_connection_loss(error):
+            raise UnavailableError(f"{type(error).__name__}: {error}") from error
+        if is_database_fault(error):
+            raise MigrationError(version, str(error)) from error
+        raise

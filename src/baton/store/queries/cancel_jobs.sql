@@ -1,0 +1,15 @@
+-- Cancels jobs that have not finished, each with its reason; the caller holds their locks. Returns what hooks and
+-- events need.
+UPDATE /*schema.*/oban_jobs j
+SET state = 'cancelled',
+    cancelled_at = timezone('UTC', clock_timestamp()),
+    errors = j.errors || jsonb_build_object(
+        'attempt', j.attempt,
+        'at', to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'error', o.reason
+    )
+FROM unnest($1::bigint[], $2::text[]) AS o (id, reason)
+WHERE j.id = o.id AND (j.state NOT IN ('completed', 'cancelled', 'discarded')) IS TRUE
+RETURNING
+    j.id, j.worker, j.queue, j.args::text AS args, j.meta::text AS meta,
+    j.attempt::integer AS attempt, j.max_attempts::integer AS max_attempts

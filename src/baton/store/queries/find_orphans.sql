@@ -1,0 +1,27 @@
+-- Finds executing jobs nobody runs: claimed by a Baton engine without a live heartbeat ($1 seconds), claimed by
+-- engine $2 itself but unknown to it ($3: the ids it knows; a claim's reply was lost) for longer than $4
+-- seconds, or of a host without heartbeats and older than $5 seconds (NULL: never). Whoever acts on a row is
+-- fenced by its attempted_at, so a row that moved on meanwhile is left alone.
+SELECT
+    j.id,
+    j.attempted_at,
+    j.attempt::integer AS attempt,
+    j.attempted_by[2] AS engine,
+    (
+        SELECT count(*)::integer
+        FROM jsonb_path_query(to_jsonb(j.errors), '$[*] ? (@.rescued == true)')
+    ) AS rescues
+FROM /*schema.*/oban_jobs j
+WHERE j.state = 'executing'
+AND CASE
+    WHEN j.attempted_by[3] IS DISTINCT FROM 'baton'
+        THEN j.attempted_at < timezone('UTC', now()) - make_interval(secs => $5)
+    WHEN j.attempted_by[2] = $2
+        THEN j.id <> ALL ($3::bigint[]) AND j.attempted_at < timezone('UTC', now()) - make_interval(secs => $4)
+    ELSE NOT EXISTS (
+        SELECT FROM /*schema.*/baton_engines e
+        WHERE e.id::text = j.attempted_by[2] AND e.seen_at > now() - make_interval(secs => $1)
+    )
+END
+ORDER BY j.id
+LIMIT $6

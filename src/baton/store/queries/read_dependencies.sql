@@ -1,0 +1,13 @@
+-- Reads what the gate decides on: each dependency of a job in declared order, settled or not.
+SELECT
+    coalesce(dep.name, d.job_id::text) AS name,
+    dep.state::text AS settled,
+    j.state::text AS job_state,
+    n.ignore_cancelled,
+    n.ignore_discarded
+FROM /*schema.*/workflow_nodes n
+CROSS JOIN LATERAL unnest(n.deps) WITH ORDINALITY AS d (job_id, position)
+LEFT JOIN /*schema.*/workflow_nodes dep ON dep.job_id = d.job_id
+LEFT JOIN /*schema.*/oban_jobs j ON j.id = d.job_id
+WHERE n.job_id = $1
+ORDER BY d.position

@@ -1,0 +1,15 @@
+-- Makes jobs runnable whose last dependency settled, at once or at their own scheduled time.
+WITH released AS (
+    UPDATE /*schema.*/oban_jobs j
+    SET state = (
+        CASE WHEN j.scheduled_at <= timezone('UTC', clock_timestamp()) THEN 'available' ELSE 'scheduled' END
+    )::/*schema.*/oban_job_state
+    WHERE j.id = ANY ($1::bigint[]) AND (j.state = 'suspended') IS TRUE
+    RETURNING j.queue, j.state
+)
+SELECT
+    r.queue,
+    CASE WHEN $2::boolean THEN pg_notify(
+        /*schema_literal*/'public' || '.oban_insert', json_build_object('queue', r.queue)::text
+    ) END AS notified
+FROM (SELECT DISTINCT queue FROM released WHERE state = 'available') r

@@ -1,0 +1,86 @@
+"""Typed reads of what steps left behind. Results are JSON text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from baton.store.database import Database
+from baton.words.states import JobState
+
+
+class StoredResult(NamedTuple):
+    declared: bool
+    state: JobState | None
+    result: str | None
+
+
+class DependencyRow(NamedTuple):
+    """One dependency as the gate sees it, with the flags of the step that gates."""
+
+    name: str
+    settled: JobState | None
+    job_state: JobState | None
+    ignore_cancelled: bool
+    ignore_discarded: bool
+
+
+def _state(text: str | None) -> JobState | None:
+    return None if text is None else JobState(text)
+
+
+async def read_dependencies(database: Database, job_id: int) -> list[DependencyRow]:
+    return parse_dependencies(await database.fetch("read_dependencies", job_id))
+
+
+def parse_dependencies(rows: Sequence[asyncpg.Record]) -> list[DependencyRow]:
+    """The rows of `read_dependencies`, typed."""
+    return [
+        DependencyRow(
+            row["name"],
+            _state(row["settled"]),
+            _state(row["job_state"]),
+            row["ignore_cancelled"],
+            row["ignore_discarded"],
+        )
+        for row in rows
+    ]
+
+
+async def read_result(database: Database, job_id: int, name: str) -> StoredResult | None:
+    """The named step of the job's workflow; None when there is no step of that name."""
+    rows = await database.fetch("read_result", job_id, name)
+    if not rows:
+        return None
+    row = rows[0]
+    return StoredResult(row["declared"], _state(row["state"]), row["result"])
+
+
+async def read_results(database: Database, job_id: int) -> dict[str, str]:
+    """Name and result of each dependency that has one, in declared order."""
+    rows = await database.fetch("read_results", job_id)
+    return {row["name"]: row["result"] for row in rows}
+
+
+async def read_step_result(
+    database: Database, workflow_id: UUID, name: str
+) -> tuple[JobState | None, str | None] | None:
+    """Settled state and result of a step, by name; None when there is no such step."""
+    rows = await database.fetch("read_step_result", workflow_id, name)
+    return (_state(rows[0]["state"]), rows[0]["result"]) if rows else None
+
+
+async def read_own_result(database: Database, job_id: int) -> str | None:
+    """The job's own stored result; None when nothing is stored (a stored null is the
+    text "null").
+    """
+    rows = await database.fetch("read_own_result", job_id)
+    return rows[0]["result"] if rows else None
+
+
+async def read_dependency_names(database: Database, job_id: int) -> tuple[str, ...]:
+    rows = await database.fetch("read_dependency_names", job_id)
+    return tuple(row["name"] for row in rows)

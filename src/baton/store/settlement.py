@@ -1,0 +1,179 @@
+"""Typed calls on a workflow under its lock: the slow path of settling. Decides nothing.
+
+Every function takes the connection of an open transaction; `lock_*` comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from baton.store.results import DependencyRow, parse_dependencies
+from baton.store.sql import Sql
+from baton.words.rows import Outcome
+from baton.words.states import JobState
+
+
+class SettledNode(NamedTuple):
+    job_id: int
+    workflow_id: UUID
+    name: str
+    state: JobState
+    dependents: tuple[int, ...]
+
+
+class DownstreamNode(NamedTuple):
+    job_id: int
+    workflow_id: UUID
+    name: str
+    pending: int
+    ignore_cancelled: bool
+    ignore_discarded: bool
+    dependents: tuple[int, ...]
+
+
+class CancelledJob(NamedTuple):
+    id: int
+    worker: str
+    queue: str
+    args: str
+    meta: str
+    attempt: int
+    max_attempts: int
+
+
+class Settlement:
+    """One transaction that changes workflows. `connection` is inside the transaction."""
+
+    def __init__(self, connection: asyncpg.Connection[Any], sql: Sql, *, notify: bool) -> None:
+        self._connection = connection
+        self._sql = sql
+        self._notify = notify
+
+    async def _fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
+        return await self._connection.fetch(self._sql(query), *args)
+
+    async def lock_workflows_of_jobs(self, job_ids: Sequence[int]) -> list[UUID]:
+        rows = await self._fetch("lock_workflows_of_jobs", job_ids)
+        return [row["id"] for row in rows]
+
+    async def lock_workflow(self, workflow_id: UUID) -> bool:
+        """False when there is no such workflow."""
+        return bool(await self._fetch("lock_workflows", [workflow_id]))
+
+    async def finish_jobs(self, outcomes: Sequence[Outcome]) -> set[int]:
+        """Write cancelled and discarded jobs, fenced; returns the ids whose claim still held."""
+        rows = await self._fetch(
+            "finish_jobs",
+            [o.job_id for o in outcomes],
+            [o.attempted_at for o in outcomes],
+            [o.state.value for o in outcomes],
+            [o.error for o in outcomes],
+        )
+        return {row["id"] for row in rows}
+
+    async def read_dependencies(self, job_id: int) -> list[DependencyRow]:
+        return parse_dependencies(await self._fetch("read_dependencies", job_id))
+
+    async def hold_jobs(self, outcomes: Sequence[Outcome]) -> dict[int, str | None]:
+        """Returns the ids whose claim held, with the queue where the job is available at once."""
+        rows = await self._fetch(
+            "hold_jobs", [o.job_id for o in outcomes], [o.attempted_at for o in outcomes]
+        )
+        return {row["id"]: row["woken"] for row in rows}
+
+    async def settle_nodes(
+        self, settled: Sequence[tuple[int, JobState, str | None]]
+    ) -> list[SettledNode]:
+        """Record (job id, state, result as JSON text); returns the nodes that had not settled
+        before.
+        """
+        rows = await self._fetch(
+            "settle_nodes",
+            [job_id for job_id, _, _ in settled],
+            [state.value for _, state, _ in settled],
+            [result for _, _, result in settled],
+        )
+        return [
+            SettledNode(
+                row["job_id"],
+                row["workflow_id"],
+                row["name"],
+                JobState(row["state"]),
+                tuple(row["dependents"]),
+            )
+            for row in rows
+        ]
+
+    async def read_downstream(self, settled: Sequence[SettledNode]) -> list[DownstreamNode]:
+        """The unsettled nodes that these settled nodes can touch, near and far."""
+
+        def below(state: JobState | None) -> list[int]:
+            return sorted(
+                {d for node in settled if state in (None, node.state) for d in node.dependents}
+            )
+
+        rows = await self._fetch(
+            "read_downstream", below(None), below(JobState.CANCELLED), below(JobState.DISCARDED)
+        )
+        return [
+            DownstreamNode(
+                row["job_id"],
+                row["workflow_id"],
+                row["name"],
+                row["pending"],
+                row["ignore_cancelled"],
+                row["ignore_discarded"],
+                tuple(row["dependents"]),
+            )
+            for row in rows
+        ]
+
+    async def lock_jobs(self, job_ids: Sequence[int]) -> dict[int, JobState]:
+        """Lock job rows in id order; a job whose row is gone is missing from the reply."""
+        rows = await self._fetch("lock_jobs", job_ids)
+        return {row["id"]: JobState(row["state"]) for row in rows}
+
+    async def cancel_jobs(self, reasons: Mapping[int, str]) -> list[CancelledJob]:
+        rows = await self._fetch("cancel_jobs", list(reasons), list(reasons.values()))
+        return [CancelledJob(*row) for row in rows]
+
+    async def decrement_pending(self, decrements: Mapping[int, int]) -> None:
+        await self._fetch("decrement_pending", list(decrements), list(decrements.values()))
+
+    async def release_jobs(self, job_ids: Sequence[int]) -> list[str]:
+        """Returns the queues that got available jobs."""
+        rows = await self._fetch("release_jobs", job_ids, self._notify)
+        return [row["queue"] for row in rows]
+
+    async def count_settled(self, counts: Mapping[UUID, tuple[int, int]]) -> list[UUID]:
+        """Take (settled, failed) steps off each workflow; returns the workflows that ended."""
+        rows = await self._fetch(
+            "count_settled",
+            list(counts),
+            [settled for settled, _ in counts.values()],
+            [failed for _, failed in counts.values()],
+        )
+        return [row["id"] for row in rows if row["outstanding"] == 0]
+
+    async def announce(self, workflow_ids: Sequence[UUID]) -> list[tuple[UUID, str]]:
+        """Record the completions not yet recorded; returns those recorded by this call, as JSON
+        text.
+        """
+        rows = await self._fetch("announce_workflows", workflow_ids, self._notify)
+        return [(row["workflow_id"], row["completion"]) for row in rows]
+
+    async def read_unsettled(self, workflow_id: UUID) -> dict[int, str]:
+        """Job id and name of each step of a workflow that has not settled."""
+        rows = await self._fetch("read_unsettled", workflow_id)
+        return {row["job_id"]: row["name"] for row in rows}
+
+    async def notify_cancelled(self, job_ids: Sequence[int]) -> None:
+        """Hint running engines to interrupt these jobs, in payloads below NOTIFY's limit."""
+        if self._notify:
+            for start in range(0, len(job_ids), 300):
+                payload = ",".join(map(str, job_ids[start : start + 300]))
+                await self._fetch("notify_cancelled", payload)

@@ -1,0 +1,1 @@
+"""The words of Baton: errors, states, rows, events, configuration. Imports nothing of ours."""

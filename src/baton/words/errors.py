@@ -1,0 +1,361 @@
+"""Everything Baton raises; the tree is drawn in `baton.errors`. Each error carries its facts as
+fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+
+class BatonError(Exception):
+    """Base of every error of Baton."""
+
+    def __init__(self, message: str, **fields: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.__dict__.update(fields)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.__dict__)
+
+
+def _restore(kind: type[BatonError], fields: dict[str, Any]) -> BatonError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, fields["message"])
+    error.__dict__.update(fields)
+    return error
+
+
+class GraphError(BatonError):
+    """The graph given by the caller cannot be a workflow; nothing was written."""
+
+
+class EmptyWorkflowError(GraphError):
+    def __init__(self) -> None:
+        super().__init__(
+            "the workflow has no steps; add at least one: Baton().add('a', MyWorker()).insert()"
+        )
+
+
+class DuplicateStepError(GraphError):
+    step: str
+
+    def __init__(self, step: str) -> None:
+        super().__init__(f"a step named {step!r} was added already; names are unique", step=step)
+
+
+class UnknownDependencyError(GraphError):
+    step: str
+    dependency: str
+    known: tuple[str, ...]
+
+    def __init__(self, step: str, dependency: str, known: Iterable[str], hint: str = "") -> None:
+        known = tuple(known)
+        shown = ", ".join(repr(name) for name in known[:10]) + (", …" if len(known) > 10 else "")
+        super().__init__(
+            f"step {step!r} depends on {dependency!r}, which is not a step of this workflow "
+            f"(steps: {shown}){hint}",
+            step=step,
+            dependency=dependency,
+            known=known,
+        )
+
+
+class SelfDependencyError(GraphError):
+    step: str
+
+    def __init__(self, step: str) -> None:
+        super().__init__(f"step {step!r} depends on itself", step=step)
+
+
+class CycleError(GraphError):
+    path: tuple[str, ...]
+
+    def __init__(self, path: Sequence[str]) -> None:
+        path = tuple(path)
+        shown = path if len(path) <= 12 else (*path[:6], "…", *path[-5:])
+        super().__init__(f"the steps form a cycle: {' -> '.join(map(repr, shown))}", path=path)
+
+
+class InvalidNameError(BatonError):
+    kind: str
+    given: object
+    expected: str
+
+    def __init__(self, kind: str, given: object, expected: str) -> None:
+        super().__init__(
+            f"{kind} {_shown(given)} is not a valid name: expected {expected}",
+            kind=kind,
+            given=given,
+            expected=expected,
+        )
+
+
+class InvalidOptionError(BatonError):
+    option: str
+    given: object
+    expected: str
+
+    def __init__(self, option: str, given: object, expected: str) -> None:
+        super().__init__(
+            f"{option}={_shown(given)}: expected {expected}",
+            option=option,
+            given=given,
+            expected=expected,
+        )
+
+
+class InvalidArgsError(BatonError):
+    worker: str
+    given: object
+    problems: tuple[str, ...]
+
+    def __init__(self, worker: str, given: object, problems: Iterable[str]) -> None:
+        problems = tuple(problems)
+        super().__init__(
+            f"invalid arguments for worker {worker!r}: {'; '.join(problems)} "
+            f"(given: {_shown(given)})",
+            worker=worker,
+            given=given,
+            problems=problems,
+        )
+
+
+class NotStorableError(BatonError):
+    what: str
+    problem: str
+
+    def __init__(self, what: str, problem: str, **fields: Any) -> None:
+        super().__init__(
+            f"{what} cannot be stored: {problem}", what=what, problem=problem, **fields
+        )
+
+
+class TooLargeError(NotStorableError):
+    size: int
+    limit: int
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(
+            what,
+            f"it is at least {size} bytes of JSON, the limit is {limit}; store the data "
+            "elsewhere and pass a reference",
+            size=size,
+            limit=limit,
+        )
+
+
+class WorkerError(BatonError):
+    """The definition or look-up of a worker."""
+
+
+class UnknownWorkerError(WorkerError):
+    worker: str
+
+    def __init__(self, worker: str) -> None:
+        super().__init__(
+            f"no worker named {worker!r} is registered in this process; import the module that "
+            "defines it",
+            worker=worker,
+        )
+
+
+class DuplicateWorkerError(WorkerError):
+    worker: str
+
+    def __init__(self, worker: str) -> None:
+        super().__init__(
+            f"another worker is registered as {worker!r}; give one of them name='…'", worker=worker
+        )
+
+
+class StepError(BatonError):
+    """A step asked for something it may not have."""
+
+
+class UndeclaredDependencyError(StepError):
+    step: str
+    dependency: str
+    declared: tuple[str, ...]
+
+    def __init__(self, step: str, dependency: str, declared: Iterable[str]) -> None:
+        declared = tuple(declared)
+        shown = ", ".join(map(repr, declared[:10])) + (", …" if len(declared) > 10 else "")
+        super().__init__(
+            f"step {step!r} reads the result of {dependency!r}, which is not among its "
+            f"dependencies ({shown or 'none'}); declare it: "
+            f".add({step!r}, …, deps=[{dependency!r}])",
+            step=step,
+            dependency=dependency,
+            declared=declared,
+        )
+
+
+class NoResultError(StepError):
+    step: str | None
+    dependency: str
+    state: str | None
+
+    def __init__(self, step: str | None, dependency: str, state: str | None) -> None:
+        reads = "" if step is None else f"step {step!r} reads the result of {dependency!r}: "
+        super().__init__(
+            f"{reads}step {dependency!r} has no stored result (settled state: {state})",
+            step=step,
+            dependency=dependency,
+            state=state,
+        )
+
+
+class ResultTypeError(StepError):
+    step: str | None
+    dependency: str
+    expected: object
+    problems: tuple[str, ...]
+
+    def __init__(
+        self, step: str | None, dependency: str, expected: object, problems: Iterable[str]
+    ) -> None:
+        problems = tuple(problems)
+        reader = "" if step is None else f", read by step {step!r},"
+        super().__init__(
+            f"the result of {dependency!r}{reader} is not a "
+            f"{getattr(expected, '__name__', expected)}: {'; '.join(problems)}",
+            step=step,
+            dependency=dependency,
+            expected=expected,
+            problems=problems,
+        )
+
+
+class StepTimeoutError(StepError, TimeoutError):
+    step: str | None
+    timeout: float
+
+    def __init__(self, step: str | None, timeout: float) -> None:
+        super().__init__(
+            f"step {step!r} took longer than its timeout of {timeout} s", step=step, timeout=timeout
+        )
+
+
+class WorkflowExistsError(BatonError):
+    workflow_id: UUID
+
+    def __init__(self, workflow_id: UUID) -> None:
+        super().__init__(f"workflow {workflow_id} was inserted already", workflow_id=workflow_id)
+
+
+class UnknownWorkflowError(BatonError):
+    workflow_id: UUID
+
+    def __init__(self, workflow_id: UUID) -> None:
+        super().__init__(f"there is no workflow {workflow_id}", workflow_id=workflow_id)
+
+
+class UnknownStepError(BatonError):
+    workflow_id: UUID
+    step: str
+
+    def __init__(self, workflow_id: UUID, step: str) -> None:
+        super().__init__(
+            f"workflow {workflow_id} has no step named {step!r}, or is unknown",
+            workflow_id=workflow_id,
+            step=step,
+        )
+
+
+class CompletionTimeoutError(BatonError, TimeoutError):
+    workflow_id: UUID
+    timeout: float
+
+    def __init__(self, workflow_id: UUID, timeout: float) -> None:
+        super().__init__(
+            f"workflow {workflow_id} did not finish within {timeout} s; it goes on",
+            workflow_id=workflow_id,
+            timeout=timeout,
+        )
+
+
+class EngineError(BatonError):
+    """The life cycle or the settings of an engine."""
+
+
+class NoEngineError(EngineError):
+    def __init__(self, name: str = "default") -> None:
+        super().__init__(
+            f"no engine named {name!r} is running here; use 'async with Engine(dsn): …', "
+            "or pass engine=… or conn=…",
+            name=name,
+        )
+
+
+class EngineStateError(EngineError):
+    state: str
+    expected: str
+
+    def __init__(self, state: str, expected: str) -> None:
+        super().__init__(
+            f"the engine is {state}, expected {expected}", state=state, expected=expected
+        )
+
+
+class DatabaseError(BatonError):
+    """The database, its schema, or a connection."""
+
+
+class ConnectionTypeError(DatabaseError):
+    given: object
+
+    def __init__(self, given: object, why: str = "") -> None:
+        super().__init__(
+            f"conn={type(given).__module__}.{type(given).__qualname__}: expected an asyncpg "
+            "connection (or a pool's), or a SQLAlchemy AsyncSession / AsyncConnection over asyncpg"
+            + (f"; {why}" if why else ""),
+            given=given,
+        )
+
+
+class SchemaMissingError(DatabaseError):
+    schema: str
+    found: int | None
+    expected: int
+
+    def __init__(self, schema: str, found: int | None, expected: int) -> None:
+        has = "no Baton tables" if found is None else f"Baton's tables at version {found}"
+        super().__init__(
+            f"schema {schema!r} has {has}, expected version {expected}; "
+            f"run: baton migrate --schema {schema}",
+            schema=schema,
+            found=found,
+            expected=expected,
+        )
+
+
+class MigrationError(DatabaseError):
+    version: int | None
+    problem: str
+
+    def __init__(self, version: int | None, problem: str) -> None:
+        super().__init__(
+            f"migration{'' if version is None else f' {version}'} failed: {problem}",
+            version=version,
+            problem=problem,
+        )
+
+
+class UnavailableError(DatabaseError):
+    what: str
+    timeout: float | None
+
+    def __init__(self, what: str, timeout: float | None = None) -> None:
+        within = f" within {timeout} s" if timeout is not None else ""
+        super().__init__(f"the database did not answer: {what}{within}", what=what, timeout=timeout)
+
+
+def _shown(value: object, limit: int = 200) -> str:
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__} whose repr raises>"
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,188 @@
+"""Everything that happens, as typed records. Logging, OpenTelemetry and tests only subscribe.
+
+`EVENT` is the event's name; fields are its measurements and attributes. Ids are facts, texts are
+capped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from baton.words.states import JobState, WorkflowOutcome
+
+__all__ = [
+    "ConnectionLost",
+    "ConnectionRegained",
+    "EngineStarted",
+    "EngineStopped",
+    "Event",
+    "JobsRescued",
+    "StepCancelled",
+    "StepCompleted",
+    "StepDiscarded",
+    "StepEvent",
+    "StepExecuting",
+    "StepFenced",
+    "StepReleased",
+    "StepRetryable",
+    "StepSettled",
+    "StepSnoozed",
+    "WorkflowFailed",
+    "WorkflowFinished",
+    "WorkflowInserted",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all event records."""
+
+    EVENT: ClassVar[str] = "baton.event"
+
+
+@dataclass(frozen=True, slots=True)
+class StepEvent(Event):
+    """Something happened to one job; the workflow fields are None for a job outside a workflow."""
+
+    job_id: int
+    worker: str
+    queue: str
+    state: JobState
+    attempt: int
+    workflow_id: UUID | None
+    workflow_name: str | None
+    step: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepExecuting(StepEvent):
+    """A step is about to be performed."""
+
+    EVENT: ClassVar[str] = "baton.step.executing"
+
+
+@dataclass(frozen=True, slots=True)
+class StepSettled(StepEvent):
+    """The outcome of an attempt was recorded. `duration` is in seconds, of this attempt."""
+
+    duration: float
+    has_result: bool
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepCompleted(StepSettled):
+    EVENT: ClassVar[str] = "baton.step.completed"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRetryable(StepSettled):
+    EVENT: ClassVar[str] = "baton.step.retryable"
+
+
+@dataclass(frozen=True, slots=True)
+class StepDiscarded(StepSettled):
+    EVENT: ClassVar[str] = "baton.step.discarded"
+
+
+@dataclass(frozen=True, slots=True)
+class StepCancelled(StepSettled):
+    EVENT: ClassVar[str] = "baton.step.cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class StepSnoozed(StepSettled):
+    EVENT: ClassVar[str] = "baton.step.snoozed"
+
+
+@dataclass(frozen=True, slots=True)
+class StepReleased(StepSettled):
+    """The job went back to the queue without an outcome: held by its gate, or the
+    engine stopped.
+    """
+
+    EVENT: ClassVar[str] = "baton.step.released"
+
+
+@dataclass(frozen=True, slots=True)
+class StepFenced(StepSettled):
+    """The outcome was dropped: the claim was no longer ours."""
+
+    EVENT: ClassVar[str] = "baton.step.fenced"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowInserted(Event):
+    EVENT: ClassVar[str] = "baton.workflow.inserted"
+    workflow_id: UUID
+    workflow_name: str | None
+    total_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowFinished(Event):
+    """A workflow ended; emitted once, by whoever recorded the completion. `duration` in seconds."""
+
+    EVENT: ClassVar[str] = "baton.workflow.finished"
+    workflow_id: UUID
+    workflow_name: str | None
+    outcome: WorkflowOutcome
+    failed_steps: tuple[str, ...]
+    failed_count: int
+    total_count: int
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowFailed(Event):
+    """A workflow ended with cancelled or discarded steps; emitted once, after
+    `WorkflowFinished`.
+    """
+
+    EVENT: ClassVar[str] = "baton.workflow.failed"
+    workflow_id: UUID
+    workflow_name: str | None
+    failed_count: int
+    total_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobsRescued(Event):
+    """Orphans of dead engines were returned to their queues or, past the limit, discarded."""
+
+    EVENT: ClassVar[str] = "baton.engine.rescued"
+    engine: str
+    job_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStarted(Event):
+    EVENT: ClassVar[str] = "baton.engine.started"
+    engine: str
+    queues: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStopped(Event):
+    EVENT: ClassVar[str] = "baton.engine.stopped"
+    engine: str
+    released: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLost(Event):
+    """A dedicated connection or a round trip failed; the loop goes on and tries again."""
+
+    EVENT: ClassVar[str] = "baton.connection.lost"
+    engine: str
+    what: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRegained(Event):
+    EVENT: ClassVar[str] = "baton.connection.regained"
+    engine: str
+    what: str

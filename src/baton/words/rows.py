@@ -1,0 +1,150 @@
+"""Values that cross floors: what is inserted, what is claimed, what is settled, what is
+announced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from baton.words.states import JobState, WorkflowOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class NewStep:
+    """One step as it is inserted. `args` is JSON text; times are seconds or aware datetimes."""
+
+    name: str
+    worker: str
+    args: str
+    queue: str = "default"
+    max_attempts: int = 20
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    schedule_in: float | None = None
+    schedule_at: datetime | None = None
+    timeout: float | None = None
+    deps: tuple[str, ...] = ()
+    ignore_cancelled: bool = False
+    ignore_discarded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewWorkflow:
+    """A validated graph, ready to insert. `steps` keep the order they were added in."""
+
+    workflow_id: UUID
+    workflow_name: str | None
+    steps: tuple[NewStep, ...]
+    debug: bool = False
+    trace_context: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as `insert` returns it, in the order the steps were added."""
+
+    id: int
+    workflow_id: UUID
+    name: str
+    worker: str
+    queue: str
+    state: JobState
+
+
+class Node(NamedTuple):
+    """What the workflow knows of a claimed job, read in the claim's own transaction.
+
+    `pending` counts dependencies not yet settled, `state` is the settled state (or None),
+    `timeout` is in seconds.
+    """
+
+    workflow_id: UUID
+    name: str
+    pending: int
+    state: JobState | None
+    dependencies: int
+    timeout: float | None
+
+
+class ClaimedJob(NamedTuple):
+    """A job this engine holds. `(id, attempted_at)` is the identity of the claim."""
+
+    id: int
+    attempted_at: datetime
+    queue: str
+    worker: str
+    args: str
+    meta: str
+    attempt: int
+    max_attempts: int
+    node: Node | None
+
+
+class Outcome(NamedTuple):
+    """What is to be written of one claimed job; fenced on `(job_id, attempted_at)`.
+
+    `result` is JSON text and set exactly when `state` is completed. `error` is text for the job's
+    `errors`. `delay` (seconds, by the database's clock) moves `scheduled_at`. `attempt_change` is
+    -1 where the attempt is given back (snooze, hold, release, rescue).
+    """
+
+    job_id: int
+    attempted_at: datetime
+    attempt: int
+    state: JobState
+    result: str | None = None
+    error: str | None = None
+    delay: float | None = None
+    attempt_change: int = 0
+
+
+class Demand(NamedTuple):
+    """Room of one queue: `room` jobs may be handed over; with `claim`, available jobs fill the
+    rest.
+    """
+
+    queue: str
+    room: int
+    claim: bool
+
+
+class CancelledStep(NamedTuple):
+    """A step cancelled from outside: by a dependency, named with how that one ended, or
+    by request.
+    """
+
+    job_id: int
+    workflow_id: UUID
+    name: str
+    worker: str
+    queue: str
+    args: str
+    meta: str
+    attempt: int
+    max_attempts: int
+    reason: str
+    dependency: str | None
+    dependency_state: JobState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The end of a workflow, recorded exactly once. Times are UTC."""
+
+    workflow_id: UUID
+    workflow_name: str | None
+    outcome: WorkflowOutcome
+    failed_steps: tuple[str, ...]
+    failed_count: int
+    total_count: int
+    inserted_at: datetime
+    finished_at: datetime
+
+    @property
+    def duration(self) -> timedelta:
+        """From insertion to the end, by the database's clock."""
+        return self.finished_at - self.inserted_at

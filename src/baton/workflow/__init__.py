@@ -1,0 +1,1 @@
+"""Workflows: built, inserted, performed, settled. Knows nodes; leaves SQL to the store."""

@@ -1,0 +1,75 @@
+"""The running engines of this process, so that `insert()` and others need not be handed one."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import Protocol, runtime_checkable
+
+from baton.store.database import Database
+from baton.words.config import EngineSettings
+from baton.words.errors import InvalidOptionError, NoEngineError
+
+
+@runtime_checkable
+class Instance(Protocol):
+    """What an ambient engine offers here."""
+
+    @property
+    def database(self) -> Database: ...
+
+    @property
+    def settings(self) -> EngineSettings: ...
+
+
+# Requests of a web server run in tasks that do not descend from the one that started the engine, so
+# a context variable alone would miss them; engines in the loops of several threads must not be
+# mixed up.
+_running: list[tuple[asyncio.AbstractEventLoop, Instance]] = []
+_nearest: ContextVar[Instance | None] = ContextVar("baton_engine", default=None)
+
+
+def enter(instance: Instance) -> None:
+    """Make a running engine ambient: by its name in the running loop, and as the default for the
+    current task and the tasks it starts.
+    """
+    _running.append((asyncio.get_running_loop(), instance))
+    _nearest.set(instance)
+
+
+def leave(instance: Instance) -> None:
+    """Forget an engine that stops; harmless when it is not ambient."""
+    for entry in [entry for entry in _running if entry[1] is instance]:
+        _running.remove(entry)
+    if _nearest.get() is instance:
+        _nearest.set(None)
+
+
+def current(engine: Instance | str | None = None) -> Instance:
+    """The engine given, the one of that name, or the ambient one: the engine entered in this task
+    or an ancestor of it, else the one named "default", else the only one there is in this loop.
+
+    Of several with one name the last that started counts. Raises NoEngineError, InvalidOptionError.
+    """
+    if isinstance(engine, Instance):
+        return engine
+    if not isinstance(engine, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidOptionError(
+            "engine", engine, "an Engine, the name of a running one, or nothing"
+        )
+    here = running()
+    nearest = _nearest.get()
+    if engine is None and nearest is not None and any(nearest is instance for instance in here):
+        return nearest
+    for instance in reversed(here):
+        if instance.settings.name == (engine or "default"):
+            return instance
+    if engine is None and len(here) == 1:
+        return here[0]
+    raise NoEngineError(engine or "default")
+
+
+def running() -> list[Instance]:
+    """The engines of the running loop, in the order they started."""
+    loop = asyncio.get_running_loop()
+    return [instance for running_in, instance in _running if running_in is loop]

@@ -1,0 +1,70 @@
+"""What came of calling a step's code, as the outcome to write. Works wherever the step was called:
+in the loop, in a thread, in another process. Never raises, whatever that code does.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import random
+
+from baton.core import backoff
+from baton.core.errortext import describe
+from baton.core.outcome import Ending, outcome, requested
+from baton.words.errors import WorkerError
+from baton.words.rows import ClaimedJob, Outcome
+from baton.workflow.options import seconds
+from baton.workflow.registry import BuiltWorker
+from baton.workflow.results import encode_result
+from baton.workflow.step import SyncStep
+
+_log = logging.getLogger("baton")
+
+
+def attempt(job: ClaimedJob, built: BuiltWorker, step: SyncStep, result_limit: int) -> Outcome:
+    """Call a plain `perform`.
+
+    Values and errors become text here: not every error survives the way between processes, and one
+    that does not breaks the whole pool.
+    """
+    try:
+        value = built.perform(step)
+        if inspect.iscoroutine(value):
+            value.close()
+            raise WorkerError(
+                "perform returned a coroutine: a decorator hides that it is 'async def'"
+            )
+    except BaseException as error:
+        return failed(job, Ending.RAISED, error, built)
+    return returned(job, value, result_limit)
+
+
+def returned(job: ClaimedJob, value: object, result_limit: int) -> Outcome:
+    """The outcome of a call that returned."""
+    try:
+        return requested(job, value) or outcome(
+            job, Ending.RETURNED, result=encode_result(value, result_limit)
+        )
+    except BaseException as error:
+        return outcome(job, Ending.NOT_STORABLE, error=describe(error))
+
+
+def failed(
+    job: ClaimedJob, ending: Ending, error: BaseException, built: BuiltWorker | None = None
+) -> Outcome:
+    """The outcome of a call that raised, or could not be made."""
+    return outcome(job, ending, error=describe(error), delay=_delay(job, built))
+
+
+def _delay(job: ClaimedJob, built: BuiltWorker | None) -> float:
+    """Seconds until the next attempt: the worker's own backoff if it gives a usable one, else
+    Baton's.
+    """
+    if built is not None:
+        try:
+            own = built.backoff(job.attempt)
+            if own is not None:
+                return seconds("backoff", own)
+        except BaseException:
+            _log.exception("the backoff of worker %r failed; the default is used", job.worker)
+    return backoff.delay(job.attempt, unit_random=random.random())

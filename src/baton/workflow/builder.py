@@ -1,0 +1,173 @@
+"""The builder of workflows."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+from collections.abc import Iterable
+from typing import Any, Self, Unpack
+from uuid import UUID
+
+from baton.core.dag import topological_order
+from baton.core.names import validate_step_name, validate_workflow_name
+from baton.core.uuid7 import RANDOM_BYTES, uuid7
+from baton.words.errors import DuplicateStepError, InvalidOptionError
+from baton.words.rows import Job, NewStep, NewWorkflow
+from baton.workflow.ambient import Instance
+from baton.workflow.args import NewJob
+from baton.workflow.function_worker import FunctionWorker
+from baton.workflow.insert import insert_all
+from baton.workflow.options import StepOptions, flag, listed, parse_workflow_id, step_options
+from baton.workflow.worker import Worker, job_of
+
+
+class Baton:
+    """A workflow under construction: named steps and what they depend on. Nothing is written before
+    `insert`.
+
+    `workflow_id` is a UUID or its text; a fresh one (version 7) unless given. A step whose
+    dependency was cancelled or discarded is cancelled too, unless `ignore_cancelled` or
+    `ignore_discarded`, of the workflow or of the step, says that such a dependency counts as
+    satisfied. `debug` keeps what steps capture.
+
+    Raises InvalidOptionError, InvalidNameError.
+    """
+
+    def __init__(
+        self,
+        workflow_id: UUID | str | None = None,
+        workflow_name: str | None = None,
+        ignore_cancelled: bool = False,
+        ignore_discarded: bool = False,
+        debug: bool = False,
+    ) -> None:
+        self._workflow_id = _workflow_id(workflow_id)
+        self._workflow_name = (
+            None if workflow_name is None else validate_workflow_name(workflow_name)
+        )
+        self._ignore_cancelled = flag("ignore_cancelled", ignore_cancelled)
+        self._ignore_discarded = flag("ignore_discarded", ignore_discarded)
+        self._debug = flag("debug", debug)
+        self._steps: dict[str, NewStep] = {}
+
+    @property
+    def workflow_id(self) -> UUID:
+        return self._workflow_id
+
+    @property
+    def workflow_name(self) -> str | None:
+        return self._workflow_name
+
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        """The names of the steps, in the order added."""
+        return tuple(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._steps
+
+    def __repr__(self) -> str:
+        return (
+            f"<Baton {self._workflow_name or ''} {self._workflow_id} with {len(self._steps)} steps>"
+        )
+
+    def add(
+        self,
+        name: str,
+        job: Worker | NewJob,
+        *,
+        deps: Iterable[str] = (),
+        ignore_cancelled: bool | None = None,
+        ignore_discarded: bool | None = None,
+        **options: Unpack[StepOptions],
+    ) -> Self:
+        """Add a step: a built worker (`FetchToken(api_key="…")`) or a function's job
+        (`process.new(url="…")`).
+
+        `deps` names the steps it waits for; they may be added later. The ignore flags default to
+        the workflow's, the options to the worker's: `queue`, `max_attempts`, `priority`, `tags`,
+        `timeout` (seconds or timedelta per attempt), and either `schedule_in` (from insertion) or
+        `schedule_at` (aware datetime): the step runs no earlier, whenever its dependencies settle.
+
+        Raises DuplicateStepError, InvalidNameError, InvalidOptionError, NotStorableError at once;
+        the graph as a whole is checked by `validate` and `insert`.
+        """
+        name = validate_step_name(name)
+        if name in self._steps:
+            raise DuplicateStepError(name)
+        new = _job(name, job)
+        fields = {**new.spec.defaults, **step_options(options)} if options else new.spec.defaults
+        self._steps[name] = NewStep(
+            name=name,
+            worker=new.spec.name,
+            args=new.args,
+            deps=_deps(deps),
+            ignore_cancelled=_flag_or("ignore_cancelled", ignore_cancelled, self._ignore_cancelled),
+            ignore_discarded=_flag_or("ignore_discarded", ignore_discarded, self._ignore_discarded),
+            **fields,
+        )
+        return self
+
+    def validate(self) -> list[str]:
+        """Check the graph; returns its step names in a topological order, dependencies first.
+
+        Raises EmptyWorkflowError, UnknownDependencyError, SelfDependencyError, CycleError.
+        """
+        return list(topological_order(tuple(self._steps.values())))
+
+    def prepared(self) -> NewWorkflow:
+        """The checked workflow as `insert` writes it, but for the trace context. Raises as
+        `validate` does.
+        """
+        self.validate()
+        return NewWorkflow(
+            self._workflow_id, self._workflow_name, tuple(self._steps.values()), self._debug
+        )
+
+    async def insert(self, engine: Instance | str | None = None, conn: Any = None) -> list[Job]:
+        """Insert the workflow whole or not at all; returns its jobs in the order added. See
+        `insert_all`.
+        """
+        return await insert_all([self], engine, conn)
+
+
+def _workflow_id(given: UUID | str | None) -> UUID:
+    if given is None:
+        return uuid7(time.time_ns() // 1_000_000, os.urandom(RANDOM_BYTES))
+    return parse_workflow_id(given)
+
+
+def _job(step: str, job: object) -> NewJob:
+    if isinstance(job, NewJob):
+        return job
+    if isinstance(job, Worker):
+        return job_of(job)
+    raise InvalidOptionError("job", job, _right_job(step, job))
+
+
+def _right_job(step: str, job: Any) -> str:
+    name = getattr(job, "__name__", "")
+    if isinstance(job, FunctionWorker):
+        return f"a job: .add({step!r}, {name}.new(…))"
+    if inspect.isclass(job):
+        return f"an instance of a Worker: .add({step!r}, {name}(…))"
+    if inspect.isroutine(job):
+        return f"a job: decorate the function with @worker, then .add({step!r}, {name}.new(…))"
+    return "a worker's instance, such as FetchToken(…), or a function's job, process.new(…)"
+
+
+def _deps(given: Iterable[str]) -> tuple[str, ...]:
+    if given == ():
+        return ()
+    return tuple(dict.fromkeys(validate_step_name(name) for name in listed("deps", given)))
+
+
+def _flag_or(option: str, given: bool | None, default: bool) -> bool:
+    return default if given is None else flag(option, given)

@@ -1,0 +1,141 @@
+"""The end of a workflow: recorded once, told once, awaited by anyone.
+
+`check` and `announce` are also for another host of the same tables, an Oban runtime that runs the
+jobs itself and lets Baton keep the books.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from baton.engine import telemetry
+from baton.store.completions import parse_completion
+from baton.store.settlement import Settlement
+from baton.words.errors import InvalidOptionError
+from baton.words.events import WorkflowFailed, WorkflowFinished
+from baton.words.rows import Completion
+from baton.words.states import TERMINAL_STATES, JobState, WorkflowOutcome
+from baton.workflow.ambient import Instance, current
+from baton.workflow.cascade_hooks import tell_cancelled
+from baton.workflow.options import parse_workflow_id
+from baton.workflow.results import encode_result
+from baton.workflow.settle import Failures, settle_nodes
+
+_log = logging.getLogger("baton")
+
+
+class HasId(Protocol):
+    """A job of any host: all that is needed is its id."""
+
+    @property
+    def id(self) -> int | None: ...
+
+
+async def check(
+    job: HasId | int,
+    terminal_state: JobState | str,
+    *,
+    result: object = None,
+    engine: Instance | str | None = None,
+) -> WorkflowOutcome | None:
+    """Settle the step of a job that ends as `terminal_state`, as another host tells it.
+
+    The given state counts, whatever the job's row still says: the host writes it afterwards.
+    `result` is the step's result when it completed. Returns the workflow's outcome if this call
+    ended it. Never raises into the job: what fails is logged, and may be checked again; a step that
+    has settled stays as it is.
+    """
+    job_id: int | None = None
+    try:
+        job_id = job if isinstance(job, int) else job.id
+        instance = current(engine)
+        state = JobState(terminal_state)
+        if state not in TERMINAL_STATES or job_id is None:
+            raise InvalidOptionError(
+                "terminal_state", terminal_state, "completed, cancelled or discarded"
+            )
+        stored = None
+        if state is JobState.COMPLETED:
+            stored = encode_result(result, instance.settings.result_limit)
+        failures = await _settle(instance, job_id, state, stored)
+        tell_cancelled(instance.database, failures.cancelled)
+        tell_finished(failures.completions)
+    except Exception:
+        _log.exception(
+            "checking job %s as %s failed; its step has not settled", job_id, terminal_state
+        )
+        return None
+    return _outcome(failures.completions)
+
+
+async def announce(
+    workflow_id: UUID | str, label: str | None = None, *, engine: Instance | str | None = None
+) -> WorkflowOutcome | None:
+    """Announce a workflow whose steps have all settled; returns its outcome if this call announced
+    it.
+
+    None when it has not ended, is unknown, or was announced before. `label` only names it in the
+    log.
+    """
+    instance = current(engine)
+    database = instance.database
+    given = parse_workflow_id(workflow_id)
+
+    async def body() -> list[tuple[UUID, str]]:
+        async with database.transaction() as connection:
+            settlement = Settlement(connection, database.sql, notify=instance.settings.notify)
+            return await settlement.announce([given])
+
+    completions = await database.retrying(body, idempotent=True)
+    if completions:
+        _log.info("workflow %s (%s) announced", given, label)
+    tell_finished(completions)
+    return _outcome(completions)
+
+
+async def _settle(instance: Instance, job_id: int, state: JobState, result: str | None) -> Failures:
+    database = instance.database
+
+    async def body() -> Failures:
+        async with database.transaction() as connection:
+            settlement = Settlement(connection, database.sql, notify=instance.settings.notify)
+            await settlement.lock_workflows_of_jobs([job_id])
+            return await settle_nodes(settlement, [(job_id, state, result)])
+
+    return await database.retrying(body, idempotent=True)
+
+
+def tell_finished(completions: Sequence[tuple[UUID, str]]) -> None:
+    """Emit the events of completions that this process has just recorded and committed."""
+    if not telemetry.active:
+        return
+    for _, text in completions:
+        completion = parse_completion(text)
+        telemetry.emit(
+            WorkflowFinished(
+                completion.workflow_id,
+                completion.workflow_name,
+                completion.outcome,
+                completion.failed_steps,
+                completion.failed_count,
+                completion.total_count,
+                completion.duration.total_seconds(),
+            )
+        )
+        if completion.outcome is WorkflowOutcome.FAILED:
+            telemetry.emit(
+                WorkflowFailed(
+                    completion.workflow_id,
+                    completion.workflow_name,
+                    completion.failed_count,
+                    completion.total_count,
+                )
+            )
+
+
+def _outcome(completions: Sequence[tuple[UUID, str]]) -> WorkflowOutcome | None:
+    ended: list[Completion] = [parse_completion(text) for _, text in completions]
+    return ended[0].outcome if ended else None

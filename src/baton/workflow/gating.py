@@ -1,0 +1,17 @@
+"""The gate's question, put to what the store has read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from baton.core.gate import Decision, Dependency, decide
+from baton.store.results import DependencyRow
+
+
+def decision(rows: Sequence[DependencyRow]) -> Decision:
+    """Whether the step whose dependencies these are may run."""
+    return decide(
+        [Dependency(row.name, row.settled, row.job_state) for row in rows],
+        ignore_cancelled=any(row.ignore_cancelled for row in rows),
+        ignore_discarded=any(row.ignore_discarded for row in rows),
+    )

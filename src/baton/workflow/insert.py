@@ -1,0 +1,112 @@
+"""Inserts workflows: through an engine's own connection, or as part of the caller's transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from opentelemetry import propagate
+
+from baton.engine import telemetry
+from baton.store.borrowed import borrowed
+from baton.store.insertion import insert_on, insert_through
+from baton.store.sql import Sql
+from baton.words.errors import InvalidOptionError
+from baton.words.events import WorkflowInserted
+from baton.words.rows import Job, NewWorkflow
+from baton.workflow.ambient import Instance, current, running
+
+_log = logging.getLogger("baton")
+
+
+class Prepares(Protocol):
+    """A builder of a workflow."""
+
+    def prepared(self) -> NewWorkflow: ...
+
+
+async def insert_all(
+    workflows: Iterable[Prepares], engine: Instance | str | None = None, conn: Any = None
+) -> list[Job]:
+    """Insert any number of workflows in one transaction, all or none; returns all their jobs in
+    order.
+
+    Without `conn` the transaction is our own, on the pool of `engine` (an Engine, the name of a
+    running one, or None for the ambient one), and it is repeated where that is safe, also when the
+    connection was lost.
+
+    `conn` joins the caller's transaction: an asyncpg connection, one of a pool, or a SQLAlchemy
+    AsyncSession or AsyncConnection over asyncpg. The rows come and go with that transaction; if we
+    fail, it stays usable. With none open, one is opened and committed. Then `engine` only tells the
+    schema; with no engine running at all that is "public". Failures of the database stay what the
+    driver raises, so that the caller can retry.
+
+    Everything is checked before anything is written: raises GraphError, InvalidOptionError,
+    NoEngineError, ConnectionTypeError; then WorkflowExistsError, SchemaMissingError,
+    UnavailableError, DatabaseError.
+    """
+    prepared = _prepared(workflows)
+    instance = _instance(engine, conn)
+    if not prepared:
+        return []
+    context = _trace_context()
+    if context:
+        prepared = [replace(workflow, trace_context=context) for workflow in prepared]
+    jobs = await _write(prepared, instance, conn)
+    _tell(prepared)
+    return jobs
+
+
+def _prepared(workflows: Any) -> list[NewWorkflow]:
+    expected = "a list of workflows, such as insert_all([Baton().add(…), …])"
+    given: Iterable[Any] = workflows
+    if not isinstance(workflows, Iterable):
+        raise InvalidOptionError("workflows", workflows, expected)
+    prepared: list[NewWorkflow] = []
+    for workflow in given:
+        prepare = getattr(workflow, "prepared", None)
+        if prepare is None:
+            raise InvalidOptionError("workflows", workflow, expected)
+        prepared.append(prepare())
+    if len({workflow.workflow_id for workflow in prepared}) < len(prepared):
+        raise InvalidOptionError(
+            "workflows", given, "each workflow once, under its own workflow_id"
+        )
+    return prepared
+
+
+async def _write(
+    prepared: Sequence[NewWorkflow], instance: Instance | None, conn: object
+) -> list[Job]:
+    notify = instance is None or instance.settings.notify
+    if conn is None and instance is not None:
+        return await insert_through(instance.database, prepared, notify=notify)
+    sql = Sql("public") if instance is None else instance.database.sql
+    async with borrowed(conn) as connection:
+        return await insert_on(connection, sql, prepared, notify=notify)
+
+
+def _instance(engine: Instance | str | None, conn: object) -> Instance | None:
+    if conn is not None and engine is None and not running():
+        return None
+    return current(engine)
+
+
+def _trace_context() -> dict[str, str]:
+    carrier: dict[str, str] = {}
+    try:
+        propagate.inject(carrier)
+        return {str(key): str(value) for key, value in carrier.items()}
+    except Exception:
+        _log.exception("the trace context could not be taken along")
+        return {}
+
+
+def _tell(workflows: Sequence[NewWorkflow]) -> None:
+    if telemetry.active:
+        for workflow in workflows:
+            telemetry.emit(
+                WorkflowInserted(workflow.workflow_id, workflow.workflow_name, len(workflow.steps))
+            )

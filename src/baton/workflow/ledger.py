@@ -1,0 +1,94 @@
+"""Keeps the books for an engine: settles what it hands in, tells what came of it, brings the next
+jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from baton.engine.ledger import Reply
+from baton.store.database import Database
+from baton.store.jobs import Claimant, requeue_jobs, settle_batch
+from baton.words.rows import CancelledStep, ClaimedJob, Demand, Outcome
+from baton.words.states import JobState
+from baton.workflow.perform import Performer
+from baton.workflow.settle import Failures, hold, settle_failures
+
+_REQUEUED = frozenset({JobState.AVAILABLE, JobState.SCHEDULED, JobState.RETRYABLE})
+_FAILED = frozenset({JobState.CANCELLED, JobState.DISCARDED})
+
+
+class WorkflowLedger:
+    """The engine's ledger. Completed steps take the hot path; everything else is
+    written before it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        performer: Performer,
+        claimant: Claimant,
+        *,
+        notify: bool,
+        on_finished: Callable[[Sequence[tuple[UUID, str]]], None],
+        on_cancelled: Callable[[Sequence[CancelledStep]], None],
+    ) -> None:
+        self._database = database
+        self._performer = performer
+        self._claimant = claimant
+        self._notify = notify
+        self._on_finished = on_finished
+        self._on_cancelled = on_cancelled
+        self._written: dict[tuple[int, datetime], bool] = {}
+
+    async def perform(self, job: ClaimedJob) -> Outcome:
+        return await self._performer.perform(job)
+
+    async def settle(self, outcomes: Sequence[Outcome], demands: Sequence[Demand]) -> Reply:
+        """Settle and claim. A call that fails half-way may be repeated: what was written is not
+        written again.
+        """
+        completed = [o for o in outcomes if o.state is JobState.COMPLETED]
+        woken: list[str] = []
+        if len(completed) < len(outcomes):
+            woken = await self._settle_unfinished(
+                [o for o in outcomes if (o.job_id, o.attempted_at) not in self._written]
+            )
+        reply = await settle_batch(
+            self._database, completed, demands, self._claimant, notify=self._notify
+        )
+        if reply.completions:
+            self._on_finished(reply.completions)
+        stale = set(reply.stale)
+        for outcome in outcomes if self._written else ():
+            if self._written.pop((outcome.job_id, outcome.attempted_at), True) is False:
+                stale.add(outcome.job_id)
+        return Reply(reply.jobs, frozenset(stale), [*woken, *reply.woken])
+
+    async def _settle_unfinished(self, outcomes: Sequence[Outcome]) -> list[str]:
+        woken: list[str] = []
+        requeued = [o for o in outcomes if o.state in _REQUEUED]
+        if requeued:
+            self._note(requeued, await requeue_jobs(self._database, requeued, notify=self._notify))
+        held = [o for o in outcomes if o.state is JobState.SUSPENDED]
+        if held:
+            woken += self._took(held, await hold(self._database, held, notify=self._notify))
+        failed = [o for o in outcomes if o.state in _FAILED]
+        if failed:
+            failures = await settle_failures(self._database, failed, notify=self._notify)
+            woken += self._took(failed, failures)
+        return woken
+
+    def _took(self, outcomes: Sequence[Outcome], failures: Failures) -> Sequence[str]:
+        self._note(outcomes, failures.accepted)
+        if failures.completions:
+            self._on_finished(failures.completions)
+        if failures.cancelled:
+            self._on_cancelled(failures.cancelled)
+        return failures.woken
+
+    def _note(self, outcomes: Sequence[Outcome], accepted: set[int] | frozenset[int]) -> None:
+        for outcome in outcomes:
+            self._written[outcome.job_id, outcome.attempted_at] = outcome.job_id in accepted

@@ -1,0 +1,41 @@
+"""Results of steps: how they are written and how they are read back with a type."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from baton.core.jsonvalue import decode, encode
+from baton.words.errors import ResultTypeError
+
+NULL_RESULT = '{"value":null}'
+
+
+def encode_result(value: object, limit: int) -> str:
+    """A result as it is stored, wrapped, so that a stored None differs from nothing stored.
+
+    Raises NotStorableError or TooLargeError; `limit` is in bytes of JSON.
+    """
+    if value is None:
+        return NULL_RESULT
+    return f'{{"value":{encode(value, what="the result", limit=limit)}}}'
+
+
+def typed(text: str, type: Any, *, step: str | None, dependency: str) -> Any:
+    """A stored result as plain JSON values (`type` None) or validated as a type."""
+    if type is None:
+        return decode(text)
+    try:
+        return _adapter(type).validate_json(text)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors()
+        ]
+        raise ResultTypeError(step, dependency, type, problems) from error
+
+
+@lru_cache(maxsize=512)
+def _adapter(type: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(type)

@@ -1,0 +1,125 @@
+"""Waits for the ends of workflows: any number of waiters, one listener, one query for
+all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from baton.store.completions import find_missing_workflows, parse_completion, read_completions
+from baton.store.database import Database
+from baton.words.errors import CompletionTimeoutError, EngineStateError, UnknownWorkflowError
+from baton.words.rows import Completion
+
+_log = logging.getLogger("baton")
+
+FIRST_LOOK = 1.0
+
+
+class CompletionWaiters:
+    """Who waits for which workflow. Notifications and polling both only make it look at
+    the table.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiters: dict[UUID, set[asyncio.Future[Completion]]] = {}
+        self._due: set[UUID] = set()
+        self._unchecked: set[UUID] = set()
+        self._looking: asyncio.Task[None] | None = None
+
+    async def wait(self, workflow_id: UUID, timeout: float | None) -> Completion:
+        """The completion of a workflow, at once when it has finished already.
+
+        Raises UnknownWorkflowError, or CompletionTimeoutError after `timeout` seconds (None: no
+        bound); the first look may take FIRST_LOOK seconds of their own.
+        """
+        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(workflow_id, set()).add(future)
+        self._unchecked.add(workflow_id)
+        self._look_at([workflow_id])
+        try:
+            await asyncio.wait([future], timeout=timeout)
+            if workflow_id in self._unchecked and timeout is not None and self._looking is not None:
+                # A timeout of 0 is a question too.
+                await asyncio.wait([self._looking], timeout=FIRST_LOOK - timeout)
+            if not future.done() and timeout is not None:
+                raise CompletionTimeoutError(workflow_id, timeout)
+            return await future
+        finally:
+            self._forget(workflow_id, future)
+
+    def settled(self, completions: Sequence[tuple[UUID, str]]) -> None:
+        """This process has recorded these completions (JSON text): its waiters need no look."""
+        for workflow_id, text in completions:
+            if workflow_id in self._waiters:
+                self._resolve(parse_completion(text))
+
+    def notified(self, payload: str | None) -> None:
+        """Some workflows have finished: their ids, or None when notifications may have
+        been missed.
+        """
+        if payload is None:
+            self._look_at(self._waiters)
+        elif self._waiters:
+            self._look_at(i for i in map(UUID, payload.split(",")) if i in self._waiters)
+
+    async def poll(self) -> None:
+        """The fallback: look without being told."""
+        self._look_at(self._waiters)
+
+    async def stop(self) -> None:
+        """End the looking; who still waits gets an EngineStateError."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        for waiters in list(self._waiters.values()):
+            for future in waiters:
+                if not future.done():
+                    future.set_exception(EngineStateError("stopped", "running"))
+
+    def _look_at(self, workflow_ids: Iterable[UUID]) -> None:
+        self._due.update(workflow_ids)
+        if self._due and self._looking is None:
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        try:
+            # One turn of the loop later, so that all who begin to wait in this turn share one
+            # query.
+            await asyncio.sleep(0)
+            while self._due:
+                due, self._due = self._due, set()
+                await self._look_once([i for i in due if i in self._waiters])
+        except Exception as error:
+            _log.warning("looking for completions failed, polling goes on: %r", error)
+        finally:
+            self._looking = None
+
+    async def _look_once(self, due: list[UUID]) -> None:
+        found = await read_completions(self._database, due)
+        new = [i for i in due if i in self._unchecked and i not in found]
+        missing = await find_missing_workflows(self._database, new) if new else []
+        self._unchecked.difference_update(due)
+        for completion in found.values():
+            self._resolve(completion)
+        for workflow_id in missing:
+            for future in self._waiters.pop(workflow_id, ()):
+                if not future.done():
+                    future.set_exception(UnknownWorkflowError(workflow_id))
+
+    def _resolve(self, completion: Completion) -> None:
+        for future in self._waiters.pop(completion.workflow_id, ()):
+            if not future.done():
+                future.set_result(completion)
+
+    def _forget(self, workflow_id: UUID, future: asyncio.Future[Completion]) -> None:
+        waiters = self._waiters.get(workflow_id)
+        if waiters is not None:
+            waiters.discard(future)
+            if not waiters:
+                del self._waiters[workflow_id]
+                self._unchecked.discard(workflow_id)

@@ -1,0 +1,75 @@
+"""What the tests of insertion share: an engine as insertion sees it, workflows, a look at rows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from baton import Baton, Database, EngineSettings, Step, Worker, worker
+from baton.workflow import ambient
+
+Connection: TypeAlias = "asyncpg.Connection[Any]"
+
+
+@dataclass(frozen=True)
+class Client:
+    """An engine as insertion sees it."""
+
+    database: Database
+    settings: EngineSettings
+
+
+class Fetch(Worker, queue="io", max_attempts=4, priority=1, tags=["eu"]):
+    key: str = "k"
+
+    async def perform(self, step: Step) -> None: ...
+
+
+@worker
+async def process(step: Step, *, n: int = 0) -> None: ...
+
+
+@asynccontextmanager
+async def opened_client(dsn: str) -> AsyncGenerator[Client, None]:
+    """A client of a database, ambient."""
+    client = Client(Database(dsn), EngineSettings())
+    await client.database.open()
+    ambient.enter(client)
+    yield client
+    ambient.leave(client)
+    await client.database.close()
+
+
+@asynccontextmanager
+async def session(dsn: str) -> AsyncGenerator[Connection, None]:
+    """A session to look from outside, with "public" in its search path."""
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": "public"})
+    yield connection
+    await connection.close()
+
+
+ODD = "ä \"q\" 'a' \\ {b},NULL $1 %s … 🦆"
+
+
+def diamond(workflow_id: UUID | None = None) -> Baton:
+    return (
+        Baton(workflow_id, workflow_name="ingest")
+        .add("a", Fetch(key=ODD))
+        .add("b", process.new(n=1), deps=["a"], ignore_cancelled=True)
+        .add("c", process.new(n=2), deps=["a"], timeout=1.5, tags=[ODD, "x"])
+        .add("d", Fetch(), deps=["b", "c"], ignore_discarded=True)
+    )
+
+
+async def counts(db: Connection) -> tuple[int, int, int]:
+    row = await db.fetchrow(
+        "SELECT (SELECT count(*) FROM workflows), (SELECT count(*) FROM oban_jobs),"
+        " (SELECT count(*) FROM workflow_nodes)"
+    )
+    assert row is not None
+    return row[0], row[1], row[2]

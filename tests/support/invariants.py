@@ -1,0 +1,88 @@
+"""What must hold of the tables at any moment at which nothing is half-way, as one query."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+_QUERY = """
+WITH steps AS (
+    SELECT n.*, w.name AS label, j.state AS job_state, j.id AS job
+    FROM public.workflow_nodes n
+    JOIN public.workflows w ON w.id = n.workflow_id
+    LEFT JOIN public.oban_jobs j ON j.id = n.job_id
+),
+waits AS (
+    SELECT
+        s.job_id,
+        count(*) FILTER (WHERE d.state IS NULL) AS unsettled,
+        bool_or(
+            (d.state = 'cancelled' AND NOT s.ignore_cancelled)
+            OR (d.state = 'discarded' AND NOT s.ignore_discarded)
+        ) AS doomed
+    FROM steps s, unnest(s.deps) AS dep (job_id)
+    JOIN public.workflow_nodes d ON d.job_id = dep.job_id
+    GROUP BY s.job_id
+),
+counts AS (
+    SELECT
+        s.workflow_id,
+        count(*) AS total,
+        count(*) FILTER (WHERE s.state IS NULL) AS outstanding,
+        count(*) FILTER (WHERE s.state IN ('cancelled', 'discarded')) AS failed,
+        coalesce(
+            array_agg(s.name ORDER BY s.job_id)
+                FILTER (WHERE s.state IN ('cancelled', 'discarded')),
+            '{}'
+        ) AS failed_steps
+    FROM steps s
+    GROUP BY s.workflow_id
+)
+SELECT format('workflow %s: counters %s/%s, steps %s/%s', w.id, w.outstanding, w.failed,
+    c.outstanding, c.failed)
+FROM public.workflows w
+JOIN counts c ON c.workflow_id = w.id
+WHERE (w.steps, w.outstanding, w.failed) <> (c.total, c.outstanding, c.failed)
+OR (w.finished_at IS NULL) <> (w.outstanding > 0)
+UNION ALL
+SELECT format('workflow %s: %s steps outstanding, completion %s', w.id, w.outstanding, f)
+FROM public.workflows w
+LEFT JOIN public.workflow_completions f ON f.workflow_id = w.id
+WHERE (w.outstanding = 0) <> (f.workflow_id IS NOT NULL)
+UNION ALL
+SELECT format('workflow %s: completion %s, steps %s', c.workflow_id, f, c)
+FROM public.workflow_completions f
+JOIN counts c ON c.workflow_id = f.workflow_id
+WHERE (f.total_count, f.failed_count, f.failed_steps) <> (c.total, c.failed, c.failed_steps)
+OR (f.outcome = 'failed') <> (c.failed > 0)
+UNION ALL
+SELECT format('step %s: settled %s, its job is %s', s.job_id, s.state, s.job_state)
+FROM steps s
+WHERE (s.state IS NULL AND s.job_state IN ('completed', 'cancelled', 'discarded'))
+OR (s.state IS NOT NULL AND s.job_state <> s.state)
+UNION ALL
+SELECT format('step %s: pending %s, %s dependencies unsettled', s.job_id, s.pending, w.unsettled)
+FROM steps s
+JOIN waits w ON w.job_id = s.job_id
+WHERE s.state IS NULL AND NOT w.doomed AND s.pending <> w.unsettled
+UNION ALL
+SELECT format('step %s: suspended for ever', s.job_id)
+FROM steps s
+LEFT JOIN waits w ON w.job_id = s.job_id
+WHERE s.job_state = 'suspended' AND (coalesce(w.unsettled, 0) = 0 OR w.doomed)
+UNION ALL
+SELECT format('step %s: completed before its dependencies, or in spite of them', s.job_id)
+FROM steps s
+JOIN waits w ON w.job_id = s.job_id
+WHERE s.state = 'completed' AND (w.unsettled > 0 OR w.doomed)
+UNION ALL
+SELECT format('step %s: settled %s with result %s', s.job_id, s.state, s.result)
+FROM steps s
+WHERE (s.state IS NOT DISTINCT FROM 'completed') <> (s.result IS NOT NULL)
+"""
+
+
+async def violations(connection: asyncpg.Connection[Any]) -> list[str]:
+    """Every row that breaks a rule, as text; empty when all is well."""
+    return [row[0] for row in await connection.fetch(_QUERY)]

@@ -1,0 +1,144 @@
+"""Settings of an engine are checked when it is made, its schema when it starts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from baton import Engine, EngineSettings, schema
+from baton.words.errors import BatonError, EngineStateError, InvalidOptionError, SchemaMissingError
+from support.running import fast, opened
+
+DSN = "postgresql://nobody@localhost:1/nothing"
+
+BAD: list[tuple[str, Any]] = [
+    ("name", ""),
+    ("name", 5),
+    ("name", "x" * 128),
+    ("node", None),
+    ("queues", ["default"]),
+    ("queues", {"default": 0}),
+    ("queues", {"default": True}),
+    ("queues", {"default": 1.5}),
+    ("queues", {"": 1}),
+    ("queues", {5: 1}),
+    ("poll_interval", 0),
+    ("poll_interval", -1),
+    ("poll_interval", math.nan),
+    ("stage_interval", math.inf),
+    ("stage_limit", 0),
+    ("notify", 1),
+    ("heartbeat_interval", "5"),
+    ("rescue_after", 14.9),
+    ("rescue_interval", None),
+    ("max_rescues", 1.0),
+    ("foreign_rescue_after", 0),
+    ("shutdown_grace", -0.1),
+    ("interrupt_grace", math.nan),
+    ("settlers", 0),
+    ("settle_limit", -5),
+    ("threads", True),
+    ("pool_size", 0),
+    ("command_timeout", 10**10),
+    ("acquire_timeout", 0),
+    ("result_limit", 0.5),
+]
+
+
+@pytest.mark.parametrize(("option", "value"), BAD, ids=str)
+def test_bad_settings_are_refused(option: str, value: Any) -> None:
+    with pytest.raises(InvalidOptionError) as caught:
+        Engine(DSN, **{option: value})
+    assert caught.value.option == option
+    assert caught.value.given is value
+    assert caught.value.expected
+    with pytest.raises(InvalidOptionError):
+        EngineSettings(**{option: value})
+
+
+def test_every_setting_is_tried() -> None:
+    assert {option for option, _ in BAD} == set(EngineSettings.__dataclass_fields__)
+
+
+def test_unknown_settings_are_named() -> None:
+    wrong: dict[str, Any] = {"queue": {"default": 1}}
+    with pytest.raises(InvalidOptionError, match="queues") as caught:
+        Engine(DSN, **wrong)
+    assert caught.value.option == "queue"
+
+
+@pytest.mark.parametrize("dsn", ["", None, 5, b"postgresql://"])
+def test_a_dsn_is_a_text(dsn: Any) -> None:
+    with pytest.raises(InvalidOptionError, match="dsn"):
+        Engine(dsn)
+
+
+def test_edges_are_allowed() -> None:
+    settings = EngineSettings(
+        shutdown_grace=0, interrupt_grace=0, heartbeat_interval=5, rescue_after=15, queues={"ü": 1}
+    )
+    with pytest.raises(TypeError):
+        settings.queues["more"] = 1  # type: ignore[index]
+    assert EngineSettings(foreign_rescue_after=None).foreign_rescue_after is None
+
+
+def test_a_setting_that_is_changed_later_has_no_effect() -> None:
+    queues = {"default": 1}
+    engine = Engine(DSN, queues=queues)
+    queues["default"] = 5
+    assert engine.settings.queues == {"default": 1}
+    assert repr(engine) == "<Engine 'default' new queues={'default': 1}>"
+    assert isinstance(engine.engine_id, UUID)
+
+
+async def test_a_missing_schema_is_said_at_the_start(empty_dsn: str) -> None:
+    engine = fast(empty_dsn)
+    with pytest.raises(SchemaMissingError) as caught:
+        await engine.__aenter__()
+    assert (caught.value.schema, caught.value.found) == ("public", None)
+    assert "baton migrate" in str(caught.value)
+    assert engine.state == "stopped"
+    await engine.stop()
+    with pytest.raises(EngineStateError):
+        await engine.__aenter__()
+
+
+async def test_an_older_schema_is_said_at_the_start(dsn: str) -> None:
+    async with opened(dsn) as tables:
+        await tables.execute("DELETE FROM public.baton_migrations WHERE version > 1")
+    with pytest.raises(SchemaMissingError) as caught:
+        await fast(dsn).__aenter__()
+    assert (caught.value.found, caught.value.expected) == (1, schema.latest_version())
+
+
+async def test_another_schema_is_another_world(dsn: str) -> None:
+    engine = Engine(dsn, schema="elsewhere")
+    with pytest.raises(SchemaMissingError, match="elsewhere"):
+        await engine.__aenter__()
+    await schema.migrate(dsn, schema="elsewhere")
+    async with Engine(dsn, schema="elsewhere") as engine:
+        assert engine.state == "running"
+
+
+@pytest.mark.parametrize(
+    "unreachable",
+    [
+        "postgresql://nobody@127.0.0.1:1/nothing",
+        "postgresql://nobody@/nothing?host=/nonexistent",
+    ],
+)
+async def test_a_server_that_cannot_be_reached(unreachable: str) -> None:
+    engine = fast(unreachable)
+    with pytest.raises(BatonError):
+        await engine.__aenter__()
+    assert engine.state == "stopped"
+
+
+async def test_a_database_that_does_not_exist(dsn: str) -> None:
+    engine = fast(dsn.replace("/baton_", "/no_baton_"))
+    with pytest.raises(BatonError):
+        await engine.__aenter__()
+    assert engine.state == "stopped"
