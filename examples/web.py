@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from baton import Baton, Engine, Step, worker
-from baton.words.errors import CompletionTimeoutError, UnknownWorkflowError
+from baton.errors import CompletionTimeoutError, UnknownWorkflowError
 
 DSN = os.environ.get("BATON_DATABASE_URL", "postgresql://localhost/postgres")
 

@@ -50,13 +50,14 @@ BAD: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("option", "value"), BAD, ids=str)
 def test_bad_settings_are_refused(option: str, value: Any) -> None:
+    wrong: dict[str, Any] = {option: value}
     with pytest.raises(InvalidOptionError) as caught:
-        Engine(DSN, **{option: value})
+        Engine(DSN, **wrong)
     assert caught.value.option == option
     assert caught.value.given is value
     assert caught.value.expected
     with pytest.raises(InvalidOptionError):
-        EngineSettings(**{option: value})
+        EngineSettings(**wrong)
 
 
 def test_every_setting_is_tried() -> None:

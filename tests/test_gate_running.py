@@ -12,7 +12,7 @@ import pytest
 
 from baton import Baton, Cancel, Discard, Step, completion, worker
 from baton.store.database import Database
-from baton.store.results import DependencyRow
+from baton.store.results import DependencyRow, read_dependencies
 from baton.words.events import (
     StepCancelled,
     StepCompleted,
@@ -23,7 +23,6 @@ from baton.words.events import (
     StepSettled,
     WorkflowFinished,
 )
-from baton.workflow import perform
 from support.running import Run, running
 
 AVAILABLE = "'available'"
@@ -32,16 +31,13 @@ AVAILABLE = "'available'"
 class Gate:
     """A step that waits until the test lets it go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, result: object = "a") -> None:
         self.open = asyncio.Event()
-        self.result: Any = "a"
-        self.performed = 0
 
         @worker(name="the gate", max_attempts=1)
-        async def waits(step: Step) -> Any:
-            self.performed += 1
+        async def waits(step: Step) -> object:
             await self.open.wait()
-            return self.result
+            return result
 
         self.job = waits.new()
 
@@ -79,62 +75,63 @@ Between = Callable[[list[DependencyRow]], Any]
 
 def look_then(monkeypatch: pytest.MonkeyPatch, between: Between) -> None:
     """Let something happen between the gate's look at the dependencies and what it does then."""
-    read = perform.read_dependencies
 
     async def look(database: Database, job_id: int) -> list[DependencyRow]:
-        rows = await read(database, job_id)
+        rows = await read_dependencies(database, job_id)
         await between(rows)
         return rows
 
-    monkeypatch.setattr(perform, "read_dependencies", look)
+    monkeypatch.setattr("baton.workflow.perform.read_dependencies", look)
 
 
-@pytest.mark.parametrize(
-    ("result", "state", "ignores"),
-    [
-        ("a", "completed", False),
-        (Cancel("no"), "cancelled", False),
-        (Discard("no"), "discarded", False),
-        (Cancel("no"), "cancelled", True),
-        (Discard("no"), "discarded", True),
-    ],
-)
+ENDINGS = [
+    ("a", "completed", False),
+    (Cancel("no"), "cancelled", False),
+    (Discard("no"), "discarded", False),
+    (Cancel("no"), "cancelled", True),
+    (Discard("no"), "discarded", True),
+]
+
+
 async def test_a_dependency_settles_between_the_look_and_the_hold(
-    dsn: str, monkeypatch: pytest.MonkeyPatch, result: Any, state: str, ignores: bool
+    dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate()
-    gate.result = result
-    workflow = (
-        Baton(ignore_cancelled=ignores, ignore_discarded=ignores)
-        .add("a", gate.job)
-        .add("b", reads.new(), deps=["a"])
-        .add("c", reads.new(), deps=["b"])
-    )
     async with running(dsn) as run:
+        for result, state, ignores in ENDINGS:
+            gate = Gate(result)
+            workflow = (
+                Baton(ignore_cancelled=ignores, ignore_discarded=ignores)
+                .add("a", gate.job)
+                .add("b", reads.new(), deps=["a"])
+                .add("c", reads.new(), deps=["b"])
+            )
 
-        async def settle(rows: list[DependencyRow]) -> None:
-            assert [row.settled for row in rows] == [None]
-            gate.open.set()
-            await run.events.until(StepSettled, step="a")
+            async def settle(
+                rows: list[DependencyRow], gate: Gate = gate, workflow: Baton = workflow
+            ) -> None:
+                assert [row.settled for row in rows] == [None]
+                gate.open.set()
+                await run.events.until(StepSettled, step="a", workflow_id=workflow.workflow_id)
 
-        look_then(monkeypatch, settle)
-        await run.insert(workflow)
-        await run.events.until(StepExecuting, step="a")
-        await move(run, workflow, "b")
-        ended = await run.end(workflow)
-        row = await run.tables.step(workflow, "b")
-        below = await run.tables.step(workflow, "c")
-        if state == "completed" or ignores:
-            assert (row.state, row.attempt) == ("completed", 1)
-            assert row.result == ({"a": "a"} if state == "completed" else {})
-            assert ended.failed_steps == (() if state == "completed" else ("a",))
-        else:
-            assert row.state == "cancelled"
-            assert row.error == f"dependency 'a' was {state}"
-            assert below.error == "dependency 'b' was cancelled"
-            assert ended.failed_steps == ("a", "b", "c")
-            assert len(run.events.of(StepCancelled, step="c")) == 1
-        assert len(run.events.of(WorkflowFinished)) == 1
+            with monkeypatch.context() as patch:
+                look_then(patch, settle)
+                await run.insert(workflow)
+                known = workflow.workflow_id
+                await run.events.until(StepExecuting, step="a", workflow_id=known)
+                await move(run, workflow, "b")
+                ended = await run.end(workflow)
+            row = await run.tables.step(workflow, "b")
+            if state == "completed" or ignores:
+                assert (row.state, row.attempt) == ("completed", 1)
+                assert row.result == ({"a": "a"} if state == "completed" else {})
+                assert ended.failed_steps == (() if state == "completed" else ("a",))
+            else:
+                assert (row.state, row.error) == ("cancelled", f"dependency 'a' was {state}")
+                below = await run.tables.step(workflow, "c")
+                assert below.error == "dependency 'b' was cancelled"
+                assert ended.failed_steps == ("a", "b", "c")
+                assert len(run.events.of(StepCancelled, step="c", workflow_id=known)) == 1
+            assert len(run.events.of(WorkflowFinished, workflow_id=known)) == 1
 
 
 async def test_a_dependency_that_another_host_completed_lets_it_run(dsn: str) -> None:

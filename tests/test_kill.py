@@ -127,12 +127,13 @@ async def test_what_a_frozen_process_says_later_is_dropped(dsn: str, tables: Con
 async def test_a_stopped_process_leaves_nothing_to_rescue(dsn: str, tables: Connection) -> None:
     """Its steps are longer than its grace: they go back untouched, at once."""
     long: EngineOptions = {**OPTIONS, "heartbeat_interval": 5.0, "rescue_after": 120.0}
-    async with listening(dsn) as notified, engine_process(dsn, **long) as leaving:
-        expected = await insert(tables, [SOUND] * 6, seconds=1.0, max_attempts=1)
-        await watching.busy(tables, leaving.pid, count=3)
-        async with engine_process(dsn, **long):
+    async with listening(dsn) as notified:
+        async with engine_process(dsn, **long) as leaving:
+            expected = await insert(tables, [SOUND] * 6, seconds=1.0, max_attempts=1)
+            await watching.busy(tables, leaving.pid, count=3)
             await leaving.terminate()
-            left = await watching.open_steps(tables, leaving.pid)
+        left = await watching.open_steps(tables, leaving.pid)
+        async with engine_process(dsn, **long):
             await ended(tables, expected, deadline=3 * SLACK)
             await heard(notified, [one.workflow_id for one in expected])
     assert left

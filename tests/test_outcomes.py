@@ -166,8 +166,8 @@ async def test_batons_own_backoff_grows(dsn: str) -> None:
         for attempt, (least, most) in enumerate([(1.8, 2.2), (3.6, 4.4), (7.2, 8.8)], start=1):
             await run.events.until(StepRetryable, attempt)
             delay = await run.tables.value(
-                "SELECT extract(epoch FROM scheduled_at - (errors -> -1 ->> 'at')::timestamp)::float8"
-                " FROM public.oban_jobs"
+                "SELECT extract(epoch FROM scheduled_at - (errors -> -1 ->> 'at')::timestamp)"
+                "::float8 FROM public.oban_jobs"
             )
             assert least - 0.01 < delay < most + 0.01
             await run.tables.change(workflow, "a", state="'available'")

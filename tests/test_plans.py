@@ -166,6 +166,7 @@ async def rescue(ring: Arena) -> Prepared:
         known=[],
         lost_after=60.0,
         foreign_after=60.0,
+        after=0,
         limit=500,
     )
 

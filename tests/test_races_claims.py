@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -18,7 +19,7 @@ from baton.words.states import JobState
 from baton.workflow.ledger import WorkflowLedger
 from baton.workflow.perform import Performer
 from races import naive
-from races.arena import Arena, arena, roots, settle
+from races.arena import DEADLINE, Arena, arena, roots, settle
 
 ROUNDS = 150
 
@@ -29,27 +30,37 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
         yield made
 
 
-def ledger(database: Database, engine: UUID) -> WorkflowLedger:
-    return WorkflowLedger(
+@asynccontextmanager
+async def ledger(database: Database) -> AsyncIterator[WorkflowLedger]:
+    """The real ledger of an engine of its own."""
+    books = WorkflowLedger(
         database,
         Performer(database, EngineSettings()),
-        Claimant("race", engine),
+        Claimant("race", uuid4()),
         notify=False,
         on_finished=lambda _: None,
         on_cancelled=lambda _: None,
     )
+    try:
+        yield books
+    finally:
+        books.close()
 
 
 async def rescue(database: Database) -> None:
     """One pass of the real rescuer; the arena's claimants never had a heartbeat."""
-    settings, engine = EngineSettings(queues={"other": 1}), uuid4()
-    books = ledger(database, engine)
-    await Rescuer(database, settings, engine, books, Producer(settings, books)).rescue()
+    settings = EngineSettings(queues={"other": 1})
+    async with ledger(database) as books:
+        producer = Producer(settings, books)
+        await Rescuer(database, settings, uuid4(), books, producer).rescue()
+        await producer.drain(0)
+        await producer.flush(DEADLINE)
 
 
 async def write(database: Database, outcome: Outcome) -> bool:
     """Hand any outcome to the real ledger; returns whether it was accepted."""
-    reply = await ledger(database, uuid4()).settle([outcome], [])
+    async with ledger(database) as books:
+        reply = await books.settle([outcome], [])
     return outcome.job_id not in reply.stale
 
 

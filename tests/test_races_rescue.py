@@ -41,7 +41,13 @@ async def rescue(database: Database) -> None:
         on_finished=lambda _: None,
         on_cancelled=lambda _: None,
     )
-    await Rescuer(database, settings, engine, books, Producer(settings, books)).rescue()
+    producer = Producer(settings, books)
+    try:
+        await Rescuer(database, settings, engine, books, producer).rescue()
+        await producer.drain(0)
+        await producer.flush(DEADLINE)
+    finally:
+        books.close()
 
 
 async def orphans(ring: Arena) -> list[int]:

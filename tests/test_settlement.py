@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from itertools import product
 from typing import Any
@@ -81,7 +82,7 @@ def diamond() -> Baton:
     )
 
 
-SHAPES = {
+SHAPES: dict[str, tuple[Callable[[], Baton], str, int]] = {
     "diamond": (diamond, "d", 2),
     "chain": (partial(chain, 40), "39", 1),
     "fan": (partial(fan, 60), "join", 60),
@@ -104,8 +105,7 @@ def assert_order(workflow: Baton, events: Recorder) -> None:
     assert done == set(workflow.step_names)
 
 
-@pytest.mark.parametrize("limit", [1, 50])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "limit"), [*product(SHAPES, [50]), ("fan", 1), ("diamond", 1)])
 async def test_every_shape_completes(dsn: str, shape: str, limit: int) -> None:
     build, last, result = SHAPES[shape]
     workflow = build()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from time import monotonic
-from typing import Any
 
 import pytest
 
-from baton import Baton, Engine, Step, SyncStep, worker
+from baton import Baton, Engine, Step, SyncStep, insert_all, worker
 from baton.words.errors import EngineStateError
 from baton.words.events import EngineStopped, StepCompleted, StepExecuting, StepReleased
+from baton.workflow import cascade_hooks
 from support.running import Run, fast, opened, recorded, running
+
+NUMBERS = itertools.count()
 
 
 class Stubborn:
@@ -22,7 +25,7 @@ class Stubborn:
         self.go = asyncio.Event()
         self.cleaned = False
 
-        @worker(name="stubborn", max_attempts=3)
+        @worker(name=f"stubborn.{next(NUMBERS)}", max_attempts=3)
         async def stubborn(step: Step) -> str:
             try:
                 await self.go.wait()
@@ -36,11 +39,7 @@ class Stubborn:
                 if how == "returns":
                     return "in spite of it"
                 # Deaf: goes on as if nothing had happened.
-                while not self.go.is_set():
-                    try:
-                        await self.go.wait()
-                    except asyncio.CancelledError:
-                        continue
+                await self.go.wait()
             return "finished"
 
         self.job = stubborn.new()
@@ -173,7 +172,7 @@ async def test_jobs_claimed_but_not_started_go_back(dsn: str) -> None:
         assert set((await run.tables.states(workflow)).values()) == {"available"}
         assert await run.tables.value("SELECT max(attempt) FROM public.oban_jobs") == 0
         assert not run.events.of(StepExecuting)
-        assert len(run.events.of(StepReleased)) in (0, 20)
+        assert len(run.events.of(StepReleased)) == 20
 
 
 async def test_a_stop_survives_those_who_asked_for_it(dsn: str) -> None:
@@ -227,8 +226,6 @@ async def test_a_step_may_stop_its_engine(dsn: str) -> None:
 async def test_hooks_that_hang_do_not_hold_up_the_stop(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from baton.workflow import cascade_hooks
-
     monkeypatch.setattr(cascade_hooks, "STOP_TIMEOUT", 0.05)
     cancelled = asyncio.Event()
 
@@ -264,9 +261,6 @@ async def test_outcomes_are_settled_before_the_end(dsn: str) -> None:
         return step.attempt
 
     workflows = [Baton().add("a", works.new()).add("b", works.new(), deps=["a"]) for _ in range(50)]
-    from baton import insert_all
-
-    seen: list[Any] = []
     async with running(dsn, queues={"default": 5}, shutdown_grace=0, settlers=3) as run:
         await insert_all(workflows)
         await run.events.until(StepCompleted, 30)

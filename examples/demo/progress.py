@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TextIO
 from uuid import UUID
 
-from baton.words.events import Event, JobsRescued, StepExecuting, StepSettled
+from baton.events import Event, JobsRescued, StepExecuting, StepSettled
 
 REDRAW_INTERVAL = 0.1
 BAR = 24

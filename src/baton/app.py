@@ -100,7 +100,7 @@ class Engine:
         )
         self._waiters = CompletionWaiters(self.database)
         self._hooks = CascadeHooks(self.database)
-        ledger = WorkflowLedger(
+        self._ledger = WorkflowLedger(
             self.database,
             Performer(self.database, settings),
             Claimant(settings.node, self.engine_id),
@@ -108,7 +108,7 @@ class Engine:
             on_finished=self._finished,
             on_cancelled=self._cancelled,
         )
-        self._runtime = Runtime(self.database, settings, self.engine_id, ledger)
+        self._runtime = Runtime(self.database, settings, self.engine_id, self._ledger)
         self._runtime.on("baton_finished", self._waiters.notified)
         self._state = "new"
         self._stop_asked = asyncio.Event()
@@ -262,6 +262,7 @@ class Engine:
             await self._runtime.stop()
             await self._hooks.stop()
             await self._waiters.stop()
+            self._ledger.close()
             await self.database.close()
         finally:
             self._state = "stopped"

@@ -17,8 +17,9 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from baton import Baton, Step, insert_all, worker
-from baton.store.database import Database, server_settings
+from baton.store.database import Database
 from baton.store.jobs import Claimant, Settled, settle_batch
+from baton.store.session import server_settings
 from baton.words.rows import ClaimedJob, Demand, Job, Outcome
 from baton.words.states import JobState
 from support.invariants import violations
@@ -152,11 +153,12 @@ class Arena:
             return Ordered(await one, await two, waited)
 
     async def waits(self, running: asyncio.Future[Any]) -> bool:
-        """Until the right side waits for a lock (True) or has ended (False)."""
+        """Until the right side waits for a row (True) or has ended (False)."""
         while not running.done():
             if await self.monitor.fetchval(
                 "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'race-right'"
-                " AND datname = current_database() AND wait_event_type = 'Lock')"
+                " AND datname = current_database() AND wait_event_type = 'Lock'"
+                " AND wait_event IN ('transactionid', 'tuple'))"
             ):
                 return True
             await asyncio.wait({running}, timeout=0.002)

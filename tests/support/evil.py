@@ -38,7 +38,7 @@ class NoText(Exception):
 
 
 class Lying(Exception):
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         raise RuntimeError("no class")
 
@@ -129,7 +129,7 @@ class Falling(dict[str, Any]):
     def items(self) -> Any:
         raise SystemExit
 
-    keys = values = __iter__ = __len__ = items  # type: ignore[assignment]
+    keys = values = __iter__ = __len__ = items
 
 
 def endless() -> list[Any]:

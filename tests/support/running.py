@@ -15,7 +15,7 @@ import pytest
 from baton import Baton, Completion, Engine, Job, subscribe
 from baton.app import EngineOptions
 from baton.words.errors import CompletionTimeoutError
-from baton.words.events import Event, StepSettled
+from baton.words.events import Event, StepSettled, WorkflowFinished
 from support.invariants import violations
 from support.waiting import DEADLINE, eventually
 
@@ -177,6 +177,14 @@ class Tables:
 
         await eventually(look)
 
+    async def unconnected(self) -> bool:
+        """Whether Baton has no connection left to this database."""
+        found = await self._connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name LIKE 'baton%'"
+        )
+        return int(found) == 0
+
     async def violations(self) -> list[str]:
         return await violations(self._connection)
 
@@ -209,8 +217,11 @@ class Run:
         return await workflow.insert(self.engine)
 
     async def end(self, workflow: Baton) -> Completion:
+        """Wait for the end of a workflow, and for the events that tell of it in this process."""
         try:
-            return await self.engine.completion(workflow.workflow_id, timeout=DEADLINE)
+            completion = await self.engine.completion(workflow.workflow_id, timeout=DEADLINE)
+            await self.events.until(WorkflowFinished, workflow_id=workflow.workflow_id)
+            return completion
         except CompletionTimeoutError:
             rows = [await self.tables.step(workflow, name) for name in workflow.step_names]
             pytest.fail("\n".join(str(row) for row in rows if row.settled is None))

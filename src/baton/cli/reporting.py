@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
@@ -58,7 +58,7 @@ def checked_dsn(dsn: str | None) -> str:
 
 
 @contextmanager
-def reported(dsn: str) -> Iterator[None]:
+def reported(dsn: str) -> Generator[None]:
     """End the command with one line when Baton refuses, with a traceback when it is at fault."""
     try:
         yield

@@ -11,15 +11,15 @@ from contextlib import suppress
 from types import FrameType
 
 from baton.app import Engine
-from baton.cli.reporting import say
+from baton.cli.reporting import FAILED, say
 from baton.engine.telemetry import subscribe
 from baton.words.events import EngineStarted, Event
 
-LOOP_FACTORY: Callable[[], asyncio.AbstractEventLoop] | None = None
+_new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
 with suppress(ModuleNotFoundError):
     import uvloop
 
-    LOOP_FACTORY = uvloop.new_event_loop
+    _new_loop = uvloop.new_event_loop
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Beyond the engine's own deadlines: for what the process has to write out at its end.
@@ -30,14 +30,16 @@ def serve(engine: Engine) -> None:
     """Run the engine. The first SIGINT or SIGTERM stops it gracefully, within `shutdown_grace` and
     `interrupt_grace`; a second one ends the process at once, with the status 128 + signal.
     """
-    with asyncio.Runner(loop_factory=LOOP_FACTORY) as runner:
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
         _listen_to_signals(runner.get_loop(), engine)
         unsubscribe = subscribe(_tell)
+        status = FAILED
         try:
             runner.run(engine.run())
+            status = 0
         finally:
             unsubscribe()
-            _end_soon()
+            _end_soon(status)
 
 
 def _listen_to_signals(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
@@ -61,7 +63,7 @@ def _listen_to_signals(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
         signal.signal(number, handle)
 
 
-def _end_soon(status: int = 0) -> None:
+def _end_soon(status: int) -> None:
     """Do not let a step's thread that never returns hold up the end of the process."""
 
     def end() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from baton.app import Engine
 from baton.cli.reporting import MISUSED, fail, fail_with_traceback
@@ -38,16 +39,17 @@ def overridden(
     engine: Engine, dsn: str | None, schema: str | None, queues: Mapping[str, int] | None
 ) -> Engine:
     """The engine itself, or another with its settings where the command line says otherwise."""
+    own = engine.settings
     dsn = dsn or engine.database.dsn
     schema = schema or engine.database.schema
-    settings = {item.name: getattr(engine.settings, item.name) for item in fields(engine.settings)}
-    queues = settings["queues"] if queues is None else queues
-    given = (dsn, schema, dict(queues))
-    if given == (engine.database.dsn, engine.database.schema, dict(engine.settings.queues)):
+    queues = own.queues if queues is None else queues
+    if (dsn, schema, queues) == (engine.database.dsn, engine.database.schema, own.queues):
         return engine
     if type(engine) is not Engine:
         fail(f"a {type(engine).__name__} cannot be changed by --dsn, --schema or --queues", MISUSED)
-    return Engine(dsn, schema=schema, **{**settings, "queues": queues})
+    options: dict[str, Any] = {item.name: getattr(own, item.name) for item in fields(own)}
+    options["queues"] = queues
+    return Engine(dsn, schema=schema, **options)
 
 
 def _attribute(module: str, attribute: str) -> object:

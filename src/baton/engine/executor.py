@@ -14,6 +14,7 @@ from uuid import UUID
 from baton.engine import telemetry
 from baton.engine.ledger import Ledger
 from baton.engine.meta import workflow_label
+from baton.engine.tasks import begin
 from baton.words.events import StepExecuting
 from baton.words.rows import ClaimedJob, Outcome
 from baton.words.states import JobState
@@ -32,13 +33,23 @@ _current: ContextVar[Execution | None] = ContextVar("baton_execution", default=N
 class Execution:
     """One claimed job while it runs. `interrupted` tells whether the engine cancelled its task."""
 
-    __slots__ = ("abandoned", "duration", "interrupted", "job", "outcome", "started", "task")
+    __slots__ = (
+        "abandoned",
+        "duration",
+        "interrupted",
+        "job",
+        "outcome",
+        "refused",
+        "started",
+        "task",
+    )
 
     def __init__(self, job: ClaimedJob) -> None:
         self.job = job
         self.started = monotonic()
         self.interrupted = False
         self.abandoned = False
+        self.refused = False
         self.outcome: Outcome | None = None
         self.task: asyncio.Task[None] | None = None
         self.duration = 0.0
@@ -88,9 +99,7 @@ class Executor:
         self._idle.clear()
         if telemetry.active:
             telemetry.emit(StepExecuting(**job_facts(job), state=JobState.EXECUTING))
-        execution.task = asyncio.get_running_loop().create_task(
-            self._run(execution), context=context.copy()
-        )
+        execution.task = begin(self._run(execution), context.copy())
 
     async def _run(self, execution: Execution) -> None:
         job = execution.job

@@ -4,20 +4,25 @@ jobs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from baton.words.rows import ClaimedJob, Demand, Outcome
 
 
+def nothing() -> None:
+    """There is nothing to tell."""
+
+
 class Reply(NamedTuple):
     """What a settlement brought: claimed jobs, ids of stale outcomes, queues with jobs left
-    available.
+    available; and what there is to tell, after the outcomes themselves have been told.
     """
 
     jobs: Sequence[ClaimedJob] = ()
     stale: frozenset[int] = frozenset()
     woken: Sequence[str] = ()
+    tell: Callable[[], None] = nothing
 
 
 class Ledger(Protocol):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from baton.engine import telemetry
 from baton.words.events import ConnectionLost, ConnectionRegained
@@ -26,6 +27,7 @@ class Loops:
     def __init__(self, engine: str) -> None:
         self._engine = engine
         self._tasks: list[asyncio.Task[None]] = []
+        self._delays: dict[str, float] = {}
 
     def every(self, interval: float, what: str, work: Work) -> None:
         """Do `work` now and every `interval` seconds, a little apart from other engines that do the
@@ -33,9 +35,11 @@ class Loops:
         """
         self._start(what, work, interval)
 
-    def forever(self, what: str, work: Work) -> None:
-        """Keep `work` running: it returns or raises only when it has to be started anew."""
-        self._start(what, work, 0.0)
+    def forever(self, what: str, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+        """Keep `work` running: it raises when it has to be started anew, and calls what it is given
+        once it has begun to work.
+        """
+        self._start(what, partial(work, partial(self._works, what)), 0.0)
 
     def _start(self, what: str, work: Work, interval: float) -> None:
         task = asyncio.get_running_loop().create_task(
@@ -44,29 +48,28 @@ class Loops:
         self._tasks.append(task)
 
     async def _run(self, what: str, work: Work, interval: float) -> None:
-        delay = 0.0
         while True:
             try:
                 await work()
             except Exception as error:
-                delay = min(max(delay * 2, FIRST_DELAY), LONGEST_DELAY)
-                self._lost(what, error, first=delay == FIRST_DELAY)
+                self._fails(what, error)
             else:
-                if delay:
-                    delay = 0.0
-                    self._regained(what)
-            await asyncio.sleep(_jitter(max(delay, interval)))
+                self._works(what)
+            await asyncio.sleep(_jitter(max(self._delays.get(what, 0.0), interval)))
 
-    def _lost(self, what: str, error: Exception, *, first: bool) -> None:
-        if first:
+    def _fails(self, what: str, error: Exception) -> None:
+        if what not in self._delays:
             _log.warning("engine %s: %s failed, trying again: %r", self._engine, what, error)
             if telemetry.active:
                 telemetry.emit(ConnectionLost(self._engine, what, repr(error)))
+        delay = 2 * self._delays.get(what, FIRST_DELAY / 2)
+        self._delays[what] = min(delay, LONGEST_DELAY)
 
-    def _regained(self, what: str) -> None:
-        _log.info("engine %s: %s works again", self._engine, what)
-        if telemetry.active:
-            telemetry.emit(ConnectionRegained(self._engine, what))
+    def _works(self, what: str) -> None:
+        if self._delays.pop(what, None) is not None:
+            _log.info("engine %s: %s works again", self._engine, what)
+            if telemetry.active:
+                telemetry.emit(ConnectionRegained(self._engine, what))
 
     async def stop(self) -> None:
         """Cancel all loops and wait for their end."""

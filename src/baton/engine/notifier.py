@@ -40,9 +40,9 @@ class Notifier:
         """Register a receiver before `run`. It is called in the loop and must not block."""
         self._receivers[channel] = receiver
 
-    async def run(self) -> None:
+    async def run(self, listening: Callable[[], None]) -> None:
         """Listen until the connection fails, then raise: whoever keeps this running
-        starts it anew.
+        starts it anew. Calls `listening` when it hears.
         """
         try:
             self._lost.clear()
@@ -52,6 +52,7 @@ class Notifier:
                 await self._connection.listen(channel, self._receive)
             for receiver in self._receivers.values():
                 receiver(None)
+            listening()
             await self._probe_until_lost()
         finally:
             self._connection.drop()

@@ -16,8 +16,11 @@ from contextvars import copy_context
 from baton.engine import telemetry
 from baton.engine.executor import Execution, Executor, release
 from baton.engine.ledger import Ledger, Reply
+from baton.engine.outbox import Outbox
 from baton.engine.queues import Promise, Queues, demands
 from baton.engine.settled_events import settled_event
+from baton.engine.tasks import begin
+from baton.store.faults import is_content_fault
 from baton.words.config import EngineSettings
 from baton.words.events import ConnectionLost, ConnectionRegained
 from baton.words.rows import ClaimedJob
@@ -36,7 +39,7 @@ class Producer:
         self.executor = Executor(ledger, self._collect)
         self._ledger = ledger
         self._settings = settings
-        self._buffer: list[Execution] = []
+        self._outbox = Outbox(settings.settle_limit)
         self._settling: set[asyncio.Task[None]] = set()
         self._settling_ids: set[int] = set()
         self._pump_planned = False
@@ -58,7 +61,7 @@ class Producer:
     def known_ids(self) -> list[int]:
         """Jobs this engine answers for: running, waiting to be settled, or being settled."""
         running = [job_id for job_id, _ in self.executor.claims]
-        return [*running, *(e.job.id for e in self._buffer), *self._settling_ids]
+        return [*running, *self._outbox.ids, *self._settling_ids]
 
     def wake(self, queue: str | None = None) -> None:
         """Look for available jobs soon, in one queue or in all."""
@@ -75,7 +78,7 @@ class Producer:
 
     def _collect(self, execution: Execution) -> None:
         self.queues[execution.job.queue].running -= 1
-        self._buffer.append(execution)
+        self._outbox.add(execution)
         self.plan()
 
     def _pump(self) -> None:
@@ -86,13 +89,12 @@ class Producer:
             and self._retry is None
             and len(self._settling) < self._settings.settlers
         ):
-            if not self._buffer and (self._stopping or not self.queues.hungry):
+            if not self._outbox and (self._stopping or not self.queues.hungry):
                 return
-            limit = self._settings.settle_limit
-            batch, self._buffer = self._buffer[:limit], self._buffer[limit:]
+            batch = self._outbox.take()
             promises = [] if self._stopping else self.queues.promise()
             self._settling_ids.update(e.job.id for e in batch)
-            task = asyncio.get_running_loop().create_task(self._settle(batch, promises))
+            task = begin(self._settle(batch, promises))
             self._settling.add(task)
             task.add_done_callback(self._settling.discard)
 
@@ -101,14 +103,18 @@ class Producer:
         try:
             reply = await self._ledger.settle(outcomes, demands(promises))
         except BaseException as error:
-            self._buffer[:0] = batch
-            self._back_off(error)
+            if batch and isinstance(error, Exception) and is_content_fault(error):
+                self._outbox.distrust(batch, error)
+            else:
+                self._outbox.put_back(batch)
+                self._back_off(error)
             if not isinstance(error, Exception):
                 raise
         else:
             self._regain()
             if telemetry.active:
                 self._tell(batch, reply.stale)
+            reply.tell()
             self._accept(reply, promises)
         finally:
             self._settling_ids.difference_update(e.job.id for e in batch)
@@ -136,7 +142,7 @@ class Producer:
     def _return(self, job: ClaimedJob) -> None:
         execution = Execution(job)
         execution.end(release(job))
-        self._buffer.append(execution)
+        self._outbox.add(execution)
 
     def _tell(self, batch: Sequence[Execution], stale: frozenset[int]) -> None:
         for execution in batch:
@@ -177,17 +183,17 @@ class Producer:
         self.plan()
         try:
             async with asyncio.timeout(timeout):
-                while self._buffer or self._settling:
+                while self._outbox or self._settling:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            _log.error("%d outcomes could not be settled in time", len(self._buffer))
+            _log.error("%d outcomes could not be settled in time", len(self._outbox))
         self._closed = True
         if self._retry is not None:
             self._retry.cancel()
         for task in list(self._settling):
             task.cancel()
-        return len(self._buffer) + len(self._settling_ids)
+        return len(self._outbox) + len(self._settling_ids)
 
     def abandon(self) -> int:
         """Release what still runs; returns how many jobs."""

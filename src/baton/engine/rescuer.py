@@ -15,6 +15,7 @@ from baton.engine import telemetry
 from baton.engine.ledger import Ledger
 from baton.engine.producer import Producer
 from baton.store.database import Database
+from baton.store.faults import is_content_fault
 from baton.store.jobs import Orphan, find_lost_claims, find_orphans
 from baton.words.config import EngineSettings
 from baton.words.events import JobsRescued
@@ -44,6 +45,7 @@ class Rescuer:
         self._producer = producer
 
     async def rescue(self) -> None:
+        after = 0
         while True:
             orphans = await find_orphans(
                 self._database,
@@ -53,22 +55,35 @@ class Rescuer:
                 # A claim whose reply was lost can still be committed until its statement times out.
                 lost_after=2 * self._settings.command_timeout,
                 foreign_after=self._settings.foreign_rescue_after,
+                after=after,
                 limit=BATCH,
             )
             if orphans:
+                after = orphans[-1].id
                 await self._return(orphans)
             if len(orphans) < BATCH:
                 break
         await self._interrupt_lost()
 
     async def _return(self, orphans: Sequence[Orphan]) -> None:
-        reply = await self._ledger.settle([self._outcome(orphan) for orphan in orphans], [])
+        try:
+            reply = await self._ledger.settle([self._outcome(orphan) for orphan in orphans], [])
+        except Exception as error:
+            if not is_content_fault(error):
+                raise
+            if len(orphans) == 1:
+                _log.exception("orphaned job %s cannot be rescued", orphans[0].id)
+            # One bad row must not keep the others.
+            for orphan in orphans if len(orphans) > 1 else ():
+                await self._return([orphan])
+            return
         rescued = tuple(o.id for o in orphans if o.id not in reply.stale)
         if rescued:
             _log.warning("rescued %d jobs of dead engines", len(rescued))
             if telemetry.active:
                 telemetry.emit(JobsRescued(self._settings.name, rescued))
             self._producer.wake()
+        reply.tell()
 
     def _outcome(self, orphan: Orphan) -> Outcome:
         reason = f"rescued: engine {orphan.engine or 'unknown'} stopped while running it"

@@ -141,7 +141,7 @@ BEGIN
         ),
         decremented AS (
             UPDATE /*schema.*/workflow_nodes n
-            SET pending = n.pending - d.settled
+            SET pending = greatest(n.pending - d.settled, 0)
             FROM (
                 SELECT d.job_id, count(*)::integer AS settled
                 FROM settled s, unnest(s.dependents) AS d (job_id)

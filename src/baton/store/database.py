@@ -9,46 +9,20 @@ from typing import Any, TypeVar
 import anyio
 import asyncpg
 
+from baton.store.dedicated import Dedicated
 from baton.store.faults import (
     is_connection_loss,
     is_database_fault,
     is_retryable,
     poisons_pool,
 )
+from baton.store.session import PlainConnection, server_settings
 from baton.store.sql import Sql
 from baton.words.errors import UnavailableError
 
 T = TypeVar("T")
 
 ATTEMPTS = 5
-
-
-class PlainConnection(asyncpg.Connection):
-    """A connection without a reset query: Baton keeps no session state, so a release costs no round
-    trip.
-    """
-
-    def get_reset_query(self) -> str:
-        return ""
-
-
-def server_settings(application_name: str) -> dict[str, str]:
-    """Session settings of Baton's own connections.
-
-    The hot path reads after it locks, so it needs READ COMMITTED whatever the database's default
-    is.
-    """
-    return {
-        "application_name": application_name,
-        "default_transaction_isolation": "read committed",
-        "search_path": "pg_catalog",
-        "jit": "off",
-        # A plan made while a table was empty outlives its growth: until the first autovacuum a
-        # single failure read the table once for every step below it.
-        "enable_seqscan": "off",
-        "enable_hashjoin": "off",
-        "enable_mergejoin": "off",
-    }
 
 
 class Database:
@@ -106,6 +80,15 @@ class Database:
             if not is_database_fault(error):
                 raise
             raise UnavailableError(f"no connection ({type(error).__name__}: {error})") from error
+
+    def dedicated(self, application_name: str) -> Dedicated:
+        """A connection outside the pool, not yet connected; its statements are bounded alike."""
+        return Dedicated(
+            self.dsn,
+            self.sql,
+            application_name=application_name,
+            timeout=self._command_timeout,
+        )
 
     async def close(self, timeout: float = 5.0) -> None:
         """Close the pool; connections still busy after `timeout` seconds are terminated."""

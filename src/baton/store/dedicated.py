@@ -1,4 +1,4 @@
-"""A connection of one's own, outside the pool: for the heartbeat and for LISTEN."""
+"""A connection of one's own, outside the pool: for the heartbeat, for LISTEN, for the hot path."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import asyncpg
 
-from baton.store.database import server_settings
+from baton.store.session import server_settings
 from baton.store.sql import Sql
 
 

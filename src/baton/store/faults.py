@@ -40,6 +40,14 @@ def is_database_fault(error: BaseException) -> bool:
     return isinstance(error, asyncpg.PostgresError) or is_connection_loss(error)
 
 
+def is_content_fault(error: BaseException) -> bool:
+    """The database refused what was to be written, and will again: the data, a constraint, a limit
+    of its own, or somebody's trigger.
+    """
+    code = sqlstate(error)
+    return code is not None and (code.startswith(("22", "23", "54")) or code == "P0001")
+
+
 def poisons_pool(error: BaseException) -> bool:
     """Other pooled connections are likely to fail in the same way and are better replaced."""
     return sqlstate(error) in _POISONS_POOL or _is_lost_cache(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from baton.store.database import Database
@@ -55,8 +55,14 @@ class _Kind(IntEnum):
 _STATES = {str(state): state for state in JobState}
 
 
+class Fetches(Protocol):
+    """Runs named queries: a database's pool, or one connection."""
+
+    async def fetch(self, query: str, *args: object) -> list[Any]: ...
+
+
 async def settle_batch(
-    database: Database,
+    connection: Fetches,
     completed: Sequence[Outcome],
     demands: Sequence[Demand],
     claimant: Claimant,
@@ -67,7 +73,7 @@ async def settle_batch(
 
     Safe to repeat: an outcome that was written already is not reported stale.
     """
-    rows = await database.fetch(
+    rows = await connection.fetch(
         "settle_batch",
         [o.job_id for o in completed],
         [o.attempted_at for o in completed],
@@ -139,11 +145,14 @@ async def find_orphans(
     known: Sequence[int],
     lost_after: float,
     foreign_after: float | None,
+    after: int,
     limit: int,
 ) -> list[Orphan]:
-    """Executing jobs that nobody runs; see the query for the three kinds. Times are seconds."""
+    """Executing jobs that nobody runs, with ids past `after`, in their order; see the query for the
+    three kinds. Times are seconds.
+    """
     rows = await database.fetch(
-        "find_orphans", rescue_after, str(engine), known, lost_after, foreign_after, limit
+        "find_orphans", rescue_after, str(engine), known, lost_after, foreign_after, after, limit
     )
     return [Orphan(*row) for row in rows]
 

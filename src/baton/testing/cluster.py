@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ _STILL_ENDING = ("shared memory", "lock file")
 # macOS allows 104 bytes, Linux 108, both with a NUL at the end.
 _MAX_SOCKET_BYTES = 100
 _PORT = 5432
+_SOCKET_FILES = (f".s.PGSQL.{_PORT}", f".s.PGSQL.{_PORT}.lock")
 
 
 class EmbeddedPostgresError(BatonError):
@@ -70,7 +72,7 @@ class Cluster:
             problem = ""
             if not self._alive():
                 # Left by a killed server, it would be fatal once its number is in use again.
-                self._pid_file.unlink(missing_ok=True)
+                self._clean_up()
                 problem = self._launch(settings)
             hopeless = problem and not any(words in problem for words in _STILL_ENDING)
             if hopeless or time.monotonic() > deadline:
@@ -84,8 +86,7 @@ class Cluster:
             for mode in ("fast", "immediate"):
                 if not self._run("pg_ctl", "stop", "-D", self.data, "-w", "-m", mode).returncode:
                     break
-        if socket_folder is not None and socket_folder != self.data:
-            shutil.rmtree(socket_folder, ignore_errors=True)
+        _remove_socket_folder(socket_folder)
 
     @property
     def dsn(self) -> str:
@@ -96,12 +97,17 @@ class Cluster:
     def _pid_file(self) -> Path:
         return self.data / "postmaster.pid"
 
+    def _clean_up(self) -> None:
+        _remove_socket_folder(self._socket_folder())
+        self._pid_file.unlink(missing_ok=True)
+
     def _launch(self, settings: Mapping[str, str]) -> str:
         """What went wrong; empty when the server runs."""
+        socket_folder = self._new_socket_folder()
         own = {
             "listen_addresses": "",
             "port": str(_PORT),
-            "unix_socket_directories": f'"{self._new_socket_folder()}"',
+            "unix_socket_directories": f'"{socket_folder}"',
         }
         lines = (f"{name} = '{_quoted(value)}'\n" for name, value in {**settings, **own}.items())
         (self.data / "baton.conf").write_text("".join(lines), "utf-8")
@@ -110,14 +116,15 @@ class Cluster:
         started = self._run("pg_ctl", "start", "-D", self.data, "-w", "-s", "-l", log)
         if not started.returncode:
             return ""
+        _remove_socket_folder(socket_folder)
         said = log.read_bytes()[written:].decode("utf-8", "replace") if log.exists() else ""
         return f"{started.stdout}{said}"
 
     def _new_socket_folder(self) -> Path:
-        name = str(self.data / f".s.PGSQL.{_PORT}")
+        name = str(self.data / _SOCKET_FILES[0])
         if len(name.encode()) <= _MAX_SOCKET_BYTES and not set(name) & set(",\"'"):
             return self.data
-        folder = Path(tempfile.mkdtemp(prefix="baton-"))
+        folder = Path(tempfile.mkdtemp(prefix="baton-", dir="/tmp"))
         self._identity.own(folder)
         return folder
 
@@ -148,6 +155,16 @@ class Cluster:
             raise EmbeddedPostgresError(
                 f"{program} cannot run as {self._identity}: {error}"
             ) from error
+
+
+def _remove_socket_folder(folder: Path | None) -> None:
+    """Remove a folder that was made for the socket alone; the folder of the data is never empty."""
+    if folder is not None:
+        # The folder is read from the server's files: nothing but what is expected there may go.
+        for name in _SOCKET_FILES:
+            (folder / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _quoted(value: str) -> str:

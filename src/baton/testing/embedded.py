@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,7 +39,7 @@ rm -rf "$1"
 @contextmanager
 def embedded_postgres(
     path: str | os.PathLike[str] | None = None, *, settings: Mapping[str, str] | None = None
-) -> Iterator[str]:
+) -> Generator[str]:
     """Run a PostgreSQL server while the block lasts; yields a DSN of a superuser.
 
     With `path` the data stay in that folder and are found again, also after a kill: a server that
@@ -56,9 +56,11 @@ def embedded_postgres(
 
 
 @contextmanager
-def _temporary(settings: Mapping[str, str]) -> Iterator[str]:
+def _temporary(settings: Mapping[str, str]) -> Generator[str]:
     programs = find_programs()
-    folder = Path(tempfile.mkdtemp(prefix="baton-")).resolve()
+    # The name of a socket may be about 100 bytes long.
+    short = None if len(tempfile.gettempdir().encode()) < 60 else "/tmp"  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="baton-", dir=short)).resolve()
     folder.chmod(0o711)
     with subprocess.Popen(  # noqa: S603
         ["/bin/sh", "-c", _GUARD, "guard", str(folder)],
@@ -75,7 +77,7 @@ def _temporary(settings: Mapping[str, str]) -> Iterator[str]:
 
 
 @contextmanager
-def _kept(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
+def _kept(folder: Path, settings: Mapping[str, str]) -> Generator[str]:
     programs = find_programs()
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +98,7 @@ def _kept(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
 
 
 @contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
+def _exclusive(folder: Path) -> Generator[None]:
     with (folder / "start.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import pwd
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,26 +66,37 @@ def _without_settings_of_postgres() -> dict[str, str]:
 
 
 def _becoming(user: pwd.struct_passwd) -> Callable[[], None]:
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is not None:
-        libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+    # Of the systems with such capabilities only Linux is known here.
+    capabilities = _capabilities() if platform.system() == "Linux" else None
+
+    def become() -> None:
+        kept = capabilities is not None and capabilities[0]()
+        os.setgroups([])
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+        if capabilities is not None and kept:
+            capabilities[1]()
+
+    return become
+
+
+def _capabilities() -> tuple[Callable[[], bool], Callable[[], None]]:
+    """What to call before and after the change of user."""
+    libc = ctypes.CDLL(None)
+    libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     bit = 1 << _CAP_DAC_OVERRIDE
     # Effective, permitted and inheritable: of the capabilities 0 to 31, then of 32 to 63.
     only_files = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)
 
-    def become() -> None:
+    def keep_all() -> bool:
         # Without this bit access(2), which initdb asks, ignores the capabilities of other users
-        # than root. With it, a change of user keeps them all: the rest is dropped by hand.
-        keeps = libc is not None and not libc.prctl(
-            _PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0
-        )
-        os.setgroups([])
-        os.setgid(user.pw_gid)
-        os.setuid(user.pw_uid)
-        if libc is not None and keeps:
-            if libc.capset(header, only_files):
-                raise PermissionError("the capabilities of root cannot be dropped")
-            libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
+        # than root. With it, a change of user keeps them all.
+        return not libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
 
-    return become
+    def keep_files_only() -> None:
+        if libc.capset(header, only_files):
+            raise PermissionError("the capabilities of root cannot be dropped")
+        libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
+
+    return keep_all, keep_files_only

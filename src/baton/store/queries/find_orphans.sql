@@ -1,7 +1,16 @@
 -- Finds executing jobs nobody runs: claimed by a Baton engine without a live heartbeat ($1 seconds), claimed by
 -- engine $2 itself but unknown to it ($3: the ids it knows; a claim's reply was lost) for longer than $4
 -- seconds, or of a host without heartbeats and older than $5 seconds (NULL: never). Whoever acts on a row is
--- fenced by its attempted_at, so a row that moved on meanwhile is left alone.
+-- fenced by its attempted_at, so a row that moved on meanwhile is left alone. Ids past $6 only: rows that cannot
+-- be rescued must not hide the others for ever.
+--
+-- The running jobs come first, by the index on the state: in the order of the ids the planner went through the
+-- finished ones too.
+WITH executing AS MATERIALIZED (
+    SELECT j.id, j.attempted_at, j.attempt, j.attempted_by, j.errors
+    FROM /*schema.*/oban_jobs j
+    WHERE j.state = 'executing'
+)
 SELECT
     j.id,
     j.attempted_at,
@@ -11,8 +20,8 @@ SELECT
         SELECT count(*)::integer
         FROM jsonb_path_query(to_jsonb(j.errors), '$[*] ? (@.rescued == true)')
     ) AS rescues
-FROM /*schema.*/oban_jobs j
-WHERE j.state = 'executing'
+FROM executing j
+WHERE j.id > $6
 AND CASE
     WHEN j.attempted_by[3] IS DISTINCT FROM 'baton'
         THEN j.attempted_at < timezone('UTC', now()) - make_interval(secs => $5)
@@ -24,4 +33,4 @@ AND CASE
     )
 END
 ORDER BY j.id
-LIMIT $6
+LIMIT $7
