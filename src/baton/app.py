@@ -274,10 +274,16 @@ class Engine:
 
 
 def _check_dsn(given: object) -> None:
-    if not isinstance(given, str) or not given:
-        raise InvalidOptionError(
-            "dsn", given, "a connection string such as 'postgresql://user@host/db'"
-        )
+    expected = "a connection string such as 'postgresql://user@host/db'"
+    if not isinstance(given, str):
+        raise InvalidOptionError("dsn", given, expected)
+    scheme, separator, _ = given.partition("://")
+    if not separator or scheme not in ("postgresql", "postgres"):
+        # Not shown whole: it may hold a password.
+        shown = f"{scheme}://…" if separator else "…"
+        if scheme.startswith(("postgresql+", "postgres+")):
+            expected += f"; leave out '+{scheme.partition('+')[2]}'"
+        raise InvalidOptionError("dsn", shown, expected)
 
 
 def _check_reason(given: object) -> None:

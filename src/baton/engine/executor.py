@@ -35,6 +35,7 @@ class Execution:
 
     __slots__ = (
         "abandoned",
+        "begun",
         "duration",
         "interrupted",
         "job",
@@ -47,6 +48,7 @@ class Execution:
     def __init__(self, job: ClaimedJob) -> None:
         self.job = job
         self.started = monotonic()
+        self.begun = False
         self.interrupted = False
         self.abandoned = False
         self.refused = False
@@ -103,9 +105,10 @@ class Executor:
 
     async def _run(self, execution: Execution) -> None:
         job = execution.job
+        execution.begun = True
         _current.set(execution)
         try:
-            outcome = await self._ledger.perform(job)
+            outcome = release(job) if execution.interrupted else await self._ledger.perform(job)
         except BaseException as error:
             # The ledger turns what the step's code raised into an outcome; what arrives here is our
             # own interruption, or a fault of ours that must not lose the job.
@@ -135,7 +138,9 @@ class Executor:
     def _interrupt(self, chosen: list[Execution]) -> int:
         for execution in chosen:
             execution.interrupted = True
-            if execution.task is not None:
+            # A task cancelled before its first turn never enters its coroutine: nothing would
+            # settle the job, and its slot would be taken for ever. It sees the mark when it begins.
+            if execution.task is not None and execution.begun:
                 execution.task.cancel()
         return len(chosen)
 

@@ -112,6 +112,7 @@ class Producer:
                 raise
         else:
             self._regain()
+            self._log_failures(batch)
             if telemetry.active:
                 self._tell(batch, reply.stale)
             reply.tell()
@@ -143,6 +144,21 @@ class Producer:
         execution = Execution(job)
         execution.end(release(job))
         self._outbox.add(execution)
+
+    def _log_failures(self, batch: Sequence[Execution]) -> None:
+        for execution in batch:
+            outcome, job = execution.outcome, execution.job
+            if outcome is not None and outcome.error is not None:
+                _log.warning(
+                    "step %r of worker %r is %s after attempt %d of %d (job %d): %s",
+                    job.node.name if job.node else None,
+                    job.worker,
+                    outcome.state,
+                    job.attempt,
+                    job.max_attempts,
+                    job.id,
+                    outcome.error.strip().split("\n", 1)[0][:500],
+                )
 
     def _tell(self, batch: Sequence[Execution], stale: frozenset[int]) -> None:
         for execution in batch:

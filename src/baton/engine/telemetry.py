@@ -6,6 +6,7 @@ silence costs one attribute look-up.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -38,7 +39,7 @@ def emit(event: Event) -> None:
     for subscriber in _subscribers:
         try:
             subscriber(event)
-        except Exception:
+        except (Exception, asyncio.CancelledError):
             _log.exception("a telemetry subscriber failed on %s", event.EVENT)
 
 

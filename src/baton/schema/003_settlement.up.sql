@@ -104,7 +104,8 @@ DECLARE
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'baton_settle reads after it locks: it needs READ COMMITTED, not %',
-            current_setting('transaction_isolation');
+            current_setting('transaction_isolation')
+            USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
 
     IF cardinality(p_ids) > 0 THEN

@@ -123,7 +123,10 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection[Any]]:
-        """A READ COMMITTED transaction, shielded from cancellation; each statement is bounded."""
+        """A READ COMMITTED transaction, shielded from anyio's cancellation, each statement bounded.
+
+        A task's own `cancel()` still reaches it: then it is whole or nothing, and which is unknown.
+        """
         async with self.connection() as connection:
             with anyio.CancelScope(shield=True):
                 async with connection.transaction(isolation="read_committed"):
