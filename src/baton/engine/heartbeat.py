@@ -88,7 +88,11 @@ class Heartbeat:
     async def _beat(self, connection: Dedicated) -> None:
         await connection.connect()
         await connection.fetch(
-            "beat_engine", str(self._engine_id), self._settings.name, self._settings.node
+            "beat_engine",
+            str(self._engine_id),
+            self._settings.name,
+            self._settings.node,
+            self._settings.rescue_after,
         )
 
     def _connection(self) -> Dedicated:

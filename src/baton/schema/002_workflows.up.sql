@@ -52,10 +52,13 @@ CREATE TABLE /*schema.*/workflow_completions (
 
 -- One row per engine process start, kept alive by its heartbeat. Logged on purpose: an unlogged table
 -- is empty after a crash of the server, and every running job would look orphaned.
+-- rescue_after (seconds) is the engine's own word for how long it may be silent: an engine with a
+-- shorter one of its own must not take the jobs of a slower beating one.
 CREATE TABLE /*schema.*/baton_engines (
-    id         uuid PRIMARY KEY,
-    name       text NOT NULL,
-    node       text NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT now(),
-    seen_at    timestamptz NOT NULL DEFAULT now()
+    id           uuid PRIMARY KEY,
+    name         text NOT NULL,
+    node         text NOT NULL,
+    rescue_after double precision NOT NULL DEFAULT 0,
+    started_at   timestamptz NOT NULL DEFAULT now(),
+    seen_at      timestamptz NOT NULL DEFAULT now()
 );

@@ -1,4 +1,5 @@
--- Finds executing jobs nobody runs: claimed by a Baton engine without a live heartbeat ($1 seconds), claimed by
+-- Finds executing jobs nobody runs: claimed by a Baton engine without a live heartbeat ($1 seconds,
+-- or more by the engine's own word), claimed by
 -- engine $2 itself but unknown to it ($3: the ids it knows; a claim's reply was lost) for longer than $4
 -- seconds, or of a host without heartbeats and older than $5 seconds (NULL: never). Whoever acts on a row is
 -- fenced by its attempted_at, so a row that moved on meanwhile is left alone. Ids past $6 only: rows that cannot
@@ -29,7 +30,7 @@ AND CASE
         THEN j.id <> ALL ($3::bigint[]) AND j.attempted_at < timezone('UTC', now()) - make_interval(secs => $4)
     ELSE NOT EXISTS (
         SELECT FROM /*schema.*/baton_engines e
-        WHERE e.id::text = j.attempted_by[2] AND e.seen_at > now() - make_interval(secs => $1)
+        WHERE e.id::text = j.attempted_by[2] AND e.seen_at > now() - make_interval(secs => greatest($1, e.rescue_after))
     )
 END
 ORDER BY j.id
