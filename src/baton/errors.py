@@ -19,7 +19,13 @@ BatonError
 │   ├── UndeclaredDependencyError  step, dependency, declared
 │   ├── NoResultError           step, dependency, state
 │   ├── ResultTypeError         step, dependency, expected, problems
-│   └── StepTimeoutError        step, timeout (also a TimeoutError)
+│   ├── StepTimeoutError        step, timeout (also a TimeoutError)
+│   ├── WaitMismatchError       step, key, given, stored
+│   ├── WaitSwallowedError      step
+│   └── WaitNotPossibleError    step, why
+├── InvalidPayloadError         event, problems
+├── MissingExtraError           extra, what
+├── WorkflowFinishedError       workflow_id
 ├── WorkflowExistsError         workflow_id
 ├── UnknownWorkflowError        workflow_id
 ├── UnknownStepError            workflow_id, step
@@ -29,6 +35,7 @@ BatonError
 │   └── EngineStateError        state, expected
 └── DatabaseError               the database, its schema or a connection
     ├── ConnectionTypeError     given
+    ├── IsolationError          what
     ├── SchemaMissingError      schema, found, expected
     ├── MigrationError          version, problem
     └── UnavailableError        what, timeout
@@ -68,6 +75,15 @@ from baton.words.errors import (
     WorkerError,
     WorkflowExistsError,
 )
+from baton.words.wait_errors import (
+    InvalidPayloadError,
+    IsolationError,
+    MissingExtraError,
+    WaitMismatchError,
+    WaitNotPossibleError,
+    WaitSwallowedError,
+    WorkflowFinishedError,
+)
 
 __all__ = [
     "BatonError",
@@ -84,7 +100,10 @@ __all__ = [
     "InvalidArgsError",
     "InvalidNameError",
     "InvalidOptionError",
+    "InvalidPayloadError",
+    "IsolationError",
     "MigrationError",
+    "MissingExtraError",
     "NoEngineError",
     "NoResultError",
     "NotStorableError",
@@ -100,6 +119,10 @@ __all__ = [
     "UnknownStepError",
     "UnknownWorkerError",
     "UnknownWorkflowError",
+    "WaitMismatchError",
+    "WaitNotPossibleError",
+    "WaitSwallowedError",
     "WorkerError",
     "WorkflowExistsError",
+    "WorkflowFinishedError",
 ]

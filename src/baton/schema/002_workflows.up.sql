@@ -15,7 +15,8 @@ CREATE TABLE /*schema.*/workflows (
     CONSTRAINT workflows_counts CHECK (outstanding BETWEEN 0 AND steps AND failed BETWEEN 0 AND steps)
 ) WITH (fillfactor = 60);
 
--- deps and dependents are job ids. pending counts the dependencies that have not settled.
+-- deps and dependents are job ids. pending counts the dependencies that have not settled, and one more while the
+-- step itself waits for events; waits marks a step that does so.
 -- No index covers a column that settling changes, so that those updates stay heap-only.
 CREATE TABLE /*schema.*/workflow_nodes (
     job_id           bigint PRIMARY KEY,
@@ -27,6 +28,7 @@ CREATE TABLE /*schema.*/workflow_nodes (
     ignore_cancelled boolean NOT NULL DEFAULT false,
     ignore_discarded boolean NOT NULL DEFAULT false,
     timeout          double precision,
+    waits            boolean NOT NULL DEFAULT false,
     state            /*schema.*/oban_job_state,
     result           jsonb,
     CONSTRAINT workflow_nodes_name_key UNIQUE (workflow_id, name),

@@ -48,6 +48,11 @@ def is_content_fault(error: BaseException) -> bool:
     return code is not None and (code.startswith(("22", "23", "54")) or code == "P0001")
 
 
+def is_wrong_isolation(error: BaseException) -> bool:
+    """A function of ours that reads after it locks was called above READ COMMITTED."""
+    return sqlstate(error) == "55000" and "READ COMMITTED" in str(error)
+
+
 def poisons_pool(error: BaseException) -> bool:
     """Other pooled connections are likely to fail in the same way and are better replaced."""
     return sqlstate(error) in _POISONS_POOL or _is_lost_cache(error)

@@ -16,8 +16,9 @@ from baton.words.config import EngineSettings
 from baton.words.errors import InvalidArgsError, StepTimeoutError, UnknownWorkerError
 from baton.words.rows import ClaimedJob, Node, Outcome
 from baton.words.states import JobState
+from baton.words.wait_errors import WaitSwallowedError
 from baton.workflow import registry
-from baton.workflow.attempt import attempt, failed, returned
+from baton.workflow.attempt import attempt, failed, returned, suspended
 from baton.workflow.gating import decision
 from baton.workflow.options import seconds
 from baton.workflow.registry import BuiltWorker, WorkerSpec
@@ -53,12 +54,19 @@ class Performer:
         except BaseException as error:
             # Validators are the worker's code.
             return failed(job, Ending.RAISED, error)
-        step = None if spec.is_async else await SyncStep.of(job, self._database)
+        step = (
+            Step.of(job, self._database)
+            if spec.is_async
+            else await SyncStep.of(job, self._database)
+        )
         try:
             return await self._call(job, spec, built, step)
         except BaseException as error:
             if interrupted():
                 raise asyncio.CancelledError from error
+            waiting = suspended(job, step, error)
+            if waiting is not None:
+                return waiting
             # An error may lie about its class, or raise when asked.
             timed_out = issubclass(type(error), StepTimeoutError)
             return failed(job, Ending.TIMED_OUT if timed_out else Ending.RAISED, error, built)
@@ -85,7 +93,7 @@ class Performer:
                 return outcome(job, Ending.DOOMED, error=decided.reason)
 
     async def _call(
-        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: SyncStep | None
+        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep
     ) -> Outcome:
         timeout = job.node.timeout if job.node is not None else None
         if timeout is None:
@@ -103,11 +111,14 @@ class Performer:
             raise
 
     async def _attempt(
-        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: SyncStep | None
+        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep
     ) -> Outcome:
         limit = self._result_limit
-        if step is None:
-            return returned(job, await built.perform(Step.of(job, self._database)), limit)
+        if isinstance(step, Step):
+            value = await built.perform(step)
+            if step.replay.suspension is not None:
+                raise WaitSwallowedError(step.name)
+            return returned(job, value, limit)
         if spec.executor is None:
             return await anyio.to_thread.run_sync(
                 attempt, job, built, step, limit, abandon_on_cancel=True, limiter=self._limiter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 from uuid import UUID
 
 from baton.core.jsonvalue import decode
@@ -18,7 +18,9 @@ from baton.store.results import (
 )
 from baton.words.errors import NoResultError, UndeclaredDependencyError
 from baton.words.rows import ClaimedJob
+from baton.words.wait_errors import WaitNotPossibleError
 from baton.workflow.results import typed
+from baton.workflow.step_waits import WAITS, Replay, StepWaits
 
 T = TypeVar("T")
 
@@ -48,18 +50,21 @@ class StepFacts:
         return workflow_label(self.meta_text) if self.workflow_id else None
 
 
-class Step(StepFacts):
+class Step(StepFacts, StepWaits):
     """The step an `async def perform` works on."""
 
-    __slots__ = ("_database",)
+    __slots__ = ("_database", "replay")
 
     _database: Database
+    replay: Replay
 
     @classmethod
     def of(cls, job: ClaimedJob, database: Database) -> Step:
         """The step of a claimed job."""
         step = cls(*_facts(job))
         object.__setattr__(step, "_database", database)
+        replay = Replay(database, job.id, step.name, step.workflow_id)
+        object.__setattr__(step, "replay", replay)
         return step
 
     @overload
@@ -113,6 +118,16 @@ class SyncStep(StepFacts):
             names = await read_dependency_names(database, job.id)
             texts = await read_results(database, job.id)
         return cls(*_facts(job), names, texts)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in WAITS:
+                raise WaitNotPossibleError(
+                    self.name,
+                    f"{name} needs 'async def': a plain function cannot be left and resumed",
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @overload
     def result(self, name: str) -> Any: ...
