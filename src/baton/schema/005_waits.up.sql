@@ -516,6 +516,7 @@ DECLARE
     v_refusing bigint[] := string_to_array(p_refusing, ',')::bigint[];
     v_asked bigint[] := v_refusing || string_to_array(p_accepting, ',')::bigint[];
     v_outstanding integer;
+    v_groups bigint[];
     v_candidates text;
     v_event bigint;
     v_group bigint;
@@ -545,12 +546,15 @@ BEGIN
         END IF;
     END IF;
 
+    -- In two steps: joined, a plan that was made while the tables were empty went through all groups.
+    v_groups := ARRAY(
+        SELECT m.group_id FROM /*schema.*/workflow_wait_members m
+        WHERE m.workflow_id = v_workflow AND m.name = p_name AND m.state = 'waiting'
+    );
     SELECT json_agg(json_build_object('group', g.id, 'schema', g.answers, 'pending', g.status = 'pending'))::text
     INTO v_candidates
-    FROM /*schema.*/workflow_wait_members m
-    JOIN /*schema.*/workflow_wait_groups g ON g.id = m.group_id
-    WHERE m.workflow_id = v_workflow AND m.name = p_name AND m.state = 'waiting'
-    AND (g.deadline IS NULL OR g.deadline > clock_timestamp())
+    FROM /*schema.*/workflow_wait_groups g
+    WHERE g.id = ANY (v_groups) AND (g.deadline IS NULL OR g.deadline > clock_timestamp())
     HAVING bool_or(g.answers IS NOT NULL AND g.id <> ALL (v_asked));
     IF v_candidates IS NOT NULL THEN
         RETURN QUERY SELECT 'check', v_candidates;
@@ -562,12 +566,10 @@ BEGIN
     RETURNING e.id INTO v_event;
 
     SELECT g.id INTO v_group
-    FROM /*schema.*/workflow_wait_members m
-    JOIN /*schema.*/workflow_wait_groups g ON g.id = m.group_id
-    JOIN /*schema.*/workflow_nodes n ON n.job_id = g.job_id
-    WHERE m.workflow_id = v_workflow AND m.name = p_name AND m.state = 'waiting' AND g.status = 'pending'
+    FROM /*schema.*/workflow_wait_groups g
+    WHERE g.id = ANY (v_groups) AND (g.status = 'pending') IS TRUE AND g.id <> ALL (v_refusing)
     AND (g.deadline IS NULL OR g.deadline > clock_timestamp())
-    AND n.state IS NULL AND g.id <> ALL (v_refusing)
+    AND (SELECT n.state IS NULL FROM /*schema.*/workflow_nodes n WHERE n.job_id = g.job_id)
     ORDER BY g.id
     LIMIT 1;
     IF v_group IS NULL THEN
@@ -634,9 +636,12 @@ BEGIN
     SELECT json_agg(s.answers)::text INTO v_schemas
     FROM (
         SELECT DISTINCT g.answers
-        FROM /*schema.*/workflow_wait_members m
-        JOIN /*schema.*/workflow_wait_groups g ON g.id = m.group_id
-        WHERE m.correlation = p_key AND m.name = p_name AND m.state = 'waiting' AND m.correlation IS NOT NULL
+        FROM /*schema.*/workflow_wait_groups g
+        WHERE g.id = ANY (ARRAY(
+            SELECT m.group_id FROM /*schema.*/workflow_wait_members m
+            WHERE m.correlation = p_key AND m.name = p_name AND m.state = 'waiting'
+            AND m.correlation IS NOT NULL
+        ))
         AND g.answers IS NOT NULL
         AND NOT EXISTS (SELECT FROM jsonb_array_elements(p_asked::jsonb) AS a (asked) WHERE a.asked = g.answers)
     ) s;
@@ -684,6 +689,7 @@ DECLARE
     v_event record;
     v_groups bigint[];
     v_workflows uuid[];
+    v_open bigint[];
     v_received bigint[];
     v_pending bigint[];
 BEGIN
@@ -713,22 +719,28 @@ BEGIN
 
     PERFORM FROM /*schema.*/workflows w WHERE w.id = ANY (v_workflows) ORDER BY w.id FOR NO KEY UPDATE;
 
-    WITH received AS (
-        UPDATE /*schema.*/workflow_wait_members m
-        SET state = 'received', event_id = p_event
+    -- In steps: joined, a plan that was made while the tables were empty went through all nodes.
+    v_open := ARRAY(
+        SELECT g.id
         FROM /*schema.*/workflow_wait_groups g
-        JOIN /*schema.*/workflow_nodes n ON n.job_id = g.job_id AND n.state IS NULL
-        WHERE m.group_id = ANY (v_groups) AND m.name = v_event.name AND m.state = 'waiting'
-        AND g.id = m.group_id AND g.status IN ('dormant', 'pending')
+        WHERE g.id = ANY (v_groups) AND g.status IN ('dormant', 'pending')
         AND (g.deadline IS NULL OR v_event.sent_at <= g.deadline)
+        AND (SELECT n.state IS NULL FROM /*schema.*/workflow_nodes n WHERE n.job_id = g.job_id)
         AND (g.answers IS NULL OR EXISTS (
             SELECT FROM jsonb_array_elements(p_asked::jsonb) AS a (asked) WHERE a.asked = g.answers
         ))
-        RETURNING g.id, g.status
+    );
+    WITH received AS (
+        UPDATE /*schema.*/workflow_wait_members m
+        SET state = 'received', event_id = p_event
+        WHERE m.group_id = ANY (v_open) AND m.name = v_event.name AND m.state = 'waiting'
+        RETURNING m.group_id
     )
-    SELECT array_agg(r.id), coalesce(array_agg(r.id) FILTER (WHERE r.status = 'pending'), '{}')
-    INTO v_received, v_pending
-    FROM received r;
+    SELECT array_agg(r.group_id) INTO v_received FROM received r;
+    v_pending := ARRAY(
+        SELECT g.id FROM /*schema.*/workflow_wait_groups g
+        WHERE g.id = ANY (v_received) AND (g.status = 'pending') IS TRUE
+    );
 
     RETURN QUERY
     SELECT d.kind, d.id, d.data, d.workflow_id

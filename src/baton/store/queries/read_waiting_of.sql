@@ -9,7 +9,7 @@ SELECT
 FROM /*schema.*/workflow_wait_groups g
 JOIN /*schema.*/workflows w ON w.id = g.workflow_id
 JOIN /*schema.*/workflow_nodes n ON n.job_id = g.job_id AND n.state IS NULL
-WHERE g.status = 'pending' AND g.job_id = ANY (ARRAY(
+WHERE (g.status = 'pending') IS TRUE AND g.job_id = ANY (ARRAY(
     SELECT u.job_id FROM /*schema.*/workflow_nodes u WHERE u.workflow_id = $1 AND u.state IS NULL
 ))
 ORDER BY g.id
