@@ -26,7 +26,7 @@ TABLES = (
 )
 MOST = 60
 
-_TRAP = """
+TRAP = """
 CREATE SEQUENCE public.statements;
 CREATE TABLE public.trap (at bigint);
 CREATE FUNCTION public.die() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -43,6 +43,11 @@ BEGIN
     RETURN NULL;
 END $$;
 """
+TRAP += "".join(
+    f"CREATE TRIGGER die AFTER INSERT OR UPDATE OR DELETE ON public.{table}"
+    " FOR EACH STATEMENT EXECUTE FUNCTION public.die();"
+    for table in TABLES
+)
 
 
 _OVER = """
@@ -55,12 +60,7 @@ WHERE status = 'pending'
 @pytest.fixture
 async def ring(dsn: str) -> AsyncIterator[WaitRing]:
     async with wait_ring(dsn) as made:
-        await made.monitor.execute(_TRAP)
-        for table in TABLES:
-            await made.monitor.execute(
-                f"CREATE TRIGGER die AFTER INSERT OR UPDATE OR DELETE ON public.{table}"
-                " FOR EACH STATEMENT EXECUTE FUNCTION public.die()"
-            )
+        await made.monitor.execute(TRAP)
         yield made
 
 
@@ -74,8 +74,9 @@ async def dies(ring: WaitRing, move: Move, at: int) -> bool:
     except WorkflowFinishedError:
         raise
     except Exception:
-        await ring.monitor.execute("DELETE FROM public.trap")
         return True
+    finally:
+        await ring.monitor.execute("DELETE FROM public.trap")
     return False
 
 
