@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
 from uuid import UUID, uuid4
@@ -12,6 +13,7 @@ import anyio
 
 from baton.core.errortext import sanitize
 from baton.engine.runtime import Runtime
+from baton.engine.tasks import to_the_end
 from baton.store.database import Database
 from baton.store.jobs import Claimant
 from baton.store.results import read_step_result
@@ -222,11 +224,14 @@ class Engine:
         self._expect("running")
         given = parse_workflow_id(workflow_id)
         _check_reason(reason)
+        return await to_the_end(self._cancel(given, sanitize(reason)))
+
+    async def _cancel(self, workflow_id: UUID, reason: str) -> int:
         failures = await cancel_workflow(
-            self.database, given, sanitize(reason), notify=self.settings.notify
+            self.database, workflow_id, reason, notify=self.settings.notify
         )
         if failures is None:
-            raise UnknownWorkflowError(given)
+            raise UnknownWorkflowError(workflow_id)
         self._hooks.run(failures.cancelled)
         self._finished(failures.completions)
         self._runtime.producer.executor.interrupt(set(failures.accepted))
@@ -259,11 +264,13 @@ class Engine:
     async def _shut_down(self) -> None:
         ambient.leave(self)
         try:
-            await self._runtime.stop()
-            await self._hooks.stop()
-            await self._waiters.stop()
-            self._ledger.close()
-            await self.database.close()
+            # Each is closed, whatever came of those before.
+            async with AsyncExitStack() as parts:
+                parts.push_async_callback(self.database.close)
+                parts.callback(self._ledger.close)
+                parts.push_async_callback(self._waiters.stop)
+                parts.push_async_callback(self._hooks.stop)
+                await self._runtime.stop()
         finally:
             self._state = "stopped"
             self._stopped.set()

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypedDict, TypeVar, Unpack
+from uuid import UUID
 
 import asyncpg
 import pytest
 
-from baton import Baton, Completion, Engine, Job, subscribe
+from baton import Baton, Completion, Database, Engine, Job, subscribe
 from baton.app import EngineOptions
 from baton.words.errors import CompletionTimeoutError
 from baton.words.events import Event, StepSettled, WorkflowFinished
@@ -194,6 +195,17 @@ class Tables:
             "FROM public.oban_jobs WHERE state = 'executing'"
         )
         return [row[0] for row in rows]
+
+
+async def beating(database: Database, engine: UUID, *, rescue_after: float = 60.0) -> None:
+    """Make the tables say that an engine has been alive and steady for a day."""
+    await database.fetch("beat_engine", str(engine), "beating", "node", rescue_after)
+    async with database.connection() as connection:
+        await connection.execute(
+            f"UPDATE {database.sql.identifier}.baton_engines "
+            "SET steady_since = now() - interval '1 day' WHERE id = $1",
+            engine,
+        )
 
 
 @asynccontextmanager

@@ -54,11 +54,14 @@ CREATE TABLE /*schema.*/workflow_completions (
 -- is empty after a crash of the server, and every running job would look orphaned.
 -- rescue_after (seconds) is the engine's own word for how long it may be silent: an engine with a
 -- shorter one of its own must not take the jobs of a slower beating one.
+-- steady_since is when its beats began to come without a long gap: after an outage of the database every
+-- engine has been silent, so only one that has been steady for as long as another is silent may call it dead.
 CREATE TABLE /*schema.*/baton_engines (
     id           uuid PRIMARY KEY,
     name         text NOT NULL,
     node         text NOT NULL,
     rescue_after double precision NOT NULL DEFAULT 0,
     started_at   timestamptz NOT NULL DEFAULT now(),
-    seen_at      timestamptz NOT NULL DEFAULT now()
+    seen_at      timestamptz NOT NULL DEFAULT now(),
+    steady_since timestamptz NOT NULL DEFAULT now()
 );

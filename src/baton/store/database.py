@@ -13,10 +13,11 @@ from baton.store.dedicated import Dedicated
 from baton.store.faults import (
     is_connection_loss,
     is_database_fault,
+    is_lock_timeout,
     is_retryable,
     poisons_pool,
 )
-from baton.store.session import PlainConnection, server_settings
+from baton.store.session import LOCK_TIMEOUT, PlainConnection, server_settings
 from baton.store.sql import Sql
 from baton.words.errors import UnavailableError
 
@@ -32,7 +33,8 @@ class Database:
     Timeouts are seconds. `command_timeout` bounds every statement, `acquire_timeout` every wait for
     a connection: nothing waits for the database without a bound. `idle_timeout` bounds how long a
     transaction of ours may stand between two statements: a process that was stopped inside one must
-    not keep other engines from the workflows that it has locked.
+    not keep other engines from the workflows that it has locked. `lock_timeout` bounds the wait for
+    a lock.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Database:
         command_timeout: float = 30.0,
         acquire_timeout: float = 10.0,
         idle_timeout: float = 10.0,
+        lock_timeout: float = LOCK_TIMEOUT,
     ) -> None:
         self.dsn = dsn
         self.schema = schema
@@ -54,6 +57,7 @@ class Database:
         self._command_timeout = command_timeout
         self._acquire_timeout = acquire_timeout
         self._idle_timeout = idle_timeout
+        self._lock_timeout = lock_timeout
         self._pool: asyncpg.Pool[Any] | None = None
 
     def __repr__(self) -> str:
@@ -72,7 +76,7 @@ class Database:
                 command_timeout=self._command_timeout,
                 timeout=self._acquire_timeout,
                 server_settings={
-                    **server_settings(self.application_name),
+                    **server_settings(self.application_name, lock_timeout=self._lock_timeout),
                     "idle_in_transaction_session_timeout": f"{self._idle_timeout * 1000:.0f}",
                 },
             )
@@ -139,18 +143,25 @@ class Database:
                 rows = await connection.fetch(self.sql(query), *args)
         return rows
 
-    async def retrying(self, body: Callable[[], Awaitable[T]], *, idempotent: bool = False) -> T:
+    async def retrying(
+        self,
+        body: Callable[[], Awaitable[T]],
+        *,
+        idempotent: bool = False,
+        when_locked: bool = True,
+    ) -> T:
         """Call `body`, again after serialization failures, deadlocks and stale plans.
 
         After a lost connection nobody knows whether the work was committed, so that is retried only
-        where the body is `idempotent`.
+        where the body is `idempotent`; a lock that was not to be had, only `when_locked`.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await body()
             except Exception as error:
                 retryable = is_retryable(error) or (idempotent and is_connection_loss(error))
-                if attempt == ATTEMPTS or not retryable:
+                locked = is_lock_timeout(error) and not when_locked
+                if attempt == ATTEMPTS or locked or not retryable:
                     raise
             await anyio.sleep(0.01 * 2**attempt)
         raise AssertionError("unreachable")

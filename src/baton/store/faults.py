@@ -23,6 +23,11 @@ def is_retryable(error: BaseException) -> bool:
     return sqlstate(error) in _RETRYABLE or _is_lost_cache(error)
 
 
+def is_lock_timeout(error: BaseException) -> bool:
+    """Somebody held a lock for longer than our sessions wait for one."""
+    return sqlstate(error) == "55P03"
+
+
 def is_connection_loss(error: BaseException) -> bool:
     """The connection failed; whether the work was committed is unknown."""
     code = sqlstate(error)

@@ -16,16 +16,17 @@ BATON = "baton"
 
 
 class Claimant(NamedTuple):
-    """Who claims: written to `attempted_by` with Baton's mark, so that its heartbeat is
-    looked for.
+    """Who claims, in which call: written to `attempted_by` with Baton's mark, so that its heartbeat
+    is looked for, and what a call claimed can be found when its reply was lost.
     """
 
     node: str
     engine: UUID
+    call: str = "0"
 
     @property
     def attempted_by(self) -> list[str]:
-        return [self.node, str(self.engine), BATON]
+        return [self.node, str(self.engine), BATON, self.call]
 
 
 class Settled(NamedTuple):
@@ -112,6 +113,20 @@ def _claimed(row: Any) -> ClaimedJob:
             row[14],
         )
     return ClaimedJob(row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], node)
+
+
+async def read_claims(
+    database: Database, claimant: Claimant, calls: Sequence[str]
+) -> list[tuple[str, ClaimedJob]]:
+    """What an engine holds by these calls of its own, each with its call."""
+    rows = await database.fetch("read_claims", str(claimant.engine), calls)
+    return [(row["call"], _claimed(row)) for row in rows]
+
+
+async def find_blocked(database: Database, job_ids: Sequence[int]) -> frozenset[int]:
+    """Of these jobs, those that cannot be settled now: somebody else holds a lock."""
+    rows = await database.fetch("find_blocked", job_ids)
+    return frozenset(row["outcome"] for row in rows)
 
 
 async def requeue_jobs(

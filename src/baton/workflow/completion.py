@@ -12,6 +12,7 @@ from typing import Protocol
 from uuid import UUID
 
 from baton.engine import telemetry
+from baton.engine.tasks import to_the_end
 from baton.store.completions import parse_completion
 from baton.store.settlement import Settlement
 from baton.words.errors import InvalidOptionError
@@ -60,9 +61,7 @@ async def check(
         stored = None
         if state is JobState.COMPLETED:
             stored = encode_result(result, instance.settings.result_limit)
-        failures = await _settle(instance, job_id, state, stored)
-        tell_cancelled(instance.database, failures.cancelled)
-        tell_finished(failures.completions)
+        failures = await to_the_end(_settle(instance, job_id, state, stored))
     except Exception:
         _log.exception(
             "checking job %s as %s failed; its step has not settled", job_id, terminal_state
@@ -81,19 +80,23 @@ async def announce(
     log.
     """
     instance = current(engine)
+    completions = await to_the_end(_announce(instance, parse_workflow_id(workflow_id)))
+    if completions:
+        _log.info("workflow %s (%s) announced", workflow_id, label)
+    return _outcome(completions)
+
+
+async def _announce(instance: Instance, workflow_id: UUID) -> list[tuple[UUID, str]]:
     database = instance.database
-    given = parse_workflow_id(workflow_id)
 
     async def body() -> list[tuple[UUID, str]]:
         async with database.transaction() as connection:
             settlement = Settlement(connection, database.sql, notify=instance.settings.notify)
-            return await settlement.announce([given])
+            return await settlement.announce([workflow_id])
 
     completions = await database.retrying(body, idempotent=True)
-    if completions:
-        _log.info("workflow %s (%s) announced", given, label)
     tell_finished(completions)
-    return _outcome(completions)
+    return completions
 
 
 async def _settle(instance: Instance, job_id: int, state: JobState, result: str | None) -> Failures:
@@ -105,7 +108,10 @@ async def _settle(instance: Instance, job_id: int, state: JobState, result: str 
             await settlement.lock_workflows_of_jobs([job_id])
             return await settle_nodes(settlement, [(job_id, state, result)])
 
-    return await database.retrying(body, idempotent=True)
+    failures = await database.retrying(body, idempotent=True)
+    tell_cancelled(database, failures.cancelled)
+    tell_finished(failures.completions)
+    return failures
 
 
 def tell_finished(completions: Sequence[tuple[UUID, str]]) -> None:

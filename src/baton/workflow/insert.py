@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from opentelemetry import propagate
 
 from baton.engine import telemetry
+from baton.engine.tasks import to_the_end
 from baton.store.borrowed import borrowed
 from baton.store.insertion import insert_on, insert_through
 from baton.store.sql import Sql
@@ -54,7 +55,9 @@ async def insert_all(
     context = _trace_context()
     if context:
         prepared = [replace(workflow, trace_context=context) for workflow in prepared]
-    jobs = await _write(prepared, instance, conn)
+    if conn is None and instance is not None:
+        return await to_the_end(_insert_own(prepared, instance))
+    jobs = await _insert_borrowing(prepared, instance, conn)
     _tell(prepared)
     return jobs
 
@@ -77,12 +80,16 @@ def _prepared(workflows: Any) -> list[NewWorkflow]:
     return prepared
 
 
-async def _write(
+async def _insert_own(prepared: Sequence[NewWorkflow], instance: Instance) -> list[Job]:
+    jobs = await insert_through(instance.database, prepared, notify=instance.settings.notify)
+    _tell(prepared)
+    return jobs
+
+
+async def _insert_borrowing(
     prepared: Sequence[NewWorkflow], instance: Instance | None, conn: object
 ) -> list[Job]:
     notify = instance is None or instance.settings.notify
-    if conn is None and instance is not None:
-        return await insert_through(instance.database, prepared, notify=notify)
     sql = Sql("public") if instance is None else instance.database.sql
     async with borrowed(conn) as connection:
         return await insert_on(connection, sql, prepared, notify=notify)

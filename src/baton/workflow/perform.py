@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-
-import anyio
-import anyio.to_thread
+from functools import partial
 
 from baton.core.gate import Verdict
 from baton.core.outcome import Ending, outcome
@@ -22,6 +20,7 @@ from baton.workflow.gating import decision
 from baton.workflow.options import seconds
 from baton.workflow.registry import BuiltWorker, WorkerSpec
 from baton.workflow.step import Step, SyncStep
+from baton.workflow.threads import Threads
 
 
 class Performer:
@@ -30,7 +29,7 @@ class Performer:
     def __init__(self, database: Database, settings: EngineSettings) -> None:
         self._database = database
         self._result_limit = settings.result_limit
-        self._limiter = anyio.CapacityLimiter(settings.threads)
+        self._threads = Threads(settings.threads)
 
     async def perform(self, job: ClaimedJob) -> Outcome:
         """The outcome of one attempt.
@@ -109,9 +108,7 @@ class Performer:
         if step is None:
             return returned(job, await built.perform(Step.of(job, self._database)), limit)
         if spec.executor is None:
-            return await anyio.to_thread.run_sync(
-                attempt, job, built, step, limit, abandon_on_cancel=True, limiter=self._limiter
-            )
+            return await self._threads.run(partial(attempt, job, built, step, limit))
         return await asyncio.get_running_loop().run_in_executor(
             spec.executor(), attempt, job, built, step, limit
         )

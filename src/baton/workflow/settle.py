@@ -41,7 +41,7 @@ async def settle_failures(
             await settlement.lock_workflows_of_jobs([o.job_id for o in outcomes])
             return await _finish(settlement, outcomes)
 
-    return await database.retrying(body, idempotent=True)
+    return await database.retrying(body, idempotent=True, when_locked=False)
 
 
 async def _finish(settlement: Settlement, outcomes: Sequence[Outcome]) -> Failures:
@@ -77,7 +77,7 @@ async def hold(database: Database, outcomes: Sequence[Outcome], *, notify: bool)
                 woken=[*failures.woken, *(queue for queue in back.values() if queue)],
             )
 
-    return await database.retrying(body, idempotent=True)
+    return await database.retrying(body, idempotent=True, when_locked=False)
 
 
 async def cancel_workflow(
