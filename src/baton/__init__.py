@@ -11,6 +11,7 @@ from baton.words.states import JobState, WorkflowOutcome
 from baton.workflow.builder import Baton
 from baton.workflow.function_worker import worker
 from baton.workflow.insert import insert_all
+from baton.workflow.plugin import Plugin
 from baton.workflow.step import Step, SyncStep
 from baton.workflow.worker import Worker
 
@@ -25,6 +26,7 @@ __all__ = [
     "EngineSettings",
     "Job",
     "JobState",
+    "Plugin",
     "Snooze",
     "Step",
     "SyncStep",

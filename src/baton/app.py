@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
 from uuid import UUID, uuid4
@@ -33,6 +34,7 @@ from baton.workflow.completion import tell_finished
 from baton.workflow.ledger import WorkflowLedger
 from baton.workflow.options import parse_workflow_id, seconds
 from baton.workflow.perform import Performer
+from baton.workflow.plugin import Plugin
 from baton.workflow.results import typed
 from baton.workflow.settle import cancel_workflow
 from baton.workflow.waiting import CompletionWaiters
@@ -80,9 +82,15 @@ class Engine:
     """
 
     def __init__(
-        self, dsn: str, *, schema: str = "public", **options: Unpack[EngineOptions]
+        self,
+        dsn: str,
+        *,
+        schema: str = "public",
+        plugins: Sequence[Plugin] = (),
+        **options: Unpack[EngineOptions],
     ) -> None:
         _check_dsn(dsn)
+        self._plugins = _checked_plugins(plugins)
         try:
             self.settings = EngineSettings(**options)
         except TypeError:
@@ -140,6 +148,9 @@ class Engine:
             ambient.enter(self)
             await self._runtime.start()
             self._runtime.every(self.settings.poll_interval, "completions", self._waiters.poll)
+            for plugin in self._plugins:
+                sweep = partial(plugin.work, self.database, notify=self.settings.notify)
+                self._runtime.every(plugin.interval, "sweep", sweep)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._shut_down()
@@ -291,6 +302,17 @@ def _check_dsn(given: object) -> None:
         if scheme.startswith(("postgresql+", "postgres+")):
             expected += f"; leave out '+{scheme.partition('+')[2]}'"
         raise InvalidOptionError("dsn", shown, expected)
+
+
+def _checked_plugins(given: object) -> tuple[Plugin, ...]:
+    expected = "a list of plugins: plugins=[Plugin()]"
+    if isinstance(given, Plugin) or not isinstance(given, Iterable):
+        raise InvalidOptionError("plugins", given, expected)
+    plugins = tuple(given)
+    for plugin in plugins:
+        if not isinstance(plugin, Plugin):
+            raise InvalidOptionError("plugins", plugin, expected)
+    return plugins
 
 
 def _check_reason(given: object) -> None:

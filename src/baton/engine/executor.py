@@ -107,6 +107,7 @@ class Executor:
         job = execution.job
         execution.begun = True
         _current.set(execution)
+        span = telemetry.begin_attempt(job) if telemetry.tracer is not None else None
         try:
             outcome = release(job) if execution.interrupted else await self._ledger.perform(job)
         except BaseException as error:
@@ -117,6 +118,8 @@ class Executor:
             else:
                 _log.error("performing job %s failed inside the engine", job.id, exc_info=error)
                 outcome = postpone(job)
+        if span is not None:
+            outcome = telemetry.end_attempt(span, outcome)
         if execution.abandoned:
             return
         execution.end(outcome)

@@ -23,7 +23,7 @@ from baton.engine.tasks import begin
 from baton.store.faults import is_content_fault
 from baton.words.config import EngineSettings
 from baton.words.events import ConnectionLost, ConnectionRegained
-from baton.words.rows import ClaimedJob
+from baton.words.rows import ClaimedJob, Outcome
 
 _log = logging.getLogger("baton")
 
@@ -103,7 +103,7 @@ class Producer:
     async def _settle(self, batch: list[Execution], promises: list[Promise]) -> None:
         outcomes = sorted(e.outcome for e in batch if e.outcome is not None)
         try:
-            reply = await self._ledger.settle(outcomes, demands(promises))
+            reply = await self._write(outcomes, promises)
         except BaseException as error:
             if batch and isinstance(error, Exception) and is_content_fault(error):
                 self._outbox.distrust(batch, error)
@@ -126,6 +126,12 @@ class Producer:
             self._settling_ids.difference_update(e.job.id for e in batch)
             self.queues.release(promises)
             self._pump_after_this()
+
+    async def _write(self, outcomes: Sequence[Outcome], promises: list[Promise]) -> Reply:
+        if telemetry.tracer is None or not outcomes:
+            return await self._ledger.settle(outcomes, demands(promises))
+        with telemetry.spanned(lambda tracer: tracer.settle(outcomes)):
+            return await self._ledger.settle(outcomes, demands(promises))
 
     def _pump_after_this(self) -> None:
         task = asyncio.current_task()

@@ -15,7 +15,12 @@ CREATE TABLE /*schema.*/workflows (
     CONSTRAINT workflows_counts CHECK (outstanding BETWEEN 0 AND steps AND failed BETWEEN 0 AND steps)
 ) WITH (fillfactor = 60);
 
+-- For the sweep: what has not ended. Settling changes the indexed row's place only when a workflow ends.
+CREATE INDEX workflows_unfinished_index ON /*schema.*/workflows (id) WHERE finished_at IS NULL;
+
 -- deps and dependents are job ids. pending counts the dependencies that have not settled.
+-- trace is the span context of the attempt that settled the step, as a W3C traceparent: what depends on the step
+-- links to it.
 -- No index covers a column that settling changes, so that those updates stay heap-only.
 CREATE TABLE /*schema.*/workflow_nodes (
     job_id           bigint PRIMARY KEY,
@@ -29,6 +34,7 @@ CREATE TABLE /*schema.*/workflow_nodes (
     timeout          double precision,
     state            /*schema.*/oban_job_state,
     result           jsonb,
+    trace            text,
     CONSTRAINT workflow_nodes_name_key UNIQUE (workflow_id, name),
     CONSTRAINT workflow_nodes_pending CHECK (pending >= 0),
     CONSTRAINT workflow_nodes_result CHECK (result IS NULL OR state IS NOT NULL)
@@ -47,7 +53,8 @@ CREATE TABLE /*schema.*/workflow_completions (
     failed_count  integer NOT NULL,
     total_count   integer NOT NULL,
     inserted_at   timestamptz NOT NULL,
-    finished_at   timestamptz NOT NULL
+    finished_at   timestamptz NOT NULL,
+    announced_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 -- One row per engine process start, kept alive by its heartbeat. Logged on purpose: an unlogged table

@@ -24,6 +24,7 @@ def parse_completion(text: str) -> Completion:
         total_count=row["total_count"],
         inserted_at=datetime.fromisoformat(row["inserted_at"]).astimezone(UTC),
         finished_at=datetime.fromisoformat(row["finished_at"]).astimezone(UTC),
+        announced_at=datetime.fromisoformat(row["announced_at"]).astimezone(UTC),
     )
 
 

@@ -69,8 +69,10 @@ async def settle_batch(
     claimant: Claimant,
     *,
     notify: bool,
+    traced: bool = False,
 ) -> Settled:
-    """Settle completed steps and claim the next jobs: one round trip, one commit.
+    """Settle completed steps and claim the next jobs: one round trip, one commit. `traced` keeps
+    the outcomes' traces and brings those of the claimed jobs' dependencies.
 
     Safe to repeat: an outcome that was written already is not reported stale.
     """
@@ -79,6 +81,7 @@ async def settle_batch(
         [o.job_id for o in completed],
         [o.attempted_at for o in completed],
         [o.result for o in completed],
+        [o.trace for o in completed] if traced else None,
         [d.queue for d in demands],
         [d.room for d in demands],
         [d.claim for d in demands],
@@ -112,7 +115,9 @@ def _claimed(row: Any) -> ClaimedJob:
             row[13],
             row[14],
         )
-    return ClaimedJob(row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], node)
+    return ClaimedJob(
+        row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], node, row[15] or ()
+    )
 
 
 async def read_claims(

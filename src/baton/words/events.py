@@ -6,6 +6,7 @@ capped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
@@ -19,6 +20,7 @@ __all__ = [
     "EngineStopped",
     "Event",
     "JobsRescued",
+    "RowsPruned",
     "StepCancelled",
     "StepCompleted",
     "StepDiscarded",
@@ -29,6 +31,9 @@ __all__ = [
     "StepRetryable",
     "StepSettled",
     "StepSnoozed",
+    "StepsRescued",
+    "StepsSettled",
+    "SweepFinished",
     "WorkflowFailed",
     "WorkflowFinished",
     "WorkflowInserted",
@@ -123,7 +128,9 @@ class WorkflowInserted(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFinished(Event):
-    """A workflow ended; emitted once, by whoever recorded the completion. `duration` in seconds."""
+    """A workflow ended; emitted once, by whoever recorded the completion. `duration` is in seconds,
+    and so is `announce_lag`, from its end to its announcement.
+    """
 
     EVENT: ClassVar[str] = "baton.workflow.finished"
     workflow_id: UUID
@@ -133,6 +140,7 @@ class WorkflowFinished(Event):
     failed_count: int
     total_count: int
     duration: float
+    announce_lag: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +163,43 @@ class JobsRescued(Event):
     EVENT: ClassVar[str] = "baton.engine.rescued"
     engine: str
     job_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepsRescued(Event):
+    """A sweep cancelled steps that waited for ever: a dependency had ended or vanished unnoticed.
+
+    `job_ids` are the cancelled ones; `baton.step.cancelled` tells of each.
+    """
+
+    EVENT: ClassVar[str] = "baton.plugin.rescued"
+    job_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepsSettled(Event):
+    """A sweep settled steps whose jobs had ended, or vanished, without Baton's knowledge."""
+
+    EVENT: ClassVar[str] = "baton.plugin.settled"
+    job_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPruned(Event):
+    """A sweep deleted rows; not emitted when none went. `tables` is rows by table."""
+
+    EVENT: ClassVar[str] = "baton.plugin.pruned"
+    count: int
+    tables: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFinished(Event):
+    """A sweep came to its end. `duration` is in seconds; `failed` names the parts that failed."""
+
+    EVENT: ClassVar[str] = "baton.plugin.swept"
+    duration: float
+    failed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

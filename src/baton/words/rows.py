@@ -4,7 +4,7 @@ announced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -71,7 +71,10 @@ class Node(NamedTuple):
 
 
 class ClaimedJob(NamedTuple):
-    """A job this engine holds. `(id, attempted_at)` is the identity of the claim."""
+    """A job this engine holds. `(id, attempted_at)` is the identity of the claim.
+
+    `links` are the span contexts of the attempts that settled its dependencies, when traced.
+    """
 
     id: int
     attempted_at: datetime
@@ -82,6 +85,7 @@ class ClaimedJob(NamedTuple):
     attempt: int
     max_attempts: int
     node: Node | None
+    links: Sequence[str] = ()
 
 
 class Outcome(NamedTuple):
@@ -89,7 +93,8 @@ class Outcome(NamedTuple):
 
     `result` is JSON text and set exactly when `state` is completed. `error` is text for the job's
     `errors`. `delay` (seconds, by the database's clock) moves `scheduled_at`. `attempt_change` is
-    -1 where the attempt is given back (snooze, hold, release, rescue).
+    -1 where the attempt is given back (snooze, hold, release, rescue). `trace` is the span context
+    of the attempt, a W3C traceparent, when it was traced.
     """
 
     job_id: int
@@ -100,6 +105,7 @@ class Outcome(NamedTuple):
     error: str | None = None
     delay: float | None = None
     attempt_change: int = 0
+    trace: str | None = None
 
 
 class Demand(NamedTuple):
@@ -143,6 +149,7 @@ class Completion:
     total_count: int
     inserted_at: datetime
     finished_at: datetime
+    announced_at: datetime
 
     @property
     def duration(self) -> timedelta:

@@ -14,7 +14,8 @@ from uuid import UUID
 from baton.engine import telemetry
 from baton.engine.tasks import to_the_end
 from baton.store.completions import parse_completion
-from baton.store.settlement import Settlement
+from baton.store.database import Database
+from baton.store.settlement import Ended, Settlement
 from baton.words.errors import InvalidOptionError
 from baton.words.events import WorkflowFailed, WorkflowFinished
 from baton.words.rows import Completion
@@ -80,19 +81,26 @@ async def announce(
     log.
     """
     instance = current(engine)
-    completions = await to_the_end(_announce(instance, parse_workflow_id(workflow_id)))
+    given = parse_workflow_id(workflow_id)
+    completions = await to_the_end(
+        announce_all(instance.database, [given], notify=instance.settings.notify)
+    )
     if completions:
         _log.info("workflow %s (%s) announced", workflow_id, label)
     return _outcome(completions)
 
 
-async def _announce(instance: Instance, workflow_id: UUID) -> list[tuple[UUID, str]]:
-    database = instance.database
+async def announce_all(
+    database: Database, workflow_ids: Sequence[UUID], *, notify: bool
+) -> list[tuple[UUID, str]]:
+    """Announce those of these workflows that have ended and were not announced, and tell."""
 
     async def body() -> list[tuple[UUID, str]]:
         async with database.transaction() as connection:
-            settlement = Settlement(connection, database.sql, notify=instance.settings.notify)
-            return await settlement.announce([workflow_id])
+            settlement = Settlement(connection, database.sql, notify=notify)
+            await settlement.lock_workflows(workflow_ids)
+            await settlement.finish_workflows(workflow_ids)
+            return await settlement.announce(workflow_ids)
 
     completions = await database.retrying(body, idempotent=True)
     tell_finished(completions)
@@ -106,7 +114,7 @@ async def _settle(instance: Instance, job_id: int, state: JobState, result: str 
         async with database.transaction() as connection:
             settlement = Settlement(connection, database.sql, notify=instance.settings.notify)
             await settlement.lock_workflows_of_jobs([job_id])
-            return await settle_nodes(settlement, [(job_id, state, result)])
+            return await settle_nodes(settlement, [Ended(job_id, state, result)])
 
     failures = await database.retrying(body, idempotent=True)
     tell_cancelled(database, failures.cancelled)
@@ -129,6 +137,7 @@ def tell_finished(completions: Sequence[tuple[UUID, str]]) -> None:
                 completion.failed_count,
                 completion.total_count,
                 completion.duration.total_seconds(),
+                (completion.announced_at - completion.finished_at).total_seconds(),
             )
         )
         if completion.outcome is WorkflowOutcome.FAILED:

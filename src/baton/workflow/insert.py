@@ -52,14 +52,15 @@ async def insert_all(
     instance = _instance(engine, conn)
     if not prepared:
         return []
-    context = _trace_context()
-    if context:
-        prepared = [replace(workflow, trace_context=context) for workflow in prepared]
-    if conn is None and instance is not None:
-        return await to_the_end(_insert_own(prepared, instance))
-    jobs = await _insert_borrowing(prepared, instance, conn)
-    _tell(prepared)
-    return jobs
+    with telemetry.spanned(lambda tracer: tracer.insert(prepared)):
+        context = _trace_context()
+        if context:
+            prepared = [replace(workflow, trace_context=context) for workflow in prepared]
+        if conn is None and instance is not None:
+            return await to_the_end(_insert_own(prepared, instance))
+        jobs = await _insert_borrowing(prepared, instance, conn)
+        _tell(prepared)
+        return jobs
 
 
 def _prepared(workflows: Any) -> list[NewWorkflow]:

@@ -11,6 +11,7 @@ from itertools import count
 from time import monotonic
 from uuid import UUID
 
+from baton.engine import telemetry
 from baton.engine.ledger import Reply
 from baton.store.database import Database
 from baton.store.dedicated import Dedicated
@@ -128,7 +129,14 @@ class WorkflowLedger:
         claimant = self._claimant._replace(call=str(next(self._calls)))
         try:
             await lane.connect()
-            return await settle_batch(lane, completed, demands, claimant, notify=self._notify)
+            return await settle_batch(
+                lane,
+                completed,
+                demands,
+                claimant,
+                notify=self._notify,
+                traced=telemetry.tracer is not None,
+            )
         except Exception as error:
             if is_connection_loss(error):
                 self._lost[claimant.call] = monotonic() + LOOK_FOR_LOST

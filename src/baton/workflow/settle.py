@@ -13,15 +13,15 @@ from uuid import UUID
 
 from baton.core.gate import Cascade, Cause, GraphNode, Verdict, cascade
 from baton.store.database import Database
-from baton.store.settlement import CancelledJob, DownstreamNode, SettledNode, Settlement
+from baton.store.settlement import CancelledJob, DownstreamNode, Ended, SettledNode, Settlement
 from baton.words.rows import CancelledStep, Outcome
 from baton.words.states import TERMINAL_STATES, JobState
 from baton.workflow.gating import decision
 
 
 class Failures(NamedTuple):
-    """What a slow settlement did: ids whose claim held, completions announced, steps the cascade
-    cancelled.
+    """What a slow settlement did: ids of the jobs it accepted as ended, completions announced,
+    steps the cascade cancelled.
     """
 
     accepted: frozenset[int] = frozenset()
@@ -46,7 +46,7 @@ async def settle_failures(
 
 async def _finish(settlement: Settlement, outcomes: Sequence[Outcome]) -> Failures:
     accepted = await settlement.finish_jobs(outcomes)
-    ended = [(o.job_id, o.state, None) for o in outcomes if o.job_id in accepted]
+    ended = [Ended(o.job_id, o.state, trace=o.trace) for o in outcomes if o.job_id in accepted]
     failures = await settle_nodes(settlement, ended)
     return failures._replace(accepted=frozenset(accepted))
 
@@ -99,7 +99,7 @@ async def cancel_workflow(
             await settlement.notify_cancelled([i for i in live if states[i] is JobState.EXECUTING])
             # A job that ended behind our back settles as it ended, one that vanished as cancelled.
             ended = [
-                (i, JobState.CANCELLED if i in live else states.get(i, JobState.CANCELLED), None)
+                Ended(i, JobState.CANCELLED if i in live else states.get(i, JobState.CANCELLED))
                 for i in names
             ]
             settled = await settle_nodes(settlement, ended)
@@ -111,18 +111,18 @@ async def cancel_workflow(
     return await database.retrying(body, idempotent=True)
 
 
-async def settle_nodes(
-    settlement: Settlement, ended: Sequence[tuple[int, JobState, str | None]]
-) -> Failures:
+async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Failures:
     """Settle steps and all that follows from it. The caller holds the locks of their workflows."""
     settled = await settlement.settle_nodes(ended)
     if not settled:
         return Failures()
-    plan, downstream, busy = await _plan(settlement, settled)
+    first = [node.job_id for node in settled]
+    gone = frozenset(step.job_id for step in ended if step.gone)
+    plan, downstream, busy = await _plan(settlement, settled, gone)
     reasons = {job_id: cause.reason for job_id, cause in plan.cancelled.items()}
     jobs = await settlement.cancel_jobs(reasons) if reasons else []
     if reasons:
-        doomed = [(job_id, JobState.CANCELLED, None) for job_id in reasons]
+        doomed = [Ended(job_id, JobState.CANCELLED) for job_id in reasons]
         settled = [*settled, *await settlement.settle_nodes(doomed)]
     decrements = await _without_doomed(settlement, plan.decrements, busy)
     if decrements:
@@ -140,15 +140,15 @@ async def settle_nodes(
         )
         for job in jobs
     ]
-    return Failures(frozenset(), completions, cancelled, woken)
+    return Failures(frozenset(first), completions, cancelled, woken)
 
 
 async def _plan(
-    settlement: Settlement, settled: Sequence[SettledNode]
+    settlement: Settlement, settled: Sequence[SettledNode], gone: frozenset[int]
 ) -> tuple[Cascade, dict[int, DownstreamNode], frozenset[int]]:
     if not any(node.dependents for node in settled):
         return cascade({}, {}), {}, frozenset()
-    downstream = {node.job_id: node for node in await settlement.read_downstream(settled)}
+    downstream = {node.job_id: node for node in await settlement.read_downstream(settled, gone)}
     states = await settlement.lock_jobs(list(downstream))
     busy = frozenset(job_id for job_id, state in states.items() if state in _BUSY)
     graph = {
@@ -162,7 +162,7 @@ async def _plan(
         )
         for node in downstream.values()
     }
-    return cascade(settled, graph), downstream, busy
+    return cascade(settled, graph, gone=gone), downstream, busy
 
 
 async def _without_doomed(
