@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from baton import Baton, Completion, Database, Engine, Job, subscribe
+from baton import Baton, Completion, Database, Engine, Job, Plugin, subscribe
 from baton.app import EngineOptions
 from baton.words.errors import CompletionTimeoutError
 from baton.words.events import Event, StepSettled, WorkflowFinished
@@ -253,20 +253,22 @@ class Run:
         return completion
 
 
-def fast(dsn: str, **options: Unpack[EngineOptions]) -> Engine:
+def fast(dsn: str, *, plugins: Sequence[Plugin] = (), **options: Unpack[EngineOptions]) -> Engine:
     """An engine that has not been started."""
     merged: EngineOptions = {**FAST, **options}
-    return Engine(dsn, **merged)
+    return Engine(dsn, plugins=plugins, **merged)
 
 
 @asynccontextmanager
-async def running(dsn: str, **options: Unpack[EngineOptions]) -> AsyncIterator[Run]:
+async def running(
+    dsn: str, *, plugins: Sequence[Plugin] = (), **options: Unpack[EngineOptions]
+) -> AsyncIterator[Run]:
     """An engine, running; when it has stopped, its tables break no rule and nothing is
     executing.
     """
     async with opened(dsn) as tables:
         with recorded() as events:
-            async with fast(dsn, **options) as engine:
+            async with fast(dsn, plugins=plugins, **options) as engine:
                 yield Run(engine, events, tables)
         assert await tables.violations() == []
         assert (

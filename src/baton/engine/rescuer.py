@@ -97,15 +97,9 @@ class Rescuer:
 
     def _outcome(self, orphan: Orphan) -> Outcome:
         if orphan.engine == str(self._engine_id):
-            # Claimed by us in a call whose reply was lost: it never ran, and nothing stopped.
-            return Outcome(
-                orphan.id,
-                orphan.attempted_at,
-                orphan.attempt,
-                JobState.AVAILABLE,
-                attempt_change=-1,
-            )
-        reason = f"rescued: engine {orphan.engine or 'unknown'} stopped while running it"
+            reason = "rescued: the reply of its claim, or its outcome, was lost"
+        else:
+            reason = f"rescued: engine {orphan.engine or 'unknown'} stopped while running it"
         if self._is_hopeless(orphan):
             return Outcome(
                 orphan.id,

@@ -47,15 +47,16 @@ class Pruner:
 
     async def prune_workflows(self, database: Database) -> Pruned:
         """Delete the rows of announced workflows that no job belongs to any more."""
-        pruned = Pruned()
-        prunable, self._after = await find_prunable(database, self._after, self._limit)
+        pruned, behind = Pruned(), self._after
+        prunable, self._after = await find_prunable(database, behind, self._limit)
         for portion in _portions(prunable):
             room = self._limit - pruned.workflow_nodes
-            if room <= 0:
-                # What is left of this look is looked at again.
-                self._after = START
+            pruned = pruned.plus(await _prune(database, portion, room))
+            if pruned.workflow_nodes >= self._limit:
+                # What may be left of this portion is the first to be looked at again.
+                self._after = behind
                 break
-            pruned = pruned.plus(await _prune(database, portion, min(room, 10 * PORTION)))
+            behind = portion[-1]
         return pruned
 
 

@@ -29,6 +29,8 @@ ANNOUNCED = 200
 """Workflows announced in one transaction."""
 GRACE = 5.0
 """Seconds a host has to bring the result of a job that it has marked as completed."""
+NO_RESULT = '{"value": null}'
+"""Stored for a job that somebody else completed and brought no result for, as `check` does."""
 
 
 class Sweeper:
@@ -107,7 +109,7 @@ def _ended(job_ids: Sequence[int], states: dict[int, JobState]) -> Iterator[Ende
         if state is None:
             yield Ended(job_id, JobState.CANCELLED, gone=True)
         elif state in TERMINAL_STATES:
-            yield Ended(job_id, state)
+            yield Ended(job_id, state, NO_RESULT if state is JobState.COMPLETED else None)
 
 
 def _tell(database: Database, ended: Sequence[Ended], failures: Failures) -> None:
