@@ -37,6 +37,7 @@ class Execution:
         "abandoned",
         "begun",
         "duration",
+        "facts",
         "interrupted",
         "job",
         "outcome",
@@ -55,6 +56,13 @@ class Execution:
         self.outcome: Outcome | None = None
         self.task: asyncio.Task[None] | None = None
         self.duration = 0.0
+        self.facts: JobFacts | None = None
+
+    def told(self) -> JobFacts:
+        """What step events tell of the job, read once."""
+        if self.facts is None:
+            self.facts = job_facts(self.job)
+        return self.facts
 
     def end(self, outcome: Outcome) -> None:
         """Note the outcome and how long the attempt took, in seconds."""
@@ -100,7 +108,7 @@ class Executor:
         self._running[job.id, job.attempted_at] = execution
         self._idle.clear()
         if telemetry.active:
-            telemetry.emit(StepExecuting(**job_facts(job), state=JobState.EXECUTING))
+            telemetry.emit(StepExecuting(**execution.told(), state=JobState.EXECUTING))
         execution.task = begin(self._run(execution), context.copy())
 
     async def _run(self, execution: Execution) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from baton.engine.executor import Execution, job_facts
+from baton.engine.executor import Execution
 from baton.words.events import (
     StepCancelled,
     StepCompleted,
@@ -33,7 +33,7 @@ def settled_event(execution: Execution, *, stale: bool) -> StepSettled:
         raise ValueError("an execution is settled with its outcome")
     kind = StepFenced if stale else _KINDS[outcome.state]
     return kind(
-        **job_facts(execution.job),
+        **execution.told(),
         state=outcome.state,
         duration=execution.duration,
         has_result=outcome.result is not None,

@@ -20,6 +20,7 @@ __all__ = [
     "EngineStopped",
     "Event",
     "JobsRescued",
+    "QueueObserved",
     "RowsPruned",
     "StepCancelled",
     "StepCompleted",
@@ -200,6 +201,19 @@ class SweepFinished(Event):
     EVENT: ClassVar[str] = "baton.plugin.swept"
     duration: float
     failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueObserved(Event):
+    """What a queue holds, by the plugin's regular look. `depth` is unfinished jobs by state; ages
+    are in seconds, 0 where there is no such job.
+    """
+
+    EVENT: ClassVar[str] = "baton.queue.observed"
+    queue: str
+    depth: Mapping[str, int]
+    oldest_runnable: float
+    oldest_executing: float
 
 
 @dataclass(frozen=True, slots=True)
