@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic
+from types import MappingProxyType
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
@@ -44,43 +45,19 @@ class Metrics:
             meter.create_observable_counter(
                 name, [self._reader(name)], unit=unit, description=description
             )
-        self._process = meter.create_histogram(
-            "messaging.process.duration",
-            unit="s",
-            description="Duration of attempts",
-            explicit_bucket_boundaries_advisory=SECONDS,
-        )
-        self._workflow = meter.create_histogram(
-            "baton.workflow.duration",
-            unit="s",
-            description="From a workflow's insertion to its end",
-            explicit_bucket_boundaries_advisory=LONG_SECONDS,
-        )
-        self._announce_lag = meter.create_histogram(
-            "baton.announce.lag",
-            unit="s",
-            description="From a workflow's end to its announcement",
-            explicit_bucket_boundaries_advisory=LONG_SECONDS,
-        )
-        self._sweep = meter.create_histogram(
-            "baton.sweep.duration",
-            unit="s",
-            description="Duration of sweeps",
-            explicit_bucket_boundaries_advisory=LONG_SECONDS,
-        )
-        self._depth = meter.create_gauge(
-            "baton.queue.depth", unit="{job}", description="Unfinished jobs by queue and state"
-        )
-        self._runnable = meter.create_gauge(
-            "baton.queue.oldest_runnable.age",
-            unit="s",
-            description="How long the oldest available job has been due",
-        )
-        self._executing = meter.create_gauge(
-            "baton.queue.oldest_executing.age",
-            unit="s",
-            description="How long the oldest executing job has been claimed",
-        )
+        self._histograms = {
+            name: meter.create_histogram(
+                name,
+                unit="s",
+                description=description,
+                explicit_bucket_boundaries_advisory=boundaries,
+            )
+            for name, description, boundaries in HISTOGRAMS
+        }
+        self._gauges = {
+            name: meter.create_gauge(name, unit=unit, description=description)
+            for name, unit, description in GAUGES
+        }
         meter.create_observable_gauge(
             "baton.sweep.lag",
             [self._sweep_lag],
@@ -105,7 +82,7 @@ class Metrics:
         self._add("baton.step.settled", (queue, ("baton.step.state", kind)))
         if kind == "fenced":
             self._add("baton.step.fenced", (queue,))
-        self._process.record(event.duration, _process_labels(event.queue, kind))
+        self._record("messaging.process.duration", event.duration, _labels(event.queue, kind))
 
     def _executing_step(self, event: StepExecuting) -> None:
         self._add(
@@ -124,8 +101,8 @@ class Metrics:
     def _finished(self, event: WorkflowFinished) -> None:
         outcome = ("baton.workflow.outcome", event.outcome.value)
         self._add("baton.workflow.finished", (outcome,))
-        self._workflow.record(event.duration, dict((outcome,)))
-        self._announce_lag.record(max(event.announce_lag, 0.0))
+        self._record("baton.workflow.duration", event.duration, dict((outcome,)))
+        self._record("baton.announce.lag", max(event.announce_lag, 0.0))
 
     def _rescued(self, event: JobsRescued | StepsRescued | StepsSettled) -> None:
         self._add(COUNTED_IDS[type(event)], (), len(event.job_ids))
@@ -135,7 +112,7 @@ class Metrics:
             self._add("baton.plugin.pruned", (("baton.table", table),), count)
 
     def _swept_once(self, event: SweepFinished) -> None:
-        self._sweep.record(event.duration)
+        self._record("baton.sweep.duration", event.duration)
         for part in event.failed:
             self._add("baton.sweep.failed", (("baton.part", part),))
         if not event.failed:
@@ -144,12 +121,17 @@ class Metrics:
     def _observed(self, event: QueueObserved) -> None:
         queue = {"messaging.destination.name": event.queue}
         for state, count in event.depth.items():
-            self._depth.set(count, {**queue, "baton.job.state": state})
-        self._runnable.set(event.oldest_runnable, queue)
-        self._executing.set(event.oldest_executing, queue)
+            self._gauges["baton.queue.depth"].set(count, {**queue, "baton.job.state": state})
+        self._gauges["baton.queue.oldest_runnable.age"].set(event.oldest_runnable, queue)
+        self._gauges["baton.queue.oldest_executing.age"].set(event.oldest_executing, queue)
 
     def _lost(self, event: ConnectionLost) -> None:
         self._add("baton.connection.lost", (("baton.what", event.what),))
+
+    def _record(
+        self, histogram: str, seconds: float, labels: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self._histograms[histogram].record(seconds, labels)
 
     def _add(self, name: str, labels: Labels, count: int = 1) -> None:
         self._counts[name][labels] += count
@@ -185,6 +167,19 @@ COUNTERS = [
     ("baton.connection.lost", "{failure}", "Connections and round trips that failed"),
 ]
 
+HISTOGRAMS = [
+    ("messaging.process.duration", "Duration of attempts", SECONDS),
+    ("baton.workflow.duration", "From a workflow's insertion to its end", LONG_SECONDS),
+    ("baton.announce.lag", "From a workflow's end to its announcement", LONG_SECONDS),
+    ("baton.sweep.duration", "Duration of sweeps", LONG_SECONDS),
+]
+
+GAUGES = [
+    ("baton.queue.depth", "{job}", "Unfinished jobs by queue and state"),
+    ("baton.queue.oldest_runnable.age", "s", "How long the oldest available job has been due"),
+    ("baton.queue.oldest_executing.age", "s", "How long the oldest executing job has been claimed"),
+]
+
 COUNTED_IDS: dict[type[Event], str] = {
     JobsRescued: "baton.job.rescued",
     StepsRescued: "baton.plugin.rescued",
@@ -207,7 +202,7 @@ _HANDLERS: dict[type[Event], Callable[..., None]] = {
 _LABELS: dict[tuple[str, str], dict[str, str]] = {}
 
 
-def _process_labels(queue: str, kind: str) -> dict[str, str]:
+def _labels(queue: str, kind: str) -> dict[str, str]:
     """One mapping for each pair, which the SDK need not be given anew for every step."""
     labels = _LABELS.get((queue, kind))
     if labels is None:
