@@ -17,6 +17,7 @@ from baton.store.sweeping import sweep_lock
 from baton.words.errors import InvalidOptionError
 from baton.words.events import RowsPruned, SweepFinished
 from baton.words.states import TERMINAL_STATES, JobState
+from baton.workflow.observe import Observer
 from baton.workflow.options import flag, seconds
 from baton.workflow.prune import Pruner
 from baton.workflow.rescue import rescuing
@@ -51,6 +52,7 @@ class Plugin:
     ) -> None:
         self.interval = _interval(interval)
         self._prune = flag("prune", prune)
+        self._observer = Observer()
         self._sweeper = Sweeper()
         self._pruner = Pruner(_limit(prune_limit), _ages(job_max_age))
         self._prunes_jobs = bool(job_max_age)
@@ -78,7 +80,8 @@ class Plugin:
                 await own.close()
 
     async def work(self, database: Database, *, notify: bool) -> None:
-        """Sweep once, unless somebody else does at this moment."""
+        """Sweep once, unless somebody else does at this moment; and tell what the queues hold."""
+        await self._observer.observe(database)
         async with sweep_lock(database) as taken:
             if taken:
                 await self.sweep(database, notify=notify)
