@@ -16,7 +16,7 @@ from baton.store.sql import Sql
 from baton.words.errors import InvalidOptionError
 from baton.words.events import WorkflowInserted
 from baton.words.rows import Job, NewWorkflow
-from baton.workflow.ambient import Instance, current, running
+from baton.workflow.ambient import Instance, current, opened, running
 
 _log = logging.getLogger("baton")
 
@@ -25,6 +25,9 @@ class Prepares(Protocol):
     """A builder of a workflow."""
 
     def prepared(self) -> NewWorkflow: ...
+
+    def inserted(self) -> None:
+        """It was written: what is added from now on would be lost."""
 
 
 async def insert_all(
@@ -43,11 +46,15 @@ async def insert_all(
     schema; with no engine running at all that is "public". Failures of the database stay what the
     driver raises, so that the caller can retry.
 
+    A builder takes no more steps once it was inserted, also where the caller's transaction was
+    rolled back: then it may be inserted again as it is.
+
     Everything is checked before anything is written: raises GraphError, InvalidOptionError,
-    NoEngineError, ConnectionTypeError; then WorkflowExistsError, SchemaMissingError,
-    UnavailableError, DatabaseError.
+    NoEngineError, EngineStateError, ConnectionTypeError; then WorkflowExistsError,
+    SchemaMissingError, UnavailableError, DatabaseError.
     """
-    prepared = _prepared(workflows)
+    builders = _listed(workflows)
+    prepared = _prepared(builders)
     instance = _instance(engine, conn)
     if not prepared:
         return []
@@ -55,24 +62,28 @@ async def insert_all(
     if context:
         prepared = [replace(workflow, trace_context=context) for workflow in prepared]
     jobs = await _write(prepared, instance, conn)
+    for builder in builders:
+        builder.inserted()
     _tell(prepared)
     return jobs
 
 
-def _prepared(workflows: Any) -> list[NewWorkflow]:
+def _listed(workflows: Any) -> list[Prepares]:
     expected = "a list of workflows, such as insert_all([Baton().add(…), …])"
-    given: Iterable[Any] = workflows
     if not isinstance(workflows, Iterable):
         raise InvalidOptionError("workflows", workflows, expected)
-    prepared: list[NewWorkflow] = []
-    for workflow in given:
-        prepare = getattr(workflow, "prepared", None)
-        if prepare is None:
-            raise InvalidOptionError("workflows", workflow, expected)
-        prepared.append(prepare())
+    builders: list[Any] = list(workflows)
+    for builder in builders:
+        if not hasattr(builder, "prepared"):
+            raise InvalidOptionError("workflows", builder, expected)
+    return builders
+
+
+def _prepared(builders: Sequence[Prepares]) -> list[NewWorkflow]:
+    prepared = [builder.prepared() for builder in builders]
     if len({workflow.workflow_id for workflow in prepared}) < len(prepared):
         raise InvalidOptionError(
-            "workflows", given, "each workflow once, under its own workflow_id"
+            "workflows", builders, "each workflow once, under its own workflow_id"
         )
     return prepared
 
@@ -91,7 +102,7 @@ async def _write(
 def _instance(engine: Instance | str | None, conn: object) -> Instance | None:
     if conn is not None and engine is None and not running():
         return None
-    return current(engine)
+    return current(engine) if conn is not None else opened("insert", engine)
 
 
 def _trace_context() -> dict[str, str]:
