@@ -328,11 +328,12 @@ async def test_a_slip_is_told_with_what_was_meant(dsn: str) -> None:
     workflow = Baton()
     for how in cases:
         workflow.add(how, slips.new(how=how))
+    start = "the result cannot be stored: the step returned"
     workflow.add("thread", slips_in_a_thread.new(), max_attempts=1)
     async with running(dsn) as run:
         await run.workflow(workflow)
         for how, told in cases.items():
             row = await run.tables.step(workflow, how)
-            assert (row.state, row.error) == ("discarded", f"the step returned {told}")
+            assert (row.state, row.error) == ("discarded", f"{start} {told}")
         error = (await run.tables.step(workflow, "thread")).error
         assert "it has to be one: async def … return await …" in error

@@ -52,7 +52,9 @@ def returned(job: ClaimedJob, value: object, result_limit: int) -> Outcome:
             job, Ending.RETURNED, result=encode_result(value, result_limit)
         )
     except BaseException as error:
-        return outcome(job, Ending.NOT_STORABLE, error=_slip(value) or describe(error))
+        slip = _slip(value)
+        told = f"the result cannot be stored: {slip}" if slip else describe(error)
+        return outcome(job, Ending.NOT_STORABLE, error=told)
 
 
 def _slip(value: Any) -> str:
