@@ -12,7 +12,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from baton.store.completions import find_missing_workflows, read_completions
+from baton.store.completions import (
+    find_missing_workflows,
+    read_completions,
+    read_unsettled_steps,
+)
 from baton.store.jobs import find_lost_claims, find_orphans, requeue_jobs, stage_jobs
 from baton.store.results import read_dependencies, read_own_result, read_result, read_results
 from baton.words.rows import Outcome
@@ -188,6 +192,11 @@ async def look_for_workflows(ring: Arena) -> Prepared:
     return lambda: find_missing_workflows(ring.right, [workflow.id, UUID(int=0)])
 
 
+async def look_for_unsettled(ring: Arena) -> Prepared:
+    workflow = await claimed(ring)
+    return lambda: read_unsettled_steps(ring.right, workflow.id, ["default"], 5)
+
+
 async def read_as_a_step(ring: Arena) -> Prepared:
     workflow = await claimed(ring)
     d = workflow["d"]
@@ -213,6 +222,7 @@ WORKS = (
     lose,
     look_for_ends,
     look_for_workflows,
+    look_for_unsettled,
     read_as_a_step,
 )
 

@@ -16,6 +16,7 @@ from baton.core.errortext import sanitize
 from baton.engine.runtime import Runtime
 from baton.engine.tasks import to_the_end
 from baton.store.database import Database
+from baton.store.faults import told
 from baton.store.jobs import Claimant
 from baton.store.results import read_step_result
 from baton.store.schema_check import require
@@ -89,7 +90,6 @@ class Engine:
         plugins: Sequence[Plugin] = (),
         **options: Unpack[EngineOptions],
     ) -> None:
-        _check_dsn(dsn)
         self._plugins = _checked_plugins(plugins)
         try:
             self.settings = EngineSettings(**options)
@@ -108,7 +108,7 @@ class Engine:
             command_timeout=settings.command_timeout,
             acquire_timeout=settings.acquire_timeout,
         )
-        self._waiters = CompletionWaiters(self.database)
+        self._waiters = CompletionWaiters(self.database, tuple(settings.queues))
         self._hooks = CascadeHooks(self.database)
         self._ledger = WorkflowLedger(
             self.database,
@@ -139,14 +139,16 @@ class Engine:
         return self._state
 
     async def __aenter__(self) -> Self:
-        self._expect("new")
+        """Start. Raises SchemaMissingError, UnavailableError, DatabaseError for a missing right."""
+        self._expect("new", "`async with engine`")
         self._state = "starting"
         try:
-            await self.database.open()
-            await require(self.database)
-            # Before anything starts: what this engine performs inserts through this engine.
-            ambient.enter(self)
-            await self._runtime.start()
+            with told():
+                await self.database.open()
+                await require(self.database)
+                # Before anything starts: what this engine performs inserts through this engine.
+                ambient.enter(self)
+                await self._runtime.start()
             self._runtime.every(self.settings.poll_interval, "completions", self._waiters.poll)
             for plugin in self._plugins:
                 sweep = partial(plugin.work, self.database, notify=self.settings.notify)
@@ -199,7 +201,7 @@ class Engine:
 
         Raises UnknownWorkflowError, or CompletionTimeoutError; the workflow goes on after either.
         """
-        self._expect("running")
+        self._expect("running", "engine.completion")
         if timeout is not None:
             timeout = seconds("timeout", timeout)
         return await self._waiters.wait(parse_workflow_id(workflow_id), timeout)
@@ -215,7 +217,7 @@ class Engine:
 
         Raises UnknownStepError, NoResultError (it has not completed), ResultTypeError.
         """
-        self._expect("running")
+        self._expect("running", "engine.result")
         given = parse_workflow_id(workflow_id)
         found = await read_step_result(self.database, given, step)
         if found is None:
@@ -232,7 +234,7 @@ class Engine:
         dropped. The workflow ends at once, as failed. A workflow that has ended is left alone (0).
         Raises UnknownWorkflowError.
         """
-        self._expect("running")
+        self._expect("running", "engine.cancel")
         given = parse_workflow_id(workflow_id)
         _check_reason(reason)
         return await to_the_end(self._cancel(given, sanitize(reason)))
@@ -286,22 +288,9 @@ class Engine:
             self._state = "stopped"
             self._stopped.set()
 
-    def _expect(self, state: str) -> None:
+    def _expect(self, state: str, call: str) -> None:
         if self._state != state:
-            raise EngineStateError(self._state, state)
-
-
-def _check_dsn(given: object) -> None:
-    expected = "a connection string such as 'postgresql://user@host/db'"
-    if not isinstance(given, str):
-        raise InvalidOptionError("dsn", given, expected)
-    scheme, separator, _ = given.partition("://")
-    if not separator or scheme not in ("postgresql", "postgres"):
-        # Not shown whole: it may hold a password.
-        shown = f"{scheme}://…" if separator else "…"
-        if scheme.startswith(("postgresql+", "postgres+")):
-            expected += f"; leave out '+{scheme.partition('+')[2]}'"
-        raise InvalidOptionError("dsn", shown, expected)
+            raise EngineStateError(self._state, state, call)
 
 
 def _checked_plugins(given: object) -> tuple[Plugin, ...]:

@@ -21,17 +21,18 @@ BatonError
 │   ├── ResultTypeError         step, dependency, expected, problems
 │   └── StepTimeoutError        step, timeout (also a TimeoutError)
 ├── WorkflowExistsError         workflow_id
+├── WorkflowInsertedError       workflow_id, step
 ├── UnknownWorkflowError        workflow_id
 ├── UnknownStepError            workflow_id, step
-├── CompletionTimeoutError      workflow_id, timeout (also a TimeoutError)
+├── CompletionTimeoutError      workflow_id, timeout, unsettled, steps, queues (a TimeoutError)
 ├── EngineError                 life cycle and settings of an engine
-│   ├── NoEngineError           there is no ambient engine to use
-│   └── EngineStateError        state, expected
+│   ├── NoEngineError           name, running
+│   └── EngineStateError        state, expected, call
 └── DatabaseError               the database, its schema or a connection
     ├── ConnectionTypeError     given
     ├── SchemaMissingError      schema, found, expected
     ├── MigrationError          version, problem
-    └── UnavailableError        what, timeout
+    └── UnavailableError        what, timeout, refused (by the server, which answered)
 """
 
 from baton.words.errors import (
@@ -67,6 +68,7 @@ from baton.words.errors import (
     UnknownWorkflowError,
     WorkerError,
     WorkflowExistsError,
+    WorkflowInsertedError,
 )
 
 __all__ = [
@@ -102,4 +104,5 @@ __all__ = [
     "UnknownWorkflowError",
     "WorkerError",
     "WorkflowExistsError",
+    "WorkflowInsertedError",
 ]

@@ -75,6 +75,8 @@ def migrate(
 ) -> None:
     """Bring the database to the version that this Baton needs.
 
+    Example: baton migrate --dsn postgresql://user:password@localhost/app
+
     Exit status: 0 done, 1 failed or not right, 2 used wrongly.
     """
     if sum((to is not None, down is not None, verify)) > 1 or (show and verify):
@@ -128,7 +130,6 @@ def worker(
         engine = overridden(engine, dsn, schema, limits)
         # Without effect where the module has set up logging already.
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        checked_dsn(engine.database.dsn)
         serve(engine)
 
 

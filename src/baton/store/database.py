@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 import anyio
 import asyncpg
 
+from baton.core.dsn import check_dsn
 from baton.store.dedicated import Dedicated
 from baton.store.faults import (
     is_connection_loss,
     is_database_fault,
     is_lock_timeout,
     is_retryable,
+    not_connected,
     poisons_pool,
 )
 from baton.store.session import LOCK_TIMEOUT, PlainConnection, server_settings
@@ -35,6 +37,8 @@ class Database:
     transaction of ours may stand between two statements: a process that was stopped inside one must
     not keep other engines from the workflows that it has locked. `lock_timeout` bounds the wait for
     a lock.
+
+    Raises InvalidOptionError for a DSN that cannot be read.
     """
 
     def __init__(
@@ -49,7 +53,7 @@ class Database:
         idle_timeout: float = 10.0,
         lock_timeout: float = LOCK_TIMEOUT,
     ) -> None:
-        self.dsn = dsn
+        self.dsn = check_dsn(dsn)
         self.schema = schema
         self.sql = Sql(schema)
         self.application_name = application_name
@@ -59,18 +63,25 @@ class Database:
         self._idle_timeout = idle_timeout
         self._lock_timeout = lock_timeout
         self._pool: asyncpg.Pool[Any] | None = None
+        self._state = "new"
 
     def __repr__(self) -> str:
-        return f"<Database schema={self.schema!r} {'open' if self._pool else 'closed'}>"
+        return f"<Database schema={self.schema!r} {self._state}>"
+
+    @property
+    def state(self) -> str:
+        """One of new, open, closed."""
+        return self._state
 
     async def open(self) -> None:
         """Connect. Raises UnavailableError."""
         if self._pool is not None:
             return
         try:
-            self._pool = await asyncpg.create_pool(
+            pool = await asyncpg.create_pool(
                 self.dsn,
-                min_size=1,
+                # A floor would be restored by the driver, with a traceback for every failure.
+                min_size=0,
                 max_size=self._pool_size,
                 connection_class=PlainConnection,
                 command_timeout=self._command_timeout,
@@ -80,10 +91,16 @@ class Database:
                     "idle_in_transaction_session_timeout": f"{self._idle_timeout * 1000:.0f}",
                 },
             )
+            try:
+                await pool.release(await pool.acquire(timeout=self._acquire_timeout))
+            except BaseException:
+                pool.terminate()
+                raise
         except Exception as error:
             if not is_database_fault(error):
                 raise
-            raise UnavailableError(f"no connection ({type(error).__name__}: {error})") from error
+            raise not_connected(error) from error
+        self._pool, self._state = pool, "open"
 
     def dedicated(self, application_name: str) -> Dedicated:
         """A connection outside the pool, not yet connected; its statements are bounded alike."""
@@ -97,6 +114,7 @@ class Database:
     async def close(self, timeout: float = 5.0) -> None:
         """Close the pool; connections still busy after `timeout` seconds are terminated."""
         pool, self._pool = self._pool, None
+        self._state = "closed"
         if pool is None:
             return
         with anyio.move_on_after(timeout, shield=True):

@@ -98,8 +98,13 @@ def _check_queues(value: object) -> None:
     if not isinstance(value, Mapping):
         raise InvalidOptionError("queues", value, expected)
     for name, limit in value.items():
-        if not isinstance(name, str) or not 0 < len(name) < 128 or not _is_count(limit):
+        if not isinstance(name, str) or not 0 < len(name) < 128:
             raise InvalidOptionError("queues", value, expected)
+        if not _is_count(limit):
+            why = f"a whole number of at least 1 as the limit of {name!r}"
+            if limit == 0:
+                why += f"; a queue is paused with engine.pause({name!r})"
+            raise InvalidOptionError("queues", value, why)
 
 
 def _is_count(value: object) -> bool:

@@ -118,6 +118,14 @@ class Demand(NamedTuple):
     claim: bool
 
 
+class UnsettledStep(NamedTuple):
+    """A step that has not settled, as its job's row says; None when that row is gone."""
+
+    name: str
+    state: JobState | None
+    queue: str | None
+
+
 class CancelledStep(NamedTuple):
     """A step cancelled from outside: by a dependency, named with how that one ended, or
     by request.

@@ -12,7 +12,12 @@ from uuid import UUID
 from baton.core.dag import topological_order
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.core.uuid7 import RANDOM_BYTES, uuid7
-from baton.words.errors import DuplicateStepError, InvalidOptionError
+from baton.words.errors import (
+    DuplicateStepError,
+    InvalidNameError,
+    InvalidOptionError,
+    WorkflowInsertedError,
+)
 from baton.words.rows import Job, NewStep, NewWorkflow
 from baton.workflow.ambient import Instance
 from baton.workflow.args import NewJob
@@ -50,6 +55,7 @@ class Baton:
         self._ignore_discarded = flag("ignore_discarded", ignore_discarded)
         self._debug = flag("debug", debug)
         self._steps: dict[str, NewStep] = {}
+        self._inserted = False
 
     @property
     def workflow_id(self) -> UUID:
@@ -96,10 +102,13 @@ class Baton:
         `timeout` (seconds or timedelta per attempt), and either `schedule_in` (from insertion) or
         `schedule_at` (aware datetime): the step runs no earlier, whenever its dependencies settle.
 
-        Raises DuplicateStepError, InvalidNameError, InvalidOptionError, NotStorableError at once;
-        the graph as a whole is checked by `validate` and `insert`.
+        Raises DuplicateStepError, InvalidNameError, InvalidOptionError, NotStorableError at once,
+        WorkflowInsertedError after an insertion; the graph as a whole is checked by `validate` and
+        `insert`.
         """
         name = validate_step_name(name)
+        if self._inserted:
+            raise WorkflowInsertedError(self._workflow_id, name)
         if name in self._steps:
             raise DuplicateStepError(name)
         new = _job(name, job)
@@ -131,6 +140,10 @@ class Baton:
             self._workflow_id, self._workflow_name, tuple(self._steps.values()), self._debug
         )
 
+    def inserted(self) -> None:
+        """Take no more steps: they would never be written."""
+        self._inserted = True
+
     async def insert(self, engine: Instance | str | None = None, conn: Any = None) -> list[Job]:
         """Insert the workflow whole or not at all; returns its jobs in the order added. See
         `insert_all`.
@@ -156,6 +169,9 @@ def _right_job(step: str, job: Any) -> str:
     name = getattr(job, "__name__", "")
     if isinstance(job, FunctionWorker):
         return f"a job: .add({step!r}, {name}.new(…))"
+    if inspect.iscoroutine(job):
+        job.close()
+        return f"a job, not a call: .add({step!r}, {name}.new(…))"
     if inspect.isclass(job):
         return f"an instance of a Worker: .add({step!r}, {name}(…))"
     if inspect.isroutine(job):
@@ -166,7 +182,14 @@ def _right_job(step: str, job: Any) -> str:
 def _deps(given: Iterable[str]) -> tuple[str, ...]:
     if given == ():
         return ()
-    return tuple(dict.fromkeys(validate_step_name(name) for name in listed("deps", given)))
+    return tuple(dict.fromkeys(map(_dependency, listed("deps", given))))
+
+
+def _dependency(given: object) -> str:
+    if not isinstance(given, str):
+        expected = f"deps to be step names, such as deps=['a'], not a {type(given).__name__}"
+        raise InvalidNameError("step name", given, expected)
+    return validate_step_name(given)
 
 
 def _flag_or(option: str, given: bool | None, default: bool) -> bool:

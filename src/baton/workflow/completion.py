@@ -20,7 +20,7 @@ from baton.words.errors import InvalidOptionError
 from baton.words.events import WorkflowFailed, WorkflowFinished
 from baton.words.rows import Completion
 from baton.words.states import TERMINAL_STATES, JobState, WorkflowOutcome
-from baton.workflow.ambient import Instance, current
+from baton.workflow.ambient import Instance, opened
 from baton.workflow.cascade_hooks import tell_cancelled
 from baton.workflow.options import parse_workflow_id
 from baton.workflow.results import encode_result
@@ -53,7 +53,7 @@ async def check(
     job_id: int | None = None
     try:
         job_id = job if isinstance(job, int) else job.id
-        instance = current(engine)
+        instance = opened("check", engine)
         state = JobState(terminal_state)
         if state not in TERMINAL_STATES or job_id is None:
             raise InvalidOptionError(
@@ -80,7 +80,7 @@ async def announce(
     None when it has not ended, is unknown, or was announced before. `label` only names it in the
     log.
     """
-    instance = current(engine)
+    instance = opened("announce", engine)
     given = parse_workflow_id(workflow_id)
     completions = await to_the_end(
         announce_all(instance.database, [given], notify=instance.settings.notify)

@@ -9,6 +9,8 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeAlias, TypedDict
 from uuid import UUID
 
+from pydantic import BaseModel
+
 from baton.core import durations
 from baton.core.names import validate_queue_name, validate_tag, validate_worker_name
 from baton.words.errors import InvalidOptionError
@@ -73,7 +75,8 @@ def listed(option: str, given: Any) -> Iterable[Any]:
     items: Iterable[Any] = given
     if isinstance(given, str):
         raise InvalidOptionError(option, given, f"a list of texts: {option}=[{given!r}]")
-    if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
+    # A model is iterable, over its fields.
+    if isinstance(given, bytes | Mapping | BaseModel) or not isinstance(given, Iterable):
         raise InvalidOptionError(option, items, f"a list of texts, such as {option}=['a', 'b']")
     return items
 
