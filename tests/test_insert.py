@@ -63,10 +63,10 @@ class TestRows:
         a, b, c, d = (job.id for job in jobs)
         nodes = await db.fetch("SELECT * FROM workflow_nodes ORDER BY job_id")
         assert [tuple(node) for node in nodes] == [
-            (a, workflow.workflow_id, "a", [], [b, c], 0, False, False, None, None, None),
-            (b, workflow.workflow_id, "b", [a], [d], 1, True, False, None, None, None),
-            (c, workflow.workflow_id, "c", [a], [d], 1, False, False, 1.5, None, None),
-            (d, workflow.workflow_id, "d", [b, c], [], 2, False, True, None, None, None),
+            (a, workflow.workflow_id, "a", [], [b, c], 0, False, False, None, None, None, None),
+            (b, workflow.workflow_id, "b", [a], [d], 1, True, False, None, None, None, None),
+            (c, workflow.workflow_id, "c", [a], [d], 1, False, False, 1.5, None, None, None),
+            (d, workflow.workflow_id, "d", [b, c], [], 2, False, True, None, None, None, None),
         ]
 
     async def test_the_jobs_are_rows_of_oban(self, client: Client, db: Connection) -> None:
