@@ -113,7 +113,8 @@ def test_only_the_encoder_writes_json() -> None:
         for name, node in nodes(ast.AST)
         if JSON_WRITERS & ({called(node)} | {part.rpartition(".")[2] for part in imported(node)})
     }
-    assert writers == {ENCODER}
+    # Log lines are read by others, and stored by none of us.
+    assert writers == {ENCODER, "contrib/logs.py"}
 
 
 def test_nothing_stored_is_ever_executed_or_imported() -> None:
