@@ -64,6 +64,8 @@ class EngineOptions(TypedDict, total=False):
     command_timeout: float
     acquire_timeout: float
     result_limit: int
+    debug: bool
+    capture_limit: int
 
 
 class Engine:
@@ -99,7 +101,7 @@ class Engine:
             acquire_timeout=settings.acquire_timeout,
         )
         self._waiters = CompletionWaiters(self.database)
-        self._hooks = CascadeHooks(self.database)
+        self._hooks = CascadeHooks(self.database, settings)
         self._ledger = WorkflowLedger(
             self.database,
             Performer(self.database, settings),

@@ -61,7 +61,7 @@ async def check(
         if state is JobState.COMPLETED:
             stored = encode_result(result, instance.settings.result_limit)
         failures = await _settle(instance, job_id, state, stored)
-        tell_cancelled(instance.database, failures.cancelled)
+        tell_cancelled(instance.database, instance.settings, failures.cancelled)
         tell_finished(failures.completions)
     except Exception:
         _log.exception(

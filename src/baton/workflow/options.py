@@ -10,7 +10,12 @@ from typing import Any, TypeAlias, TypedDict
 from uuid import UUID
 
 from baton.core import durations
-from baton.core.names import validate_queue_name, validate_tag, validate_worker_name
+from baton.core.names import (
+    validate_model_name,
+    validate_queue_name,
+    validate_tag,
+    validate_worker_name,
+)
 from baton.words.errors import InvalidOptionError
 
 Seconds: TypeAlias = float | timedelta
@@ -30,6 +35,7 @@ class StepOptions(TypedDict, total=False):
     timeout: Seconds | None
     schedule_in: Seconds | None
     schedule_at: datetime | None
+    model: str | None
 
 
 class WorkerOptions(TypedDict, total=False):
@@ -221,6 +227,7 @@ _STEP: Mapping[str, Callable[[Any], Any]] = {
     "timeout": _timeout,
     "schedule_in": _schedule_in,
     "schedule_at": _schedule_at,
+    "model": validate_model_name,
 }
 
 _WORKER: Mapping[str, Callable[[Any], Any]] = {

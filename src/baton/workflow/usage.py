@@ -1,0 +1,134 @@
+"""What steps record of their use of models and capture for debugging: checked, priced, written."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from baton.core.jsonvalue import encode
+from baton.core.names import validate_label, validate_model_name, validate_provider_name
+from baton.core.uuid7 import RANDOM_BYTES, uuid7
+from baton.engine import telemetry
+from baton.engine.executor import job_facts
+from baton.store.database import Database
+from baton.store.statistics import record_captures, record_usage
+from baton.words.errors import InvalidOptionError
+from baton.words.events import StepUsage
+from baton.words.rows import CaptureRecord, ClaimedJob, UsageRecord
+from baton.words.states import JobState
+from baton.workflow.pricing import price
+
+_log = logging.getLogger("baton")
+
+_MAX_BIGINT = 9_223_372_036_854_775_807
+
+
+@dataclass(slots=True, eq=False)
+class Notes:
+    """What an attempt recorded and captured and is not written yet."""
+
+    usage: list[UsageRecord] = field(default_factory=list[UsageRecord])
+    captures: list[CaptureRecord] = field(default_factory=list[CaptureRecord])
+
+    def take(self, notes: Notes) -> None:
+        """Adopt what came back from another process; in a thread it is the same object."""
+        self.usage, self.captures = notes.usage, notes.captures
+
+
+def usage_record(
+    model: str | None,
+    provider: str | None,
+    input_tokens: int,
+    output_tokens: int,
+    cache_read_tokens: int,
+    cache_write_tokens: int,
+    latency_ms: int | None,
+) -> UsageRecord:
+    """A checked use of a model with its price. Raises InvalidOptionError, InvalidNameError."""
+    if model is None:
+        raise InvalidOptionError(
+            "model", None, "the model's name: this step has none of its own, so tell model='…'"
+        )
+    tokens = {
+        "input_tokens": _count("input_tokens", input_tokens),
+        "output_tokens": _count("output_tokens", output_tokens),
+        "cache_read_tokens": _count("cache_read_tokens", cache_read_tokens),
+        "cache_write_tokens": _count("cache_write_tokens", cache_write_tokens),
+    }
+    cached = tokens["cache_read_tokens"] + tokens["cache_write_tokens"]
+    if cached > tokens["input_tokens"]:
+        raise InvalidOptionError(
+            "input_tokens",
+            input_tokens,
+            f"at least the {cached} cached ones: input_tokens includes what was read from and "
+            "written to a cache; where an API counts those apart, as Anthropic's does, give "
+            "input_tokens=input + cache_read + cache_write",
+        )
+    model = validate_model_name(model)
+    if provider is not None:
+        provider = validate_provider_name(provider)
+    return UsageRecord(
+        _fresh_id(),
+        model,
+        provider,
+        **tokens,
+        latency_ms=None if latency_ms is None else _count("latency_ms", latency_ms),
+        cost=price(model, provider, **tokens),
+    )
+
+
+def capture_record(label: str, content: object, limit: int) -> CaptureRecord:
+    """Checked content of a debug log. Raises InvalidNameError, NotStorableError, TooLargeError."""
+    label = validate_label(label)
+    return CaptureRecord(_fresh_id(), label, encode(content, what="the capture", limit=limit))
+
+
+async def write_usage(database: Database, job: ClaimedJob, *records: UsageRecord) -> None:
+    """Write and tell records of one attempt. What the database refuses is logged, not raised."""
+    if not records:
+        return
+    try:
+        await record_usage(database, job, records)
+    except Exception:
+        _log.exception("%s of job %s was not recorded", records, job.id)
+        return
+    if telemetry.active:
+        for record in records:
+            facts = record._asdict()
+            del facts["id"]
+            telemetry.emit(StepUsage(**job_facts(job), state=JobState.EXECUTING, **facts))
+
+
+async def write_captures(database: Database, job: ClaimedJob, *records: CaptureRecord) -> None:
+    """Write captures of one attempt. What the database refuses is logged, not raised."""
+    if not records:
+        return
+    try:
+        await record_captures(database, job, records)
+    except Exception:
+        labels = [record.label for record in records]
+        _log.exception("captures %s of job %s were not written", labels, job.id)
+
+
+async def write_notes(database: Database, job: ClaimedJob, notes: Notes) -> None:
+    """Write what an attempt collected."""
+    await write_usage(database, job, *notes.usage)
+    for capture in tuple(notes.captures):
+        # One at a time: together they may be more than a statement takes.
+        await write_captures(database, job, capture)
+
+
+def _count(option: str, given: object) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= _MAX_BIGINT:
+        expected = f"a whole number from 0 to {_MAX_BIGINT}"
+        if isinstance(given, float) and 0 <= given <= _MAX_BIGINT:
+            expected += f": {option}={round(given)}"
+        raise InvalidOptionError(option, given, expected)
+    return int(given)
+
+
+def _fresh_id() -> UUID:
+    return uuid7(time.time_ns() // 1_000_000, os.urandom(RANDOM_BYTES))
