@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from baton.core.jsonvalue import encode
@@ -87,9 +90,28 @@ def capture_record(label: str, content: object, limit: int) -> CaptureRecord:
 
 
 async def write_usage(database: Database, job: ClaimedJob, *records: UsageRecord) -> None:
-    """Write and tell records of one attempt. What the database refuses is logged, not raised."""
-    if not records:
-        return
+    """Write and tell records of one attempt; a cancellation does not stop it. What the database
+    refuses is logged, not raised.
+    """
+    if records:
+        await _unstopped(_write_usage(database, job, records))
+
+
+async def write_captures(database: Database, job: ClaimedJob, *records: CaptureRecord) -> None:
+    """Write captures of one attempt, as `write_usage` does."""
+    if records:
+        await _unstopped(_write_captures(database, job, records))
+
+
+async def write_notes(database: Database, job: ClaimedJob, notes: Notes) -> None:
+    """Write what an attempt collected."""
+    await write_usage(database, job, *notes.usage)
+    for capture in tuple(notes.captures):
+        # One at a time: together they may be more than a statement takes.
+        await write_captures(database, job, capture)
+
+
+async def _write_usage(database: Database, job: ClaimedJob, records: Sequence[UsageRecord]) -> None:
     try:
         await record_usage(database, job, records)
     except Exception:
@@ -102,10 +124,9 @@ async def write_usage(database: Database, job: ClaimedJob, *records: UsageRecord
             telemetry.emit(StepUsage(**job_facts(job), state=JobState.EXECUTING, **facts))
 
 
-async def write_captures(database: Database, job: ClaimedJob, *records: CaptureRecord) -> None:
-    """Write captures of one attempt. What the database refuses is logged, not raised."""
-    if not records:
-        return
+async def _write_captures(
+    database: Database, job: ClaimedJob, records: Sequence[CaptureRecord]
+) -> None:
     try:
         await record_captures(database, job, records)
     except Exception:
@@ -113,12 +134,16 @@ async def write_captures(database: Database, job: ClaimedJob, *records: CaptureR
         _log.exception("captures %s of job %s were not written", labels, job.id)
 
 
-async def write_notes(database: Database, job: ClaimedJob, notes: Notes) -> None:
-    """Write what an attempt collected."""
-    await write_usage(database, job, *notes.usage)
-    for capture in tuple(notes.captures):
-        # One at a time: together they may be more than a statement takes.
-        await write_captures(database, job, capture)
+# The loop alone would not keep a task alive.
+_writing: set[asyncio.Task[None]] = set()
+
+
+async def _unstopped(work: Coroutine[Any, Any, None]) -> None:
+    # A timeout that hits the step now must not lose tokens that were used.
+    task = asyncio.get_running_loop().create_task(work)
+    _writing.add(task)
+    task.add_done_callback(_writing.discard)
+    await asyncio.shield(task)
 
 
 def _count(option: str, given: object) -> int:

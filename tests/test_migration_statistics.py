@@ -1,0 +1,29 @@
+"""The migration that copies the hot path changes what it says, and its way back restores it."""
+
+from __future__ import annotations
+
+from baton.store.migration_scripts import load_migrations
+
+START = "CREATE FUNCTION /*schema.*/baton_settle("
+END = "$settle$;\n"
+
+
+def settle(text: str) -> list[str]:
+    """The words of the function."""
+    _, _, function = text.partition(START)
+    return function[: function.rindex(END)].split()
+
+
+def test_the_hot_path_only_returns_more() -> None:
+    settlement, statistics = load_migrations()[2:4]
+    assert (settlement.name, statistics.name) == ("settlement", "statistics")
+    changed = " ".join(settle(statistics.up))
+    for added in (", model text, debug boolean", ", NULL, NULL::boolean", ", n.model, n.debug"):
+        assert added in changed
+        changed = changed.replace(added, "")
+    assert changed.split() == settle(settlement.up)
+
+
+def test_the_way_back_restores_the_function() -> None:
+    settlement, statistics = load_migrations()[2:4]
+    assert settle(statistics.down) == settle(settlement.up)
