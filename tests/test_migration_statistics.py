@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncpg
+
+from baton import schema
 from baton.store.migration_scripts import load_migrations
 
 START = "CREATE FUNCTION /*schema.*/baton_settle("
@@ -27,3 +30,24 @@ def test_the_hot_path_only_returns_more() -> None:
 def test_the_way_back_restores_the_function() -> None:
     settlement, statistics = load_migrations()[2:4]
     assert settle(statistics.down) == settle(settlement.up)
+
+
+OLD = (
+    "SELECT kind, id, workflow_id, name, settled, dependencies, timeout"
+    " FROM public.baton_settle('{}', '{}', '{}', '{default}', '{1}', '{true}', '{n,e}', false)"
+)
+
+
+async def test_an_engine_of_the_release_before_goes_on(empty_dsn: str) -> None:
+    await schema.migrate(empty_dsn, to=3)
+    connection = await asyncpg.connect(empty_dsn)
+    try:
+        settle = await connection.prepare(OLD)
+        # Often enough for a plan that is kept.
+        for _ in range(8):
+            assert await settle.fetch() == []
+        await schema.migrate(empty_dsn)
+        await connection.execute("INSERT INTO public.oban_jobs (worker) VALUES ('w')")
+        assert len(await settle.fetch()) == 1
+    finally:
+        await connection.close()

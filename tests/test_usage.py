@@ -215,6 +215,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
         InvalidOptionError,
         r"at least the 6 cached ones: .*input_tokens=input \+ cache_read \+ cache_write",
     ),
+    ({"model": ""}, InvalidNameError, "model name"),
     ({"model": "a\0b"}, InvalidNameError, "model name"),
     ({"model": "x" * 256}, InvalidNameError, "model name"),
     ({"model": 5}, InvalidNameError, "model name"),
@@ -323,6 +324,11 @@ async def test_a_thread_records_too(
             assert (await run.tables.step(workflow, "a")).state == state
             assert sorted(row["input_tokens"] for row in await rows(run, workflow)) == tokens
             assert len(run.events.of(StepUsage, step="a")) == len(tokens)
+            if how == "hangs":
+                # The call to the model comes back at last: its tokens were used.
+                HANGING.set()
+                await run.events.until(StepUsage, step="a", input_tokens=10)
+                assert sorted(row["input_tokens"] for row in await rows(run, workflow)) == [1, 10]
     finally:
         HANGING.set()
 

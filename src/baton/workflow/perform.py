@@ -127,5 +127,5 @@ class Performer:
         outcome, notes = await asyncio.get_running_loop().run_in_executor(
             spec.executor(), attempt, job, built, step, limit
         )
-        step.notes.take(notes)
+        step.notes.adopt(notes)
         return outcome

@@ -143,7 +143,7 @@ class Step(StepFacts):
         database is logged and does not fail the step.
         """
         record = usage_record(
-            model or self.model,
+            self.model if model is None else model,
             provider,
             input_tokens,
             output_tokens,
@@ -224,13 +224,11 @@ class SyncStep(StepFacts):
         latency_ms: int | None = None,
     ) -> None:
         """As `Step.record_usage`, without await: checked and priced at once, written by the engine
-        when the call has returned or raised.
-
-        What is recorded after the step's timeout or its interruption is lost, and so is, in another
-        process, what was recorded before it.
+        when the call has returned or raised; in a thread that outlives its timeout, when it is
+        recorded. An attempt in another process that times out or is interrupted loses its records.
         """
         record = usage_record(
-            model or self.model,
+            self.model if model is None else model,
             provider,
             input_tokens,
             output_tokens,
@@ -238,12 +236,12 @@ class SyncStep(StepFacts):
             cache_write_tokens,
             latency_ms,
         )
-        self.notes.usage.append(record)
+        self.notes.add(record)
 
     def capture(self, label: str, content: Any) -> None:
         """As `Step.capture`, without await; written when `record_usage` says."""
         if self.debug:
-            self.notes.captures.append(capture_record(label, content, self.capture_limit))
+            self.notes.add(capture_record(label, content, self.capture_limit))
 
 
 _Facts: TypeAlias = tuple[UUID | None, str | None, int, int, int, str, str | None, bool, int]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -29,16 +30,39 @@ _log = logging.getLogger("baton")
 _MAX_BIGINT = 9_223_372_036_854_775_807
 
 
+_taking = threading.Lock()
+
+
 @dataclass(slots=True, eq=False)
 class Notes:
-    """What an attempt recorded and captured and is not written yet."""
+    """What an attempt recorded and captured and is not written yet. A thread that outlives its
+    attempt adds to it while the loop takes from it; `late` is called for what comes after that.
+    """
 
     usage: list[UsageRecord] = field(default_factory=list[UsageRecord])
     captures: list[CaptureRecord] = field(default_factory=list[CaptureRecord])
+    late: Callable[[], None] | None = None
 
-    def take(self, notes: Notes) -> None:
-        """Adopt what came back from another process; in a thread it is the same object."""
+    def add(self, record: UsageRecord | CaptureRecord) -> None:
+        with _taking:
+            if isinstance(record, UsageRecord):
+                self.usage.append(record)
+            else:
+                self.captures.append(record)
+        if self.late is not None:
+            self.late()
+
+    def adopt(self, notes: Notes) -> None:
+        """Take over what came back from another process; in a thread it is the same object."""
         self.usage, self.captures = notes.usage, notes.captures
+
+    def take(self, late: Callable[[], None]) -> tuple[list[UsageRecord], list[CaptureRecord]]:
+        """What there is, once; from now on `late` is called."""
+        with _taking:
+            taken = self.usage, self.captures
+            self.usage, self.captures = [], []
+            self.late = late
+        return taken
 
 
 def usage_record(
@@ -104,9 +128,18 @@ async def write_captures(database: Database, job: ClaimedJob, *records: CaptureR
 
 
 async def write_notes(database: Database, job: ClaimedJob, notes: Notes) -> None:
-    """Write what an attempt collected."""
-    await write_usage(database, job, *notes.usage)
-    for capture in tuple(notes.captures):
+    """Write what an attempt collected, and in time what its thread still adds."""
+    loop = asyncio.get_running_loop()
+
+    def late() -> None:
+        try:
+            loop.call_soon_threadsafe(lambda: _begin(write_notes(database, job, notes)))
+        except RuntimeError:
+            _log.warning("the event loop is closed: what job %s recorded is lost", job.id)
+
+    usage, captures = notes.take(late)
+    await write_usage(database, job, *usage)
+    for capture in captures:
         # One at a time: together they may be more than a statement takes.
         await write_captures(database, job, capture)
 
@@ -138,12 +171,16 @@ async def _write_captures(
 _writing: set[asyncio.Task[None]] = set()
 
 
-async def _unstopped(work: Coroutine[Any, Any, None]) -> None:
-    # A timeout that hits the step now must not lose tokens that were used.
+def _begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     task = asyncio.get_running_loop().create_task(work)
     _writing.add(task)
     task.add_done_callback(_writing.discard)
-    await asyncio.shield(task)
+    return task
+
+
+async def _unstopped(work: Coroutine[Any, Any, None]) -> None:
+    # A timeout that hits the step now must not lose tokens that were used.
+    await asyncio.shield(_begin(work))
 
 
 def _count(option: str, given: object) -> int:
