@@ -107,6 +107,15 @@ def test_only_the_store_imports_the_driver() -> None:
     assert {name.partition("/")[0] for name in importers} == {"store"}
 
 
+def test_only_one_file_imports_the_prices() -> None:
+    importers = {
+        name
+        for name, node in nodes((ast.Import, ast.ImportFrom))
+        if any(module.partition(".")[0] == "genai_prices" for module in imported(node))
+    }
+    assert importers == {"workflow/pricing.py"}
+
+
 def test_only_the_encoder_writes_json() -> None:
     writers = {
         name

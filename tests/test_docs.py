@@ -208,6 +208,7 @@ def _setting(item: Any) -> list[str]:
         "threads": "threads",
         "pool_size": "connections",
         "result_limit": "bytes",
+        "capture_limit": "bytes",
     }
     if item.name == "node":
         default = "the host's name"
@@ -275,3 +276,15 @@ def test_gate_table() -> None:
         ]
         for name, dependency in found.items()
     }
+
+
+async def test_statistics_example_prints_what_the_page_says(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = ModuleType("docs_statistics_printed")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    module.__dict__["dsn"] = dsn
+    page = DOCS / "statistics.md"
+    await run(page, module.__dict__)
+    (printed,) = [b[3] for b in BLOCK.finditer(page.read_text("utf-8")) if b[1] == "text"]
+    assert capsys.readouterr().out == printed

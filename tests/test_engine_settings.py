@@ -40,6 +40,8 @@ BAD: list[tuple[str, Any]] = [
     ("stage_interval", math.inf),
     ("stage_limit", 0),
     ("notify", 1),
+    ("debug", 1),
+    ("capture_limit", 0),
     ("heartbeat_interval", "5"),
     ("rescue_after", 14.9),
     ("rescue_interval", None),

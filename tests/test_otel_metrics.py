@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -95,6 +96,7 @@ def sample(kind: type[Event]) -> Event:
         "bool": True,
         "float": 0.5,
         "int": 3,
+        "Decimal": Decimal("0.5"),
         "JobState": JobState.COMPLETED,
         "Mapping[str, int]": {"x": 2},
         "str": "text",
@@ -136,7 +138,7 @@ async def test_every_metric_moves(dsn: str, otel: Telemetry) -> None:
         telemetry.emit(sample(kind))
     fenced = sample(events.StepFenced)
     telemetry.emit(fenced)
-    for name in [row[0] for row in (*COUNTERS, *HISTOGRAMS, *GAUGES)]:
+    for name in [str(row[0]) for row in (*COUNTERS, *HISTOGRAMS, *GAUGES)]:
         assert otel.points(name), name
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from baton import Baton, Database, Plugin, Step, worker
 from baton.completion import check
+from baton.words.config import EngineSettings
 from baton.words.errors import BatonError, InvalidOptionError
 from baton.words.events import (
     JobsRescued,
@@ -251,12 +252,12 @@ async def test_one_sweeps_at_a_time(dsn: str) -> None:
             "SELECT pg_advisory_xact_lock(hashtextextended('public.baton_sweep', 0))"
         )
         with recorded() as events:
-            await Plugin().work(one, notify=True)
+            await Plugin().work(one, EngineSettings())
             assert not events.of(SweepFinished)
             await Plugin().sweep(other)
             assert len(events.of(SweepFinished)) == 1
             await tables.execute("ROLLBACK")
-            await Plugin().work(one, notify=True)
+            await Plugin().work(one, EngineSettings())
             assert len(events.of(SweepFinished)) == 2
         await one.close()
         await other.close()

@@ -69,6 +69,8 @@ class EngineOptions(TypedDict, total=False):
     command_timeout: float
     acquire_timeout: float
     result_limit: int
+    debug: bool
+    capture_limit: int
 
 
 class Engine:
@@ -109,7 +111,7 @@ class Engine:
             acquire_timeout=settings.acquire_timeout,
         )
         self._waiters = CompletionWaiters(self.database, tuple(settings.queues))
-        self._hooks = CascadeHooks(self.database)
+        self._hooks = CascadeHooks(self.database, settings)
         self._ledger = WorkflowLedger(
             self.database,
             Performer(self.database, settings),
@@ -151,7 +153,7 @@ class Engine:
                 await self._runtime.start()
             self._runtime.every(self.settings.poll_interval, "completions", self._waiters.poll)
             for plugin in self._plugins:
-                sweep = partial(plugin.work, self.database, notify=self.settings.notify)
+                sweep = partial(plugin.work, self.database, self.settings)
                 self._runtime.every(plugin.interval, "sweep", sweep)
         except BaseException:
             with anyio.CancelScope(shield=True):

@@ -163,6 +163,9 @@ class Tables:
     async def value(self, query: str, *args: object) -> Any:
         return await self._connection.fetchval(query, *args)
 
+    async def rows(self, query: str, *args: object) -> list[asyncpg.Record]:
+        return list(await self._connection.fetch(query, *args))
+
     async def execute(self, query: str, *args: object) -> str:
         return await self._connection.execute(query, *args)
 

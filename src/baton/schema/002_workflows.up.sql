@@ -21,6 +21,7 @@ CREATE INDEX workflows_unfinished_index ON /*schema.*/workflows (id) WHERE finis
 -- deps and dependents are job ids. pending counts the dependencies that have not settled.
 -- trace is the span context of the attempt that settled the step, as a W3C traceparent: what depends on the step
 -- links to it.
+-- model is what the step's model map chose; debug repeats the workflow's, because a claim reads the node anyway.
 -- No index covers a column that settling changes, so that those updates stay heap-only.
 CREATE TABLE /*schema.*/workflow_nodes (
     job_id           bigint PRIMARY KEY,
@@ -35,6 +36,8 @@ CREATE TABLE /*schema.*/workflow_nodes (
     state            /*schema.*/oban_job_state,
     result           jsonb,
     trace            text,
+    model            text,
+    debug            boolean NOT NULL DEFAULT false,
     CONSTRAINT workflow_nodes_name_key UNIQUE (workflow_id, name),
     CONSTRAINT workflow_nodes_pending CHECK (pending >= 0),
     CONSTRAINT workflow_nodes_result CHECK (result IS NULL OR state IS NOT NULL)

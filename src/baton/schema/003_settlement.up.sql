@@ -83,7 +83,8 @@ CREATE FUNCTION /*schema.*/baton_settle(
 RETURNS TABLE (
     kind smallint, id bigint, attempted_at timestamp, queue text, worker text, args text, meta text,
     attempt integer, max_attempts integer, workflow_id uuid, name text, pending integer,
-    settled text, dependencies integer, timeout double precision, links text[]
+    settled text, dependencies integer, timeout double precision,
+    model text, debug boolean, links text[]
 )
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -195,7 +196,8 @@ BEGIN
             RETURN QUERY
             SELECT
                 1::smallint, o.id, NULL::timestamp, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer,
-                NULL::uuid, NULL, NULL::integer, NULL, NULL::integer, NULL::double precision, NULL::text[]
+                NULL::uuid, NULL, NULL::integer, NULL, NULL::integer, NULL::double precision, NULL, NULL::boolean,
+                NULL::text[]
             FROM unnest(p_ids, p_claims) AS o (id, claim)
             WHERE NOT EXISTS (
                 SELECT FROM /*schema.*/oban_jobs j
@@ -208,7 +210,7 @@ BEGIN
             SELECT
                 2::smallint, NULL::bigint, NULL::timestamp, NULL, NULL, a.completion, NULL,
                 NULL::integer, NULL::integer, a.workflow_id, NULL, NULL::integer, NULL, NULL::integer,
-                NULL::double precision, NULL::text[]
+                NULL::double precision, NULL, NULL::boolean, NULL::text[]
             FROM /*schema.*/baton_announce(v_finished, p_notify) a;
         END IF;
 
@@ -223,7 +225,7 @@ BEGIN
             SELECT
                 3::smallint, NULL::bigint, NULL::timestamp, q, NULL, NULL, NULL, NULL::integer,
                 NULL::integer, NULL::uuid, NULL, NULL::integer, NULL, NULL::integer, NULL::double precision,
-                NULL::text[]
+                NULL, NULL::boolean, NULL::text[]
             FROM unnest(v_woken) q;
         END IF;
     END IF;
@@ -259,7 +261,7 @@ BEGIN
     SELECT
         0::smallint, j.id, j.attempted_at, j.queue, j.worker, j.args::text, j.meta::text,
         j.attempt::integer, j.max_attempts::integer, n.workflow_id, n.name, n.pending, n.state::text,
-        cardinality(n.deps), n.timeout,
+        cardinality(n.deps), n.timeout, n.model, n.debug,
         -- As many as OpenTelemetry keeps by default.
         CASE WHEN p_traces IS NOT NULL AND cardinality(n.deps) > 0 THEN ARRAY(
             SELECT d.trace

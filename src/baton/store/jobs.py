@@ -114,9 +114,11 @@ def _claimed(row: Any) -> ClaimedJob:
             None if settled is None else _STATES[settled],
             row[13],
             row[14],
+            row[15],
+            row[16],
         )
     return ClaimedJob(
-        row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], node, row[15] or ()
+        row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], node, row[17] or ()
     )
 
 

@@ -53,6 +53,8 @@ class CancelledJob(NamedTuple):
     meta: str
     attempt: int
     max_attempts: int
+    model: str | None
+    debug: bool
 
 
 class Settlement:

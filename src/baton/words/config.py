@@ -56,6 +56,10 @@ class EngineSettings:
     """Bound of every wait for a connection."""
     result_limit: int = 1_048_576
     """Largest result of a step, in bytes of JSON."""
+    debug: bool = False
+    """Keep what steps capture, of all workflows; else of those built with `debug=True`."""
+    capture_limit: int = 8_388_608
+    """Largest content that a step may capture, in bytes of JSON."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -69,7 +73,7 @@ class EngineSettings:
                 )
             elif item.name == "queues":
                 _check_queues(value)
-            elif item.name == "notify":
+            elif item.name in ("notify", "debug"):
                 _require(isinstance(value, bool), item.name, value, "True or False")
             elif item.name == "foreign_rescue_after" and value is None:
                 continue

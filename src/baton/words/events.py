@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
@@ -32,6 +33,7 @@ __all__ = [
     "StepRetryable",
     "StepSettled",
     "StepSnoozed",
+    "StepUsage",
     "StepsRescued",
     "StepsSettled",
     "SweepFinished",
@@ -117,6 +119,23 @@ class StepFenced(StepSettled):
     """The outcome was dropped: the claim was no longer ours."""
 
     EVENT: ClassVar[str] = "baton.step.fenced"
+
+
+@dataclass(frozen=True, slots=True)
+class StepUsage(StepEvent):
+    """A use of a model was recorded. `input_tokens` includes the cached ones; `latency_ms` is None
+    where the step did not tell it, `cost` (USD) where no price was known.
+    """
+
+    EVENT: ClassVar[str] = "baton.step.usage"
+    model: str
+    provider: str | None
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    latency_ms: int | None
+    cost: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from decimal import Decimal
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from baton.words.states import JobState, WorkflowOutcome
@@ -30,6 +31,7 @@ class NewStep:
     deps: tuple[str, ...] = ()
     ignore_cancelled: bool = False
     ignore_discarded: bool = False
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Node(NamedTuple):
     """What the workflow knows of a claimed job, read in the claim's own transaction.
 
     `pending` counts dependencies not yet settled, `state` is the settled state (or None),
-    `timeout` is in seconds.
+    `timeout` is in seconds. `model` is the one chosen for the step, `debug` the workflow's.
     """
 
     workflow_id: UUID
@@ -68,6 +70,8 @@ class Node(NamedTuple):
     state: JobState | None
     dependencies: int
     timeout: float | None
+    model: str | None = None
+    debug: bool = False
 
 
 class ClaimedJob(NamedTuple):
@@ -143,6 +147,8 @@ class CancelledStep(NamedTuple):
     reason: str
     dependency: str | None
     dependency_state: JobState | None
+    model: str | None
+    debug: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +169,73 @@ class Completion:
     def duration(self) -> timedelta:
         """From insertion to the end, by the database's clock."""
         return self.finished_at - self.inserted_at
+
+
+class UsageRecord(NamedTuple):
+    """One use of a model, as a step recorded it. `input_tokens` includes the cached ones; `cost` is
+    in USD, None where no price was known.
+    """
+
+    id: UUID
+    model: str
+    provider: str | None
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    latency_ms: int | None
+    cost: Decimal | None
+
+
+class CaptureRecord(NamedTuple):
+    """What a step captured; `content` is JSON text."""
+
+    id: UUID
+    label: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Sums over the records of all attempts of all steps. `cost` (USD) adds up the records with a
+    known price; `unpriced` counts the others. `latency_ms` adds up the latencies that were given.
+    """
+
+    records: int
+    input_tokens: int
+    """All input, cached tokens included."""
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    latency_ms: int
+    cost: Decimal
+    unpriced: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsage(Usage):
+    """What a workflow used of one model, of one provider where the records name it."""
+
+    model: str
+    provider: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowUsage(Usage):
+    """What a workflow used, and how it divides among its models, in the order of their names."""
+
+    workflow_id: UUID
+    models: tuple[ModelUsage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One entry of a step's debug log. `content` is what was captured, as plain JSON values."""
+
+    id: UUID
+    workflow_id: UUID
+    step: str
+    attempt: int
+    label: str
+    content: Any
+    recorded_at: datetime

@@ -20,18 +20,26 @@ from baton.workflow.options import seconds
 from baton.workflow.registry import BuiltWorker
 from baton.workflow.results import encode_result
 from baton.workflow.step import SyncStep
+from baton.workflow.usage import Notes
 
 _log = logging.getLogger("baton")
 
 _MEANT = {Snooze: "Snooze(30)", Cancel: "Cancel('reason')", Discard: "Discard('reason')"}
 
 
-def attempt(job: ClaimedJob, built: BuiltWorker, step: SyncStep, result_limit: int) -> Outcome:
-    """Call a plain `perform`.
+def attempt(
+    job: ClaimedJob, built: BuiltWorker, step: SyncStep, result_limit: int
+) -> tuple[Outcome, Notes]:
+    """Call a plain `perform`; returns with its outcome what the step took down, which another
+    process has written into a copy.
 
     Values and errors become text here: not every error survives the way between processes, and one
     that does not breaks the whole pool.
     """
+    return _outcome(job, built, step, result_limit), step.notes
+
+
+def _outcome(job: ClaimedJob, built: BuiltWorker, step: SyncStep, result_limit: int) -> Outcome:
     try:
         value = built.perform(step)
         if inspect.iscoroutine(value):

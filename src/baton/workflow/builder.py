@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Self, Unpack
 from uuid import UUID
 
@@ -21,6 +22,14 @@ from baton.words.errors import (
 from baton.words.rows import Job, NewStep, NewWorkflow
 from baton.workflow.ambient import Instance
 from baton.workflow.args import NewJob
+from baton.workflow.fan_out import (
+    AnyJob,
+    JobOfModel,
+    branches,
+    checked_model_map,
+    chosen_model,
+    job_of_model,
+)
 from baton.workflow.function_worker import FunctionWorker
 from baton.workflow.insert import insert_all
 from baton.workflow.options import StepOptions, flag, listed, parse_workflow_id, step_options
@@ -36,6 +45,11 @@ class Baton:
     `ignore_discarded`, of the workflow or of the step, says that such a dependency counts as
     satisfied. `debug` keeps what steps capture.
 
+    `model_map` chooses the models of steps: roles, which steps name by `.add(…, model="smart")`, or
+    names of steps, to names of models: `Baton(model_map={"smart": "gpt-5", "draft": "gpt-4o"})`.
+    The choice is made when a step is added and stored with it, so that every process and every
+    attempt sees the same `step.model`. A `model` that is not in the map is itself the model's name.
+
     Raises InvalidOptionError, InvalidNameError.
     """
 
@@ -46,6 +60,7 @@ class Baton:
         ignore_cancelled: bool = False,
         ignore_discarded: bool = False,
         debug: bool = False,
+        model_map: Mapping[str, str] | None = None,
     ) -> None:
         self._workflow_id = _workflow_id(workflow_id)
         self._workflow_name = (
@@ -54,6 +69,7 @@ class Baton:
         self._ignore_cancelled = flag("ignore_cancelled", ignore_cancelled)
         self._ignore_discarded = flag("ignore_discarded", ignore_discarded)
         self._debug = flag("debug", debug)
+        self._model_map = checked_model_map(model_map)
         self._steps: dict[str, NewStep] = {}
         self._inserted = False
 
@@ -99,30 +115,67 @@ class Baton:
 
         `deps` names the steps it waits for; they may be added later. The ignore flags default to
         the workflow's, the options to the worker's: `queue`, `max_attempts`, `priority`, `tags`,
-        `timeout` (seconds or timedelta per attempt), and either `schedule_in` (from insertion) or
-        `schedule_at` (aware datetime): the step runs no earlier, whenever its dependencies settle.
+        `timeout` (seconds or timedelta per attempt), `model` (see `Baton`), and either
+        `schedule_in` (from insertion) or `schedule_at` (aware datetime): the step runs no earlier,
+        whenever its dependencies settle.
 
         Raises DuplicateStepError, InvalidNameError, InvalidOptionError, NotStorableError at once,
         WorkflowInsertedError after an insertion; the graph as a whole is checked by `validate` and
         `insert`.
         """
-        name = validate_step_name(name)
-        if self._inserted:
-            raise WorkflowInsertedError(self._workflow_id, name)
-        if name in self._steps:
-            raise DuplicateStepError(name)
-        new = _job(name, job)
-        fields = {**new.spec.defaults, **step_options(options)} if options else new.spec.defaults
-        self._steps[name] = NewStep(
-            name=name,
-            worker=new.spec.name,
-            args=new.args,
-            deps=_deps(deps),
-            ignore_cancelled=_flag_or("ignore_cancelled", ignore_cancelled, self._ignore_cancelled),
-            ignore_discarded=_flag_or("ignore_discarded", ignore_discarded, self._ignore_discarded),
-            **fields,
-        )
+        step = self._step(name, job, deps, ignore_cancelled, ignore_discarded, options)
+        self._steps[step.name] = step
         return self
+
+    def add_models(
+        self,
+        name: str,
+        models: Iterable[str],
+        job: AnyJob | JobOfModel,
+        *,
+        deps: Iterable[str] = (),
+        synthesis: AnyJob | None = None,
+        ignore_cancelled: bool | None = None,
+        ignore_discarded: bool | None = None,
+        **options: Unpack[StepOptions],
+    ) -> tuple[str, ...]:
+        """Add one step per model, and a step that makes one of their answers; returns the names in
+        the order of the models, the synthesis last.
+
+            workflow.add_models(
+                "draft",
+                models=["gpt-5", "claude-sonnet-4"],
+                job=lambda model: ask.new(model=model),
+                deps=["question"],
+                synthesis=Combine(),
+            )
+
+        `models` are names of models or roles of the model map. `job` is a job, or a function that
+        makes one for the name of a model, which is also the step's `step.model`. `deps` and
+        `options` are those of the models' steps, named `draft.gpt-5` and so on, numbered where such
+        a step is there already. The synthesis is named `draft` and reads
+        `await step.results_by_model()`. The ignore flags are its own: with `ignore_discarded=True`
+        it works with the answers there are.
+
+        Adds all or nothing. Raises as `add` does, and InvalidOptionError for no model, or one
+        twice.
+        """
+        name = validate_step_name(name)
+        deps = _deps(deps)
+        if options.get("model") is not None:
+            raise InvalidOptionError("model", options["model"], "nothing: models=[…] tells them")
+        made = branches(name, models, self._model_map, self._steps)
+        steps = [
+            replace(
+                self._step(branch, job_of_model(job, model), deps, None, None, options), model=model
+            )
+            for branch, model in made.items()
+        ]
+        if synthesis is not None:
+            flags = (ignore_cancelled, ignore_discarded)
+            steps.append(self._step(name, synthesis, tuple(made), *flags, {}))
+        self._steps.update((step.name, step) for step in steps)
+        return tuple(step.name for step in steps)
 
     def validate(self) -> list[str]:
         """Check the graph; returns its step names in a topological order, dependencies first.
@@ -149,6 +202,34 @@ class Baton:
         `insert_all`.
         """
         return await insert_all([self], engine, conn)
+
+    def _step(
+        self,
+        name: str,
+        job: Worker | NewJob,
+        deps: Iterable[str],
+        ignore_cancelled: bool | None,
+        ignore_discarded: bool | None,
+        options: StepOptions,
+    ) -> NewStep:
+        name = validate_step_name(name)
+        if self._inserted:
+            raise WorkflowInsertedError(self._workflow_id, name)
+        if name in self._steps:
+            raise DuplicateStepError(name)
+        new = _job(name, job)
+        fields = {**new.spec.defaults, **step_options(options)} if options else new.spec.defaults
+        if self._model_map:
+            fields = {**fields, "model": chosen_model(self._model_map, name, fields.get("model"))}
+        return NewStep(
+            name=name,
+            worker=new.spec.name,
+            args=new.args,
+            deps=_deps(deps),
+            ignore_cancelled=_flag_or("ignore_cancelled", ignore_cancelled, self._ignore_cancelled),
+            ignore_discarded=_flag_or("ignore_discarded", ignore_discarded, self._ignore_discarded),
+            **fields,
+        )
 
 
 def _workflow_id(given: UUID | str | None) -> UUID:

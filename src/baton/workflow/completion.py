@@ -117,7 +117,7 @@ async def _settle(instance: Instance, job_id: int, state: JobState, result: str 
             return await settle_nodes(settlement, [Ended(job_id, state, result)])
 
     failures = await database.retrying(body, idempotent=True)
-    tell_cancelled(database, failures.cancelled)
+    tell_cancelled(database, instance.settings, failures.cancelled)
     tell_finished(failures.completions)
     return failures
 

@@ -12,7 +12,12 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from baton.core import durations
-from baton.core.names import validate_queue_name, validate_tag, validate_worker_name
+from baton.core.names import (
+    validate_model_name,
+    validate_queue_name,
+    validate_tag,
+    validate_worker_name,
+)
 from baton.words.errors import InvalidOptionError
 
 Seconds: TypeAlias = float | timedelta
@@ -32,6 +37,7 @@ class StepOptions(TypedDict, total=False):
     timeout: Seconds | None
     schedule_in: Seconds | None
     schedule_at: datetime | None
+    model: str | None
 
 
 class WorkerOptions(TypedDict, total=False):
@@ -224,6 +230,7 @@ _STEP: Mapping[str, Callable[[Any], Any]] = {
     "timeout": _timeout,
     "schedule_in": _schedule_in,
     "schedule_at": _schedule_at,
+    "model": validate_model_name,
 }
 
 _WORKER: Mapping[str, Callable[[Any], Any]] = {

@@ -21,6 +21,7 @@ from baton.workflow.options import seconds
 from baton.workflow.registry import BuiltWorker, WorkerSpec
 from baton.workflow.step import Step, SyncStep
 from baton.workflow.threads import Threads
+from baton.workflow.usage import write_notes
 
 
 class Performer:
@@ -28,7 +29,7 @@ class Performer:
 
     def __init__(self, database: Database, settings: EngineSettings) -> None:
         self._database = database
-        self._result_limit = settings.result_limit
+        self._settings = settings
         self._threads = Threads(settings.threads)
 
     async def perform(self, job: ClaimedJob) -> Outcome:
@@ -52,9 +53,9 @@ class Performer:
         except BaseException as error:
             # Validators are the worker's code.
             return failed(job, Ending.RAISED, error)
-        step = None if spec.is_async else await SyncStep.of(job, self._database)
+        step = None if spec.is_async else await SyncStep.of(job, self._database, self._settings)
         try:
-            return await self._call(job, spec, built, step)
+            return await self._noted(job, spec, built, step)
         except BaseException as error:
             if interrupted():
                 raise asyncio.CancelledError from error
@@ -83,6 +84,15 @@ class Performer:
             case Verdict.CANCEL:
                 return outcome(job, Ending.DOOMED, error=decided.reason)
 
+    async def _noted(
+        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: SyncStep | None
+    ) -> Outcome:
+        try:
+            return await self._call(job, spec, built, step)
+        finally:
+            if step is not None:
+                await write_notes(self._database, job, step.notes)
+
     async def _call(
         self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: SyncStep | None
     ) -> Outcome:
@@ -104,11 +114,15 @@ class Performer:
     async def _attempt(
         self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: SyncStep | None
     ) -> Outcome:
-        limit = self._result_limit
+        limit = self._settings.result_limit
         if step is None:
-            return returned(job, await built.perform(Step.of(job, self._database)), limit)
+            asynchronous = Step.of(job, self._database, self._settings)
+            return returned(job, await built.perform(asynchronous), limit)
         if spec.executor is None:
-            return await self._threads.run(partial(attempt, job, built, step, limit))
-        return await asyncio.get_running_loop().run_in_executor(
+            outcome, _ = await self._threads.run(partial(attempt, job, built, step, limit))
+            return outcome
+        outcome, notes = await asyncio.get_running_loop().run_in_executor(
             spec.executor(), attempt, job, built, step, limit
         )
+        step.notes.adopt(notes)
+        return outcome

@@ -14,6 +14,7 @@ from baton.engine import telemetry
 from baton.store.database import Database
 from baton.store.pruning import Pruned
 from baton.store.sweeping import sweep_lock
+from baton.words.config import EngineSettings
 from baton.words.errors import InvalidOptionError
 from baton.words.events import RowsPruned, SweepFinished
 from baton.words.states import TERMINAL_STATES, JobState
@@ -64,12 +65,13 @@ class Plugin:
         What fails is logged and tried again in the next sweep. Raises UnavailableError when the
         database cannot be reached at the start.
         """
+        settings = EngineSettings(name="plugin", notify=notify)
         own = Database(database) if isinstance(database, str) else database
         await own.open()
         try:
-            async with rescuing(own, notify=notify) as rescue:
+            async with rescuing(own, settings) as rescue:
                 while True:
-                    for work in (rescue, lambda: self.work(own, notify=notify)):
+                    for work in (rescue, lambda: self.work(own, settings)):
                         try:
                             await work()
                         except Exception as error:
@@ -79,17 +81,18 @@ class Plugin:
             if own is not database:
                 await own.close()
 
-    async def work(self, database: Database, *, notify: bool) -> None:
+    async def work(self, database: Database, settings: EngineSettings) -> None:
         """Sweep once, unless somebody else does at this moment; and tell what the queues hold."""
         await self._observer.observe(database)
         async with sweep_lock(database) as taken:
             if taken:
-                await self.sweep(database, notify=notify)
+                await self.sweep(database, settings)
 
-    async def sweep(self, database: Database, *, notify: bool = True) -> None:
+    async def sweep(self, database: Database, settings: EngineSettings | None = None) -> None:
         """Sweep once. Correct with any number of sweepers at once; `run` and the engine take turns
         only to save work.
         """
+        own = settings or EngineSettings(name="plugin")
         begun = monotonic()
         failed: list[str] = []
 
@@ -101,8 +104,8 @@ class Plugin:
                 failed.append(name)
                 _log.warning("the part %r of the sweep failed: %r", name, error)
 
-        await part("settle", lambda: self._sweeper.settle(database, notify=notify))
-        await part("announce", lambda: self._sweeper.announce(database, notify=notify))
+        await part("settle", lambda: self._sweeper.settle(database, own))
+        await part("announce", lambda: self._sweeper.announce(database, own))
         if self._prunes_jobs:
             await part("prune jobs", lambda: _tell(self._pruner.prune_jobs(database)))
         if self._prune:

@@ -20,20 +20,20 @@ from baton.workflow.perform import Performer
 
 @asynccontextmanager
 async def rescuing(
-    database: Database, *, notify: bool
+    database: Database, settings: EngineSettings
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """One pass of the rescue, to be called again and again.
 
     It has a heartbeat, because only who has been steady for long enough may call others dead.
     """
-    settings, engine_id = EngineSettings(name="plugin", notify=notify), uuid4()
+    engine_id = uuid4()
     ledger = WorkflowLedger(
         database,
         Performer(database, settings),
         Claimant(settings.node, engine_id),
-        notify=notify,
+        notify=settings.notify,
         on_finished=tell_finished,
-        on_cancelled=lambda steps: _ignore(tell_cancelled(database, steps)),
+        on_cancelled=lambda steps: _ignore(tell_cancelled(database, settings, steps)),
     )
     heartbeat = Heartbeat(database.dsn, database.sql, settings, engine_id)
     rescuer = Rescuer(database, settings, engine_id, ledger, Producer(settings, ledger))

@@ -201,6 +201,8 @@ def _cancelled(
         reason=reason,
         dependency=cause.name if cause else None,
         dependency_state=cause.state if cause else None,
+        model=job.model,
+        debug=job.debug,
     )
 
 

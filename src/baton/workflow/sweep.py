@@ -15,6 +15,7 @@ from baton.store.database import Database
 from baton.store.faults import is_content_fault
 from baton.store.settlement import Ended, Settlement
 from baton.store.sweeping import START, find_ended_jobs, find_open_workflows, find_unannounced
+from baton.words.config import EngineSettings
 from baton.words.events import StepsRescued, StepsSettled
 from baton.words.states import TERMINAL_STATES, JobState
 from baton.workflow.cascade_hooks import tell_cancelled
@@ -40,7 +41,7 @@ class Sweeper:
         self._open_after = START
         self._ended_after = START
 
-    async def settle(self, database: Database, *, notify: bool) -> None:
+    async def settle(self, database: Database, settings: EngineSettings) -> None:
         """Settle the steps whose jobs have ended, or vanished, while nobody looked."""
         found = await find_open_workflows(database, self._open_after, STEPS)
         looked_at = sum(workflow.outstanding + 1 for workflow in found)
@@ -48,28 +49,30 @@ class Sweeper:
         ended = await find_ended_jobs(database, [workflow.id for workflow in found], GRACE)
         for workflow_id, job_ids in ended.items():
             try:
-                await to_the_end(_settle(database, workflow_id, job_ids, notify=notify))
+                await to_the_end(_settle(database, settings, workflow_id, job_ids))
             except Exception as error:
                 # One corrupt row must not keep the others.
                 if not is_content_fault(error):
                     raise
                 _log.exception("workflow %s cannot be settled by the sweep", workflow_id)
 
-    async def announce(self, database: Database, *, notify: bool) -> None:
+    async def announce(self, database: Database, settings: EngineSettings) -> None:
         """Announce the workflows that have ended and were never announced."""
         unannounced, self._ended_after = await find_unannounced(database, self._ended_after, STEPS)
         for portion in _portions(unannounced, ANNOUNCED):
             try:
-                await to_the_end(announce_all(database, portion, notify=notify))
+                await to_the_end(announce_all(database, portion, notify=settings.notify))
             except Exception as error:
                 if not is_content_fault(error):
                     raise
                 for workflow_id in portion if len(portion) > 1 else ():
-                    await self._announce_alone(database, workflow_id, notify=notify)
+                    await self._announce_alone(database, settings, workflow_id)
 
-    async def _announce_alone(self, database: Database, workflow_id: UUID, *, notify: bool) -> None:
+    async def _announce_alone(
+        self, database: Database, settings: EngineSettings, workflow_id: UUID
+    ) -> None:
         try:
-            await to_the_end(announce_all(database, [workflow_id], notify=notify))
+            await to_the_end(announce_all(database, [workflow_id], notify=settings.notify))
         except Exception as error:
             if not is_content_fault(error):
                 raise
@@ -82,11 +85,11 @@ class _Found(NamedTuple):
 
 
 async def _settle(
-    database: Database, workflow_id: UUID, job_ids: Sequence[int], *, notify: bool
+    database: Database, settings: EngineSettings, workflow_id: UUID, job_ids: Sequence[int]
 ) -> None:
     async def body() -> _Found:
         async with database.transaction() as connection:
-            settlement = Settlement(connection, database.sql, notify=notify)
+            settlement = Settlement(connection, database.sql, notify=settings.notify)
             await settlement.lock_workflow(workflow_id)
             states = await settlement.lock_jobs(job_ids)
             ended = list(_ended(job_ids, states))
@@ -99,7 +102,7 @@ async def _settle(
         len(ended),
         len(failures.cancelled),
     )
-    _tell(database, ended, failures)
+    _tell(database, settings, ended, failures)
 
 
 def _ended(job_ids: Sequence[int], states: dict[int, JobState]) -> Iterator[Ended]:
@@ -112,7 +115,9 @@ def _ended(job_ids: Sequence[int], states: dict[int, JobState]) -> Iterator[Ende
             yield Ended(job_id, state, NO_RESULT if state is JobState.COMPLETED else None)
 
 
-def _tell(database: Database, ended: Sequence[Ended], failures: Failures) -> None:
+def _tell(
+    database: Database, settings: EngineSettings, ended: Sequence[Ended], failures: Failures
+) -> None:
     if telemetry.active:
         settled = tuple(step.job_id for step in ended if step.job_id in failures.accepted)
         if settled:
@@ -120,7 +125,7 @@ def _tell(database: Database, ended: Sequence[Ended], failures: Failures) -> Non
         rescued = tuple(step.job_id for step in failures.cancelled)
         if rescued:
             telemetry.emit(StepsRescued(rescued))
-    tell_cancelled(database, failures.cancelled)
+    tell_cancelled(database, settings, failures.cancelled)
     tell_finished(failures.completions)
 
 

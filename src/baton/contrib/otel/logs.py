@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from decimal import Decimal
 
 from opentelemetry._logs import Logger, SeverityNumber
 
@@ -15,6 +16,7 @@ from baton.words.events import (
     StepFenced,
     StepRetryable,
     StepsRescued,
+    StepUsage,
     WorkflowFailed,
 )
 
@@ -61,6 +63,8 @@ def attributes(event: Event) -> dict[str, Value | list[Value]]:
                 found[f"{name}.{key}"] = part
         elif isinstance(value, tuple):
             found[name] = list(value)
+        elif isinstance(value, Decimal):
+            found[name] = float(value)
         elif isinstance(value, (int, float)):
             found[name] = value
         else:
@@ -79,13 +83,24 @@ _RENAMED = {
 }
 
 
+# OpenTelemetry's conventions for generative AI (semantic conventions 1.37, in development).
+GEN_AI = {
+    "model": "gen_ai.request.model",
+    "provider": "gen_ai.provider.name",
+    "input_tokens": "gen_ai.usage.input_tokens",
+    "output_tokens": "gen_ai.usage.output_tokens",
+    "cache_read_tokens": "gen_ai.usage.cache_read.input_tokens",
+    "cache_write_tokens": "gen_ai.usage.cache_creation.input_tokens",
+}
+
 _NAMES: dict[type[Event], tuple[tuple[str, str], ...]] = {}
 
 
 def _names(kind: type[Event]) -> tuple[tuple[str, str], ...]:
     names = _NAMES.get(kind)
     if names is None:
+        renamed = {**_RENAMED, **GEN_AI} if kind is StepUsage else _RENAMED
         names = _NAMES[kind] = tuple(
-            (field.name, _RENAMED.get(field.name, f"baton.{field.name}")) for field in fields(kind)
+            (field.name, renamed.get(field.name, f"baton.{field.name}")) for field in fields(kind)
         )
     return names

@@ -19,6 +19,7 @@ from baton.words.events import (
     StepSettled,
     StepsRescued,
     StepsSettled,
+    StepUsage,
     SweepFinished,
     WorkflowFinished,
     WorkflowInserted,
@@ -30,6 +31,9 @@ SYSTEM = ("messaging.system", "baton")
 SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 """Buckets of the messaging conventions."""
 LONG_SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400]
+
+TOKENS = [4**power for power in range(14)]
+"""Buckets of the conventions for generative AI."""
 
 
 class Metrics:
@@ -48,16 +52,19 @@ class Metrics:
         self._histograms = {
             name: meter.create_histogram(
                 name,
-                unit="s",
+                unit=unit,
                 description=description,
                 explicit_bucket_boundaries_advisory=boundaries,
             )
-            for name, description, boundaries in HISTOGRAMS
+            for name, unit, description, boundaries in HISTOGRAMS
         }
         self._gauges = {
             name: meter.create_gauge(name, unit=unit, description=description)
             for name, unit, description in GAUGES
         }
+        self._cost = meter.create_counter(
+            "baton.step.cost", unit="{USD}", description="What models cost, where it is known"
+        )
         meter.create_observable_gauge(
             "baton.sweep.lag",
             [self._sweep_lag],
@@ -125,13 +132,24 @@ class Metrics:
         self._gauges["baton.queue.oldest_runnable.age"].set(event.oldest_runnable, queue)
         self._gauges["baton.queue.oldest_executing.age"].set(event.oldest_executing, queue)
 
+    def _used(self, event: StepUsage) -> None:
+        labels = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": event.provider or "_OTHER",
+            "gen_ai.request.model": event.model,
+        }
+        for kind, tokens in (("input", event.input_tokens), ("output", event.output_tokens)):
+            self._record("gen_ai.client.token.usage", tokens, {**labels, "gen_ai.token.type": kind})
+        if event.cost is not None:
+            self._cost.add(float(event.cost), labels)
+
     def _lost(self, event: ConnectionLost) -> None:
         self._add("baton.connection.lost", (("baton.what", event.what),))
 
     def _record(
-        self, histogram: str, seconds: float, labels: Mapping[str, str] = MappingProxyType({})
+        self, histogram: str, value: float, labels: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        self._histograms[histogram].record(seconds, labels)
+        self._histograms[histogram].record(value, labels)
 
     def _add(self, name: str, labels: Labels, count: int = 1) -> None:
         self._counts[name][labels] += count
@@ -168,10 +186,11 @@ COUNTERS = [
 ]
 
 HISTOGRAMS = [
-    ("messaging.process.duration", "Duration of attempts", SECONDS),
-    ("baton.workflow.duration", "From a workflow's insertion to its end", LONG_SECONDS),
-    ("baton.announce.lag", "From a workflow's end to its announcement", LONG_SECONDS),
-    ("baton.sweep.duration", "Duration of sweeps", LONG_SECONDS),
+    ("messaging.process.duration", "s", "Duration of attempts", SECONDS),
+    ("baton.workflow.duration", "s", "From a workflow's insertion to its end", LONG_SECONDS),
+    ("baton.announce.lag", "s", "From a workflow's end to its announcement", LONG_SECONDS),
+    ("baton.sweep.duration", "s", "Duration of sweeps", LONG_SECONDS),
+    ("gen_ai.client.token.usage", "{token}", "Tokens that models took and gave", TOKENS),
 ]
 
 GAUGES = [
@@ -197,6 +216,7 @@ _HANDLERS: dict[type[Event], Callable[..., None]] = {
     SweepFinished: Metrics._swept_once,
     QueueObserved: Metrics._observed,
     ConnectionLost: Metrics._lost,
+    StepUsage: Metrics._used,
 }
 
 _LABELS: dict[tuple[str, str], dict[str, str]] = {}
