@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -116,6 +117,38 @@ async def test_jobs_go_by_the_age_of_their_state(run: Run, state: str) -> None:
     assert not await run.tables.states(old)
     assert [event.tables for event in run.events.of(RowsPruned)] == [{"oban_jobs": 2}]
     await run.tables.execute("DELETE FROM public.oban_jobs")
+
+
+async def test_debug_logs_go_by_their_age(run: Run) -> None:
+    """Whatever their jobs do; and with their workflow."""
+
+    @worker
+    async def captures(step: Step) -> None:
+        await step.capture("context", {"of": step.name})
+        await step.record_usage(model="house-llm", input_tokens=1, output_tokens=1)
+
+    old, young = (Baton(debug=True).add("a", captures.new()) for _ in range(2))
+    unfinished = Baton(debug=True).add("a", captures.new())
+    unfinished.add("b", works.new(), deps=["a"], schedule_in=3600)
+    for workflow in (old, young):
+        await run.workflow(workflow)
+    await run.insert(unfinished)
+    await run.tables.until(unfinished, "a", "completed")
+    await run.tables.execute(
+        "UPDATE public.workflow_debug_logs SET recorded_at = now() - interval '2 hours'"
+        " WHERE workflow_id <> $1",
+        young.workflow_id,
+    )
+    await sweep(run, Plugin(debug_log_max_age=timedelta(hours=1)))
+    left = "SELECT count(*) FROM public.workflow_debug_logs"
+    assert await run.tables.value(left) == 1
+    assert [event.tables for event in run.events.of(RowsPruned)] == [{"workflow_debug_logs": 2}]
+    await run.engine.cancel(unfinished.workflow_id)
+    await run.tables.execute("DELETE FROM public.oban_jobs")
+    await sweep(run, Plugin(prune=True))
+    assert await rows(run) == (0, 0, 0, 0)
+    assert await run.tables.value(left) == 0
+    assert await run.tables.value("SELECT count(*) FROM public.workflow_step_stats") == 0
 
 
 async def test_no_job_of_an_unfinished_workflow_goes(run: Run) -> None:

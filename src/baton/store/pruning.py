@@ -25,7 +25,14 @@ class Pruned(NamedTuple):
     workflow_nodes: int = 0
     workflows: int = 0
     workflow_completions: int = 0
+    workflow_step_stats: int = 0
+    workflow_debug_logs: int = 0
     oban_jobs: int = 0
+
+    @property
+    def most(self) -> int:
+        """Rows deleted of the table that lost most."""
+        return max(self)
 
     def plus(self, other: Pruned) -> Pruned:
         return Pruned(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
@@ -52,9 +59,21 @@ async def prune_workflows(database: Database, workflow_ids: Sequence[UUID], limi
     async with database.transaction() as connection:
         locked = await connection.fetch(database.sql("lock_prunable"), workflow_ids)
         ids = [row["id"] for row in locked]
-        (nodes,) = await connection.fetch(database.sql("prune_nodes"), ids, limit)
+        (rows,) = await connection.fetch(database.sql("prune_rows"), ids, limit)
         (row,) = await connection.fetch(database.sql("prune_workflows"), ids)
-        return Pruned(nodes["deleted"], row["workflows"], row["completions"])
+        return Pruned(
+            workflow_nodes=rows["workflow_nodes"],
+            workflows=row["workflows"],
+            workflow_completions=row["completions"],
+            workflow_step_stats=rows["workflow_step_stats"],
+            workflow_debug_logs=rows["workflow_debug_logs"],
+        )
+
+
+async def prune_debug_logs(database: Database, age: float, limit: int) -> Pruned:
+    """Delete what was captured more than `age` seconds ago, at most `limit` rows."""
+    (row,) = await database.fetch("prune_debug_logs", age, limit)
+    return Pruned(workflow_debug_logs=row["deleted"])
 
 
 async def prune_jobs(

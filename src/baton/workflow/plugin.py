@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from time import monotonic
 
 from baton.engine import telemetry
@@ -35,9 +36,11 @@ class Plugin:
     announced, and prunes.
 
     `prune` deletes Baton's rows of finished and announced workflows once their job rows are gone,
-    at most `prune_limit` rows of each table in a sweep. `job_max_age` deletes the job rows too: by
-    state (completed, cancelled, discarded), seconds since their end; never those of a workflow that
-    has not ended. Leave it out where another Oban runtime prunes its jobs.
+    at most `prune_limit` rows of each table in a sweep. `debug_log_max_age` (seconds or a
+    timedelta) deletes what steps captured so long ago, whatever their jobs do. `job_max_age`
+    deletes the job rows too: by state (completed, cancelled, discarded), seconds since their end;
+    never those of a workflow that has not ended. Leave it out where another Oban runtime prunes its
+    jobs.
 
     Give it to an engine (`Engine(…, plugins=[Plugin(prune=True)])`), or run it alone in a task
     group of yours: `tg.start_soon(Plugin().run, database)`. One object serves one database.
@@ -49,6 +52,7 @@ class Plugin:
         interval: float = 60.0,
         prune: bool = False,
         prune_limit: int = 10_000,
+        debug_log_max_age: float | timedelta | None = None,
         job_max_age: Mapping[str, float] | None = None,
     ) -> None:
         self.interval = _interval(interval)
@@ -57,6 +61,9 @@ class Plugin:
         self._sweeper = Sweeper()
         self._pruner = Pruner(_limit(prune_limit), _ages(job_max_age))
         self._prunes_jobs = bool(job_max_age)
+        self._debug_log_age = (
+            None if debug_log_max_age is None else seconds("debug_log_max_age", debug_log_max_age)
+        )
 
     async def run(self, database: Database | str, *, notify: bool = True) -> None:
         """Sweep until cancelled, without an engine: also rescues the jobs of dead engines, under a
@@ -106,6 +113,9 @@ class Plugin:
 
         await part("settle", lambda: self._sweeper.settle(database, own))
         await part("announce", lambda: self._sweeper.announce(database, own))
+        age = self._debug_log_age
+        if age is not None:
+            await part("prune logs", lambda: _tell(self._pruner.prune_debug_logs(database, age)))
         if self._prunes_jobs:
             await part("prune jobs", lambda: _tell(self._pruner.prune_jobs(database)))
         if self._prune:

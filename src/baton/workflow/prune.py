@@ -10,7 +10,14 @@ from uuid import UUID
 
 from baton.store.database import Database
 from baton.store.faults import is_content_fault
-from baton.store.pruning import Place, Pruned, find_prunable, prune_jobs, prune_workflows
+from baton.store.pruning import (
+    Place,
+    Pruned,
+    find_prunable,
+    prune_debug_logs,
+    prune_jobs,
+    prune_workflows,
+)
 from baton.store.sweeping import START
 from baton.words.states import JobState
 
@@ -45,14 +52,26 @@ class Pruner:
                 break
         return pruned
 
+    async def prune_debug_logs(self, database: Database, age: float) -> Pruned:
+        """Delete what was captured more than `age` seconds ago, whatever its workflow does."""
+        pruned, room = Pruned(), self._limit
+        while room > 0:
+            portion = min(PORTION, room)
+            room -= portion
+            deleted = await prune_debug_logs(database, age, portion)
+            pruned = pruned.plus(deleted)
+            if deleted.workflow_debug_logs < portion:
+                break
+        return pruned
+
     async def prune_workflows(self, database: Database) -> Pruned:
         """Delete the rows of announced workflows that no job belongs to any more."""
         pruned, behind = Pruned(), self._after
         prunable, self._after = await find_prunable(database, behind, self._limit)
         for portion in _portions(prunable):
-            room = self._limit - pruned.workflow_nodes
+            room = self._limit - pruned.most
             pruned = pruned.plus(await _prune(database, portion, room))
-            if pruned.workflow_nodes >= self._limit:
+            if pruned.most >= self._limit:
                 # What may be left of this portion is the first to be looked at again.
                 self._after = behind
                 break
@@ -71,7 +90,7 @@ async def _prune(database: Database, workflow_ids: Sequence[UUID], limit: int) -
             return Pruned()
     pruned = Pruned()
     for workflow_id in workflow_ids:
-        pruned = pruned.plus(await _prune(database, [workflow_id], limit - pruned.workflow_nodes))
+        pruned = pruned.plus(await _prune(database, [workflow_id], limit - pruned.most))
     return pruned
 
 

@@ -3,6 +3,8 @@ WITH workflows AS (
     DELETE FROM /*schema.*/workflows w
     WHERE w.id = ANY ($1::uuid[])
     AND NOT EXISTS (SELECT FROM /*schema.*/workflow_nodes n WHERE n.workflow_id = w.id)
+    AND NOT EXISTS (SELECT FROM /*schema.*/workflow_step_stats s WHERE s.workflow_id = w.id)
+    AND NOT EXISTS (SELECT FROM /*schema.*/workflow_debug_logs l WHERE l.workflow_id = w.id)
     RETURNING w.id
 ),
 completions AS (
