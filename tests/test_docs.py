@@ -152,7 +152,7 @@ async def test_process_pool_example_runs(dsn: str) -> None:
     assert printed == "{'ten thousand': 1229, 'a million': 78498}\ncompleted\n"
 
 
-@pytest.mark.parametrize("name", ["getting-started.md", "events.md"])
+@pytest.mark.parametrize("name", ["getting-started.md", "telemetry.md"])
 async def test_pages_run_from_top_to_bottom(
     dsn: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -219,7 +219,7 @@ def _setting(item: Any) -> list[str]:
 
 
 def test_events_table() -> None:
-    text = (DOCS / "events.md").read_text(encoding="utf-8")
+    text = (DOCS / "telemetry.md").read_text(encoding="utf-8")
     shared = {
         "the step's": [field.name for field in fields(events.StepEvent)],
         "the attempt's": [
@@ -232,7 +232,7 @@ def test_events_table() -> None:
     assert named(of_step) == shared["the step's"]
     assert named(of_attempt) == shared["the attempt's"]
     written = {}
-    for event, record, _, cell in rows("events.md", "event"):
+    for event, record, _, cell in rows("telemetry.md", "event"):
         listed = [name for part in cell.split(", ") for name in shared.get(part, named(part))]
         written[named(record)[0]] = (named(event)[0], listed)
     real = {

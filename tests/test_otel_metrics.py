@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +16,7 @@ import pytest
 
 from baton import Baton, Plugin, Step, insert_all, subscribe, worker
 from baton.contrib.otel.logs import attributes
-from baton.contrib.otel.metrics import COUNTERS, GAUGES, HISTOGRAMS
+from baton.contrib.otel.metrics import COST, COUNTERS, GAUGES, HISTOGRAMS, SWEEP_LAG
 from baton.engine import telemetry
 from baton.words import events
 from baton.words.events import Event, StepCompleted, SweepFinished, WorkflowFinished
@@ -140,6 +142,17 @@ async def test_every_metric_moves(dsn: str, otel: Telemetry) -> None:
     telemetry.emit(fenced)
     for name in [str(row[0]) for row in (*COUNTERS, *HISTOGRAMS, *GAUGES)]:
         assert otel.points(name), name
+
+
+def test_every_metric_is_documented() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "telemetry.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([a-z_.]+)` \| (\w+) \| `(\S+)` \| (.+) \|$", text, re.MULTILINE)
+    expected = [
+        *((name, "counter", unit, what) for name, unit, what in (*COUNTERS, COST)),
+        *((name, "histogram", unit, what) for name, unit, what, _ in HISTOGRAMS),
+        *((name, "gauge", unit, what) for name, unit, what in (*GAUGES, SWEEP_LAG)),
+    ]
+    assert rows == expected
 
 
 async def test_subscribers_that_behave_badly_harm_nothing(dsn: str) -> None:

@@ -62,15 +62,10 @@ class Metrics:
             name: meter.create_gauge(name, unit=unit, description=description)
             for name, unit, description in GAUGES
         }
-        self._cost = meter.create_counter(
-            "baton.step.cost", unit="{USD}", description="What models cost, where it is known"
-        )
-        meter.create_observable_gauge(
-            "baton.sweep.lag",
-            [self._sweep_lag],
-            unit="s",
-            description="Since the last sweep of this process without a failed part",
-        )
+        name, unit, description = COST
+        self._cost = meter.create_counter(name, unit=unit, description=description)
+        name, unit, description = SWEEP_LAG
+        meter.create_observable_gauge(name, [self._sweep_lag], unit=unit, description=description)
 
     def __call__(self, event: Event) -> None:
         handler = _HANDLERS.get(type(event))
@@ -198,6 +193,14 @@ GAUGES = [
     ("baton.queue.oldest_runnable.age", "s", "How long the oldest available job has been due"),
     ("baton.queue.oldest_executing.age", "s", "How long the oldest executing job has been claimed"),
 ]
+
+COST = ("baton.step.cost", "{USD}", "What models cost, where it is known")
+
+SWEEP_LAG = (
+    "baton.sweep.lag",
+    "s",
+    "Since the last sweep of this process without a failed part",
+)
 
 COUNTED_IDS: dict[type[Event], str] = {
     JobsRescued: "baton.job.rescued",
