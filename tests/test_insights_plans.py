@@ -148,7 +148,7 @@ class Node(NamedTuple):
 
     kind: str
     relation: str
-    index: str
+    by: str
     rows: float
     """Rows it went through, those it threw away included, over all its loops."""
 
