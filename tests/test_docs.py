@@ -24,6 +24,7 @@ from examples.demo.measure import relative_links
 from baton import Engine, EngineSettings
 from baton.core.gate import Dependency, decide
 from baton.core.outcome import RULES
+from baton.insights import Reason, Why
 from baton.words import events
 from baton.words.states import TERMINAL_STATES, JobState
 
@@ -152,7 +153,7 @@ async def test_process_pool_example_runs(dsn: str) -> None:
     assert printed == "{'ten thousand': 1229, 'a million': 78498}\ncompleted\n"
 
 
-@pytest.mark.parametrize("name", ["getting-started.md", "telemetry.md"])
+@pytest.mark.parametrize("name", ["getting-started.md", "telemetry.md", "insights.md"])
 async def test_pages_run_from_top_to_bottom(
     dsn: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -242,6 +243,13 @@ def test_events_table() -> None:
     }
     del real["Event"]
     assert written == real
+
+
+def test_reasons_table() -> None:
+    written = {named(row[0])[0]: set(named(row[2])) for row in rows("insights.md", "reason")}
+    assert list(written) == [str(reason) for reason in Reason]
+    facts = {field.name for field in fields(Why) if field.default is not MISSING}
+    assert set().union(*written.values()) == facts
 
 
 def test_states_table() -> None:

@@ -23,6 +23,7 @@ from baton.insights import Insights
 from baton.store import insights as store
 from baton.store.completions import read_completions
 from baton.store.jobs import find_orphans, stage_jobs
+from baton.words.errors import UnknownWorkflowError
 from support.databases import create_database, drop_database, run_apart
 
 pytestmark = pytest.mark.timeout(600)
@@ -244,6 +245,8 @@ async def ask(database: Watched) -> None:
         for step in steps.rows:
             await look.why(workflow_id, step.name)
     await look.why(opened, "available")
+    with pytest.raises(UnknownWorkflowError):
+        await look.steps(uuid4())
     await look.queues()
     await look.engines()
     await read_completions(database, [opened, ended])
@@ -309,13 +312,26 @@ async def test_no_query_goes_through_what_has_finished(large: str) -> None:
     async with watched(large) as database:
         await ask(database)
         asked = database.named()
-        expected = queries_of(store) | {"read_completions", "stage_jobs", "find_orphans"}
+        engines = {"read_completions", "stage_jobs", "find_orphans", "find_missing_workflows"}
+        expected = queries_of(store) | engines
         assert expected <= set(asked)
         async with database.connection() as connection:
             asked["claim"] = [await claiming(connection)]
             assert await wrong_plans(connection, asked) == {}
             await connection.execute("ANALYZE")
             assert await wrong_plans(connection, asked) == {}
+
+
+async def test_jobs_of_settled_steps_are_not_looked_for(large: str) -> None:
+    async with watched(large) as database:
+        look = Insights(database)
+        (ended,) = (await look.workflows("completed", limit=1)).rows
+        assert (await look.workflow(ended.workflow_id)).counts.completed == STEPS
+        (asked,) = database.named()["read_workflow"]
+        async with database.connection() as connection:
+            plan = await explain(connection, asked, generic=True)
+        assert [node.rows for node in nodes(plan) if node.relation == "oban_jobs"] == [0]
+        assert [node.rows for node in nodes(plan) if node.relation == "workflow_nodes"] == [STEPS]
 
 
 async def test_a_query_that_goes_through_it_is_seen(large: str) -> None:

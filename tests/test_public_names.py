@@ -15,6 +15,7 @@ import baton
 import baton.completion
 import baton.errors
 import baton.events
+import baton.insights
 import baton.schema
 import baton.statistics
 import baton.testing
@@ -25,6 +26,7 @@ PUBLIC = [
     baton.completion,
     baton.errors,
     baton.events,
+    baton.insights,
     baton.schema,
     baton.statistics,
     baton.testing,
@@ -81,7 +83,7 @@ def test_importing_baton_needs_no_extra() -> None:
         "uvloop",
     )
     blocked = "".join(f"sys.modules[{name!r}] = None;" for name in extras)
-    code = f"import sys; {blocked} import baton, baton.schema, baton.completion, baton.testing"
-    code += ", baton.statistics"
+    names = ", ".join(module.__name__ for module in PUBLIC)
+    code = f"import sys; {blocked} import {names}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr

@@ -142,7 +142,7 @@ def _held(facts: StepFacts, held: Sequence[Dependency], total: int) -> Why:
     named = [f"{w.name!r} is {w.state}" for w in waits_for[:_MOST_NAMED]]
     if len(waits_for) > _MOST_NAMED:
         named.append(f"{len(waits_for) - _MOST_NAMED} more")
-    says = f"waits for {len(waits_for)} of its {total} dependencies: {', '.join(named)}"
+    says = f"waits for dependencies ({len(waits_for)} of {total}): {', '.join(named)}"
     if facts.job_state is not JobState.SUSPENDED:
         says += f"; its job was moved by hand and is {facts.job_state}, the gate will hold it"
     return _why(facts, Reason.DEPENDENCIES, says, dependencies=waits_for)
@@ -171,9 +171,9 @@ def _available(facts: StepFacts) -> Why:
     if not facts.live_engines:
         return _why(facts, Reason.NO_ENGINE, f"{says}, but no engine is alive", **known)
     says += (
-        f": {_count(facts.ahead)} jobs stand before it, {_count(facts.executing)} of that queue "
-        f"are executing, {facts.live_engines} engines are alive; which queues they serve, with "
-        "how much room, and whether one is paused there, they do not tell"
+        f"; jobs before it: {_count(facts.ahead)}, executing in that queue: "
+        f"{_count(facts.executing)}, live engines: {facts.live_engines} (which queues they serve, "
+        "with how much room, and whether one is paused there, is not recorded)"
     )
     return _why(facts, Reason.QUEUED, says, **known)
 

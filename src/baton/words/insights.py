@@ -74,7 +74,7 @@ class WorkflowDetail:
     """One workflow, its steps counted, and its completion when it has ended."""
 
     workflow: WorkflowRow
-    steps: StepCounts
+    counts: StepCounts
     completion: Completion | None
 
 

@@ -51,5 +51,5 @@ SELECT
     ) AS live_engines
 FROM /*schema.*/workflow_nodes n
 LEFT JOIN /*schema.*/oban_jobs j ON j.id = n.job_id
-LEFT JOIN /*schema.*/baton_engines e ON e.id::text = j.attempted_by[2] AND j.attempted_by[3] = 'baton'
+LEFT JOIN /*schema.*/baton_engines e ON e.id::text = j.attempted_by[2]
 WHERE n.workflow_id = $1 AND n.name = $2
