@@ -6,7 +6,7 @@ the second is what happens to every new installation, until its first autovacuum
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -97,8 +97,9 @@ class Reads(NamedTuple):
 class Site:
     """An arena whose right side is measured."""
 
-    def __init__(self, ring: Arena) -> None:
+    def __init__(self, ring: Arena, tables: Sequence[str] = TABLES) -> None:
         self.ring = ring
+        self._tables = tables
 
     async def _read(self) -> Reads:
         async with self.ring.right.connection() as connection:
@@ -108,7 +109,7 @@ class Site:
             " FROM pg_stat_user_tables t CROSS JOIN LATERAL ("
             " SELECT sum(x.idx_tup_read) FROM pg_stat_user_indexes x WHERE x.relid = t.relid"
             ") AS i (read) WHERE t.relname = ANY ($1::text[])",
-            TABLES,
+            self._tables,
         )
         assert row is not None
         return Reads(row[0], row[1])

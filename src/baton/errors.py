@@ -19,7 +19,13 @@ BatonError
 │   ├── UndeclaredDependencyError  step, dependency, declared
 │   ├── NoResultError           step, dependency, state
 │   ├── ResultTypeError         step, dependency, expected, problems
-│   └── StepTimeoutError        step, timeout (also a TimeoutError)
+│   ├── StepTimeoutError        step, timeout (also a TimeoutError)
+│   ├── WaitMismatchError       step, key, given, stored
+│   ├── WaitSwallowedError      step
+│   └── WaitNotPossibleError    step, why
+├── InvalidPayloadError         event, problems
+├── MissingExtraError           extra, what
+├── WorkflowFinishedError       workflow_id
 ├── WorkflowExistsError         workflow_id
 ├── WorkflowInsertedError       workflow_id, step
 ├── UnknownWorkflowError        workflow_id
@@ -30,6 +36,7 @@ BatonError
 │   └── EngineStateError        state, expected, call
 └── DatabaseError               the database, its schema or a connection
     ├── ConnectionTypeError     given
+    ├── IsolationError          what
     ├── SchemaMissingError      schema, found, expected
     ├── MigrationError          version, problem
     └── UnavailableError        what, timeout, refused (by the server, which answered)
@@ -70,6 +77,15 @@ from baton.words.errors import (
     WorkflowExistsError,
     WorkflowInsertedError,
 )
+from baton.words.wait_errors import (
+    InvalidPayloadError,
+    IsolationError,
+    MissingExtraError,
+    WaitMismatchError,
+    WaitNotPossibleError,
+    WaitSwallowedError,
+    WorkflowFinishedError,
+)
 
 __all__ = [
     "BatonError",
@@ -86,7 +102,10 @@ __all__ = [
     "InvalidArgsError",
     "InvalidNameError",
     "InvalidOptionError",
+    "InvalidPayloadError",
+    "IsolationError",
     "MigrationError",
+    "MissingExtraError",
     "NoEngineError",
     "NoResultError",
     "NotStorableError",
@@ -102,7 +121,11 @@ __all__ = [
     "UnknownStepError",
     "UnknownWorkerError",
     "UnknownWorkflowError",
+    "WaitMismatchError",
+    "WaitNotPossibleError",
+    "WaitSwallowedError",
     "WorkerError",
     "WorkflowExistsError",
+    "WorkflowFinishedError",
     "WorkflowInsertedError",
 ]

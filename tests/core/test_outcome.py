@@ -37,6 +37,7 @@ EXPECTED = {
     "invalid_args": ("retryable", "discarded", 0, None, "why", 5.0),
     "interrupted": ("available", "available", -1, None, None, None),
     "held": ("suspended", "suspended", -1, None, None, None),
+    "suspended": ("suspended", "suspended", -1, None, None, None),
     "doomed": ("cancelled", "cancelled", 0, None, "why", None),
 }
 

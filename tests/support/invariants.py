@@ -25,6 +25,12 @@ waits AS (
     JOIN public.workflow_nodes d ON d.job_id = dep.job_id
     GROUP BY s.job_id
 ),
+open_waits AS (
+    SELECT g.job_id, count(*) AS open
+    FROM public.workflow_wait_groups g
+    WHERE g.status = 'pending' OR (g.gate AND g.status = 'dormant')
+    GROUP BY g.job_id
+),
 counts AS (
     SELECT
         s.workflow_id,
@@ -64,13 +70,17 @@ OR (s.state IS NOT NULL AND s.job_state <> s.state)
 UNION ALL
 SELECT format('step %s: pending %s, %s dependencies unsettled', s.job_id, s.pending, w.unsettled)
 FROM steps s
-JOIN waits w ON w.job_id = s.job_id
-WHERE s.state IS NULL AND NOT w.doomed AND s.pending <> w.unsettled
+LEFT JOIN waits w ON w.job_id = s.job_id
+LEFT JOIN open_waits o ON o.job_id = s.job_id
+WHERE s.state IS NULL AND w.doomed IS NOT TRUE
+AND s.pending <> coalesce(w.unsettled, 0) + coalesce(o.open, 0)
 UNION ALL
 SELECT format('step %s: suspended for ever', s.job_id)
 FROM steps s
 LEFT JOIN waits w ON w.job_id = s.job_id
-WHERE s.job_state = 'suspended' AND (coalesce(w.unsettled, 0) = 0 OR w.doomed)
+LEFT JOIN open_waits o ON o.job_id = s.job_id
+WHERE s.job_state = 'suspended' AND (coalesce(w.unsettled, o.open, 0) = 0 OR w.doomed)
+AND coalesce(o.open, 0) = 0
 UNION ALL
 SELECT format('step %s: completed before its dependencies, or in spite of them', s.job_id)
 FROM steps s
@@ -80,6 +90,48 @@ UNION ALL
 SELECT format('step %s: settled %s with result %s', s.job_id, s.state, s.result)
 FROM steps s
 WHERE (s.state IS NOT DISTINCT FROM 'completed') <> (s.result IS NOT NULL)
+UNION ALL
+SELECT format('group %s of step %s is %s: its step is settled %s, its job %s, unsettled above: %s',
+    g.id, g.job_id, g.status, s.state, s.job_state, w.unsettled)
+FROM public.workflow_wait_groups g
+LEFT JOIN steps s ON s.job_id = g.job_id
+LEFT JOIN waits w ON w.job_id = g.job_id
+WHERE (g.status = 'pending' AND (s.state IS NOT NULL OR s.job_state <> 'suspended'))
+OR (g.status = 'dormant' AND (s.state IS NOT NULL OR coalesce(w.unsettled, 0) = 0))
+OR (g.gate AND g.status = 'completed' AND s.state IS DISTINCT FROM 'completed')
+OR (g.gate AND g.status IN ('timeout', 'cancelled') AND s.state IS NULL)
+OR (g.status = 'pending') <> (g.armed_at IS NOT NULL AND g.settled_at IS NULL)
+UNION ALL
+SELECT format('group %s is %s with %s of %s events', g.id, g.status, m.received, g.need)
+FROM public.workflow_wait_groups g
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) FILTER (WHERE m.state = 'received') AS received,
+        count(*) FILTER (WHERE m.state = 'waiting') AS waiting
+    FROM public.workflow_wait_members m
+    WHERE m.group_id = g.id
+) m
+WHERE (g.status = 'completed') <> (m.received >= g.need) AND g.status <> 'dormant'
+OR (g.status IN ('dormant', 'pending')) < (m.waiting > 0)
+OR m.received > g.need
+UNION ALL
+SELECT format('event %s is %s by group %s, whose member %s has %s',
+    e.id, e.state, e.group_id, m.name, m.event_id)
+FROM public.workflow_events e
+LEFT JOIN public.workflow_wait_members m ON m.event_id = e.id
+WHERE e.workflow_id IS NOT NULL
+AND ((e.state = 'taken') <> (m.event_id IS NOT NULL) OR e.group_id IS DISTINCT FROM m.group_id)
+UNION ALL
+SELECT format('member %s of group %s is %s with event %s', m.name, m.group_id, m.state, m.event_id)
+FROM public.workflow_wait_members m
+WHERE (m.state = 'received') <> (m.event_id IS NOT NULL)
+UNION ALL
+SELECT format('group %s: event %s is kept, sent before its deadline', g.id, e.id)
+FROM public.workflow_wait_groups g
+JOIN public.workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
+JOIN public.workflow_events e ON e.workflow_id = g.workflow_id AND e.name = m.name
+WHERE g.status = 'pending' AND e.state = 'kept' AND g.answers IS NULL
+AND (g.deadline IS NULL OR e.sent_at <= g.deadline) AND g.wake_at > now()
 """
 
 

@@ -75,6 +75,16 @@ def free_name(wanted: str, *taken: Container[str]) -> str:
     return name
 
 
+def validate_event_name(given: object) -> str:
+    """The name of an event: 1 to 255 characters. Raises InvalidNameError."""
+    return _checked("event name", given, STEP_LIMIT)
+
+
+def validate_key(kind: str, given: object) -> str:
+    """A key that a wait or an event is given: 1 to 255 characters. Raises InvalidNameError."""
+    return _checked(kind, given, STEP_LIMIT)
+
+
 def _checked(kind: str, given: object, limit: int) -> str:
     if not isinstance(given, str):
         raise InvalidNameError(kind, given, f"a text, not {type(given).__name__}")

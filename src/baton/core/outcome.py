@@ -63,6 +63,7 @@ class Ending(StrEnum):
     INVALID_ARGS = "invalid_args"
     INTERRUPTED = "interrupted"
     HELD = "held"
+    SUSPENDED = "suspended"
     DOOMED = "doomed"
 
 
@@ -113,6 +114,7 @@ RULES: Mapping[Ending, Rule] = MappingProxyType(
         Ending.INVALID_ARGS: _failure("the worker does not accept the stored arguments"),
         Ending.INTERRUPTED: _given_back("the engine stopped", JobState.AVAILABLE),
         Ending.HELD: _given_back("a dependency has not settled", JobState.SUSPENDED),
+        Ending.SUSPENDED: _given_back("the step waits for events or a time", JobState.SUSPENDED),
         Ending.DOOMED: _final("a dependency failed or vanished", JobState.CANCELLED),
     }
 )

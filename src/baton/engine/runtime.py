@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from baton.core.jsonvalue import decode
 from baton.engine import telemetry
+from baton.engine.alarm import Alarm
 from baton.engine.heartbeat import Heartbeat
 from baton.engine.ledger import Ledger
 from baton.engine.loops import Loops, Work
@@ -45,6 +46,7 @@ class Runtime:
             database.sql.channel("baton_probe"),
         )
         self._beating = False
+        self._alarms: dict[str, Alarm] = {}
 
     def on(self, channel: str, receiver: Callable[[str | None], None]) -> None:
         """Hear notifications of one of this schema's channels; before `start`."""
@@ -53,6 +55,15 @@ class Runtime:
     def every(self, interval: float, what: str, work: Work) -> None:
         """Have a piece of work done regularly while the engine runs; after `start`."""
         self._loops.every(interval, what, work)
+
+    def alarm(self, channel: str, what: str, work: Callable[[], Awaitable[float | None]]) -> None:
+        """Have work done whenever it is due while the engine runs, if it has queues; a notification
+        on the channel rings for it. Before `start`.
+        """
+        alarm = Alarm(work, self._settings.poll_interval)
+        self._alarms[what] = alarm
+        if self._settings.queues:
+            self.on(channel, alarm.ring)
 
     async def start(self) -> None:
         if self._settings.queues:
@@ -64,6 +75,8 @@ class Runtime:
             self._loops.every(self._settings.poll_interval, "poll", self._poll)
             self._loops.every(self._settings.stage_interval, "stage", self._stager.stage)
             self._loops.every(self._settings.rescue_interval, "rescue", self._rescuer.rescue)
+            for what, alarm in self._alarms.items():
+                self._loops.forever(what, alarm.run)
         if self._settings.notify:
             self._loops.forever("listen", self._notifier.run)
         if telemetry.active:

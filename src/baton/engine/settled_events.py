@@ -12,6 +12,7 @@ from baton.words.events import (
     StepRetryable,
     StepSettled,
     StepSnoozed,
+    StepSuspended,
 )
 from baton.words.states import JobState
 
@@ -32,6 +33,8 @@ def settled_event(execution: Execution, *, stale: bool) -> StepSettled:
     if outcome is None:
         raise ValueError("an execution is settled with its outcome")
     kind = StepFenced if stale else _KINDS[outcome.state]
+    if kind is StepReleased and outcome.wait is not None:
+        kind = StepSuspended
     return kind(
         **execution.told(),
         state=outcome.state,

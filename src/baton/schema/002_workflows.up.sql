@@ -18,7 +18,8 @@ CREATE TABLE /*schema.*/workflows (
 -- For the sweep: what has not ended. Settling changes the indexed row's place only when a workflow ends.
 CREATE INDEX workflows_unfinished_index ON /*schema.*/workflows (id) WHERE finished_at IS NULL;
 
--- deps and dependents are job ids. pending counts the dependencies that have not settled.
+-- deps and dependents are job ids. pending counts the dependencies that have not settled, and one more while the
+-- step itself waits for events; waits marks a step that does so.
 -- trace is the span context of the attempt that settled the step, as a W3C traceparent: what depends on the step
 -- links to it.
 -- model is what the step's model map chose; debug repeats the workflow's, because a claim reads the node anyway.
@@ -33,6 +34,7 @@ CREATE TABLE /*schema.*/workflow_nodes (
     ignore_cancelled boolean NOT NULL DEFAULT false,
     ignore_discarded boolean NOT NULL DEFAULT false,
     timeout          double precision,
+    waits            boolean NOT NULL DEFAULT false,
     state            /*schema.*/oban_job_state,
     result           jsonb,
     trace            text,

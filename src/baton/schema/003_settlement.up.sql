@@ -75,7 +75,9 @@ $announce$;
 -- claimed come with what their dependencies kept (links).
 --
 -- Rows returned, by kind: 0 a job now held by the caller; 1 a stale outcome (id); 2 a workflow announced
--- (workflow_id, args = its completion as JSON); 3 a queue with jobs left available (queue).
+-- (workflow_id, args = its completion as JSON); 3 a queue with jobs left available (queue); 4 a wait that
+-- settled in the same breath (args = its facts as JSON); 5 a wait group that is to be decided (id), told to the
+-- decider of the waits only, which calls this without a claimant.
 CREATE FUNCTION /*schema.*/baton_settle(
     p_ids bigint[], p_claims timestamp[], p_results text[], p_traces text[],
     p_queues text[], p_rooms integer[], p_claim boolean[], p_claimant text[], p_notify boolean
@@ -103,6 +105,8 @@ DECLARE
     v_taken_queues text[] := '{}';
     v_woken text[];
     v_finished uuid[];
+    v_armed bigint[];
+    v_waited bigint[];
     v_claimed bigint[];
     v_room integer;
 BEGIN
@@ -132,7 +136,7 @@ BEGIN
             SET state = 'completed', result = d.result::jsonb, trace = d.trace
             FROM done d
             WHERE n.job_id = d.id AND n.state IS NULL
-            RETURNING n.workflow_id, n.dependents
+            RETURNING n.workflow_id, n.dependents, n.job_id, n.waits
         ),
         counted AS (
             UPDATE /*schema.*/workflows w
@@ -153,7 +157,7 @@ BEGIN
                 GROUP BY d.job_id
             ) d
             WHERE n.job_id = d.job_id
-            RETURNING n.job_id, n.pending, n.state
+            RETURNING n.job_id, n.pending, n.state, n.waits
         ),
         ready AS (
             SELECT
@@ -187,9 +191,29 @@ BEGIN
             (SELECT array_agg(c.id) FROM counted c WHERE c.outstanding = 0),
             coalesce(array_agg(r.id) FILTER (WHERE r.state = 'executing'), '{}'),
             coalesce(array_agg(r.queue) FILTER (WHERE r.state = 'executing'), '{}'),
-            array_agg(DISTINCT r.queue) FILTER (WHERE r.state = 'available')
-        INTO v_done, v_finished, v_taken, v_taken_queues, v_woken
+            array_agg(DISTINCT r.queue) FILTER (WHERE r.state = 'available'),
+            (
+                SELECT array_agg(d.job_id ORDER BY d.job_id)
+                FROM decremented d
+                WHERE d.waits AND d.pending = 1 AND d.state IS NULL
+            ),
+            (SELECT array_agg(s.job_id) FROM settled s WHERE s.waits)
+        INTO v_done, v_finished, v_taken, v_taken_queues, v_woken, v_armed, v_waited
         FROM released r;
+
+        IF v_waited IS NOT NULL THEN
+            PERFORM /*schema.*/baton_close_waits(v_waited, 'the step ended without it');
+        END IF;
+
+        IF v_armed IS NOT NULL THEN
+            RETURN QUERY
+            SELECT
+                a.kind, a.id, NULL::timestamp, CASE WHEN a.kind = 3 THEN a.data END, NULL,
+                CASE WHEN a.kind <> 3 THEN a.data END, NULL, NULL::integer, NULL::integer, a.workflow_id,
+                NULL, NULL::integer, NULL, NULL::integer, NULL::double precision, NULL, NULL::boolean,
+                NULL::text[]
+            FROM /*schema.*/baton_arm(v_armed, p_claimant IS NOT NULL, p_notify) a;
+        END IF;
 
         IF v_done < cardinality(p_ids) THEN
             -- A claim that is ours and completed already is the echo of a commit whose reply was lost.

@@ -90,6 +90,11 @@ def told() -> Generator[None]:
         raise
 
 
+def is_wrong_isolation(error: BaseException) -> bool:
+    """A function of ours that reads after it locks was called above READ COMMITTED."""
+    return sqlstate(error) == "55000" and "READ COMMITTED" in str(error)
+
+
 def poisons_pool(error: BaseException) -> bool:
     """Other pooled connections are likely to fail in the same way and are better replaced."""
     return sqlstate(error) in _POISONS_POOL or _is_lost_cache(error)

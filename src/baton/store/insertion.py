@@ -17,6 +17,7 @@ from baton.store.database import Database
 from baton.store.faults import is_connection_loss, sqlstate
 from baton.store.migration_scripts import latest_version
 from baton.store.sql import Sql
+from baton.store.waits import insert_gates, wait_json
 from baton.words.errors import (
     DatabaseError,
     NotStorableError,
@@ -122,6 +123,8 @@ async def _insert(
             rows, size, woken = [], 0, set[str]()
     if rows:
         await write()
+    if any(step.wait is not None for workflow in workflows for step in workflow.steps):
+        await insert_gates(connection, sql, _gates(workflows, jobs), notify=notify)
     return Inserted(reserved.now, jobs)
 
 
@@ -175,13 +178,22 @@ def _rows(workflows: Sequence[NewWorkflow], reserved: Reserved) -> Iterator[tupl
                 "" if step.timeout is None else repr(step.timeout),
                 f"{{{','.join(deps)}}}",
                 f"{{{','.join(outgoing)}}}",
-                str(len(deps)),
+                str(len(deps) + (step.wait is not None)),
                 _bool(step.ignore_cancelled),
                 _bool(step.ignore_discarded),
                 step.model or "",
                 debug,
             )
             yield job, row, len(step.args) + 20 * (len(deps) + len(outgoing))
+
+
+def _gates(workflows: Sequence[NewWorkflow], jobs: Sequence[Job]) -> list[str]:
+    steps = (step for workflow in workflows for step in workflow.steps)
+    return [
+        wait_json(step.wait, job_id=job.id, workflow_id=str(job.workflow_id))
+        for step, job in zip(steps, jobs, strict=True)
+        if step.wait is not None
+    ]
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:
@@ -206,7 +218,7 @@ def _due(step: NewStep, now: datetime) -> datetime | None:
 
 
 def _state(step: NewStep, due: datetime | None, now: datetime) -> JobState:
-    if step.deps:
+    if step.deps or step.wait is not None:
         return JobState.SUSPENDED
     return JobState.SCHEDULED if due is not None and due > now else JobState.AVAILABLE
 

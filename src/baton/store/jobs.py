@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from baton.store.database import Database
+from baton.store.waits import SettledWait, settled_wait
 from baton.words.rows import ClaimedJob, Demand, Node, Outcome
 from baton.words.states import JobState
 
@@ -36,6 +37,7 @@ class Settled(NamedTuple):
     stale: list[int]
     completions: list[tuple[UUID, str]]
     woken: list[str]
+    waits: Sequence[SettledWait] = ()
 
 
 class Orphan(NamedTuple):
@@ -51,6 +53,7 @@ class _Kind(IntEnum):
     STALE = 1
     FINISHED = 2
     WOKEN = 3
+    WAIT = 4
 
 
 _STATES = {str(state): state for state in JobState}
@@ -88,7 +91,8 @@ async def settle_batch(
         claimant.attempted_by,
         notify,
     )
-    reply = Settled([], [], [], [])
+    waits: list[SettledWait] = []
+    reply = Settled([], [], [], [], waits)
     for row in rows:
         kind = row[0]
         if kind == _Kind.JOB:
@@ -97,6 +101,8 @@ async def settle_batch(
             reply.stale.append(row[1])
         elif kind == _Kind.FINISHED:
             reply.completions.append((row[9], row[5]))
+        elif kind == _Kind.WAIT:
+            waits.append(settled_wait(row[5]))
         else:
             reply.woken.append(row[3])
     return reply

@@ -13,6 +13,7 @@ import asyncpg
 
 from baton.store.results import DependencyRow, parse_dependencies
 from baton.store.sql import Sql
+from baton.store.waits import Candidate, Decided, EndedGroup, FoundGroup, decided
 from baton.words.rows import Outcome
 from baton.words.states import JobState
 
@@ -33,6 +34,7 @@ class SettledNode(NamedTuple):
     name: str
     state: JobState
     dependents: tuple[int, ...]
+    waits: bool = False
 
 
 class DownstreamNode(NamedTuple):
@@ -43,6 +45,7 @@ class DownstreamNode(NamedTuple):
     ignore_cancelled: bool
     ignore_discarded: bool
     dependents: tuple[int, ...]
+    waits: bool = False
 
 
 class CancelledJob(NamedTuple):
@@ -118,6 +121,7 @@ class Settlement:
                 row["name"],
                 JobState(row["state"]),
                 tuple(row["dependents"]),
+                row["waits"],
             )
             for row in rows
         ]
@@ -148,6 +152,7 @@ class Settlement:
                 row["ignore_cancelled"],
                 row["ignore_discarded"],
                 tuple(row["dependents"]),
+                row["waits"],
             )
             for row in rows
         ]
@@ -168,6 +173,40 @@ class Settlement:
         """Returns the queues that got available jobs."""
         rows = await self._fetch("release_jobs", job_ids, self._notify)
         return [row["queue"] for row in rows]
+
+    async def arm_waits(self, job_ids: Sequence[int]) -> Decided:
+        """Begin the waits of gates whose last dependency settled."""
+        return decided(await self._fetch("arm_waits", job_ids, self._notify))
+
+    async def decide_waits(self, group_ids: Sequence[int], events: Sequence[int]) -> Decided:
+        """Decide groups; those with a schema by these events only, which satisfy it."""
+        return decided(await self._fetch("decide_waits", group_ids, events, self._notify))
+
+    async def close_waits(self, job_ids: Sequence[int], reason: str) -> None:
+        await self._fetch("close_waits", job_ids, reason)
+
+    async def read_candidates(self, group_id: int) -> list[Candidate]:
+        rows = await self._fetch("read_candidates", group_id)
+        return [Candidate(*row) for row in rows]
+
+    async def find_group(self, workflow_id: UUID, step: str) -> FoundGroup | None:
+        """None when there is no such step."""
+        rows = await self._fetch("find_group", workflow_id, step)
+        return FoundGroup(*rows[0]) if rows else None
+
+    async def end_group(self, group_id: int, status: str, reason: str) -> EndedGroup | None:
+        """None when the group has ended already, or its time is not over."""
+        rows = await self._fetch("end_group", group_id, status, reason)
+        return EndedGroup(*rows[0]) if rows else None
+
+    async def fail_job(self, job_id: int, state: JobState, reason: str) -> list[CancelledJob]:
+        rows = await self._fetch("fail_job", job_id, state.value, reason)
+        return [CancelledJob(*row) for row in rows]
+
+    async def wake_job(self, job_id: int) -> str | None:
+        """The queue that got an available job."""
+        rows = await self._fetch("wake_job", job_id, self._notify)
+        return rows[0]["queue"]  # type: ignore[no-any-return]
 
     async def count_settled(self, counts: Mapping[UUID, tuple[int, int]]) -> list[UUID]:
         """Take (settled, failed) steps off each workflow; returns the workflows that ended."""

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
-from baton.words.states import JobState, WorkflowOutcome
+from baton.words.states import Delivery, JobState, WorkflowOutcome
 
 __all__ = [
     "ConnectionLost",
@@ -20,6 +20,7 @@ __all__ = [
     "EngineStarted",
     "EngineStopped",
     "Event",
+    "EventReceived",
     "JobsRescued",
     "QueueObserved",
     "RowsPruned",
@@ -33,10 +34,12 @@ __all__ = [
     "StepRetryable",
     "StepSettled",
     "StepSnoozed",
+    "StepSuspended",
     "StepUsage",
     "StepsRescued",
     "StepsSettled",
     "SweepFinished",
+    "WaitSettled",
     "WorkflowFailed",
     "WorkflowFinished",
     "WorkflowInserted",
@@ -115,6 +118,13 @@ class StepReleased(StepSettled):
 
 
 @dataclass(frozen=True, slots=True)
+class StepSuspended(StepSettled):
+    """The step waits for events or for a time; its slot is free and its attempt given back."""
+
+    EVENT: ClassVar[str] = "baton.step.suspended"
+
+
+@dataclass(frozen=True, slots=True)
 class StepFenced(StepSettled):
     """The outcome was dropped: the claim was no longer ours."""
 
@@ -174,6 +184,36 @@ class WorkflowFailed(Event):
     workflow_name: str | None
     failed_count: int
     total_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventReceived(Event):
+    """An event was sent, to a workflow or by a correlation key. `waits` counts those that took it;
+    by a key on a caller's connection nobody knows yet.
+    """
+
+    EVENT: ClassVar[str] = "baton.event.received"
+    workflow_id: UUID | None
+    correlation_key: str | None
+    event: str
+    delivery: Delivery
+    waits: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitSettled(Event):
+    """A wait is over. `outcome` is "events", "timeout" or "cancelled"; `key` is "" for a gate,
+    whose step has settled with it; `duration` is in seconds, from when it was armed.
+    """
+
+    EVENT: ClassVar[str] = "baton.wait.settled"
+    workflow_id: UUID
+    workflow_name: str | None
+    step: str
+    job_id: int
+    key: str
+    outcome: str
+    duration: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,26 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from baton.words.states import JobState, WorkflowOutcome
+from baton.words.states import JobState, OnTimeout, WorkflowOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class NewWait:
+    """A wait as it is armed: `need` of the `names`, until `timeout` seconds have passed since, or
+    `until`. `fallback` (`{"value": …}`) and `answers` (JSON schemas by event name, or one under
+    "*") are JSON text. `key` tells it from other waits of its step; a gate has none.
+    """
+
+    names: tuple[str, ...]
+    need: int
+    key: str = ""
+    timeout: float | None = None
+    until: datetime | None = None
+    on_timeout: OnTimeout = OnTimeout.RESULT
+    fallback: str | None = None
+    correlation: str | None = None
+    prompt: str | None = None
+    answers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +51,7 @@ class NewStep:
     ignore_cancelled: bool = False
     ignore_discarded: bool = False
     model: str | None = None
+    wait: NewWait | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +118,8 @@ class Outcome(NamedTuple):
     `result` is JSON text and set exactly when `state` is completed. `error` is text for the job's
     `errors`. `delay` (seconds, by the database's clock) moves `scheduled_at`. `attempt_change` is
     -1 where the attempt is given back (snooze, hold, release, rescue). `trace` is the span context
-    of the attempt, a W3C traceparent, when it was traced.
+    of the attempt, a W3C traceparent, when it was traced. `wait` is what a suspended step waits
+    for; without it the job is held by its gate.
     """
 
     job_id: int
@@ -110,6 +131,7 @@ class Outcome(NamedTuple):
     delay: float | None = None
     attempt_change: int = 0
     trace: str | None = None
+    wait: NewWait | None = None
 
 
 class Demand(NamedTuple):
@@ -239,3 +261,31 @@ class Capture:
     label: str
     content: Any
     recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingStep:
+    """A step that waits for events, for people and dashboards. Times are UTC.
+
+    `wait_id` orders them. `key` is "" for a gate. `schemas` holds the JSON schema of an event's
+    payload by name, or one for all under "*".
+    """
+
+    wait_id: int
+    workflow_id: UUID
+    workflow_name: str | None
+    step: str
+    key: str
+    names: tuple[str, ...]
+    need: int
+    received: tuple[str, ...]
+    correlation_key: str | None
+    prompt: str | None
+    schemas: Mapping[str, Any] | None
+    since: datetime
+    deadline: datetime | None
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The events that have not come."""
+        return tuple(name for name in self.names if name not in self.received)

@@ -26,3 +26,27 @@ class WorkflowOutcome(StrEnum):
 
     COMPLETED = "completed"
     FAILED = "failed"
+
+
+class Delivery(StrEnum):
+    """What became of an event that was sent."""
+
+    SETTLED = "settled"
+    """It was the last one that a wait needed: the wait is over."""
+    DELIVERED = "delivered"
+    """A wait took it, and needs more."""
+    BUFFERED = "buffered"
+    """Nobody waits for it (yet, or any more): it is kept for a wait to come."""
+    DUPLICATE = "duplicate"
+    """An event of this name and `dedupe_id` was sent before: nothing changed."""
+
+
+class OnTimeout(StrEnum):
+    """What a gate does when its time is over."""
+
+    RESULT = "result"
+    """It completes; its result says that time was over."""
+    CANCEL = "cancel"
+    """Its step is cancelled."""
+    DISCARD = "discard"
+    """Its step is discarded."""

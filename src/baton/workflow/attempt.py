@@ -19,7 +19,8 @@ from baton.words.rows import ClaimedJob, Outcome
 from baton.workflow.options import seconds
 from baton.workflow.registry import BuiltWorker
 from baton.workflow.results import encode_result
-from baton.workflow.step import SyncStep
+from baton.workflow.step import Step, SyncStep
+from baton.workflow.step_waits import Suspension
 from baton.workflow.usage import Notes
 
 _log = logging.getLogger("baton")
@@ -86,6 +87,23 @@ def failed(
 ) -> Outcome:
     """The outcome of a call that raised, or could not be made."""
     return outcome(job, ending, error=describe(error), delay=_delay(job, built))
+
+
+def suspended(job: ClaimedJob, step: Step | SyncStep, error: BaseException) -> Outcome | None:
+    """The outcome of a body that its wait ended; None when something else ended it.
+
+    Task groups hand the suspension on inside a group of errors.
+    """
+    found = step.replay.suspension if isinstance(step, Step) else None
+    if found is None or not _only_suspensions(error):
+        return None
+    return outcome(job, Ending.SUSPENDED)._replace(wait=found.wait)
+
+
+def _only_suspensions(error: BaseException) -> bool:
+    if issubclass(type(error), BaseExceptionGroup):
+        return all(map(_only_suspensions, error.exceptions))  # type: ignore[attr-defined]
+    return type(error) is Suspension
 
 
 def _delay(job: ClaimedJob, built: BuiltWorker | None) -> float:

@@ -13,6 +13,7 @@ from uuid import UUID
 from baton.core.dag import topological_order
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.core.uuid7 import RANDOM_BYTES, uuid7
+from baton.core.waits import wanted
 from baton.words.errors import (
     DuplicateStepError,
     InvalidNameError,
@@ -20,6 +21,7 @@ from baton.words.errors import (
     WorkflowInsertedError,
 )
 from baton.words.rows import Job, NewStep, NewWorkflow
+from baton.words.states import OnTimeout
 from baton.workflow.ambient import Instance
 from baton.workflow.args import NewJob
 from baton.workflow.fan_out import (
@@ -33,6 +35,7 @@ from baton.workflow.fan_out import (
 from baton.workflow.function_worker import FunctionWorker
 from baton.workflow.insert import insert_all
 from baton.workflow.options import StepOptions, flag, listed, parse_workflow_id, step_options
+from baton.workflow.wait_options import GATE_QUEUE, GATE_WORKER, GateOptions, new_gate
 from baton.workflow.worker import Worker, job_of
 
 
@@ -177,6 +180,44 @@ class Baton:
         self._steps.update((step.name, step) for step in steps)
         return tuple(step.name for step in steps)
 
+    def wait(
+        self,
+        name: str,
+        *,
+        any_of: Iterable[str] | None = None,
+        all_of: Iterable[str] | None = None,
+        at_least: tuple[int, Iterable[str]] | None = None,
+        on_timeout: OnTimeout | str = OnTimeout.RESULT,
+        deps: Iterable[str] = (),
+        ignore_cancelled: bool | None = None,
+        ignore_discarded: bool | None = None,
+        **options: Unpack[GateOptions],
+    ) -> Self:
+        """Add a gate: a step that waits for events, without a worker and without a slot.
+
+        It waits for the first of `any_of`, for `all_of`, or for `at_least=(k, [...])`, once its
+        dependencies have settled; its `timeout` (seconds or timedelta) runs from then. Its result
+        is a dict: `outcome` ("events" or "timeout"), `events` (payloads by name), `order` and
+        `winner` (by arrival), `missing`, and `default` where one was given and time is over. With
+        `on_timeout` "cancel" or "discard" its step fails instead. `key` lets `send_event(key=...)`
+        reach it; `prompt` tells people what is asked of them; `model` is the pydantic type of the
+        payloads, or a mapping of event name to type: what is not valid is refused.
+
+        Raises DuplicateStepError, InvalidNameError, InvalidOptionError, NotStorableError.
+        """
+        name = self._new_name(name)
+        self._steps[name] = NewStep(
+            name=name,
+            worker=GATE_WORKER,
+            args="{}",
+            queue=GATE_QUEUE,
+            deps=_deps(deps),
+            ignore_cancelled=_flag_or("ignore_cancelled", ignore_cancelled, self._ignore_cancelled),
+            ignore_discarded=_flag_or("ignore_discarded", ignore_discarded, self._ignore_discarded),
+            wait=new_gate(wanted(any_of, all_of, at_least), on_timeout, options),
+        )
+        return self
+
     def validate(self) -> list[str]:
         """Check the graph; returns its step names in a topological order, dependencies first.
 
@@ -203,6 +244,14 @@ class Baton:
         """
         return await insert_all([self], engine, conn)
 
+    def _new_name(self, given: str) -> str:
+        name = validate_step_name(given)
+        if self._inserted:
+            raise WorkflowInsertedError(self._workflow_id, name)
+        if name in self._steps:
+            raise DuplicateStepError(name)
+        return name
+
     def _step(
         self,
         name: str,
@@ -212,11 +261,7 @@ class Baton:
         ignore_discarded: bool | None,
         options: StepOptions,
     ) -> NewStep:
-        name = validate_step_name(name)
-        if self._inserted:
-            raise WorkflowInsertedError(self._workflow_id, name)
-        if name in self._steps:
-            raise DuplicateStepError(name)
+        name = self._new_name(name)
         new = _job(name, job)
         fields = {**new.spec.defaults, **step_options(options)} if options else new.spec.defaults
         if self._model_map:

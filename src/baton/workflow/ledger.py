@@ -24,10 +24,13 @@ from baton.store.jobs import (
     requeue_jobs,
     settle_batch,
 )
+from baton.store.waits import SettledWait
 from baton.words.rows import CancelledStep, ClaimedJob, Demand, Outcome
 from baton.words.states import JobState
 from baton.workflow.perform import Performer
 from baton.workflow.settle import Failures, hold, settle_failures
+from baton.workflow.suspend import suspend
+from baton.workflow.wait_events import tell_waits
 
 _REQUEUED = frozenset({JobState.AVAILABLE, JobState.SCHEDULED, JobState.RETRYABLE})
 _FAILED = frozenset({JobState.CANCELLED, JobState.DISCARDED})
@@ -106,7 +109,7 @@ class WorkflowLedger:
         for outcome in outcomes if self._written else ():
             if self._written.pop((outcome.job_id, outcome.attempted_at), True) is False:
                 stale.add(outcome.job_id)
-        tell = partial(self._tell, reply.completions)
+        tell = partial(self._tell, reply.completions, reply.waits)
         return Reply(
             [*found, *reply.jobs],
             frozenset(stale),
@@ -165,9 +168,14 @@ class WorkflowLedger:
         requeued = [o for o in outcomes if o.state in _REQUEUED]
         if requeued:
             self._note(requeued, await requeue_jobs(self._database, requeued, notify=self._notify))
-        held = [o for o in outcomes if o.state is JobState.SUSPENDED]
+        held = [o for o in outcomes if o.state is JobState.SUSPENDED and o.wait is None]
         if held:
             woken += self._took(held, await hold(self._database, held, notify=self._notify))
+        waiting = [o for o in outcomes if o.state is JobState.SUSPENDED and o.wait is not None]
+        if waiting:
+            woken += self._took(
+                waiting, await suspend(self._database, waiting, notify=self._notify)
+            )
         failed = [o for o in outcomes if o.state in _FAILED]
         if failed:
             failures = await settle_failures(self._database, failed, notify=self._notify)
@@ -179,10 +187,12 @@ class WorkflowLedger:
         self._untold.append(failures)
         return failures.woken
 
-    def _tell(self, completions: Sequence[tuple[UUID, str]]) -> None:
-        """Tell of cancelled steps, then of ended workflows."""
+    def _tell(self, completions: Sequence[tuple[UUID, str]], waits: Sequence[SettledWait]) -> None:
+        """Tell of settled waits and cancelled steps, then of ended workflows."""
         untold, self._untold = self._untold, []
+        tell_waits(waits)
         for failures in untold:
+            tell_waits(failures.waits)
             if failures.cancelled:
                 self._on_cancelled(failures.cancelled)
         for ended in (*(failures.completions for failures in untold), completions):

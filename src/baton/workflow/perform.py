@@ -14,8 +14,9 @@ from baton.words.config import EngineSettings
 from baton.words.errors import InvalidArgsError, StepTimeoutError, UnknownWorkerError
 from baton.words.rows import ClaimedJob, Node, Outcome
 from baton.words.states import JobState
+from baton.words.wait_errors import WaitSwallowedError
 from baton.workflow import registry
-from baton.workflow.attempt import attempt, failed, returned
+from baton.workflow.attempt import attempt, failed, returned, suspended
 from baton.workflow.gating import decision
 from baton.workflow.options import seconds
 from baton.workflow.registry import BuiltWorker, WorkerSpec
@@ -53,12 +54,19 @@ class Performer:
         except BaseException as error:
             # Validators are the worker's code.
             return failed(job, Ending.RAISED, error)
-        step = None if spec.is_async else await SyncStep.of(job, self._database, self._settings)
+        step = (
+            Step.of(job, self._database, self._settings)
+            if spec.is_async
+            else await SyncStep.of(job, self._database, self._settings)
+        )
         try:
             return await self._noted(job, spec, built, step)
         except BaseException as error:
             if interrupted():
                 raise asyncio.CancelledError from error
+            waiting = suspended(job, step, error)
+            if waiting is not None:
+                return waiting
             # An error may lie about its class, or raise when asked.
             timed_out = issubclass(type(error), StepTimeoutError)
             return failed(job, Ending.TIMED_OUT if timed_out else Ending.RAISED, error, built)
@@ -85,16 +93,16 @@ class Performer:
                 return outcome(job, Ending.DOOMED, error=decided.reason)
 
     async def _noted(
-        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: SyncStep | None
+        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep
     ) -> Outcome:
         try:
             return await self._call(job, spec, built, step)
         finally:
-            if step is not None:
+            if isinstance(step, SyncStep):
                 await write_notes(self._database, job, step.notes)
 
     async def _call(
-        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: SyncStep | None
+        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep
     ) -> Outcome:
         timeout = job.node.timeout if job.node is not None else None
         if timeout is None:
@@ -112,12 +120,14 @@ class Performer:
             raise
 
     async def _attempt(
-        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: SyncStep | None
+        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep
     ) -> Outcome:
         limit = self._settings.result_limit
-        if step is None:
-            asynchronous = Step.of(job, self._database, self._settings)
-            return returned(job, await built.perform(asynchronous), limit)
+        if isinstance(step, Step):
+            value = await built.perform(step)
+            if step.replay.suspension is not None:
+                raise WaitSwallowedError(step.name)
+            return returned(job, value, limit)
         if spec.executor is None:
             outcome, _ = await self._threads.run(partial(attempt, job, built, step, limit))
             return outcome

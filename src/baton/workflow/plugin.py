@@ -19,6 +19,7 @@ from baton.words.config import EngineSettings
 from baton.words.errors import InvalidOptionError
 from baton.words.events import RowsPruned, SweepFinished
 from baton.words.states import TERMINAL_STATES, JobState
+from baton.workflow.expire import expire_waits
 from baton.workflow.observe import Observer
 from baton.workflow.options import flag, seconds
 from baton.workflow.prune import Pruner
@@ -113,6 +114,7 @@ class Plugin:
 
         await part("settle", lambda: self._sweeper.settle(database, own))
         await part("announce", lambda: self._sweeper.announce(database, own))
+        await part("expire", lambda: _expire(database, own))
         age = self._debug_log_age
         if age is not None:
             await part("prune logs", lambda: _tell(self._pruner.prune_debug_logs(database, age)))
@@ -122,6 +124,10 @@ class Plugin:
             await part("prune", lambda: _tell(self._pruner.prune_workflows(database)))
         if telemetry.active:
             telemetry.emit(SweepFinished(monotonic() - begun, tuple(failed)))
+
+
+async def _expire(database: Database, settings: EngineSettings) -> None:
+    await expire_waits(database, settings)
 
 
 async def _tell(pruning: Awaitable[Pruned]) -> None:

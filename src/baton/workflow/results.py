@@ -28,7 +28,7 @@ def typed(text: str, type: Any, *, step: str | None, dependency: str) -> Any:
     if type is None:
         return decode(text)
     try:
-        return _adapter(type).validate_json(text)
+        return adapter(type).validate_json(text)
     except ValidationError as error:
         problems = [
             f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors()
@@ -37,5 +37,6 @@ def typed(text: str, type: Any, *, step: str | None, dependency: str) -> Any:
 
 
 @lru_cache(maxsize=512)
-def _adapter(type: Any) -> TypeAdapter[Any]:
+def adapter(type: Any) -> TypeAdapter[Any]:
+    """What validates values of a type; made once."""
     return TypeAdapter(type)

@@ -14,6 +14,7 @@ from uuid import UUID
 from baton.core.gate import Cascade, Cause, GraphNode, Verdict, cascade
 from baton.store.database import Database
 from baton.store.settlement import CancelledJob, DownstreamNode, Ended, SettledNode, Settlement
+from baton.store.waits import Decided, SettledWait
 from baton.words.rows import CancelledStep, Outcome
 from baton.words.states import TERMINAL_STATES, JobState
 from baton.workflow.gating import decision
@@ -28,6 +29,7 @@ class Failures(NamedTuple):
     completions: Sequence[tuple[UUID, str]] = ()
     cancelled: Sequence[CancelledStep] = ()
     woken: Sequence[str] = ()
+    waits: Sequence[SettledWait] = ()
 
 
 async def settle_failures(
@@ -105,7 +107,7 @@ async def cancel_workflow(
             settled = await settle_nodes(settlement, ended)
             return settled._replace(
                 accepted=frozenset(live),
-                cancelled=[_cancelled(job, workflow_id, names[job.id], reason) for job in jobs],
+                cancelled=[cancelled_step(job, workflow_id, names[job.id], reason) for job in jobs],
             )
 
     return await database.retrying(body, idempotent=True)
@@ -124,14 +126,19 @@ async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Failur
     if reasons:
         doomed = [Ended(job_id, JobState.CANCELLED) for job_id in reasons]
         settled = [*settled, *await settlement.settle_nodes(doomed)]
+    waited = [node.job_id for node in settled if node.waits]
+    if waited:
+        await settlement.close_waits(waited, "the step ended without it")
     decrements = await _without_doomed(settlement, plan.decrements, busy)
     if decrements:
         await settlement.decrement_pending(decrements)
     woken = await settlement.release_jobs(plan.released) if plan.released else []
+    gates = _gates(decrements, downstream)
+    armed = await settlement.arm_waits(gates) if gates else Decided.none()
     finished = await settlement.count_settled(_counts(settled))
     completions = await settlement.announce(finished) if finished else []
     cancelled = [
-        _cancelled(
+        cancelled_step(
             job,
             downstream[job.id].workflow_id,
             downstream[job.id].name,
@@ -140,7 +147,22 @@ async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Failur
         )
         for job in jobs
     ]
-    return Failures(frozenset(first), completions, cancelled, woken)
+    return Failures(
+        frozenset(first),
+        [*armed.completions, *completions],
+        cancelled,
+        [*woken, *armed.woken],
+        armed.waits,
+    )
+
+
+def _gates(decrements: Mapping[int, int], nodes: Mapping[int, DownstreamNode]) -> list[int]:
+    """The gates whose last dependency settled: what is left of their counters is the wait."""
+    return sorted(
+        job_id
+        for job_id, count in decrements.items()
+        if nodes[job_id].waits and nodes[job_id].pending - count == 1
+    )
 
 
 async def _plan(
@@ -185,9 +207,10 @@ async def _without_doomed(
 _BUSY = frozenset({JobState.EXECUTING, JobState.COMPLETED, JobState.CANCELLED, JobState.DISCARDED})
 
 
-def _cancelled(
+def cancelled_step(
     job: CancelledJob, workflow_id: UUID, name: str, reason: str, cause: Cause | None = None
 ) -> CancelledStep:
+    """A step as events and hooks are told of it."""
     return CancelledStep(
         job_id=job.id,
         workflow_id=workflow_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from uuid import UUID
 
 from baton.core.jsonvalue import decode
@@ -20,7 +20,9 @@ from baton.store.results import (
 from baton.words.config import EngineSettings
 from baton.words.errors import NoResultError, StepError, UndeclaredDependencyError
 from baton.words.rows import ClaimedJob
+from baton.words.wait_errors import WaitNotPossibleError
 from baton.workflow.results import typed
+from baton.workflow.step_waits import WAITS, Replay, StepWaits
 from baton.workflow.usage import (
     Notes,
     capture_record,
@@ -62,13 +64,14 @@ class StepFacts:
         return workflow_label(self.meta_text) if self.workflow_id else None
 
 
-class Step(StepFacts):
+class Step(StepFacts, StepWaits):
     """The step an `async def perform` works on."""
 
-    __slots__ = ("_database", "_job")
+    __slots__ = ("_database", "_job", "replay")
 
     _database: Database
     _job: ClaimedJob
+    replay: Replay
 
     @classmethod
     def of(cls, job: ClaimedJob, database: Database, settings: EngineSettings) -> Step:
@@ -76,6 +79,8 @@ class Step(StepFacts):
         step = cls(*_facts(job, settings))
         object.__setattr__(step, "_database", database)
         object.__setattr__(step, "_job", job)
+        replay = Replay(database, job.id, step.name, step.workflow_id)
+        object.__setattr__(step, "replay", replay)
         return step
 
     @overload
@@ -189,6 +194,16 @@ class SyncStep(StepFacts):
             names = await read_dependency_names(database, job.id)
             stored = {found.name: found for found in await read_results(database, job.id)}
         return cls(*_facts(job, settings), names, stored, Notes())
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in WAITS:
+                raise WaitNotPossibleError(
+                    self.name,
+                    f"{name} needs 'async def': a plain function cannot be left and resumed",
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @overload
     def result(self, name: str) -> Any: ...

@@ -16,7 +16,7 @@ WITH RECURSIVE downstream (job_id, passes) AS (
     JOIN /*schema.*/workflow_nodes n ON n.job_id = below.job_id AND n.state IS NULL
     WHERE d.passes
 )
-SELECT n.job_id, n.workflow_id, n.name, n.pending, n.ignore_cancelled, n.ignore_discarded, n.dependents
+SELECT n.job_id, n.workflow_id, n.name, n.pending, n.ignore_cancelled, n.ignore_discarded, n.dependents, n.waits
 FROM /*schema.*/workflow_nodes n
 WHERE n.job_id IN (SELECT d.job_id FROM downstream d)
 ORDER BY n.job_id

@@ -1,0 +1,16 @@
+-- Ends the job of a gate as cancelled or discarded; the caller holds the workflow's lock.
+UPDATE /*schema.*/oban_jobs j
+SET state = $2::text::/*schema.*/oban_job_state,
+    cancelled_at = CASE WHEN $2 = 'cancelled' THEN timezone('UTC', clock_timestamp()) ELSE j.cancelled_at END,
+    discarded_at = CASE WHEN $2 = 'discarded' THEN timezone('UTC', clock_timestamp()) ELSE j.discarded_at END,
+    errors = j.errors || jsonb_build_object(
+        'attempt', j.attempt,
+        'at', to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'error', $3::text
+    )
+FROM /*schema.*/workflow_nodes n
+WHERE j.id = $1 AND n.job_id = j.id AND (j.state NOT IN ('completed', 'cancelled', 'discarded')) IS TRUE
+RETURNING
+    j.id, j.worker, j.queue, j.args::text AS args, j.meta::text AS meta,
+    j.attempt::integer AS attempt, j.max_attempts::integer AS max_attempts,
+    n.model, n.debug

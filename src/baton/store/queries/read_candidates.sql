@@ -1,0 +1,16 @@
+-- Reads the group and the events of its mailbox that might be for it, to be checked against its schema.
+SELECT m.name, e.id, e.payload::text AS payload, g.answers::text AS answers
+FROM /*schema.*/workflow_wait_groups g
+JOIN /*schema.*/workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
+CROSS JOIN LATERAL (
+    SELECT e.id, e.payload
+    FROM /*schema.*/workflow_events e
+    WHERE e.workflow_id = g.workflow_id AND e.name = m.name AND e.state = 'kept'
+    UNION ALL
+    SELECT e.id, e.payload
+    FROM /*schema.*/workflow_events e
+    WHERE e.correlation = g.correlation AND e.name = m.name
+    AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
+) e
+WHERE g.id = $1 AND g.answers IS NOT NULL AND g.status = 'pending'
+ORDER BY e.id

@@ -1,0 +1,6 @@
+-- Records an event for all who wait with a key: see baton_send_key in the schema. Everything crosses as text.
+SELECT s.result, s.data
+FROM /*schema.*/baton_send_key(
+    $1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text,
+    $6::pg_catalog.text, $7::pg_catalog.text::pg_catalog.bool
+) AS s

@@ -1,0 +1,330 @@
+"""Typed calls for waits and events. Decides nothing: the decider is baton_decide, in the schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC
+from enum import IntEnum
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+from baton.core.jsonvalue import DEFAULT_LIMIT, decode, encode
+from baton.store.database import Database
+from baton.store.sql import Sql
+from baton.words.rows import NewWait, Outcome, WaitingStep
+
+FIRST = UUID(int=0)
+"""Comes before every workflow's id."""
+
+_MANY_GATES = 10_000
+
+
+class SettledWait(NamedTuple):
+    """A wait that settled, as `WaitSettled` tells it. `outcome` is events, timeout or cancelled."""
+
+    workflow_id: UUID
+    workflow_name: str | None
+    step: str
+    job_id: int
+    key: str
+    outcome: str
+    seconds: float
+
+
+class Decided(NamedTuple):
+    """What a decision brought: completions announced (workflow id, JSON text), queues with jobs
+    left available, waits settled, groups of gates that are to fail, stale and accepted claims.
+    """
+
+    completions: list[tuple[UUID, str]]
+    woken: list[str]
+    waits: list[SettledWait]
+    failing: list[tuple[int, UUID]]
+    stale: list[int]
+    accepted: list[int]
+    last: tuple[UUID, int, int] | None = None
+
+    @classmethod
+    def none(cls) -> Decided:
+        return cls([], [], [], [], [], [])
+
+
+class DueWait(NamedTuple):
+    group_id: int
+    workflow_id: UUID
+    careful: bool
+
+
+class Candidate(NamedTuple):
+    """An event of a group's mailbox, with the group's schemas; both as JSON text."""
+
+    name: str
+    event_id: int
+    payload: str
+    answers: str
+
+
+class FoundGroup(NamedTuple):
+    """A step, and its wait that has not ended, if there is one."""
+
+    job_id: int
+    group_id: int | None
+
+
+class EndedGroup(NamedTuple):
+    job_id: int
+    gate: bool
+    key: str
+    on_timeout: str
+    step: str
+    workflow_name: str | None
+    seconds: float
+
+
+class StoredWait(NamedTuple):
+    """A wait that a step has come to before; `outcome` is JSON text, None while it lasts."""
+
+    names: tuple[str, ...]
+    need: int
+    outcome: str | None
+
+
+class Fetches(Protocol):
+    async def fetch(self, query: str, *args: Any) -> list[Any]: ...
+
+
+class _Kind(IntEnum):
+    STALE = 1
+    FINISHED = 2
+    WOKEN = 3
+    SETTLED = 4
+    FAILING = 6
+    LAST = 7
+    ACCEPTED = 8
+
+
+def decided(rows: Iterable[Any]) -> Decided:
+    """The rows of a deciding function, by kind."""
+    reply = Decided.none()
+    for kind, number, data, workflow_id in rows:
+        match kind:
+            case _Kind.STALE:
+                reply.stale.append(number)
+            case _Kind.FINISHED:
+                reply.completions.append((workflow_id, data))
+            case _Kind.WOKEN:
+                reply.woken.append(data)
+            case _Kind.SETTLED:
+                reply.waits.append(settled_wait(data))
+            case _Kind.FAILING:
+                reply.failing.append((number, workflow_id))
+            case _Kind.ACCEPTED:
+                reply.accepted.append(number)
+            case _:
+                reply = reply._replace(last=(workflow_id, number, int(data)))
+    return reply
+
+
+def settled_wait(text: str) -> SettledWait:
+    """A settled wait from its facts as JSON text."""
+    row = json.loads(text)
+    return SettledWait(
+        UUID(row["workflow_id"]),
+        row["workflow_name"],
+        row["step"],
+        row["job_id"],
+        row["key"],
+        row["outcome"],
+        row["seconds"],
+    )
+
+
+def wait_json(wait: NewWait, **fields: object) -> str:
+    """A wait as the schema's functions take it. What is JSON text already goes in as it is."""
+    plain = {
+        "key": wait.key,
+        "names": wait.names,
+        "need": wait.need,
+        "timeout": wait.timeout,
+        "until": None if wait.until is None else wait.until.astimezone(UTC).isoformat(),
+        "on_timeout": wait.on_timeout.value,
+        "correlation": wait.correlation,
+        "prompt": wait.prompt,
+        **fields,
+    }
+    texts = {"fallback": wait.fallback, "answers": wait.answers}
+    given = "".join(f',"{name}":{text}' for name, text in texts.items() if text is not None)
+    return encode(plain, what="the wait", limit=DEFAULT_LIMIT)[:-1] + given + "}"
+
+
+async def insert_gates(
+    connection: Fetches, sql: Sql, gates: Sequence[str], *, notify: bool
+) -> None:
+    """Write gates, as `wait_json` gives them, on a connection that may be a caller's."""
+    for start in range(0, len(gates), _MANY_GATES):
+        chunk = f"[{','.join(gates[start : start + _MANY_GATES])}]"
+        await connection.fetch(sql("insert_gates"), chunk, _flag(notify))
+
+
+class Borrowed:
+    """A caller's connection that runs named queries whose parameters and columns are text."""
+
+    def __init__(self, connection: Fetches, sql: Sql) -> None:
+        self._connection = connection
+        self._sql = sql
+
+    async def fetch(self, query: str, *args: Any) -> list[Any]:
+        return await self._connection.fetch(self._sql(query), *args)
+
+
+async def send_event(
+    database: Fetches,
+    workflow_id: str,
+    name: str,
+    payload: str,
+    dedupe_id: str | None,
+    accepting: Sequence[int],
+    refusing: Sequence[int],
+    *,
+    notify: bool,
+) -> list[tuple[str, str]]:
+    """(result, data) as `baton_send` returns them; `accepting` and `refusing` are groups whose
+    schemas were asked.
+    """
+    groups = [",".join(map(str, ids)) for ids in (accepting, refusing)]
+    rows = await database.fetch(
+        "send_event", workflow_id, name, payload, dedupe_id, *groups, _flag(notify)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def send_key_event(
+    database: Fetches,
+    key: str,
+    name: str,
+    payload: str,
+    dedupe_id: str | None,
+    schemas: str,
+    delay: float,
+    *,
+    notify: bool,
+) -> tuple[str, str]:
+    """(result, data) as `baton_send_key` returns them. `schemas` were asked; after `delay` seconds
+    others finish what this process does not.
+    """
+    args = (key, name, payload, dedupe_id, schemas, repr(delay), _flag(notify))
+    (row,) = await database.fetch("send_key_event", *args)
+    return row[0], row[1]
+
+
+async def spread_event(
+    database: Database,
+    event_id: int,
+    after: tuple[UUID, int],
+    schemas: str,
+    limit: int,
+    *,
+    notify: bool,
+) -> Decided:
+    """One batch; `last` is None when nobody is left."""
+    return decided(await database.fetch("spread_event", event_id, *after, schemas, limit, notify))
+
+
+async def suspend_jobs(database: Database, outcomes: Sequence[Outcome], *, notify: bool) -> Decided:
+    """Put the jobs of waiting steps to sleep, each fenced on its claim. Safe to repeat."""
+    waits = [wait_json(o.wait) for o in outcomes if o.wait is not None]
+    rows = await database.fetch(
+        "suspend_jobs",
+        [o.job_id for o in outcomes],
+        [o.attempted_at for o in outcomes],
+        waits,
+        notify,
+    )
+    return decided(rows)
+
+
+async def find_due_waits(database: Database, limit: int) -> list[DueWait]:
+    """Groups whose time has come, oldest first."""
+    return [DueWait(*row) for row in await database.fetch("find_due_waits", limit)]
+
+
+async def find_open_events(database: Database, limit: int) -> list[int]:
+    """Events sent by a key whose sender has not finished."""
+    return [row["id"] for row in await database.fetch("find_open_events", limit)]
+
+
+async def expire_groups(database: Database, groups: Sequence[int], *, notify: bool) -> Decided:
+    """Decide what is due of these groups, where no one else holds the workflow's lock."""
+    return decided(await database.fetch("expire_waits", groups, notify))
+
+
+async def postpone_wait(database: Database, group_id: int) -> None:
+    await database.fetch("postpone_wait", group_id)
+
+
+async def next_wait(database: Database) -> float | None:
+    """Seconds until the next wait is due, by the database's clock; None when none is."""
+    return (await database.fetch("next_wait"))[0]["seconds"]  # type: ignore[no-any-return]
+
+
+async def read_waits(database: Database, job_id: int) -> dict[str, StoredWait]:
+    """The waits a step has come to before, by key."""
+    rows = await database.fetch("read_waits", job_id)
+    return {
+        row["key"]: StoredWait(tuple(row["names"]), row["need"], row["outcome"]) for row in rows
+    }
+
+
+async def read_event(database: Database, event_id: int) -> tuple[str, str, list[str]]:
+    """Name and payload of an event sent by a key, and the schemas of those who wait for it."""
+    (row,) = await database.fetch("read_event", event_id)
+    return row["name"], row["payload"], list(row["schemas"])
+
+
+async def read_memo(database: Database, job_id: int, key: str) -> str | None:
+    rows = await database.fetch("read_memo", job_id, key)
+    return rows[0]["value"] if rows else None
+
+
+async def write_memo(
+    database: Database, job_id: int, key: str, workflow_id: UUID, value: str
+) -> str:
+    """Note a value unless one is noted; returns the one that counts, as JSON text."""
+    rows = await database.fetch("write_memo", job_id, key, workflow_id, value)
+    if rows:
+        return rows[0]["value"]  # type: ignore[no-any-return]
+    # Another run of the step noted one in the same instant, unseen by that statement.
+    return await read_memo(database, job_id, key) or value
+
+
+async def read_waiting(
+    database: Database, workflow_id: UUID | None, limit: int, after: int
+) -> list[WaitingStep]:
+    """What waits, oldest first: in one workflow, or in all a page past the wait `after`."""
+    if workflow_id is None:
+        rows = await database.fetch("read_waiting", limit, after)
+    else:
+        rows = await database.fetch("read_waiting_of", workflow_id)
+    return [
+        WaitingStep(
+            wait_id=row["id"],
+            workflow_id=row["workflow_id"],
+            workflow_name=row["workflow_name"],
+            step=row["step"],
+            key=row["key"],
+            names=tuple(row["names"]),
+            need=row["need"],
+            received=tuple(row["received"]),
+            correlation_key=row["correlation"],
+            prompt=row["prompt"],
+            schemas=None if row["answers"] is None else decode(row["answers"]),
+            since=row["armed_at"].astimezone(UTC),
+            deadline=None if row["deadline"] is None else row["deadline"].astimezone(UTC),
+        )
+        for row in rows
+    ]
+
+
+def _flag(value: bool) -> str:
+    return "t" if value else "f"

@@ -1,0 +1,442 @@
+"""Events: sent early, late, twice, wrongly, by a key, on a caller's connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Literal
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from pydantic import BaseModel, Field
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from baton import (
+    Baton,
+    Delivery,
+    Engine,
+    Step,
+    insert_all,
+    schema,
+    send_event,
+    waiting_steps,
+    worker,
+)
+from baton.errors import (
+    InvalidNameError,
+    InvalidOptionError,
+    InvalidPayloadError,
+    IsolationError,
+    NoEngineError,
+    NotStorableError,
+    TooLargeError,
+    UnknownWorkflowError,
+    WorkflowFinishedError,
+)
+from baton.words.events import EventReceived, StepSuspended, WaitSettled
+from support.borrowing import engine_of
+from support.running import running
+from support.waits import mailbox, statuses, until_waits
+
+
+class Decision(BaseModel):
+    approved: bool
+    by: str = Field(min_length=2)
+    level: Literal["low", "high"] = "low"
+
+
+@worker(name="events.keyed", max_attempts=1)
+async def keyed(step: Step, *, key: str = "k") -> Any:
+    return await step.wait_for("x", correlation_key=key)
+
+
+@worker(name="events.decided", max_attempts=1)
+async def decided(step: Step) -> Any:
+    found = await step.wait_for("x", model=Decision, prompt="Well?")
+    return found.by
+
+
+def gate(*names: str, **options: Any) -> Baton:
+    return Baton().wait("gate", all_of=names or ["x"], **options)
+
+
+async def test_an_event_is_kept_until_a_wait_comes_and_given_once(dsn: str) -> None:
+    workflow = Baton().wait("g1", any_of=["x"]).wait("g2", any_of=["x"], deps=["g1"])
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        sent = [await send_event(workflow.workflow_id, "x", number) for number in range(2)]
+        assert sent == [Delivery.SETTLED, Delivery.SETTLED]
+        await run.end(workflow)
+        values = [await run.engine.result(workflow.workflow_id, name) for name in ("g1", "g2")]
+    assert [value["events"] for value in values] == [{"x": 0}, {"x": 1}]
+
+
+async def test_two_groups_on_one_name_take_one_event_each_the_oldest_first(dsn: str) -> None:
+    workflow = Baton().wait("g1", all_of=["x", "y"]).wait("g2", all_of=["x", "y"])
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        sent = [await send_event(workflow.workflow_id, name, i) for i, name in enumerate("xyxy")]
+        assert sent == ["delivered", "settled"] * 2
+        await run.end(workflow)
+        values = [await run.engine.result(workflow.workflow_id, name) for name in ("g1", "g2")]
+    assert [value["events"] for value in values] == [{"x": 0, "y": 1}, {"x": 2, "y": 3}]
+
+
+async def test_what_comes_after_the_end_is_kept_and_told(dsn: str) -> None:
+    workflow = Baton().wait("gate", any_of=["x"]).wait("other", any_of=["z"])
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        sent = [await send_event(workflow.workflow_id, "x", i) for i in range(2)]
+        assert sent == [Delivery.SETTLED, Delivery.BUFFERED]
+        assert await mailbox(run.tables, workflow.workflow_id) == ["x"]
+        result = await run.engine.result(workflow.workflow_id, "gate")
+        assert result["events"] == {"x": 0}
+        await send_event(workflow.workflow_id, "z")
+
+
+async def test_what_comes_after_the_deadline_is_late_though_nobody_has_swept(dsn: str) -> None:
+    """The deadline decides, not the sweep: an engine that is away does not lengthen it."""
+    workflow = Baton().wait("gate", any_of=["x"], timeout=3600)
+    async with running(dsn, queues={}) as run:
+        await run.insert(workflow)
+        await run.tables.execute(
+            "UPDATE public.workflow_wait_groups"
+            " SET deadline = now() - interval '1 s', wake_at = now() - interval '1 s'"
+        )
+        assert await send_event(workflow.workflow_id, "x") is Delivery.BUFFERED
+        assert await statuses(run.tables, workflow) == ["pending"]
+        async with running(dsn) as engine:
+            await engine.end(workflow)
+            result = await engine.engine.result(workflow.workflow_id, "gate")
+            assert result["outcome"] == "timeout"
+
+
+async def test_a_dedupe_id_counts_once(dsn: str) -> None:
+    workflow = gate("x", "y")
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        for expected in (Delivery.DELIVERED, Delivery.DUPLICATE, Delivery.DUPLICATE):
+            assert await send_event(workflow.workflow_id, "x", 1, dedupe_id="d") is expected
+        assert await send_event(workflow.workflow_id, "y", 1, dedupe_id="d") is Delivery.SETTLED
+        duplicates = await run.tables.value(
+            "SELECT array_agg(duplicates ORDER BY id) FROM public.workflow_events"
+        )
+        assert duplicates == [2, 0]
+        told = [event.delivery for event in run.events.of(EventReceived)]
+        assert told == ["delivered", "duplicate", "duplicate", "settled"]
+
+
+async def test_finished_and_unknown_workflows(dsn: str) -> None:
+    workflow = gate()
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        await send_event(workflow.workflow_id, "x")
+        with pytest.raises(WorkflowFinishedError, match="has finished: no event can reach it"):
+            await send_event(str(workflow.workflow_id), "x")
+        await run.tables.execute("DELETE FROM public.workflows")
+        with pytest.raises(WorkflowFinishedError):
+            await send_event(workflow.workflow_id, "x")
+        with pytest.raises(UnknownWorkflowError):
+            await send_event(uuid4(), "x")
+        await run.tables.execute(
+            "TRUNCATE public.workflow_completions, public.workflow_nodes, public.oban_jobs,"
+            " public.workflow_wait_groups, public.workflow_wait_members, public.workflow_events"
+        )
+
+
+@pytest.mark.parametrize(
+    ("args", "options", "error"),
+    [
+        ((None, "x"), {}, InvalidOptionError),
+        ((uuid4(), "x"), {"key": "k"}, InvalidOptionError),
+        (("no uuid", "x"), {}, InvalidOptionError),
+        ((uuid4(), ""), {}, InvalidNameError),
+        ((uuid4(), 5), {}, InvalidNameError),
+        ((None, "x"), {"key": " k"}, InvalidNameError),
+        ((uuid4(), "x"), {"dedupe_id": ""}, InvalidNameError),
+        ((uuid4(), "x", object()), {}, NotStorableError),
+        ((uuid4(), "x", "\0"), {}, NotStorableError),
+        ((uuid4(), "x", float("nan")), {}, NotStorableError),
+        ((uuid4(), "x", "x" * 1_100_000), {}, TooLargeError),
+        ((uuid4(), "x"), {"engine": "nobody"}, NoEngineError),
+    ],
+)
+async def test_what_is_refused(
+    dsn: str, args: tuple[Any, ...], options: dict[str, Any], error: type[Exception]
+) -> None:
+    async with running(dsn, queues={}):
+        with pytest.raises(error):
+            await send_event(*args, **options)
+
+
+GOOD, BAD = {"approved": True, "by": "ada"}, {"approved": "perhaps", "by": "a"}
+
+
+async def test_an_invalid_payload_is_refused_and_changes_nothing(dsn: str) -> None:
+    workflow = Baton().add("a", decided.new())
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        await until_waits(run.tables, workflow)
+        counted = "SELECT count(*) FROM public.workflow_events"
+        wrongs: list[Any] = [BAD, None, 5, [], {**GOOD, "level": "none"}]
+        for wrong in wrongs:
+            with pytest.raises(InvalidPayloadError, match="nothing was changed") as caught:
+                await send_event(workflow.workflow_id, "x", wrong)
+            assert caught.value.event == "x"
+            assert caught.value.problems
+        assert await run.tables.value(counted) == 0
+        assert await statuses(run.tables, workflow) == ["pending"]
+        assert await send_event(workflow.workflow_id, "x", GOOD) is Delivery.SETTLED
+        await run.end(workflow)
+        assert await run.engine.result(workflow.workflow_id, "a") == "ada"
+
+
+async def test_a_gate_that_is_not_armed_refuses_too(dsn: str) -> None:
+    workflow = (
+        Baton().wait("g1", any_of=["y"]).wait("g2", any_of=["x"], deps=["g1"], model=Decision)
+    )
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        with pytest.raises(InvalidPayloadError, match=r"\['by'\]: 'a' is too short"):
+            await send_event(workflow.workflow_id, "x", {"approved": True, "by": "a"})
+        assert await send_event(workflow.workflow_id, "x", GOOD) is Delivery.BUFFERED
+        await send_event(workflow.workflow_id, "y")
+        await run.end(workflow)
+        result = await run.engine.result(workflow.workflow_id, "g2")
+        assert result["events"] == {"x": GOOD}
+
+
+async def test_a_kept_event_that_a_later_wait_refuses_is_passed_by(dsn: str) -> None:
+    """Nobody waited when it was sent, so nobody could refuse it then."""
+    workflow = Baton().add("a", decided.new())
+    async with running(dsn) as run:
+        run.engine.pause("default")
+        await run.insert(workflow)
+        assert await send_event(workflow.workflow_id, "x", BAD) is Delivery.BUFFERED
+        run.engine.resume("default")
+        await run.events.until(StepSuspended)
+        await until_waits(run.tables, workflow)
+        assert await send_event(workflow.workflow_id, "x", GOOD) is Delivery.SETTLED
+        await run.end(workflow)
+        assert await run.engine.result(workflow.workflow_id, "a") == "ada"
+
+
+async def test_a_kept_event_that_a_later_wait_takes(dsn: str) -> None:
+    workflow = Baton().add("a", decided.new())
+    async with running(dsn) as run:
+        run.engine.pause("default")
+        await run.insert(workflow)
+        for payload in (BAD, GOOD):
+            await send_event(workflow.workflow_id, "x", payload)
+        run.engine.resume("default")
+        await run.end(workflow)
+        assert await run.engine.result(workflow.workflow_id, "a") == "ada"
+
+
+async def test_the_group_that_takes_the_payload_gets_it(dsn: str) -> None:
+    workflow = (
+        Baton()
+        .wait("strict", any_of=["x"], model=Decision)
+        .wait("count", any_of=["x"], model=int)
+        .wait("any", any_of=["x"])
+    )
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        for payload in (5, "text", GOOD):
+            assert await send_event(workflow.workflow_id, "x", payload) is Delivery.SETTLED
+        await run.end(workflow)
+        found = {
+            name: (await run.engine.result(workflow.workflow_id, name))["events"]["x"]
+            for name in workflow.step_names
+        }
+        assert found == {"strict": GOOD, "count": 5, "any": "text"}
+
+
+async def test_what_waits_can_be_listed(dsn: str) -> None:
+    workflow = (
+        Baton(workflow_name="order")
+        .wait("legal", at_least=(1, ["a", "b"]), prompt="Legal?", model={"a": int}, timeout=60)
+        .add("s", keyed.new(key="k1"))
+    )
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        await until_waits(run.tables, workflow, 2)
+        legal, step = await waiting_steps(workflow.workflow_id)
+        assert (legal.step, legal.key, legal.workflow_name) == ("legal", "", "order")
+        assert (legal.names, legal.need, legal.missing) == (("a", "b"), 1, ("a", "b"))
+        assert (legal.prompt, legal.schemas) == ("Legal?", {"a": {"type": "integer"}})
+        assert legal.deadline is not None
+        assert (legal.deadline - legal.since).total_seconds() == 60
+        assert (step.step, step.key, step.correlation_key) == ("s", "#1", "k1")
+        assert step.deadline is None
+        everywhere = await waiting_steps(limit=1)
+        assert everywhere == [legal]
+        assert await waiting_steps(after=everywhere[-1].wait_id) == [step]
+        assert await waiting_steps(uuid4()) == []
+        with pytest.raises(InvalidOptionError):
+            await waiting_steps(limit=0)
+        await run.engine.cancel(workflow.workflow_id)
+
+
+async def test_a_key_reaches_all_who_wait_with_it_and_no_others(dsn: str) -> None:
+    workflows = [gate(key="k"), gate("x", "y", key="k"), gate(key="other"), gate()]
+    waiting = Baton().add("s", keyed.new())
+    later = Baton().wait("a", any_of=["go"]).wait("gate", any_of=["x"], deps=["a"], key="k")
+    async with running(dsn) as run:
+        await insert_all([*workflows, waiting, later])
+        await until_waits(run.tables, waiting)
+        assert await send_event(None, "x", "all", key="k") is Delivery.SETTLED
+        (told,) = run.events.of(EventReceived)
+        assert (told.correlation_key, told.workflow_id, told.waits) == ("k", None, 4)
+        await run.end(workflows[0])
+        await run.end(waiting)
+        assert await run.engine.result(waiting.workflow_id, "s") == "all"
+        assert [len(await waiting_steps(w.workflow_id)) for w in workflows] == [0, 1, 1, 1]
+        assert await send_event(later.workflow_id, "go") is Delivery.SETTLED
+        await run.end(later)
+        assert await send_event(workflows[1].workflow_id, "y") is Delivery.SETTLED
+        for workflow in workflows[2:]:
+            await run.engine.cancel(workflow.workflow_id)
+
+
+async def test_what_is_sent_by_a_key_before_anybody_waits_is_for_the_first(dsn: str) -> None:
+    first, second = gate(key="k"), gate(key="k")
+    async with running(dsn) as run:
+        assert await send_event(None, "x", 1, key="k") is Delivery.BUFFERED
+        assert await send_event(None, "x", 1, key="k", dedupe_id="d") is Delivery.BUFFERED
+        assert await send_event(None, "x", 2, key="k", dedupe_id="d") is Delivery.DUPLICATE
+        for workflow in (first, second):
+            await run.workflow(workflow)
+        third = gate(key="k")
+        await run.insert(third)
+        assert await statuses(run.tables, third) == ["pending"]
+        await run.engine.cancel(third.workflow_id)
+
+
+async def test_a_thousand_wait_with_one_key(dsn: str) -> None:
+    """Four senders at once: each event goes to each of them that still needs one."""
+    workflows = [gate("x", "y", "z", key="k") for _ in range(1000)]
+    async with running(dsn) as run:
+        await insert_all(workflows)
+        sent = await asyncio.gather(
+            *(send_event(None, name, name, key="k") for name in ("x", "y", "z", "other"))
+        )
+        assert sent[3] is Delivery.BUFFERED
+        counted = "SELECT count(*) FROM public.workflow_completions"
+        assert await run.tables.value(counted) == 1000
+        assert len(run.events.of(WaitSettled)) == 1000
+        states = "SELECT array_agg(state || ' ' || receivers ORDER BY name) FROM workflow_events"
+        assert await run.tables.value(states.replace("FROM ", "FROM public.")) == [
+            "kept 0",
+            *["given 1000"] * 3,
+        ]
+
+
+async def test_an_invalid_payload_by_a_key(dsn: str) -> None:
+    workflow = gate(key="k", model=Decision)
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        with pytest.raises(InvalidPayloadError):
+            await send_event(None, "x", BAD, key="k")
+        assert await run.tables.value("SELECT count(*) FROM public.workflow_events") == 0
+        assert await send_event(None, "x", GOOD, key="k") is Delivery.SETTLED
+        await run.end(workflow)
+
+
+async def test_others_finish_what_a_sender_by_a_key_began(dsn: str) -> None:
+    """It died after its first transaction."""
+    workflows = [gate(key="k", model=Decision), gate(key="k")]
+    async with running(dsn, queues={}) as run:
+        await insert_all(workflows)
+        await run.tables.execute(
+            "SELECT public.baton_send_key('k', 'x', $1, NULL, $2, '0.01', true)",
+            json.dumps(GOOD),
+            json.dumps([{"*": Decision.model_json_schema()}]),
+        )
+        async with running(dsn) as engine:
+            for workflow in workflows:
+                await engine.end(workflow)
+
+
+async def hostile(dsn: str) -> asyncpg.Connection[Any]:
+    """A connection whose codecs and search path nobody expects."""
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": "nowhere"})
+    for name in ("jsonb", "json", "uuid", "int8", "int4", "bool", "timestamptz", "timestamp"):
+        await connection.set_type_codec(
+            name, encoder=lambda _: "wrong", decoder=lambda _: "wrong", schema="pg_catalog"
+        )
+    return connection
+
+
+async def test_an_event_joins_the_callers_transaction(dsn: str) -> None:
+    workflow = Baton().wait("g", any_of=["x"]).add("s", keyed.new(), deps=["g"])
+    connection = await hostile(dsn)
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        transaction = connection.transaction()
+        await transaction.start()
+        assert await send_event(workflow.workflow_id, "x", 1, conn=connection) is Delivery.SETTLED
+        assert await statuses(run.tables, workflow) == ["pending"]
+        await transaction.rollback()
+        assert await run.tables.value("SELECT count(*) FROM public.workflow_events") == 0
+        async with connection.transaction():
+            await send_event(workflow.workflow_id, "x", 2, conn=connection, dedupe_id="d")
+            with pytest.raises(UnknownWorkflowError):
+                await send_event(uuid4(), "x", conn=connection)
+            sent = await send_event(workflow.workflow_id, "x", 2, conn=connection, dedupe_id="d")
+            assert sent is Delivery.DUPLICATE
+        await run.events.until(StepSuspended)
+        result = await run.engine.result(workflow.workflow_id, "g")
+        assert result["events"] == {"x": 2}
+        await until_waits(run.tables, workflow)
+        assert await send_event(None, "x", 3, key="k", conn=connection) is Delivery.BUFFERED
+        await run.end(workflow)
+        assert await run.engine.result(workflow.workflow_id, "s") == 3
+    await connection.close()
+
+
+async def test_an_event_in_a_sqlalchemy_session(dsn: str) -> None:
+    workflow = gate(model=Decision)
+    async with engine_of(dsn) as alchemy, running(dsn) as run:
+        await run.insert(workflow)
+        async with AsyncSession(alchemy) as session, session.begin():
+            await session.execute(text("SELECT 1"))
+            with pytest.raises(InvalidPayloadError):
+                await send_event(workflow.workflow_id, "x", BAD, conn=session)
+            assert await send_event(workflow.workflow_id, "x", GOOD, conn=session) == "settled"
+        await run.end(workflow)
+
+
+@pytest.mark.parametrize("level", ["repeatable_read", "serializable"])
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_a_higher_isolation_is_refused(dsn: str, level: Any, key: str | None) -> None:
+    """Its snapshot is older than the lock it waits for: a group armed meanwhile is invisible."""
+    workflow = gate(key="k")
+    connection = await asyncpg.connect(dsn)
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        async with connection.transaction(isolation=level):
+            with pytest.raises(IsolationError, match="READ COMMITTED"):
+                await send_event(
+                    None if key else workflow.workflow_id, "x", conn=connection, key=key
+                )
+            assert await connection.fetchval("SELECT 1") == 1
+        await send_event(workflow.workflow_id, "x")
+    await connection.close()
+
+
+async def test_any_schema(empty_dsn: str) -> None:
+    odd = "o\"d 's $send$"
+    await schema.migrate(empty_dsn, schema=odd)
+    connection = await asyncpg.connect(empty_dsn)
+    workflow = gate(key="k").add("s", keyed.new(), deps=["gate"])
+    from_start = Baton().wait("g", any_of=["x"], timeout=0.05)
+    async with Engine(empty_dsn, schema=odd, queues={"default": 5}) as engine:
+        await insert_all([workflow, from_start])
+        assert await send_event(workflow.workflow_id, "x", conn=connection) is Delivery.SETTLED
+        await engine.completion(from_start.workflow_id, timeout=20)
+        await send_event(None, "x", key="k")
+        await engine.completion(workflow.workflow_id, timeout=20)
+    await connection.close()
