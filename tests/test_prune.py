@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from baton import Baton, Plugin, Step, insert_all, worker
+from baton import Baton, Plugin, Step, insert_all, send_event, worker
 from baton.words.errors import UnknownWorkflowError
 from baton.words.events import RowsPruned, StepExecuting, StepsRescued
 from support.race import race
@@ -246,3 +246,39 @@ async def test_another_runtimes_pruner_loses_nothing(dsn: str) -> None:
     assert [end.outcome for end in found] == ["completed"] * 40 + ["failed"] * 5
     assert {end.failed_steps for end in found[40:]} == {("late", "after")}
     assert sum(len(event.job_ids) for event in run.events.of(StepsRescued)) == 5
+
+
+WAIT_TABLES = (
+    "workflow_wait_groups",
+    "workflow_wait_members",
+    "workflow_memos",
+    "workflow_events",
+)
+
+
+async def test_waits_go_with_their_workflow(run: Run) -> None:
+    @worker
+    async def waits(step: Step) -> int:
+        first = await step.memo("first", counted)
+        for _ in range(4):
+            await step.wait_any("x", "y", timeout=60)
+        return int(first)
+
+    async def counted() -> int:
+        return 1
+
+    workflow = Baton().add("a", waits.new()).wait("gate", all_of=["p", "q"], deps=["a"])
+    await run.insert(workflow)
+    for name in ("x", "x", "x", "y", "y", "p", "q"):
+        await send_event(workflow.workflow_id, name, engine=run.engine)
+    await run.end(workflow)
+    counts = [f"SELECT count(*) FROM public.{table}" for table in WAIT_TABLES]
+    assert [await run.tables.value(count) for count in counts] == [5, 10, 1, 7]
+    await run.tables.execute("DELETE FROM public.oban_jobs")
+    plugin = Plugin(prune=True, prune_limit=3)
+    for _ in range(10):
+        await sweep(run, plugin)
+    for event in run.events.of(RowsPruned):
+        assert max(event.tables.values()) <= 3
+    assert [await run.tables.value(count) for count in counts] == [0, 0, 0, 0]
+    assert await rows(run) == (0, 0, 0, 0)

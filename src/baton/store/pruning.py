@@ -27,6 +27,10 @@ class Pruned(NamedTuple):
     workflow_completions: int = 0
     workflow_step_stats: int = 0
     workflow_debug_logs: int = 0
+    workflow_wait_groups: int = 0
+    workflow_wait_members: int = 0
+    workflow_memos: int = 0
+    workflow_events: int = 0
     oban_jobs: int = 0
 
     @property
@@ -59,6 +63,11 @@ async def prune_workflows(database: Database, workflow_ids: Sequence[UUID], limi
     async with database.transaction() as connection:
         locked = await connection.fetch(database.sql("lock_prunable"), workflow_ids)
         ids = [row["id"] for row in locked]
+        # Twice: a group goes after its members.
+        waits = Pruned()
+        for _ in range(2):
+            (row,) = await connection.fetch(database.sql("prune_waits"), ids, limit - waits.most)
+            waits = waits.plus(Pruned(**row))
         (rows,) = await connection.fetch(database.sql("prune_rows"), ids, limit)
         (row,) = await connection.fetch(database.sql("prune_workflows"), ids)
         return Pruned(
@@ -67,7 +76,7 @@ async def prune_workflows(database: Database, workflow_ids: Sequence[UUID], limi
             workflow_completions=row["completions"],
             workflow_step_stats=rows["workflow_step_stats"],
             workflow_debug_logs=rows["workflow_debug_logs"],
-        )
+        ).plus(waits)
 
 
 async def prune_debug_logs(database: Database, age: float, limit: int) -> Pruned:

@@ -2,7 +2,12 @@
 WITH nodes AS (
     DELETE FROM /*schema.*/workflow_nodes n
     USING (
-        SELECT d.job_id FROM /*schema.*/workflow_nodes d WHERE d.workflow_id = ANY ($1::uuid[]) LIMIT $2
+        SELECT d.job_id
+        FROM /*schema.*/workflow_nodes d
+        WHERE d.workflow_id = ANY ($1::uuid[])
+        AND NOT EXISTS (SELECT FROM /*schema.*/workflow_wait_groups g WHERE g.job_id = d.job_id)
+        AND NOT EXISTS (SELECT FROM /*schema.*/workflow_memos m WHERE m.job_id = d.job_id)
+        LIMIT $2
     ) d
     WHERE n.job_id = d.job_id
     RETURNING n.job_id

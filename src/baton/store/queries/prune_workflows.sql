@@ -5,6 +5,7 @@ WITH workflows AS (
     AND NOT EXISTS (SELECT FROM /*schema.*/workflow_nodes n WHERE n.workflow_id = w.id)
     AND NOT EXISTS (SELECT FROM /*schema.*/workflow_step_stats s WHERE s.workflow_id = w.id)
     AND NOT EXISTS (SELECT FROM /*schema.*/workflow_debug_logs l WHERE l.workflow_id = w.id)
+    AND NOT EXISTS (SELECT FROM /*schema.*/workflow_events e WHERE e.workflow_id = w.id)
     RETURNING w.id
 ),
 completions AS (
