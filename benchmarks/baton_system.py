@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 
 import asyncpg
 
@@ -55,6 +56,10 @@ class BatonSystem:
             telemetry.active = False
         elif self._telemetry == "subscribed":
             subscribe(ignore)
+        elif self._telemetry in ("spans", "all"):
+            # Only these variants have the SDK in their environment.
+            set_up = importlib.import_module("benchmarks.baton_otel").set_up
+            set_up(everything=self._telemetry == "all")
         if self._processes > 1:
             async with engine_processes(self._dsn, self._load, self._tally, self._processes):
                 self._finished_at = await drive.poll(self._is_finished, CLUSTER_POLL_SECONDS)
@@ -88,9 +93,12 @@ class BatonSystem:
         return bool(await self._connection.fetchval(FINISHED) == self._load.workflows)
 
 
+TELEMETRY = ("default", "off", "subscribed", "spans", "all")
+
+
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--telemetry", choices=("default", "off", "subscribed"), default="default")
+    parser.add_argument("--telemetry", choices=TELEMETRY, default="default")
 
 
 if __name__ == "__main__":

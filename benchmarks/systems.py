@@ -8,7 +8,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FLOOR = "floor"
 BATON = "baton"
-VARIANTS = ("baton-2-processes", "baton-no-telemetry", "baton-subscriber")
+VARIANTS = (
+    "baton-2-processes",
+    "baton-no-telemetry",
+    "baton-subscriber",
+    "baton-otel-spans",
+    "baton-otel",
+)
 PEERS = ("pgqueuer", "oban", "absurd")
 ANY_PYTHON = (3, 11)
 
@@ -41,6 +47,7 @@ class System:
 
 UVLOOP = "uvloop==0.23.0"
 OURS = Packages(BATON, (UVLOOP,), editable=True)
+TRACED = Packages("baton-otel", (UVLOOP, "opentelemetry-sdk==1.45.2"), editable=True)
 
 SYSTEMS = (
     System(FLOOR, "floor", OURS, ""),
@@ -48,6 +55,8 @@ SYSTEMS = (
     System("baton-2-processes", "baton_system", OURS, "D", ("--processes=2",)),
     System("baton-no-telemetry", "baton_system", OURS, "D", ("--telemetry=off",)),
     System("baton-subscriber", "baton_system", OURS, "D", ("--telemetry=subscribed",)),
+    System("baton-otel-spans", "baton_system", TRACED, "D", ("--telemetry=spans",)),
+    System("baton-otel", "baton_system", TRACED, "D", ("--telemetry=all",)),
     System(
         "pgqueuer",
         "pgqueuer_system",

@@ -24,12 +24,17 @@ from baton.words.errors import (
     SelfDependencyError,
     UnknownDependencyError,
 )
-from baton.words.rows import NewStep
+from baton.words.rows import Job, NewStep
+from baton.words.states import JobState
 
 
 class Fetch(Worker, queue="io", max_attempts=4, priority=1, tags=["eu"], timeout=9):
     key: str = "k"
 
+    async def perform(self, step: Step) -> None: ...
+
+
+class Empty(Worker):
     async def perform(self, step: Step) -> None: ...
 
 
@@ -268,7 +273,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"deps": {"a": 1}}, "deps"),
     ({"deps": 5}, "deps"),
     ({"deps": None}, "deps"),
-    ({"deps": [Fetch()]}, "step name"),
+    ({"deps": [Fetch()]}, "step names, such as deps=\\['a'\\], not a Fetch"),
+    ({"deps": [process.new()]}, "step names, such as deps=\\['a'\\], not a NewJob"),
+    ({"deps": [Job(1, uuid4(), "a", "w", "q", JobState.AVAILABLE)]}, "step names, .* not a Job"),
+    ({"deps": process.new()}, "deps=\\['a', 'b'\\]"),
+    # A model without fields would be no dependencies.
+    ({"deps": Empty()}, "deps=\\['a', 'b'\\]"),
     ({"max_attempt": 5}, "max_attempts"),
     ({"backoff": 5}, "backoff"),
     ({"name2": 5}, "one of: queue"),
@@ -302,6 +312,16 @@ def test_what_is_no_job_is_told_with_the_corrected_call(job: Any, corrected: str
     with pytest.raises(InvalidOptionError, match=re.escape(corrected)) as caught:
         Baton().add("b", job)
     assert (caught.value.option, caught.value.given) == ("job", job)
+
+
+def test_a_call_in_place_of_a_job_is_told_with_the_corrected_call() -> None:
+    # Without the step it is refused at once, with one it is a coroutine.
+    calls: Any = process
+    with pytest.raises(InvalidArgsError, match=re.escape("process.new(url=…)")) as caught:
+        Baton().add("b", calls(url="a"))
+    assert (caught.value.worker, caught.value.given) == (process.spec.name, {"url": "a"})
+    with pytest.raises(InvalidOptionError, match=re.escape(".add('b', process.new(…))")):
+        Baton().add("b", calls("a"))
 
 
 BAD_JOBS: list[tuple[Callable[[], object], type[Exception]]] = [

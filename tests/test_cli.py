@@ -10,6 +10,8 @@ from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -204,6 +206,39 @@ async def test_a_worker_without_tables_names_the_command(empty_dsn: str) -> None
     status, text = await baton("worker", "support.operated:make", dsn=empty_dsn)
     assert status == 1
     assert "run: baton migrate --schema public" in text
+
+
+async def test_a_missing_right_is_one_line(dsn: str) -> None:
+    role = f"baton_{uuid4().hex}"
+    parts = urlsplit(dsn)
+    where = parts.netloc.rpartition("@")[2]
+    limited = urlunsplit(parts._replace(netloc=f"{role}:{SECRET}@{where}"))
+    await execute(dsn, f"CREATE ROLE {role} LOGIN PASSWORD '{unquote(SECRET)}'")
+    lacks = "baton: the role lacks a right: permission denied for table"
+    try:
+        for command in (["migrate"], ["migrate", "--verify"], ["worker", "support.operated:make"]):
+            assert await baton(*command, dsn=limited) == (1, f"{lacks} baton_migrations\n")
+        await execute(dsn, f"GRANT SELECT ON public.baton_migrations TO {role}")
+        status, text = await baton("worker", "support.operated:make", dsn=limited)
+        assert (status, text) == (1, f"{lacks} baton_engines\n")
+        status, text = await baton("migrate", "--schema", "other", dsn=limited)
+        assert (status, text.count("\n")) == (1, 1)
+        assert "migration 1 failed: the role lacks a right: permission denied for database" in text
+    finally:
+        await execute(dsn, f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+async def test_a_dsn_in_the_operators_source_is_not_shown() -> None:
+    status, text = await baton("worker", "support.misnamed:engine")
+    assert status == 1
+    assert "expected postgresql://user:password@" in text
+    assert "w0rd" not in text
+
+
+async def test_the_help_shows_a_dsn() -> None:
+    status, text = await baton("migrate", "--help")
+    assert status == 0
+    assert "baton migrate --dsn postgresql://" in text
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -5,6 +5,7 @@ or by polling.
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,14 +13,18 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from baton import Baton, Discard, Engine, Step, WorkflowOutcome, insert_all, worker
+from baton import Baton, Discard, Engine, JobState, Step, WorkflowOutcome, insert_all, worker
+from baton.store.completions import read_unsettled_steps
 from baton.words.errors import (
     CompletionTimeoutError,
     EngineStateError,
     InvalidOptionError,
+    UnavailableError,
     UnknownWorkflowError,
 )
 from baton.words.events import WorkflowFailed, WorkflowFinished, WorkflowInserted
+from baton.words.rows import UnsettledStep
+from baton.workflow import waiting
 from support.running import fast, recorded, running
 
 
@@ -228,3 +233,87 @@ async def test_two_engines_finish_each_workflow_once(dsn: str) -> None:
     finished = Counter(event.workflow_id for event in events.of(WorkflowFinished))
     assert set(finished.values()) == {1}
     assert len(finished) == len(workflows)
+
+
+async def late(engine: Engine, workflow: Baton) -> CompletionTimeoutError:
+    with pytest.raises(CompletionTimeoutError) as caught:
+        await engine.completion(workflow.workflow_id, timeout=0)
+    return caught.value
+
+
+async def test_who_gave_up_is_told_what_the_workflow_waits_for(dsn: str) -> None:
+    workflow = (
+        Baton()
+        .add("a", works.new())
+        .add("b", works.new(), queue="io", deps=["a"])
+        .add("c", works.new(), deps=["b"])
+    )
+    async with running(dsn) as run, fast(dsn, queues={}, name="client") as client:
+        await run.insert(workflow)
+        await run.tables.until(workflow, "b", "available")
+        error = await late(run.engine, workflow)
+        assert (error.unsettled, error.queues) == (2, ("default",))
+        assert error.steps == (
+            UnsettledStep("b", JobState.AVAILABLE, "io"),
+            UnsettledStep("c", JobState.SUSPENDED, "default"),
+        )
+        assert error.message.endswith(
+            "it goes on; 2 steps have not settled: step 'b' is available in queue 'io', which this "
+            "engine does not serve (its queues: default); step 'c' is suspended in queue 'default'"
+        )
+        assert pickle.loads(pickle.dumps(error)).steps == error.steps
+        assert "(its queues: none)" in str(await late(client, workflow))
+        async with fast(dsn, queues={"io": 1}, name="io"):
+            await run.end(workflow)
+
+
+async def test_of_many_steps_those_of_other_queues_are_told_first(dsn: str) -> None:
+    workflow = Baton()
+    for number in range(20):
+        workflow.add(f"{number}", works.new(), schedule_in=1_000)
+    workflow.add("last", works.new(), queue="io")
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        error = await late(run.engine, workflow)
+        assert error.unsettled == 21
+        assert [step.name for step in error.steps] == ["last", "0", "1", "2", "3"]
+        assert str(error).endswith("step '3' is scheduled in queue 'default'; …")
+        await run.tables.execute("DELETE FROM public.oban_jobs")
+        assert "step '0' has lost its job" in str(await late(run.engine, workflow))
+
+
+@pytest.mark.parametrize("how", ["fails", "hangs"])
+async def test_a_reason_that_cannot_be_had_is_left_out(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    async def unanswered(*_: object) -> Any:
+        if how == "fails":
+            raise UnavailableError("gone")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(waiting, "read_unsettled_steps", unanswered)
+    monkeypatch.setattr(waiting, "WHY_SECONDS", 0.05)
+    workflow = Baton().add("a", works.new(), queue="io")
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        error = await late(run.engine, workflow)
+    assert error.message == (
+        f"workflow {workflow.workflow_id} did not finish within 0 s; it goes on"
+    )
+    assert (error.unsettled, error.steps) == (None, ())
+
+
+async def test_an_end_that_comes_with_the_reason_counts(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = Baton().add("a", works.new(), schedule_in=1_000)
+    async with running(dsn) as run:
+        await run.insert(workflow)
+
+        async def ends_meanwhile(*args: Any) -> Any:
+            await run.engine.cancel(workflow.workflow_id)
+            return await read_unsettled_steps(*args)
+
+        monkeypatch.setattr(waiting, "read_unsettled_steps", ends_meanwhile)
+        completion = await run.engine.completion(workflow.workflow_id, timeout=0)
+    assert completion.outcome is WorkflowOutcome.FAILED

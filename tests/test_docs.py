@@ -24,6 +24,7 @@ from examples.demo.measure import relative_links
 from baton import Engine, EngineSettings
 from baton.core.gate import Dependency, decide
 from baton.core.outcome import RULES
+from baton.insights import Reason, Why
 from baton.words import events
 from baton.words.states import TERMINAL_STATES, JobState
 
@@ -152,7 +153,7 @@ async def test_process_pool_example_runs(dsn: str) -> None:
     assert printed == "{'ten thousand': 1229, 'a million': 78498}\ncompleted\n"
 
 
-@pytest.mark.parametrize("name", ["getting-started.md", "events.md"])
+@pytest.mark.parametrize("name", ["getting-started.md", "telemetry.md", "insights.md"])
 async def test_pages_run_from_top_to_bottom(
     dsn: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -208,6 +209,7 @@ def _setting(item: Any) -> list[str]:
         "threads": "threads",
         "pool_size": "connections",
         "result_limit": "bytes",
+        "capture_limit": "bytes",
     }
     if item.name == "node":
         default = "the host's name"
@@ -218,7 +220,7 @@ def _setting(item: Any) -> list[str]:
 
 
 def test_events_table() -> None:
-    text = (DOCS / "events.md").read_text(encoding="utf-8")
+    text = (DOCS / "telemetry.md").read_text(encoding="utf-8")
     shared = {
         "the step's": [field.name for field in fields(events.StepEvent)],
         "the attempt's": [
@@ -231,7 +233,7 @@ def test_events_table() -> None:
     assert named(of_step) == shared["the step's"]
     assert named(of_attempt) == shared["the attempt's"]
     written = {}
-    for event, record, _, cell in rows("events.md", "event"):
+    for event, record, _, cell in rows("telemetry.md", "event"):
         listed = [name for part in cell.split(", ") for name in shared.get(part, named(part))]
         written[named(record)[0]] = (named(event)[0], listed)
     real = {
@@ -241,6 +243,13 @@ def test_events_table() -> None:
     }
     del real["Event"]
     assert written == real
+
+
+def test_reasons_table() -> None:
+    written = {named(row[0])[0]: set(named(row[2])) for row in rows("insights.md", "reason")}
+    assert list(written) == [str(reason) for reason in Reason]
+    facts = {field.name for field in fields(Why) if field.default is not MISSING}
+    assert set().union(*written.values()) == facts
 
 
 def test_states_table() -> None:
@@ -275,3 +284,15 @@ def test_gate_table() -> None:
         ]
         for name, dependency in found.items()
     }
+
+
+async def test_statistics_example_prints_what_the_page_says(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = ModuleType("docs_statistics_printed")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    module.__dict__["dsn"] = dsn
+    page = DOCS / "statistics.md"
+    await run(page, module.__dict__)
+    (printed,) = [b[3] for b in BLOCK.finditer(page.read_text("utf-8")) if b[1] == "text"]
+    assert capsys.readouterr().out == printed

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from uuid import UUID
 
 import pytest
 
 from baton import Baton, Engine, Step, insert_all, schema, subscribe, worker
+from baton.completion import announce
 from baton.engine import notifier
 from baton.words.errors import EngineStateError, InvalidOptionError, NoEngineError
 from baton.words.events import (
@@ -73,6 +75,34 @@ async def test_an_engine_lives_once(dsn: str) -> None:
     assert events.of(EngineStopped) == [EngineStopped("default", 0)]
     async with opened(dsn) as tables:
         assert await tables.value("SELECT count(*) FROM public.baton_engines") == 0
+
+
+async def test_a_refused_call_is_named_with_what_to_do(dsn: str) -> None:
+    engine, id = fast(dsn), UUID(int=0)
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "engine.completion": lambda: engine.completion(id),
+        "engine.result": lambda: engine.result(id, "a"),
+        "engine.cancel": lambda: engine.cancel(id),
+        "insert": lambda: flat("a").insert(engine),
+        "announce": lambda: announce(id, engine=engine),
+    }
+
+    async def refused(call: str) -> str:
+        with pytest.raises(EngineStateError) as caught:
+            await calls[call]()
+        error = caught.value
+        assert (error.call, error.state, error.expected) == (call, engine.state, "running")
+        return str(error)
+
+    for call in calls:
+        assert await refused(call) == (
+            f"{call} needs a running engine, this one is new: use `async with engine`"
+        )
+    async with engine:
+        with pytest.raises(EngineStateError, match="`async with engine` needs a new engine"):
+            await engine.__aenter__()
+    for call in calls:
+        assert "is stopped: an engine runs once, make another one" in await refused(call)
 
 
 async def test_run_ends_when_it_is_stopped_or_cancelled(dsn: str) -> None:
@@ -156,8 +186,9 @@ async def test_engines_are_found_by_name(dsn: str) -> None:
             workflow = flat("a")
             await workflow.insert(engine)
             assert (await left.end(workflow)) == (await right.end(workflow))
-        with pytest.raises(NoEngineError):
+        with pytest.raises(NoEngineError, match="running are 'left', 'right': pass") as caught:
             await flat("a").insert("middle")
+        assert (caught.value.name, caught.value.running) == ("middle", ("left", "right"))
 
 
 WHO: ContextVar[str] = ContextVar("WHO", default="nobody")

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+import traceback
 from typing import Any
-from uuid import UUID
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID, uuid4
 
 import pytest
 
 from baton import Engine, EngineSettings, schema
-from baton.words.errors import BatonError, EngineStateError, InvalidOptionError, SchemaMissingError
+from baton.words.errors import (
+    BatonError,
+    DatabaseError,
+    EngineStateError,
+    InvalidOptionError,
+    SchemaMissingError,
+    UnavailableError,
+)
 from support.running import fast, opened
 
 DSN = "postgresql://nobody@localhost:1/nothing"
@@ -31,6 +40,8 @@ BAD: list[tuple[str, Any]] = [
     ("stage_interval", math.inf),
     ("stage_limit", 0),
     ("notify", 1),
+    ("debug", 1),
+    ("capture_limit", 0),
     ("heartbeat_interval", "5"),
     ("rescue_after", 14.9),
     ("rescue_interval", None),
@@ -75,6 +86,47 @@ def test_unknown_settings_are_named() -> None:
 def test_a_dsn_is_a_text(dsn: Any) -> None:
     with pytest.raises(InvalidOptionError, match="dsn"):
         Engine(dsn)
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        (0, "limit of 'io'; a queue is paused with engine.pause('io')"),
+        (-1, "limit of 'io'"),
+        ("5", "limit of 'io'"),
+    ],
+)
+def test_the_limit_that_is_wrong_is_named(limit: Any, told: str) -> None:
+    with pytest.raises(InvalidOptionError) as caught:
+        Engine(DSN, queues={"default": 5, "io": limit})
+    assert str(caught.value).endswith(told)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u:p@ss:w0rd/@h/x",
+        "postgresql://u:12/34w0rd@h/x",
+        "postgresql://u:12#w0rd@h/x",
+        "postgresql://u:12?w0rd@h/x",
+        "postgresql://u:12?w0rd=@h&x",
+        "postgresql://u:w0rd@[::1/x",
+        "postgresql://u:w0rd@h:port/x",
+        "postgresql://u:w0[rd@h/x",
+        "postgresql+asyncpg://u:w0rd@h/x",
+        "mysql://u:w0rd@h/x",
+        "u:w0rd@h/x?://",
+        "host=h password=w0rd",
+        b"postgresql://u:w0rd@h/x",
+    ],
+)
+async def test_a_dsn_that_cannot_be_read_is_not_shown(dsn: Any) -> None:
+    with pytest.raises(InvalidOptionError) as caught:
+        Engine(dsn)
+    assert "w0" not in "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value))
+    with pytest.raises(BatonError) as refused:
+        await schema.current_version(dsn)
+    assert "w0" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_edges_are_allowed() -> None:
@@ -140,6 +192,30 @@ async def test_a_server_that_cannot_be_reached(unreachable: str) -> None:
 
 async def test_a_database_that_does_not_exist(dsn: str) -> None:
     engine = fast(dsn.replace("/baton_", "/no_baton_"))
-    with pytest.raises(BatonError):
+    with pytest.raises(
+        UnavailableError, match=r'^database "no_baton_\w+" does not exist$'
+    ) as caught:
         await engine.__aenter__()
+    assert caught.value.refused
     assert engine.state == "stopped"
+
+
+async def test_a_missing_right_is_said_at_the_start(dsn: str) -> None:
+    role = f"baton_{uuid4().hex}"
+    limited = urlunsplit(
+        urlsplit(dsn)._replace(netloc=f"{role}:{role}@" + urlsplit(dsn).netloc.rpartition("@")[2])
+    )
+    async with opened(dsn) as tables:
+        await tables.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{role}'")
+        try:
+            with pytest.raises(DatabaseError, match=r"lacks a right: .* baton_migrations"):
+                await fast(limited).__aenter__()
+            with pytest.raises(DatabaseError, match=r"lacks a right: .* baton_migrations"):
+                await schema.current_version(limited)
+            await tables.execute(f"GRANT SELECT ON public.baton_migrations TO {role}")
+            engine = fast(limited)
+            with pytest.raises(DatabaseError, match=r"lacks a right: .* baton_engines"):
+                await engine.__aenter__()
+            assert engine.state == "stopped"
+        finally:
+            await tables.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")

@@ -61,12 +61,17 @@ class TestRows:
         )
         assert (row["debug"], row["trace_context"], row["finished_at"]) == (False, None, None)
         a, b, c, d = (job.id for job in jobs)
-        nodes = await db.fetch("SELECT * FROM workflow_nodes ORDER BY job_id")
+        nodes = await db.fetch(
+            "SELECT job_id, workflow_id, name, deps, dependents, pending, ignore_cancelled,"
+            " ignore_discarded, timeout, state, result, trace, model, debug"
+            " FROM workflow_nodes ORDER BY job_id"
+        )
+        fresh = (None, None, None, None, False)
         assert [tuple(node) for node in nodes] == [
-            (a, workflow.workflow_id, "a", [], [b, c], 0, False, False, None, False, None, None),
-            (b, workflow.workflow_id, "b", [a], [d], 1, True, False, None, False, None, None),
-            (c, workflow.workflow_id, "c", [a], [d], 1, False, False, 1.5, False, None, None),
-            (d, workflow.workflow_id, "d", [b, c], [], 2, False, True, None, False, None, None),
+            (a, workflow.workflow_id, "a", [], [b, c], 0, False, False, None, *fresh),
+            (b, workflow.workflow_id, "b", [a], [d], 1, True, False, None, *fresh),
+            (c, workflow.workflow_id, "c", [a], [d], 1, False, False, 1.5, *fresh),
+            (d, workflow.workflow_id, "d", [b, c], [], 2, False, True, None, *fresh),
         ]
 
     async def test_the_jobs_are_rows_of_oban(self, client: Client, db: Connection) -> None:

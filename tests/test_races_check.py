@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
-from baton.completion import check
-from baton.store.database import Database
-from baton.words.config import EngineSettings
 from baton.words.states import WorkflowOutcome
-from baton.workflow.ambient import Instance
 from races import naive
 from races.arena import Arena, Workflow, arena, heard, join, roots, settle
+from races.checking import told
 
 ROUNDS = 100
 
@@ -25,14 +20,6 @@ ROUNDS = 100
 async def ring(dsn: str) -> AsyncIterator[Arena]:
     async with arena(dsn) as made:
         yield made
-
-
-async def told(
-    database: Database, job_id: int, state: str, result: object = None
-) -> WorkflowOutcome | None:
-    """`check` on this side's database."""
-    instance = SimpleNamespace(database=database, settings=EngineSettings())
-    return await check(job_id, state, result=result, engine=cast(Instance, instance))
 
 
 async def write_states(ring: Arena) -> None:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from functools import partial
-from uuid import uuid4
 
 import pytest
 
-from baton.engine.producer import Producer
-from baton.engine.rescuer import Rescuer
 from baton.store.database import Database
-from baton.store.jobs import Claimant, requeue_jobs
-from baton.words.config import EngineSettings
+from baton.store.jobs import requeue_jobs
 from baton.words.rows import Outcome
 from baton.words.states import JobState
-from baton.workflow.ledger import WorkflowLedger
-from baton.workflow.perform import Performer
 from races import naive
-from races.arena import DEADLINE, Arena, arena, roots, settle
+from races.arena import Arena, arena, roots, settle
+from races.rescuing import ledger, rescue
 
 ROUNDS = 150
 
@@ -28,33 +22,6 @@ ROUNDS = 150
 async def ring(dsn: str) -> AsyncIterator[Arena]:
     async with arena(dsn) as made:
         yield made
-
-
-@asynccontextmanager
-async def ledger(database: Database) -> AsyncIterator[WorkflowLedger]:
-    """The real ledger of an engine of its own."""
-    books = WorkflowLedger(
-        database,
-        Performer(database, EngineSettings()),
-        Claimant("race", uuid4()),
-        notify=False,
-        on_finished=lambda _: None,
-        on_cancelled=lambda _: None,
-    )
-    try:
-        yield books
-    finally:
-        books.close()
-
-
-async def rescue(database: Database) -> None:
-    """One pass of the real rescuer; the arena's claimants never had a heartbeat."""
-    settings = EngineSettings(queues={"other": 1})
-    async with ledger(database) as books:
-        producer = Producer(settings, books)
-        await Rescuer(database, settings, uuid4(), books, producer).rescue()
-        await producer.drain(0)
-        await producer.flush(DEADLINE)
 
 
 async def write(database: Database, outcome: Outcome) -> bool:

@@ -5,20 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import ClassVar
-from uuid import uuid4
 
 import pytest
 
 from baton import Baton, Step, Worker
-from baton.engine.producer import Producer
-from baton.engine.rescuer import Rescuer
 from baton.store.database import Database
-from baton.store.jobs import Claimant
-from baton.words.config import EngineSettings
 from baton.words.events import StepCompleted, StepFenced
-from baton.workflow.ledger import WorkflowLedger
-from baton.workflow.perform import Performer
 from races.arena import DEADLINE, Arena, arena, roots
+from races.rescuing import rescue
 from support.running import Run, running
 
 ROUNDS = 60
@@ -28,26 +22,6 @@ ROUNDS = 60
 async def ring(dsn: str) -> AsyncIterator[Arena]:
     async with arena(dsn) as made:
         yield made
-
-
-async def rescue(database: Database) -> None:
-    """One pass of the real rescuer of an engine of its own."""
-    settings, engine = EngineSettings(queues={"other": 1}), uuid4()
-    books = WorkflowLedger(
-        database,
-        Performer(database, settings),
-        Claimant("race", engine),
-        notify=False,
-        on_finished=lambda _: None,
-        on_cancelled=lambda _: None,
-    )
-    producer = Producer(settings, books)
-    try:
-        await Rescuer(database, settings, engine, books, producer).rescue()
-        await producer.drain(0)
-        await producer.flush(DEADLINE)
-    finally:
-        books.close()
 
 
 async def orphans(ring: Arena) -> list[int]:

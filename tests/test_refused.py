@@ -80,6 +80,7 @@ async def test_a_job_that_refuses_every_outcome_is_given_up(dsn: str) -> None:
         row = await run.tables.step(curse, "a")
         assert row.result == "never stored"
         assert row.errors[0]["rescued"] is True
+        assert row.error == "rescued: the reply of its claim, or its outcome, was lost"
 
 
 async def test_an_orphan_that_cannot_be_rescued_keeps_no_other(dsn: str) -> None:
@@ -88,7 +89,7 @@ async def test_an_orphan_that_cannot_be_rescued_keeps_no_other(dsn: str) -> None
         workflow.add(
             name, cursed.new() if name == "cursed" else says.new(word=name), schedule_in=99
         )
-    async with running(dsn, rescue_interval=0.03) as run:
+    async with running(dsn, rescue_interval=0.03, heartbeat_interval=0.1, rescue_after=0.5) as run:
         await run.insert(workflow)
         await refuse(
             run.tables,

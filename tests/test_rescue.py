@@ -95,7 +95,8 @@ async def test_a_job_of_a_dead_engine_is_run_again(dsn: str) -> None:
         assert error["error"] == f"rescued: engine {dead} stopped while running it"
         await orphan(run.tables, workflow, "twice", dead)
         await run.end(workflow)
-        assert run.events.of(JobsRescued)[1] == JobsRescued("default", (row.id + 1,))
+        _, second = await run.events.until(JobsRescued, 2)
+        assert second == JobsRescued("default", (row.id + 1,))
 
 
 async def test_a_job_that_kills_its_engines_is_discarded(dsn: str) -> None:

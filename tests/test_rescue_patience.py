@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 from baton import Baton, Database, Engine, Step, worker
 from baton.store.jobs import find_orphans
+from support.running import beating
 
 
 @worker
@@ -13,11 +14,16 @@ async def works(step: Step) -> None:
     return None
 
 
-async def orphans(database: Database, rescue_after: float) -> set[str | None]:
+async def orphans(
+    database: Database, rescue_after: float, engine: UUID | None = None
+) -> set[str | None]:
+    if engine is None:
+        engine = uuid4()
+        await beating(database, engine)
     found = await find_orphans(
         database,
         rescue_after=rescue_after,
-        engine=uuid4(),
+        engine=engine,
         known=[],
         lost_after=60,
         foreign_after=None,
@@ -56,3 +62,45 @@ async def test_an_engine_that_may_be_silent_for_longer_is_left_alone(dsn: str) -
                 "UPDATE public.baton_engines SET seen_at = now() - interval '61 seconds'"
             )
         assert await orphans(client.database, 3.0) == {str(patient), str(hasty)}
+
+
+async def test_after_an_outage_nobody_is_dead_at_first(dsn: str) -> None:
+    """The database was away for longer than every engine's patience. The first engine that beats
+    again finds all others silent, and they live.
+    """
+    first, other = uuid4(), uuid4()
+    async with Engine(dsn) as client:
+        database = client.database
+        (job,) = await Baton().add("a", works.new()).insert(client)
+        await claim(database, job.id, other, 6.0)
+        await beating(database, first, rescue_after=6.0)
+        async with database.connection() as connection:
+
+            async def shift(column: str, seconds: float, engine: UUID) -> None:
+                await connection.execute(
+                    f"UPDATE public.baton_engines SET {column} = now() - interval '1 second' * $1"
+                    " WHERE id = $2",
+                    seconds,
+                    engine,
+                )
+
+            await shift("seen_at", 3600, first)
+            await shift("seen_at", 3600, other)
+            # Its own last beat is from before the outage.
+            assert await orphans(database, 6.0, first) == set()
+            await database.fetch("beat_engine", str(first), "first", "node", 6.0)
+            assert await orphans(database, 6.0, first) == set()
+            await shift("steady_since", 5.5, first)
+            assert await orphans(database, 6.0, first) == set()
+            await shift("steady_since", 6.5, first)
+            await shift("seen_at", 1, first)
+            # A beat without a gap keeps what has been reached.
+            await database.fetch("beat_engine", str(first), "first", "node", 6.0)
+            assert await orphans(database, 6.0, first) == {str(other)}
+            await connection.execute(
+                "UPDATE public.baton_engines SET rescue_after = 7 WHERE id = $1", other
+            )
+            assert await orphans(database, 6.0, first) == set()
+            await database.fetch("beat_engine", str(other), "other", "node", 6.0)
+            await shift("steady_since", 3600, first)
+            assert await orphans(database, 6.0, first) == set()

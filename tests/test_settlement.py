@@ -152,12 +152,15 @@ async def test_flags_decide_what_a_failed_dependency_means(dsn: str) -> None:
     cases = list(product(FAILING, [False, True], [False, True], [False, True]))
     workflows: list[Baton] = []
     for ending, ignore_cancelled, ignore_discarded, of_the_step in cases:
-        flags = {"ignore_cancelled": ignore_cancelled, "ignore_discarded": ignore_discarded}
+        flags: dict[str, Any] = {
+            "ignore_cancelled": ignore_cancelled,
+            "ignore_discarded": ignore_discarded,
+        }
         other = {name: not given for name, given in flags.items()}
         # The step's own flags count; the workflow's are only their defaults.
         workflow = Baton(None, None, **(other if of_the_step else flags))
         workflow.add("fails", FAILING[ending]).add("works", echo.new())
-        own: dict[str, Any] = flags if of_the_step else {}
+        own = flags if of_the_step else {}
         workflows.append(workflow.add("after", ignorant.new(), deps=["fails", "works"], **own))
     async with running(dsn) as run:
         await insert_all(workflows)

@@ -14,6 +14,7 @@ from baton.words.errors import EngineStateError
 from baton.words.events import EngineStopped, StepCompleted, StepExecuting, StepReleased
 from baton.workflow import cascade_hooks
 from support.running import Run, fast, opened, recorded, running
+from support.waiting import eventually
 
 NUMBERS = itertools.count()
 
@@ -61,6 +62,10 @@ async def test_running_steps_finish_within_the_grace(dsn: str) -> None:
         assert run.engine.state == "stopping"
         with pytest.raises(EngineStateError):
             await run.engine.completion(workflow.workflow_id)
+        # Many turns of the loop later it still runs, and nothing has interrupted it.
+        for _ in range(20):
+            assert (await run.tables.step(workflow, "a")).state == "executing"
+        assert run.engine.state == "stopping"
         step.go.set()
         await stopping
         assert (await run.tables.step(workflow, "a")).result == "finished"
@@ -276,3 +281,26 @@ async def test_outcomes_are_settled_before_the_end(dsn: str) -> None:
         async with fast(dsn, name="next") as engine:
             for workflow in workflows:
                 await engine.completion(workflow.workflow_id, timeout=10)
+
+
+async def test_a_stop_that_fails_half_way_closes_everything(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(dsn) as tables:
+        engine = fast(dsn)
+        await engine.__aenter__()
+        workflow = Baton().add("a", Stubborn("x").job, schedule_in=3600)
+        await workflow.insert(engine)
+        waiting = asyncio.create_task(engine.completion(workflow.workflow_id))
+        await asyncio.sleep(0)
+
+        async def fails(timeout: float) -> int:
+            raise RuntimeError("a fault of the engine")
+
+        monkeypatch.setattr(engine._runtime.producer, "flush", fails)
+        with pytest.raises(RuntimeError, match="a fault of the engine"):
+            await engine.stop()
+        assert engine.state == "stopped"
+        with pytest.raises(EngineStateError):
+            await waiting
+        await eventually(tables.unconnected)

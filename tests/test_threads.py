@@ -97,6 +97,55 @@ async def test_a_thread_that_outlives_its_timeout_is_left_behind(dsn: str) -> No
         leave.set()
 
 
+async def test_a_thread_left_behind_keeps_its_place(dsn: str) -> None:
+    leave, ran = threading.Event(), threading.Event()
+
+    @worker(max_attempts=1, timeout=0.2)
+    def hangs(step: SyncStep) -> None:
+        leave.wait(20)
+
+    @worker(max_attempts=1)
+    def waits(step: SyncStep) -> None:
+        ran.set()
+
+    hanging, waiting = Baton().add("a", hangs.new()), Baton().add("a", waits.new())
+    try:
+        async with running(dsn, threads=1) as run:
+            assert (await run.workflow(hanging)).outcome == "failed"
+            await run.insert(waiting)
+            await run.events.until(StepExecuting, workflow_id=waiting.workflow_id)
+            await run.completed(Baton().add("a", one.new()))
+            assert not ran.is_set()
+            leave.set()
+            await run.end(waiting)
+    finally:
+        leave.set()
+
+
+async def test_steps_that_give_up_waiting_for_a_thread_take_none(dsn: str) -> None:
+    leave = threading.Event()
+
+    @worker(max_attempts=1, timeout=0.1)
+    def hangs(step: SyncStep) -> None:
+        leave.wait(20)
+
+    @worker(max_attempts=1)
+    def works(step: SyncStep) -> None:
+        return None
+
+    workflow = Baton()
+    for number in range(8):
+        workflow.add(str(number), hangs.new())
+    try:
+        async with running(dsn, threads=2) as run:
+            assert (await run.workflow(workflow)).failed_count == 8
+            leave.set()
+            again = Baton().add("a", works.new()).add("b", works.new()).add("c", works.new())
+            await run.completed(again)
+    finally:
+        leave.set()
+
+
 POOL = ThreadPoolExecutor(1, thread_name_prefix="the workers' own")
 
 

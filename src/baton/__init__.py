@@ -12,6 +12,7 @@ from baton.words.states import Delivery, JobState, OnTimeout, WorkflowOutcome
 from baton.workflow.builder import Baton
 from baton.workflow.function_worker import worker
 from baton.workflow.insert import insert_all
+from baton.workflow.plugin import Plugin
 from baton.workflow.sending import send_event
 from baton.workflow.step import Step, SyncStep
 from baton.workflow.wait_control import cancel_wait, waiting_steps
@@ -30,6 +31,7 @@ __all__ = [
     "Job",
     "JobState",
     "OnTimeout",
+    "Plugin",
     "Snooze",
     "Step",
     "SyncStep",

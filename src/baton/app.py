@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
@@ -13,7 +14,9 @@ import anyio
 
 from baton.core.errortext import sanitize
 from baton.engine.runtime import Runtime
+from baton.engine.tasks import to_the_end
 from baton.store.database import Database
+from baton.store.faults import told
 from baton.store.jobs import Claimant
 from baton.store.results import read_step_result
 from baton.store.schema_check import require
@@ -33,6 +36,7 @@ from baton.workflow.expire import expire_until
 from baton.workflow.ledger import WorkflowLedger
 from baton.workflow.options import parse_workflow_id, seconds
 from baton.workflow.perform import Performer
+from baton.workflow.plugin import Plugin
 from baton.workflow.results import typed
 from baton.workflow.settle import cancel_workflow
 from baton.workflow.waiting import CompletionWaiters
@@ -66,6 +70,8 @@ class EngineOptions(TypedDict, total=False):
     command_timeout: float
     acquire_timeout: float
     result_limit: int
+    debug: bool
+    capture_limit: int
 
 
 class Engine:
@@ -80,9 +86,14 @@ class Engine:
     """
 
     def __init__(
-        self, dsn: str, *, schema: str = "public", **options: Unpack[EngineOptions]
+        self,
+        dsn: str,
+        *,
+        schema: str = "public",
+        plugins: Sequence[Plugin] = (),
+        **options: Unpack[EngineOptions],
     ) -> None:
-        _check_dsn(dsn)
+        self._plugins = _checked_plugins(plugins)
         try:
             self.settings = EngineSettings(**options)
         except TypeError:
@@ -100,8 +111,8 @@ class Engine:
             command_timeout=settings.command_timeout,
             acquire_timeout=settings.acquire_timeout,
         )
-        self._waiters = CompletionWaiters(self.database)
-        self._hooks = CascadeHooks(self.database)
+        self._waiters = CompletionWaiters(self.database, tuple(settings.queues))
+        self._hooks = CascadeHooks(self.database, settings)
         self._ledger = WorkflowLedger(
             self.database,
             Performer(self.database, settings),
@@ -115,7 +126,7 @@ class Engine:
         self._runtime.alarm(
             "baton_waits",
             "waits",
-            partial(expire_until, self.database, notify=settings.notify),
+            partial(expire_until, self.database, settings),
         )
         self._state = "new"
         self._stop_asked = asyncio.Event()
@@ -136,15 +147,20 @@ class Engine:
         return self._state
 
     async def __aenter__(self) -> Self:
-        self._expect("new")
+        """Start. Raises SchemaMissingError, UnavailableError, DatabaseError for a missing right."""
+        self._expect("new", "`async with engine`")
         self._state = "starting"
         try:
-            await self.database.open()
-            await require(self.database)
-            # Before anything starts: what this engine performs inserts through this engine.
-            ambient.enter(self)
-            await self._runtime.start()
+            with told():
+                await self.database.open()
+                await require(self.database)
+                # Before anything starts: what this engine performs inserts through this engine.
+                ambient.enter(self)
+                await self._runtime.start()
             self._runtime.every(self.settings.poll_interval, "completions", self._waiters.poll)
+            for plugin in self._plugins:
+                sweep = partial(plugin.work, self.database, self.settings)
+                self._runtime.every(plugin.interval, "sweep", sweep)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._shut_down()
@@ -193,7 +209,7 @@ class Engine:
 
         Raises UnknownWorkflowError, or CompletionTimeoutError; the workflow goes on after either.
         """
-        self._expect("running")
+        self._expect("running", "engine.completion")
         if timeout is not None:
             timeout = seconds("timeout", timeout)
         return await self._waiters.wait(parse_workflow_id(workflow_id), timeout)
@@ -209,7 +225,7 @@ class Engine:
 
         Raises UnknownStepError, NoResultError (it has not completed), ResultTypeError.
         """
-        self._expect("running")
+        self._expect("running", "engine.result")
         given = parse_workflow_id(workflow_id)
         found = await read_step_result(self.database, given, step)
         if found is None:
@@ -226,14 +242,17 @@ class Engine:
         dropped. The workflow ends at once, as failed. A workflow that has ended is left alone (0).
         Raises UnknownWorkflowError.
         """
-        self._expect("running")
+        self._expect("running", "engine.cancel")
         given = parse_workflow_id(workflow_id)
         _check_reason(reason)
+        return await to_the_end(self._cancel(given, sanitize(reason)))
+
+    async def _cancel(self, workflow_id: UUID, reason: str) -> int:
         failures = await cancel_workflow(
-            self.database, given, sanitize(reason), notify=self.settings.notify
+            self.database, workflow_id, reason, notify=self.settings.notify
         )
         if failures is None:
-            raise UnknownWorkflowError(given)
+            raise UnknownWorkflowError(workflow_id)
         self._hooks.run(failures.cancelled)
         self._finished(failures.completions)
         self._runtime.producer.executor.interrupt(set(failures.accepted))
@@ -266,31 +285,31 @@ class Engine:
     async def _shut_down(self) -> None:
         ambient.leave(self)
         try:
-            await self._runtime.stop()
-            await self._hooks.stop()
-            await self._waiters.stop()
-            self._ledger.close()
-            await self.database.close()
+            # Each is closed, whatever came of those before.
+            async with AsyncExitStack() as parts:
+                parts.push_async_callback(self.database.close)
+                parts.callback(self._ledger.close)
+                parts.push_async_callback(self._waiters.stop)
+                parts.push_async_callback(self._hooks.stop)
+                await self._runtime.stop()
         finally:
             self._state = "stopped"
             self._stopped.set()
 
-    def _expect(self, state: str) -> None:
+    def _expect(self, state: str, call: str) -> None:
         if self._state != state:
-            raise EngineStateError(self._state, state)
+            raise EngineStateError(self._state, state, call)
 
 
-def _check_dsn(given: object) -> None:
-    expected = "a connection string such as 'postgresql://user@host/db'"
-    if not isinstance(given, str):
-        raise InvalidOptionError("dsn", given, expected)
-    scheme, separator, _ = given.partition("://")
-    if not separator or scheme not in ("postgresql", "postgres"):
-        # Not shown whole: it may hold a password.
-        shown = f"{scheme}://…" if separator else "…"
-        if scheme.startswith(("postgresql+", "postgres+")):
-            expected += f"; leave out '+{scheme.partition('+')[2]}'"
-        raise InvalidOptionError("dsn", shown, expected)
+def _checked_plugins(given: object) -> tuple[Plugin, ...]:
+    expected = "a list of plugins: plugins=[Plugin()]"
+    if isinstance(given, Plugin) or not isinstance(given, Iterable):
+        raise InvalidOptionError("plugins", given, expected)
+    plugins = tuple(given)
+    for plugin in plugins:
+        if not isinstance(plugin, Plugin):
+            raise InvalidOptionError("plugins", plugin, expected)
+    return plugins
 
 
 def _check_reason(given: object) -> None:

@@ -27,18 +27,19 @@ BatonError
 ├── MissingExtraError           extra, what
 ├── WorkflowFinishedError       workflow_id
 ├── WorkflowExistsError         workflow_id
+├── WorkflowInsertedError       workflow_id, step
 ├── UnknownWorkflowError        workflow_id
 ├── UnknownStepError            workflow_id, step
-├── CompletionTimeoutError      workflow_id, timeout (also a TimeoutError)
+├── CompletionTimeoutError      workflow_id, timeout, unsettled, steps, queues (a TimeoutError)
 ├── EngineError                 life cycle and settings of an engine
-│   ├── NoEngineError           there is no ambient engine to use
-│   └── EngineStateError        state, expected
+│   ├── NoEngineError           name, running
+│   └── EngineStateError        state, expected, call
 └── DatabaseError               the database, its schema or a connection
     ├── ConnectionTypeError     given
     ├── IsolationError          what
     ├── SchemaMissingError      schema, found, expected
     ├── MigrationError          version, problem
-    └── UnavailableError        what, timeout
+    └── UnavailableError        what, timeout, refused (by the server, which answered)
 """
 
 from baton.words.errors import (
@@ -74,6 +75,7 @@ from baton.words.errors import (
     UnknownWorkflowError,
     WorkerError,
     WorkflowExistsError,
+    WorkflowInsertedError,
 )
 from baton.words.wait_errors import (
     InvalidPayloadError,
@@ -125,4 +127,5 @@ __all__ = [
     "WorkerError",
     "WorkflowExistsError",
     "WorkflowFinishedError",
+    "WorkflowInsertedError",
 ]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from baton.core.durations import TEN_YEARS, seconds
+from baton.core.durations import TEN_YEARS, seconds, spoken
 from baton.words.errors import InvalidOptionError
 
 
@@ -22,3 +22,20 @@ def test_anything_else_is_refused(given: object) -> None:
     with pytest.raises(InvalidOptionError) as caught:
         seconds("wait", given)
     assert (caught.value.option, caught.value.given) == ("wait", given)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (0, "0.0 s"),
+        (9.94, "9.9 s"),
+        (119, "119 s"),
+        (120, "2.0 min"),
+        (7_199, "120 min"),
+        (7_200, "2.0 h"),
+        (48 * 3_600, "2.0 d"),
+        (TEN_YEARS, "3660 d"),
+    ],
+)
+def test_durations_for_people(given: float, text: str) -> None:
+    assert spoken(given) == text

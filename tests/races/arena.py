@@ -39,9 +39,21 @@ class Side(Database):
     """A database that does not try again: a deadlock is to be seen."""
 
     def __init__(self, dsn: str, name: str, *, idle_timeout: float = DEADLINE) -> None:
-        super().__init__(dsn, application_name=name, pool_size=1, idle_timeout=idle_timeout)
+        super().__init__(
+            dsn,
+            application_name=name,
+            pool_size=1,
+            idle_timeout=idle_timeout,
+            lock_timeout=DEADLINE,
+        )
 
-    async def retrying(self, body: Callable[[], Awaitable[A]], *, idempotent: bool = False) -> A:
+    async def retrying(
+        self,
+        body: Callable[[], Awaitable[A]],
+        *,
+        idempotent: bool = False,
+        when_locked: bool = True,
+    ) -> A:
         return await body()
 
 

@@ -67,6 +67,17 @@ async def tell_unless_told(database: Database, workflow_id: UUID) -> bool:
         return bool(rows)
 
 
+async def look_then_tell(database: Database, workflow_id: UUID) -> bool:
+    """Announce after a look; `told` is a table without a key."""
+    async with database.transaction() as connection:
+        if await connection.fetchval(
+            "SELECT 1 FROM public.told WHERE workflow_id = $1", workflow_id
+        ):
+            return False
+        await connection.execute("INSERT INTO public.told VALUES ($1)", workflow_id)
+        return True
+
+
 async def write_by_id(database: Database, outcome: Outcome) -> None:
     """An outcome without a fence."""
     async with database.transaction() as connection:

@@ -145,7 +145,7 @@ def cancel(workflow_id: UUID, step: str) -> Move:
 
 async def sweep(database: Database) -> int:
     """One look of the timer."""
-    return (await expire_waits(database)).settled
+    return (await expire_waits(database, EngineSettings())).settled
 
 
 @asynccontextmanager

@@ -59,3 +59,12 @@ def apart(step: SyncStep, *, factor: int) -> Any:
     if step.attempt == 1:
         raise ValueError("again")
     return [os.getpid(), factor * step.result("a", int), step.results(), step.name, dict(step.meta)]
+
+
+@worker(executor=make_pool, max_attempts=2, backoff=0)
+def spend_apart(step: SyncStep) -> Any:
+    step.record_usage(model="gpt-4o", input_tokens=10 * step.attempt, output_tokens=1)
+    step.capture("context", {"attempt": step.attempt})
+    if step.attempt == 1:
+        raise ValueError("again")
+    return [os.getpid(), step.model, step.debug]

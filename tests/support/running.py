@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypedDict, TypeVar, Unpack
+from uuid import UUID
 
 import asyncpg
 import pytest
 
-from baton import Baton, Completion, Engine, Job, subscribe
+from baton import Baton, Completion, Database, Engine, Job, Plugin, subscribe
 from baton.app import EngineOptions
 from baton.words.errors import CompletionTimeoutError
 from baton.words.events import Event, StepSettled, WorkflowFinished
@@ -162,6 +163,9 @@ class Tables:
     async def value(self, query: str, *args: object) -> Any:
         return await self._connection.fetchval(query, *args)
 
+    async def rows(self, query: str, *args: object) -> list[asyncpg.Record]:
+        return list(await self._connection.fetch(query, *args))
+
     async def execute(self, query: str, *args: object) -> str:
         return await self._connection.execute(query, *args)
 
@@ -194,6 +198,17 @@ class Tables:
             "FROM public.oban_jobs WHERE state = 'executing'"
         )
         return [row[0] for row in rows]
+
+
+async def beating(database: Database, engine: UUID, *, rescue_after: float = 60.0) -> None:
+    """Make the tables say that an engine has been alive and steady for a day."""
+    await database.fetch("beat_engine", str(engine), "beating", "node", rescue_after)
+    async with database.connection() as connection:
+        await connection.execute(
+            f"UPDATE {database.sql.identifier}.baton_engines "
+            "SET steady_since = now() - interval '1 day' WHERE id = $1",
+            engine,
+        )
 
 
 @asynccontextmanager
@@ -241,20 +256,22 @@ class Run:
         return completion
 
 
-def fast(dsn: str, **options: Unpack[EngineOptions]) -> Engine:
+def fast(dsn: str, *, plugins: Sequence[Plugin] = (), **options: Unpack[EngineOptions]) -> Engine:
     """An engine that has not been started."""
     merged: EngineOptions = {**FAST, **options}
-    return Engine(dsn, **merged)
+    return Engine(dsn, plugins=plugins, **merged)
 
 
 @asynccontextmanager
-async def running(dsn: str, **options: Unpack[EngineOptions]) -> AsyncIterator[Run]:
+async def running(
+    dsn: str, *, plugins: Sequence[Plugin] = (), **options: Unpack[EngineOptions]
+) -> AsyncIterator[Run]:
     """An engine, running; when it has stopped, its tables break no rule and nothing is
     executing.
     """
     async with opened(dsn) as tables:
         with recorded() as events:
-            async with fast(dsn, **options) as engine:
+            async with fast(dsn, plugins=plugins, **options) as engine:
                 yield Run(engine, events, tables)
         assert await tables.violations() == []
         assert (

@@ -17,8 +17,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+
 from baton import Engine, subscribe
 from baton.app import EngineOptions
+from baton.contrib.otel import instrument
 from baton.words.events import Event, StepFenced, WorkflowFinished
 from two_engines.truth import Ledger
 from two_engines.workers import Planned
@@ -90,18 +94,24 @@ class EngineProcess:
         self._process.stdin.close()
 
 
+SPANS = "BATON_TEST_SPANS"
+"""Names the file that a process writes its spans to, a line of JSON for each."""
+
+
 @asynccontextmanager
 async def engine_process(
-    dsn: str, **options: Unpack[EngineOptions]
+    dsn: str, *, spans: Path | None = None, **options: Unpack[EngineOptions]
 ) -> AsyncIterator[EngineProcess]:
-    """A process whose engine runs; stops gracefully when the block ends well."""
+    """A process whose engine runs; stops gracefully when the block ends well. With `spans` it is
+    traced, and writes what it ends to that file at once.
+    """
     tests = str(Path(__file__).parents[1])
     made = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", __name__, dsn, json.dumps(options)),
         stdin=PIPE,
         stdout=PIPE,
-        env={**os.environ, "PYTHONPATH": tests},
+        env={**os.environ, "PYTHONPATH": tests, SPANS: str(spans or "")},
     )
     process = EngineProcess(made)
     try:
@@ -130,7 +140,19 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
+def _trace(path: str) -> None:
+    provider = TracerProvider()
+    exporter = ConsoleSpanExporter(
+        out=Path(path).open("a"),  # noqa: SIM115 open as long as the process
+        formatter=lambda span: span.to_json(indent=None) + "\n",
+    )
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    instrument(tracer_provider=provider, metrics=False, events=False)
+
+
 async def _run(dsn: str, options: dict[str, Any]) -> None:
+    if os.environ.get(SPANS):
+        _trace(os.environ[SPANS])
     events: list[Event] = []
     subscribe(events.append)
     Planned.ledger = ledger = Ledger(dsn)

@@ -27,6 +27,17 @@ async def busy(connection: asyncpg.Connection[Any], pid: int, count: int) -> lis
     return await eventually(look)
 
 
+async def ended(connection: asyncpg.Connection[Any], pid: int, count: int) -> None:
+    """Wait until a process has performed that many steps to their end."""
+    query = "SELECT count(*) FROM public.ledger WHERE mark = 'end' AND pid = $1"
+
+    async def look() -> bool:
+        found: int = await connection.fetchval(query, pid)
+        return found >= count
+
+    await eventually(look)
+
+
 async def open_steps(connection: asyncpg.Connection[Any], pid: int) -> list[int]:
     """The jobs whose performance this process has begun and not ended."""
     return [row[0] for row in await connection.fetch(_OPEN, pid)]

@@ -1,4 +1,4 @@
-"""The commands `baton migrate` and `baton worker`; they need the extra `cli`."""
+"""The command `baton`; it needs the extra `cli`."""
 
 import sys
 

@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from baton import schema as schemas
+from baton.cli.insights import app as looking
+from baton.cli.options import DSN_VARIABLE, Dsn, Schema
 from baton.cli.reporting import FAILED, MISUSED, checked_dsn, fail, reported, say
 from baton.cli.serving import serve
 from baton.cli.target import find_engine, overridden
-
-DSN_VARIABLE = "BATON_DATABASE_URL"
 
 app = typer.Typer(
     add_completion=False,
@@ -24,15 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Dsn = Annotated[
-    str | None,
-    typer.Option(
-        envvar=DSN_VARIABLE,
-        show_envvar=True,
-        help="Connection string of the database; the variable keeps its password out of `ps`.",
-    ),
-]
-Schema = Annotated[str, typer.Option(help="Schema of Baton's tables.")]
+app.add_typer(looking)
 
 
 def run() -> None:
@@ -74,6 +66,8 @@ def migrate(
     ] = False,
 ) -> None:
     """Bring the database to the version that this Baton needs.
+
+    Example: baton migrate --dsn postgresql://user:password@localhost/app
 
     Exit status: 0 done, 1 failed or not right, 2 used wrongly.
     """
@@ -128,7 +122,6 @@ def worker(
         engine = overridden(engine, dsn, schema, limits)
         # Without effect where the module has set up logging already.
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        checked_dsn(engine.database.dsn)
         serve(engine)
 
 

@@ -11,13 +11,13 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
+from baton.core.dsn import check_dsn
 from baton.words.errors import BatonError, InvalidNameError, InvalidOptionError
 
 FAILED = 1
 MISUSED = 2
 
-_SCHEMES = ("postgresql", "postgres")
-_HOST = re.compile(r"(\[[^]]*\]|[^:]*)(:[0-9]*)?")
+_PASSWORD = re.compile(r"(://[^\s'\"@:/]*:)(?!password@)[^\s'\"]*@")
 # Shorter ones would blot out words that are no secret.
 _SHORTEST_SECRET = 3
 
@@ -35,7 +35,8 @@ def fail(text: str, status: int = FAILED) -> NoReturn:
 
 def fail_with_traceback(text: str) -> NoReturn:
     """The same for an exception under way in the operator's code."""
-    fail(f"{text}\n{traceback.format_exc()}")
+    # Their source may hold a DSN.
+    fail(_PASSWORD.sub(r"\1***@", f"{text}\n{traceback.format_exc()}"))
 
 
 def checked_dsn(dsn: str | None) -> str:
@@ -43,18 +44,9 @@ def checked_dsn(dsn: str | None) -> str:
     if not dsn:
         fail("which database? Give --dsn or set BATON_DATABASE_URL", MISUSED)
     try:
-        parts = urlsplit(dsn)
-        hosts = parts.netloc.rpartition("@")[2].split(",")
-        readable = parts.scheme in _SCHEMES and all(_HOST.fullmatch(host) for host in hosts)
-    except ValueError:
-        readable = False
-    if not readable:
-        fail(
-            "the DSN cannot be read: expected postgresql://user:password@host:port/database, "
-            "with special characters of the password percent-encoded",
-            MISUSED,
-        )
-    return dsn
+        return check_dsn(dsn)
+    except InvalidOptionError as error:
+        fail(f"the DSN cannot be read: expected {error.expected}", MISUSED)
 
 
 @contextmanager

@@ -18,5 +18,16 @@ def seconds(option: str, given: object) -> float:
     return given
 
 
+def spoken(given: float) -> str:
+    """A duration for people, in its largest unit; an approximate one, never more than 10 % off."""
+    size, unit = given, "s"
+    for length, next_unit in ((120, "min"), (120, "h"), (48, "d")):
+        factor = 24 if next_unit == "d" else 60
+        if size < length:
+            break
+        size, unit = size / factor, next_unit
+    return f"{size:.1f} {unit}" if size < 10 else f"{size:.0f} {unit}"
+
+
 def _is_number(given: object) -> TypeGuard[float]:
     return isinstance(given, int | float) and not isinstance(given, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Container
 
 from baton.words.errors import InvalidNameError
 
@@ -44,6 +45,34 @@ def validate_worker_name(given: object) -> str:
 def validate_tag(given: object) -> str:
     """One tag: 1 to 255 characters. Raises InvalidNameError."""
     return _checked("tag", given, STEP_LIMIT)
+
+
+def validate_model_name(given: object) -> str:
+    """The name of a model: 1 to 255 characters. Raises InvalidNameError."""
+    return _checked("model name", given, STEP_LIMIT)
+
+
+def validate_provider_name(given: object) -> str:
+    """The name of a model's provider: 1 to 255 characters. Raises InvalidNameError."""
+    return _checked("provider name", given, STEP_LIMIT)
+
+
+def validate_label(given: object) -> str:
+    """The label of something captured: 1 to 255 characters. Raises InvalidNameError."""
+    return _checked("label", given, STEP_LIMIT)
+
+
+def free_name(wanted: str, *taken: Container[str]) -> str:
+    """A step name like `wanted` that is not taken: cut to what a name may be long, and numbered
+    where it must be.
+    """
+    name = wanted[:STEP_LIMIT].rstrip()
+    number = 1
+    while any(name in names for names in taken):
+        number += 1
+        suffix = f"~{number}"
+        name = wanted[: STEP_LIMIT - len(suffix)].rstrip() + suffix
+    return name
 
 
 def validate_event_name(given: object) -> str:

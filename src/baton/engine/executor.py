@@ -37,6 +37,7 @@ class Execution:
         "abandoned",
         "begun",
         "duration",
+        "facts",
         "interrupted",
         "job",
         "outcome",
@@ -55,6 +56,13 @@ class Execution:
         self.outcome: Outcome | None = None
         self.task: asyncio.Task[None] | None = None
         self.duration = 0.0
+        self.facts: JobFacts | None = None
+
+    def told(self) -> JobFacts:
+        """What step events tell of the job, read once."""
+        if self.facts is None:
+            self.facts = job_facts(self.job)
+        return self.facts
 
     def end(self, outcome: Outcome) -> None:
         """Note the outcome and how long the attempt took, in seconds."""
@@ -100,13 +108,14 @@ class Executor:
         self._running[job.id, job.attempted_at] = execution
         self._idle.clear()
         if telemetry.active:
-            telemetry.emit(StepExecuting(**job_facts(job), state=JobState.EXECUTING))
+            telemetry.emit(StepExecuting(**execution.told(), state=JobState.EXECUTING))
         execution.task = begin(self._run(execution), context.copy())
 
     async def _run(self, execution: Execution) -> None:
         job = execution.job
         execution.begun = True
         _current.set(execution)
+        span = telemetry.begin_attempt(job) if telemetry.tracer is not None else None
         try:
             outcome = release(job) if execution.interrupted else await self._ledger.perform(job)
         except BaseException as error:
@@ -117,6 +126,8 @@ class Executor:
             else:
                 _log.error("performing job %s failed inside the engine", job.id, exc_info=error)
                 outcome = postpone(job)
+        if span is not None:
+            outcome = telemetry.end_attempt(span, outcome)
         if execution.abandoned:
             return
         execution.end(outcome)

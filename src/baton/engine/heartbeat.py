@@ -74,7 +74,7 @@ class Heartbeat:
             try:
                 await self._beat(connection)
                 failing = False
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 if not failing:
                     _log.warning("engine %s: heartbeat failed: %r", self._settings.name, error)
                 failing = True

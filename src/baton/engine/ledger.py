@@ -15,12 +15,14 @@ def nothing() -> None:
 
 
 class Reply(NamedTuple):
-    """What a settlement brought: claimed jobs, ids of stale outcomes, queues with jobs left
-    available; and what there is to tell, after the outcomes themselves have been told.
+    """What a settlement brought: claimed jobs, ids of stale outcomes, ids of outcomes that could
+    not be written yet because somebody holds a lock, queues with jobs left available; and what
+    there is to tell, after the outcomes themselves have been told.
     """
 
     jobs: Sequence[ClaimedJob] = ()
     stale: frozenset[int] = frozenset()
+    blocked: frozenset[int] = frozenset()
     woken: Sequence[str] = ()
     tell: Callable[[], None] = nothing
 

@@ -51,13 +51,16 @@ class Loops:
         while True:
             try:
                 await work()
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                task = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+                    raise
                 self._fails(what, error)
             else:
                 self._works(what)
             await asyncio.sleep(_jitter(max(self._delays.get(what, 0.0), interval)))
 
-    def _fails(self, what: str, error: Exception) -> None:
+    def _fails(self, what: str, error: BaseException) -> None:
         if what not in self._delays:
             _log.warning("engine %s: %s failed, trying again: %r", self._engine, what, error)
             if telemetry.active:

@@ -23,15 +23,22 @@ class Outbox:
         self._most = most
         self._waiting: deque[Execution] = deque()
         self._suspects: deque[list[Execution]] = deque()
+        self._set_aside: list[Execution] = []
 
     def __len__(self) -> int:
+        """How many can be taken now."""
         return len(self._waiting) + sum(map(len, self._suspects))
+
+    @property
+    def waits_for_locks(self) -> int:
+        """How many were set aside."""
+        return len(self._set_aside)
 
     @property
     def ids(self) -> list[int]:
         """The jobs whose outcomes wait here."""
         suspects = (execution for batch in self._suspects for execution in batch)
-        return [execution.job.id for execution in (*self._waiting, *suspects)]
+        return [execution.job.id for execution in (*self._waiting, *suspects, *self._set_aside)]
 
     def add(self, execution: Execution) -> None:
         self._waiting.append(execution)
@@ -52,6 +59,15 @@ class Outbox:
     def put_back(self, batch: Sequence[Execution]) -> None:
         """A batch that could not be settled now goes first again."""
         self._waiting.extendleft(reversed(batch))
+
+    def set_aside(self, blocked: Sequence[Execution]) -> None:
+        """These could not be settled because somebody holds a lock; they wait for `bring_back`."""
+        self._set_aside.extend(blocked)
+
+    def bring_back(self) -> None:
+        """What was set aside may be tried again, in one batch."""
+        self._waiting.extend(self._set_aside)
+        self._set_aside.clear()
 
     def distrust(self, batch: Sequence[Execution], error: Exception) -> None:
         """The database refused what is in this batch and would refuse it at every try: it is tried

@@ -23,12 +23,14 @@ from baton.engine.tasks import begin
 from baton.store.faults import is_content_fault
 from baton.words.config import EngineSettings
 from baton.words.events import ConnectionLost, ConnectionRegained
-from baton.words.rows import ClaimedJob
+from baton.words.rows import ClaimedJob, Outcome
 
 _log = logging.getLogger("baton")
 
 FIRST_DELAY = 0.05
 LONGEST_DELAY = 5.0
+LOCKED_DELAY = 0.5
+CANCEL_TIMEOUT = 2.0
 
 
 class Producer:
@@ -101,7 +103,7 @@ class Producer:
     async def _settle(self, batch: list[Execution], promises: list[Promise]) -> None:
         outcomes = sorted(e.outcome for e in batch if e.outcome is not None)
         try:
-            reply = await self._ledger.settle(outcomes, demands(promises))
+            reply = await self._write(outcomes, promises)
         except BaseException as error:
             if batch and isinstance(error, Exception) and is_content_fault(error):
                 self._outbox.distrust(batch, error)
@@ -112,20 +114,43 @@ class Producer:
                 raise
         else:
             self._regain()
-            self._log_failures(batch)
-            if telemetry.active:
-                self._tell(batch, reply.stale)
-            reply.tell()
-            self._accept(reply, promises)
+            written = self._set_aside(batch, reply.blocked) if reply.blocked else batch
+            try:
+                self._log_failures(written)
+                if telemetry.active:
+                    self._tell(written, reply.stale)
+                reply.tell()
+            finally:
+                self._accept(reply, promises)
         finally:
             self._settling_ids.difference_update(e.job.id for e in batch)
             self.queues.release(promises)
             self._pump_after_this()
 
+    async def _write(self, outcomes: Sequence[Outcome], promises: list[Promise]) -> Reply:
+        if telemetry.tracer is None or not outcomes:
+            return await self._ledger.settle(outcomes, demands(promises))
+        with telemetry.spanned(lambda tracer: tracer.settle(outcomes)):
+            return await self._ledger.settle(outcomes, demands(promises))
+
     def _pump_after_this(self) -> None:
         task = asyncio.current_task()
         if task is not None:
             self._settling.discard(task)
+        self.plan()
+
+    def _set_aside(
+        self, batch: Sequence[Execution], blocked: frozenset[int]
+    ) -> Sequence[Execution]:
+        """Keep what somebody's lock holds up for later; returns the rest."""
+        if not self._outbox.waits_for_locks:
+            _log.warning("the outcomes of %d jobs wait for locks held by others", len(blocked))
+            asyncio.get_running_loop().call_later(LOCKED_DELAY, self._bring_back)
+        self._outbox.set_aside([e for e in batch if e.job.id in blocked])
+        return [e for e in batch if e.job.id not in blocked]
+
+    def _bring_back(self) -> None:
+        self._outbox.bring_back()
         self.plan()
 
     def _accept(self, reply: Reply, promises: list[Promise]) -> None:
@@ -134,7 +159,7 @@ class Producer:
             self.queues.wake(name)
         for job in reply.jobs:
             queue = self.queues[job.queue]
-            if self._stopping or queue.paused:
+            if self._stopping or queue.paused or queue.running >= queue.limit:
                 self._return(job)
             else:
                 queue.running += 1
@@ -199,17 +224,23 @@ class Producer:
         self.plan()
         try:
             async with asyncio.timeout(timeout):
-                while self._outbox or self._settling:
+                while self._outbox or self._outbox.waits_for_locks or self._settling:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            _log.error("%d outcomes could not be settled in time", len(self._outbox))
+            _log.error("%d outcomes could not be settled in time", len(self._outbox.ids))
+        return len({*self._outbox.ids, *self._settling_ids})
+
+    async def close(self) -> None:
+        """Settle nothing more; what has not been settled is left to a rescue."""
         self._closed = True
         if self._retry is not None:
             self._retry.cancel()
-        for task in list(self._settling):
+        settling = list(self._settling)
+        for task in settling:
             task.cancel()
-        return len(self._outbox) + len(self._settling_ids)
+        if settling:
+            await asyncio.wait(settling, timeout=CANCEL_TIMEOUT)
 
     def abandon(self) -> int:
         """Release what still runs; returns how many jobs."""

@@ -66,6 +66,16 @@ class Rescuer:
         await self._interrupt_lost()
 
     async def _return(self, orphans: Sequence[Orphan]) -> None:
+        # In two calls: the first may be written when the second fails, and then has to be told of.
+        for hopeless in (False, True):
+            chosen = [o for o in orphans if self._is_hopeless(o) is hopeless]
+            if chosen:
+                await self._settle(chosen)
+
+    def _is_hopeless(self, orphan: Orphan) -> bool:
+        return orphan.rescues >= self._settings.max_rescues
+
+    async def _settle(self, orphans: Sequence[Orphan]) -> None:
         try:
             reply = await self._ledger.settle([self._outcome(orphan) for orphan in orphans], [])
         except Exception as error:
@@ -75,9 +85,9 @@ class Rescuer:
                 _log.exception("orphaned job %s cannot be rescued", orphans[0].id)
             # One bad row must not keep the others.
             for orphan in orphans if len(orphans) > 1 else ():
-                await self._return([orphan])
+                await self._settle([orphan])
             return
-        rescued = tuple(o.id for o in orphans if o.id not in reply.stale)
+        rescued = tuple(o.id for o in orphans if o.id not in reply.stale | reply.blocked)
         if rescued:
             _log.warning("rescued %d jobs of dead engines", len(rescued))
             if telemetry.active:
@@ -86,8 +96,11 @@ class Rescuer:
         reply.tell()
 
     def _outcome(self, orphan: Orphan) -> Outcome:
-        reason = f"rescued: engine {orphan.engine or 'unknown'} stopped while running it"
-        if orphan.rescues >= self._settings.max_rescues:
+        if orphan.engine == str(self._engine_id):
+            reason = "rescued: the reply of its claim, or its outcome, was lost"
+        else:
+            reason = f"rescued: engine {orphan.engine or 'unknown'} stopped while running it"
+        if self._is_hopeless(orphan):
             return Outcome(
                 orphan.id,
                 orphan.attempted_at,

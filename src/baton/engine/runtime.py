@@ -88,20 +88,27 @@ class Runtime:
 
         Each phase has a deadline; what cannot be written is left to a rescue by another engine.
         """
+        try:
+            released, unsettled = await self._finish()
+        finally:
+            await self.producer.close()
+            await self._loops.stop()
+            if self._beating:
+                await self._heartbeat.stop()
+        if self._beating and not unsettled:
+            await self._retire()
+        if telemetry.active:
+            telemetry.emit(EngineStopped(self._settings.name, released))
+
+    async def _finish(self) -> tuple[int, int]:
+        """End the running jobs; returns how many were interrupted, and how many are unsettled."""
         producer, settings = self.producer, self._settings
         await producer.drain(settings.shutdown_grace)
         released = producer.executor.interrupt_all()
         if released:
             await producer.executor.drained(settings.interrupt_grace)
             producer.abandon()
-        unsettled = await producer.flush(FLUSH_TIMEOUT)
-        await self._loops.stop()
-        if self._beating:
-            await self._heartbeat.stop()
-            if not unsettled:
-                await self._retire()
-        if telemetry.active:
-            telemetry.emit(EngineStopped(settings.name, released))
+        return released, await producer.flush(FLUSH_TIMEOUT)
 
     async def _retire(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from baton.engine.executor import Execution, job_facts
+from baton.engine.executor import Execution
 from baton.words.events import (
     StepCancelled,
     StepCompleted,
@@ -36,7 +36,7 @@ def settled_event(execution: Execution, *, stale: bool) -> StepSettled:
     if kind is StepReleased and outcome.wait is not None:
         kind = StepSuspended
     return kind(
-        **job_facts(execution.job),
+        **execution.told(),
         state=outcome.state,
         duration=execution.duration,
         has_result=outcome.result is not None,

@@ -1,20 +1,56 @@
-"""The one seam through which everything that happens is told. Subscribers get typed event records.
+"""The one seam through which everything that happens is told. Subscribers get typed event records;
+a tracer surrounds what takes time with spans.
 
-`active` is False while nobody subscribes; callers check it before they build a record, so that
-silence costs one attribute look-up.
+`active` is False while nobody subscribes, `tracer` is None while nobody traces; callers check them
+before they build a record, so that silence costs one attribute look-up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
 
 from baton.words.events import Event
+from baton.words.rows import ClaimedJob, NewWorkflow, Outcome
 
 Subscriber = Callable[[Event], None]
 
+
+class Attempt(Protocol):
+    """The span of one attempt, current in the context that it was begun in."""
+
+    def end(self, outcome: Outcome) -> str | None:
+        """End the span; its context as a W3C traceparent, for the steps that depend on this one."""
+        ...
+
+
+class Span(Protocol):
+    """A span around a piece of work."""
+
+    def end(self, error: BaseException | None) -> None: ...
+
+
+class Tracer(Protocol):
+    """Makes spans. What it raises is logged and hurts nobody."""
+
+    def insert(self, workflows: Sequence[NewWorkflow]) -> Span:
+        """Workflows are about to be inserted; the span becomes current."""
+        ...
+
+    def attempt(self, job: ClaimedJob) -> Attempt:
+        """A job is about to be performed; the span becomes current."""
+        ...
+
+    def settle(self, outcomes: Sequence[Outcome]) -> Span:
+        """A batch is about to be settled."""
+        ...
+
+
 active = False
+tracer: Tracer | None = None
 
 _subscribers: tuple[Subscriber, ...] = ()
 _log = logging.getLogger("baton")
@@ -34,6 +70,12 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
     return unsubscribe
 
 
+def trace_with(chosen: Tracer | None) -> None:
+    """Have this tracer, or none, make the spans of this process."""
+    global tracer
+    tracer = chosen
+
+
 def emit(event: Event) -> None:
     """Tell every subscriber."""
     for subscriber in _subscribers:
@@ -41,6 +83,48 @@ def emit(event: Event) -> None:
             subscriber(event)
         except (Exception, asyncio.CancelledError):
             _log.exception("a telemetry subscriber failed on %s", event.EVENT)
+
+
+def begin_attempt(job: ClaimedJob) -> Attempt | None:
+    """Begin the span of an attempt, where somebody traces."""
+    if tracer is None:
+        return None
+    try:
+        return tracer.attempt(job)
+    except Exception:
+        _log.exception("the tracer failed on job %s", job.id)
+        return None
+
+
+def end_attempt(attempt: Attempt, outcome: Outcome) -> Outcome:
+    """End the span of an attempt; the outcome with its trace."""
+    try:
+        return outcome._replace(trace=attempt.end(outcome))
+    except Exception:
+        _log.exception("the tracer failed on job %s", outcome.job_id)
+        return outcome
+
+
+@contextmanager
+def spanned(begin: Callable[[Tracer], Span]) -> Iterator[None]:
+    """Surround a block with a span, where somebody traces."""
+    span: Span | None = None
+    try:
+        span = None if tracer is None else begin(tracer)
+    except Exception:
+        _log.exception("the tracer failed")
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        try:
+            if span is not None:
+                span.end(error)
+        except Exception:
+            _log.exception("the tracer failed")
 
 
 def _replace(subscribers: tuple[Subscriber, ...]) -> None:

@@ -15,8 +15,14 @@ CREATE TABLE /*schema.*/workflows (
     CONSTRAINT workflows_counts CHECK (outstanding BETWEEN 0 AND steps AND failed BETWEEN 0 AND steps)
 ) WITH (fillfactor = 60);
 
+-- For the sweep: what has not ended. Settling changes the indexed row's place only when a workflow ends.
+CREATE INDEX workflows_unfinished_index ON /*schema.*/workflows (id) WHERE finished_at IS NULL;
+
 -- deps and dependents are job ids. pending counts the dependencies that have not settled, and one more while the
 -- step itself waits for events; waits marks a step that does so.
+-- trace is the span context of the attempt that settled the step, as a W3C traceparent: what depends on the step
+-- links to it.
+-- model is what the step's model map chose; debug repeats the workflow's, because a claim reads the node anyway.
 -- No index covers a column that settling changes, so that those updates stay heap-only.
 CREATE TABLE /*schema.*/workflow_nodes (
     job_id           bigint PRIMARY KEY,
@@ -31,6 +37,9 @@ CREATE TABLE /*schema.*/workflow_nodes (
     waits            boolean NOT NULL DEFAULT false,
     state            /*schema.*/oban_job_state,
     result           jsonb,
+    trace            text,
+    model            text,
+    debug            boolean NOT NULL DEFAULT false,
     CONSTRAINT workflow_nodes_name_key UNIQUE (workflow_id, name),
     CONSTRAINT workflow_nodes_pending CHECK (pending >= 0),
     CONSTRAINT workflow_nodes_result CHECK (result IS NULL OR state IS NOT NULL)
@@ -49,18 +58,22 @@ CREATE TABLE /*schema.*/workflow_completions (
     failed_count  integer NOT NULL,
     total_count   integer NOT NULL,
     inserted_at   timestamptz NOT NULL,
-    finished_at   timestamptz NOT NULL
+    finished_at   timestamptz NOT NULL,
+    announced_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 -- One row per engine process start, kept alive by its heartbeat. Logged on purpose: an unlogged table
 -- is empty after a crash of the server, and every running job would look orphaned.
 -- rescue_after (seconds) is the engine's own word for how long it may be silent: an engine with a
 -- shorter one of its own must not take the jobs of a slower beating one.
+-- steady_since is when its beats began to come without a long gap: after an outage of the database every
+-- engine has been silent, so only one that has been steady for as long as another is silent may call it dead.
 CREATE TABLE /*schema.*/baton_engines (
     id           uuid PRIMARY KEY,
     name         text NOT NULL,
     node         text NOT NULL,
     rescue_after double precision NOT NULL DEFAULT 0,
     started_at   timestamptz NOT NULL DEFAULT now(),
-    seen_at      timestamptz NOT NULL DEFAULT now()
+    seen_at      timestamptz NOT NULL DEFAULT now(),
+    steady_since timestamptz NOT NULL DEFAULT now()
 );

@@ -71,18 +71,22 @@ $announce$;
 -- and a state is compared as (state = '...') IS TRUE, which no index answers: on a new table the planner went
 -- through all suspended jobs by the index on the state instead of to one job by its key, 20 times slower.
 --
+-- p_traces is NULL unless somebody traces: then it is what the steps' nodes keep, and the jobs handed over or
+-- claimed come with what their dependencies kept (links).
+--
 -- Rows returned, by kind: 0 a job now held by the caller; 1 a stale outcome (id); 2 a workflow announced
 -- (workflow_id, args = its completion as JSON); 3 a queue with jobs left available (queue); 4 a wait that
 -- settled in the same breath (args = its facts as JSON); 5 a wait group that is to be decided (id), told to the
 -- decider of the waits only, which calls this without a claimant.
 CREATE FUNCTION /*schema.*/baton_settle(
-    p_ids bigint[], p_claims timestamp[], p_results text[],
+    p_ids bigint[], p_claims timestamp[], p_results text[], p_traces text[],
     p_queues text[], p_rooms integer[], p_claim boolean[], p_claimant text[], p_notify boolean
 )
 RETURNS TABLE (
     kind smallint, id bigint, attempted_at timestamp, queue text, worker text, args text, meta text,
     attempt integer, max_attempts integer, workflow_id uuid, name text, pending integer,
-    settled text, dependencies integer, timeout double precision
+    settled text, dependencies integer, timeout double precision,
+    model text, debug boolean, links text[]
 )
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -123,13 +127,13 @@ BEGIN
         WITH done AS (
             UPDATE /*schema.*/oban_jobs j
             SET state = 'completed', completed_at = v_now
-            FROM unnest(p_ids, p_claims, p_results) AS o (id, claim, result)
+            FROM unnest(p_ids, p_claims, p_results, p_traces) AS o (id, claim, result, trace)
             WHERE j.id = o.id AND (j.state = 'executing') IS TRUE AND j.attempted_at = o.claim
-            RETURNING j.id, o.result
+            RETURNING j.id, o.result, o.trace
         ),
         settled AS (
             UPDATE /*schema.*/workflow_nodes n
-            SET state = 'completed', result = d.result::jsonb
+            SET state = 'completed', result = d.result::jsonb, trace = d.trace
             FROM done d
             WHERE n.job_id = d.id AND n.state IS NULL
             RETURNING n.workflow_id, n.dependents, n.job_id, n.waits
@@ -206,7 +210,8 @@ BEGIN
             SELECT
                 a.kind, a.id, NULL::timestamp, CASE WHEN a.kind = 3 THEN a.data END, NULL,
                 CASE WHEN a.kind <> 3 THEN a.data END, NULL, NULL::integer, NULL::integer, a.workflow_id,
-                NULL, NULL::integer, NULL, NULL::integer, NULL::double precision
+                NULL, NULL::integer, NULL, NULL::integer, NULL::double precision, NULL, NULL::boolean,
+                NULL::text[]
             FROM /*schema.*/baton_arm(v_armed, p_claimant IS NOT NULL, p_notify) a;
         END IF;
 
@@ -215,7 +220,8 @@ BEGIN
             RETURN QUERY
             SELECT
                 1::smallint, o.id, NULL::timestamp, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer,
-                NULL::uuid, NULL, NULL::integer, NULL, NULL::integer, NULL::double precision
+                NULL::uuid, NULL, NULL::integer, NULL, NULL::integer, NULL::double precision, NULL, NULL::boolean,
+                NULL::text[]
             FROM unnest(p_ids, p_claims) AS o (id, claim)
             WHERE NOT EXISTS (
                 SELECT FROM /*schema.*/oban_jobs j
@@ -228,7 +234,7 @@ BEGIN
             SELECT
                 2::smallint, NULL::bigint, NULL::timestamp, NULL, NULL, a.completion, NULL,
                 NULL::integer, NULL::integer, a.workflow_id, NULL, NULL::integer, NULL, NULL::integer,
-                NULL::double precision
+                NULL::double precision, NULL, NULL::boolean, NULL::text[]
             FROM /*schema.*/baton_announce(v_finished, p_notify) a;
         END IF;
 
@@ -242,7 +248,8 @@ BEGIN
             RETURN QUERY
             SELECT
                 3::smallint, NULL::bigint, NULL::timestamp, q, NULL, NULL, NULL, NULL::integer,
-                NULL::integer, NULL::uuid, NULL, NULL::integer, NULL, NULL::integer, NULL::double precision
+                NULL::integer, NULL::uuid, NULL, NULL::integer, NULL, NULL::integer, NULL::double precision,
+                NULL, NULL::boolean, NULL::text[]
             FROM unnest(v_woken) q;
         END IF;
     END IF;
@@ -278,7 +285,15 @@ BEGIN
     SELECT
         0::smallint, j.id, j.attempted_at, j.queue, j.worker, j.args::text, j.meta::text,
         j.attempt::integer, j.max_attempts::integer, n.workflow_id, n.name, n.pending, n.state::text,
-        cardinality(n.deps), n.timeout
+        cardinality(n.deps), n.timeout, n.model, n.debug,
+        -- As many as OpenTelemetry keeps by default.
+        CASE WHEN p_traces IS NOT NULL AND cardinality(n.deps) > 0 THEN ARRAY(
+            SELECT d.trace
+            FROM /*schema.*/workflow_nodes d
+            WHERE d.job_id = ANY (n.deps) AND d.trace IS NOT NULL
+            ORDER BY d.job_id
+            LIMIT 128
+        ) END
     FROM unnest(v_taken) WITH ORDINALITY AS t (id, position)
     JOIN /*schema.*/oban_jobs j ON j.id = t.id
     LEFT JOIN /*schema.*/workflow_nodes n ON n.job_id = t.id

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from baton.store.database import Database
-from baton.words.rows import Completion
-from baton.words.states import WorkflowOutcome
+from baton.words.rows import Completion, UnsettledStep
+from baton.words.states import JobState, WorkflowOutcome
 
 
 def parse_completion(text: str) -> Completion:
@@ -24,6 +24,7 @@ def parse_completion(text: str) -> Completion:
         total_count=row["total_count"],
         inserted_at=datetime.fromisoformat(row["inserted_at"]).astimezone(UTC),
         finished_at=datetime.fromisoformat(row["finished_at"]).astimezone(UTC),
+        announced_at=datetime.fromisoformat(row["announced_at"]).astimezone(UTC),
     )
 
 
@@ -39,3 +40,19 @@ async def find_missing_workflows(database: Database, workflow_ids: Sequence[UUID
     """Of the given ids, those of no workflow in this schema."""
     rows = await database.fetch("find_missing_workflows", workflow_ids)
     return [row["id"] for row in rows]
+
+
+async def read_unsettled_steps(
+    database: Database, workflow_id: UUID, queues: Sequence[str], limit: int
+) -> tuple[int, list[UnsettledStep]]:
+    """How many steps have not settled, and at most `limit` of them, first what is available in
+    another queue than these; 0 and none when the workflow has ended or is unknown.
+    """
+    rows = await database.fetch("read_unsettled_steps", workflow_id, queues, limit)
+    steps = [
+        UnsettledStep(
+            row["name"], None if row["state"] is None else JobState(row["state"]), row["queue"]
+        )
+        for row in rows
+    ]
+    return (rows[0]["outstanding"] if rows else 0), steps

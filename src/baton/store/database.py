@@ -9,14 +9,17 @@ from typing import Any, TypeVar
 import anyio
 import asyncpg
 
+from baton.core.dsn import check_dsn
 from baton.store.dedicated import Dedicated
 from baton.store.faults import (
     is_connection_loss,
     is_database_fault,
+    is_lock_timeout,
     is_retryable,
+    not_connected,
     poisons_pool,
 )
-from baton.store.session import PlainConnection, server_settings
+from baton.store.session import LOCK_TIMEOUT, PlainConnection, server_settings
 from baton.store.sql import Sql
 from baton.words.errors import UnavailableError
 
@@ -32,7 +35,10 @@ class Database:
     Timeouts are seconds. `command_timeout` bounds every statement, `acquire_timeout` every wait for
     a connection: nothing waits for the database without a bound. `idle_timeout` bounds how long a
     transaction of ours may stand between two statements: a process that was stopped inside one must
-    not keep other engines from the workflows that it has locked.
+    not keep other engines from the workflows that it has locked. `lock_timeout` bounds the wait for
+    a lock.
+
+    Raises InvalidOptionError for a DSN that cannot be read.
     """
 
     def __init__(
@@ -45,8 +51,9 @@ class Database:
         command_timeout: float = 30.0,
         acquire_timeout: float = 10.0,
         idle_timeout: float = 10.0,
+        lock_timeout: float = LOCK_TIMEOUT,
     ) -> None:
-        self.dsn = dsn
+        self.dsn = check_dsn(dsn)
         self.schema = schema
         self.sql = Sql(schema)
         self.application_name = application_name
@@ -54,32 +61,46 @@ class Database:
         self._command_timeout = command_timeout
         self._acquire_timeout = acquire_timeout
         self._idle_timeout = idle_timeout
+        self._lock_timeout = lock_timeout
         self._pool: asyncpg.Pool[Any] | None = None
+        self._state = "new"
 
     def __repr__(self) -> str:
-        return f"<Database schema={self.schema!r} {'open' if self._pool else 'closed'}>"
+        return f"<Database schema={self.schema!r} {self._state}>"
+
+    @property
+    def state(self) -> str:
+        """One of new, open, closed."""
+        return self._state
 
     async def open(self) -> None:
         """Connect. Raises UnavailableError."""
         if self._pool is not None:
             return
         try:
-            self._pool = await asyncpg.create_pool(
+            pool = await asyncpg.create_pool(
                 self.dsn,
-                min_size=1,
+                # A floor would be restored by the driver, with a traceback for every failure.
+                min_size=0,
                 max_size=self._pool_size,
                 connection_class=PlainConnection,
                 command_timeout=self._command_timeout,
                 timeout=self._acquire_timeout,
                 server_settings={
-                    **server_settings(self.application_name),
+                    **server_settings(self.application_name, lock_timeout=self._lock_timeout),
                     "idle_in_transaction_session_timeout": f"{self._idle_timeout * 1000:.0f}",
                 },
             )
+            try:
+                await pool.release(await pool.acquire(timeout=self._acquire_timeout))
+            except BaseException:
+                pool.terminate()
+                raise
         except Exception as error:
             if not is_database_fault(error):
                 raise
-            raise UnavailableError(f"no connection ({type(error).__name__}: {error})") from error
+            raise not_connected(error) from error
+        self._pool, self._state = pool, "open"
 
     def dedicated(self, application_name: str) -> Dedicated:
         """A connection outside the pool, not yet connected; its statements are bounded alike."""
@@ -93,6 +114,7 @@ class Database:
     async def close(self, timeout: float = 5.0) -> None:
         """Close the pool; connections still busy after `timeout` seconds are terminated."""
         pool, self._pool = self._pool, None
+        self._state = "closed"
         if pool is None:
             return
         with anyio.move_on_after(timeout, shield=True):
@@ -139,18 +161,25 @@ class Database:
                 rows = await connection.fetch(self.sql(query), *args)
         return rows
 
-    async def retrying(self, body: Callable[[], Awaitable[T]], *, idempotent: bool = False) -> T:
+    async def retrying(
+        self,
+        body: Callable[[], Awaitable[T]],
+        *,
+        idempotent: bool = False,
+        when_locked: bool = True,
+    ) -> T:
         """Call `body`, again after serialization failures, deadlocks and stale plans.
 
         After a lost connection nobody knows whether the work was committed, so that is retried only
-        where the body is `idempotent`.
+        where the body is `idempotent`; a lock that was not to be had, only `when_locked`.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await body()
             except Exception as error:
                 retryable = is_retryable(error) or (idempotent and is_connection_loss(error))
-                if attempt == ATTEMPTS or not retryable:
+                locked = is_lock_timeout(error) and not when_locked
+                if attempt == ATTEMPTS or locked or not retryable:
                     raise
             await anyio.sleep(0.01 * 2**attempt)
         raise AssertionError("unreachable")

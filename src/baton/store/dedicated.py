@@ -51,6 +51,14 @@ class Dedicated:
             self.drop()
             raise
 
+    async def begin(self) -> None:
+        """Begin a transaction, which ends when the connection is dropped: nothing in it is kept."""
+        try:
+            await self._required().execute("BEGIN", timeout=self._timeout)
+        except BaseException:
+            self.drop()
+            raise
+
     async def listen(self, channel: str, callback: Callable[[str, str], None]) -> None:
         """Subscribe to a channel. `callback(channel, payload)` runs in the loop and
         must not block.

@@ -4,11 +4,18 @@ there is one.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 import asyncpg
+
+from baton.words.errors import DatabaseError, UnavailableError
 
 # serialization failure, deadlock, lock not available, cached plan changed its result type,
 # transaction left idle for too long
 _RETRYABLE = frozenset({"40001", "40P01", "55P03", "0A000", "25P03"})
+
+_INSUFFICIENT_PRIVILEGE = "42501"
 
 # read-only after a failover, server shutting down or starting, plans of a changed schema
 _POISONS_POOL = frozenset({"25006", "57P01", "57P02", "57P03", "0A000"})
@@ -21,6 +28,11 @@ def sqlstate(error: BaseException) -> str | None:
 def is_retryable(error: BaseException) -> bool:
     """The transaction was rolled back for a passing reason; the same work may be done again."""
     return sqlstate(error) in _RETRYABLE or _is_lost_cache(error)
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Somebody held a lock for longer than our sessions wait for one."""
+    return sqlstate(error) == "55P03"
 
 
 def is_connection_loss(error: BaseException) -> bool:
@@ -48,6 +60,36 @@ def is_content_fault(error: BaseException) -> bool:
     return code is not None and (code.startswith(("22", "23", "54")) or code == "P0001")
 
 
+def not_connected(error: BaseException) -> UnavailableError:
+    """What to raise when connecting failed: the server's own words when it refused."""
+    code = sqlstate(error)
+    if code == "3D000":
+        return UnavailableError(_said(error), refused=True)
+    if code is not None and (code.startswith("28") or code == _INSUFFICIENT_PRIVILEGE):
+        return UnavailableError(f"the database refused the login: {_said(error)}", refused=True)
+    return UnavailableError(f"no connection ({type(error).__name__}: {error})")
+
+
+def missing_right(error: BaseException) -> str | None:
+    """What the role may not do, as the server says it; None for all other failures."""
+    if sqlstate(error) == _INSUFFICIENT_PRIVILEGE:
+        return f"the role lacks a right: {_said(error)}"
+    return None
+
+
+@contextmanager
+def told() -> Generator[None]:
+    """A missing right and a lost connection as our errors; all else as it is."""
+    try:
+        yield
+    except Exception as error:
+        if lacking := missing_right(error):
+            raise DatabaseError(lacking) from error
+        if is_connection_loss(error):
+            raise not_connected(error) from error
+        raise
+
+
 def is_wrong_isolation(error: BaseException) -> bool:
     """A function of ours that reads after it locks was called above READ COMMITTED."""
     return sqlstate(error) == "55000" and "READ COMMITTED" in str(error)
@@ -64,3 +106,7 @@ def is_unique_violation(error: BaseException, constraint: str) -> bool:
 
 def _is_lost_cache(error: BaseException) -> bool:
     return sqlstate(error) == "XX000" and "cache lookup failed" in str(error)
+
+
+def _said(error: BaseException) -> str:
+    return str(error).replace("\n", "; ")

@@ -153,6 +153,7 @@ def _rows(workflows: Sequence[NewWorkflow], reserved: Reserved) -> Iterator[tupl
     ids = iter(reserved.job_ids)
     for workflow in workflows:
         workflow_id, meta = str(workflow.workflow_id), _meta(workflow)
+        debug = _bool(workflow.debug)
         known = {step.name: next(ids) for step in workflow.steps}
         dependents = _dependents(workflow.steps, known)
         for step in workflow.steps:
@@ -180,6 +181,8 @@ def _rows(workflows: Sequence[NewWorkflow], reserved: Reserved) -> Iterator[tupl
                 str(len(deps) + (step.wait is not None)),
                 _bool(step.ignore_cancelled),
                 _bool(step.ignore_discarded),
+                step.model or "",
+                debug,
             )
             yield job, row, len(step.args) + 20 * (len(deps) + len(outgoing))
 

@@ -17,16 +17,17 @@ BATON = "baton"
 
 
 class Claimant(NamedTuple):
-    """Who claims: written to `attempted_by` with Baton's mark, so that its heartbeat is
-    looked for.
+    """Who claims, in which call: written to `attempted_by` with Baton's mark, so that its heartbeat
+    is looked for, and what a call claimed can be found when its reply was lost.
     """
 
     node: str
     engine: UUID
+    call: str = "0"
 
     @property
     def attempted_by(self) -> list[str]:
-        return [self.node, str(self.engine), BATON]
+        return [self.node, str(self.engine), BATON, self.call]
 
 
 class Settled(NamedTuple):
@@ -71,8 +72,10 @@ async def settle_batch(
     claimant: Claimant,
     *,
     notify: bool,
+    traced: bool = False,
 ) -> Settled:
-    """Settle completed steps and claim the next jobs: one round trip, one commit.
+    """Settle completed steps and claim the next jobs: one round trip, one commit. `traced` keeps
+    the outcomes' traces and brings those of the claimed jobs' dependencies.
 
     Safe to repeat: an outcome that was written already is not reported stale.
     """
@@ -81,6 +84,7 @@ async def settle_batch(
         [o.job_id for o in completed],
         [o.attempted_at for o in completed],
         [o.result for o in completed],
+        [o.trace for o in completed] if traced else None,
         [d.queue for d in demands],
         [d.room for d in demands],
         [d.claim for d in demands],
@@ -116,8 +120,26 @@ def _claimed(row: Any) -> ClaimedJob:
             None if settled is None else _STATES[settled],
             row[13],
             row[14],
+            row[15],
+            row[16],
         )
-    return ClaimedJob(row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], node)
+    return ClaimedJob(
+        row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], node, row[17] or ()
+    )
+
+
+async def read_claims(
+    database: Database, claimant: Claimant, calls: Sequence[str]
+) -> list[tuple[str, ClaimedJob]]:
+    """What an engine holds by these calls of its own, each with its call."""
+    rows = await database.fetch("read_claims", str(claimant.engine), calls)
+    return [(row["call"], _claimed(row)) for row in rows]
+
+
+async def find_blocked(database: Database, job_ids: Sequence[int]) -> frozenset[int]:
+    """Of these jobs, those that cannot be settled now: somebody else holds a lock."""
+    rows = await database.fetch("find_blocked", job_ids)
+    return frozenset(row["outcome"] for row in rows)
 
 
 async def requeue_jobs(

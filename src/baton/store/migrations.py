@@ -13,7 +13,14 @@ from typing import Any, TypeAlias
 import anyio
 import asyncpg
 
-from baton.store.faults import is_connection_loss, is_database_fault, sqlstate
+from baton.core.dsn import check_dsn
+from baton.store.faults import (
+    is_connection_loss,
+    is_database_fault,
+    missing_right,
+    not_connected,
+    sqlstate,
+)
 from baton.store.migration_scripts import (
     LOCK_TIMEOUT,
     STATEMENT_TIMEOUT,
@@ -24,7 +31,7 @@ from baton.store.migration_scripts import (
     reverting,
 )
 from baton.store.sql import Sql
-from baton.words.errors import ConnectionTypeError, MigrationError, UnavailableError
+from baton.words.errors import ConnectionTypeError, DatabaseError, MigrationError, UnavailableError
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
@@ -107,7 +114,7 @@ async def connected(
     `alone` refuses a connection that is inside a transaction.
     """
     if isinstance(dsn_or_connection, str):
-        connection = await _connect(dsn_or_connection)
+        connection = await _connect(check_dsn(dsn_or_connection))
         try:
             yield connection
         finally:
@@ -214,7 +221,7 @@ async def _connect(dsn: str) -> asyncpg.Connection[Any]:
     except Exception as error:
         if not is_database_fault(error):
             raise
-        raise UnavailableError(f"no connection ({type(error).__name__}: {error})") from error
+        raise not_connected(error) from error
 
 
 def _refuse_newer(current: int) -> None:
@@ -235,6 +242,9 @@ def database_failures(
             raise UnavailableError(what, timeout) from error
         if is_connection_loss(error):
             raise UnavailableError(f"{type(error).__name__}: {error}") from error
+        lacking = missing_right(error)
+        if lacking and version is None:
+            raise DatabaseError(lacking) from error
         if is_database_fault(error):
-            raise MigrationError(version, str(error)) from error
+            raise MigrationError(version, lacking or str(error)) from error
         raise

@@ -18,6 +18,14 @@ class StoredResult(NamedTuple):
     result: str | None
 
 
+class DependencyResult(NamedTuple):
+    """The stored result of a dependency, and the model chosen for it."""
+
+    name: str
+    model: str | None
+    result: str
+
+
 class DependencyRow(NamedTuple):
     """One dependency as the gate sees it, with the flags of the step that gates."""
 
@@ -59,10 +67,10 @@ async def read_result(database: Database, job_id: int, name: str) -> StoredResul
     return StoredResult(row["declared"], _state(row["state"]), row["result"])
 
 
-async def read_results(database: Database, job_id: int) -> dict[str, str]:
-    """Name and result of each dependency that has one, in declared order."""
+async def read_results(database: Database, job_id: int) -> list[DependencyResult]:
+    """The dependencies that have a result, in declared order."""
     rows = await database.fetch("read_results", job_id)
-    return {row["name"]: row["result"] for row in rows}
+    return [DependencyResult(row["name"], row["model"], row["result"]) for row in rows]
 
 
 async def read_step_result(

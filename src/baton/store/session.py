@@ -14,8 +14,12 @@ class PlainConnection(asyncpg.Connection):
         return ""
 
 
-def server_settings(application_name: str) -> dict[str, str]:
-    """Session settings of Baton's own connections.
+LOCK_TIMEOUT = 2.0
+"""Seconds for which Baton's sessions wait for a lock."""
+
+
+def server_settings(application_name: str, *, lock_timeout: float = LOCK_TIMEOUT) -> dict[str, str]:
+    """Session settings of Baton's own connections; `lock_timeout` in seconds.
 
     The hot path reads after it locks, so it needs READ COMMITTED whatever the database's default
     is.
@@ -25,6 +29,8 @@ def server_settings(application_name: str) -> dict[str, str]:
         "default_transaction_isolation": "read committed",
         "search_path": "pg_catalog",
         "jit": "off",
+        # What waits for a lock holds up all that is settled with it.
+        "lock_timeout": f"{lock_timeout * 1000:.0f}",
         # A plan made while a table was empty outlives its growth: until the first autovacuum a
         # single failure read the table once for every step below it.
         "enable_seqscan": "off",

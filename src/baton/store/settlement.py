@@ -5,7 +5,7 @@ Every function takes the connection of an open transaction; `lock_*` comes first
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,6 +16,16 @@ from baton.store.sql import Sql
 from baton.store.waits import Candidate, Decided, EndedGroup, FoundGroup, decided
 from baton.words.rows import Outcome
 from baton.words.states import JobState
+
+
+class Ended(NamedTuple):
+    """How a step ended. `result` is JSON text. `gone`: its job's row has vanished."""
+
+    job_id: int
+    state: JobState
+    result: str | None = None
+    trace: str | None = None
+    gone: bool = False
 
 
 class SettledNode(NamedTuple):
@@ -46,6 +56,8 @@ class CancelledJob(NamedTuple):
     meta: str
     attempt: int
     max_attempts: int
+    model: str | None
+    debug: bool
 
 
 class Settlement:
@@ -65,7 +77,12 @@ class Settlement:
 
     async def lock_workflow(self, workflow_id: UUID) -> bool:
         """False when there is no such workflow."""
-        return bool(await self._fetch("lock_workflows", [workflow_id]))
+        return bool(await self.lock_workflows([workflow_id]))
+
+    async def lock_workflows(self, workflow_ids: Sequence[UUID]) -> list[UUID]:
+        """Returns those that exist."""
+        rows = await self._fetch("lock_workflows", workflow_ids)
+        return [row["id"] for row in rows]
 
     async def try_workflow(self, workflow_id: UUID) -> bool:
         """False when somebody else has the workflow locked."""
@@ -92,17 +109,14 @@ class Settlement:
         )
         return {row["id"]: row["woken"] for row in rows}
 
-    async def settle_nodes(
-        self, settled: Sequence[tuple[int, JobState, str | None]]
-    ) -> list[SettledNode]:
-        """Record (job id, state, result as JSON text); returns the nodes that had not settled
-        before.
-        """
+    async def settle_nodes(self, ended: Sequence[Ended]) -> list[SettledNode]:
+        """Record how steps ended; returns the nodes that had not settled before."""
         rows = await self._fetch(
             "settle_nodes",
-            [job_id for job_id, _, _ in settled],
-            [state.value for _, state, _ in settled],
-            [result for _, _, result in settled],
+            [step.job_id for step in ended],
+            [step.state.value for step in ended],
+            [step.result for step in ended],
+            [step.trace for step in ended],
         )
         return [
             SettledNode(
@@ -116,16 +130,22 @@ class Settlement:
             for row in rows
         ]
 
-    async def read_downstream(self, settled: Sequence[SettledNode]) -> list[DownstreamNode]:
-        """The unsettled nodes that these settled nodes can touch, near and far."""
+    async def read_downstream(
+        self, settled: Sequence[SettledNode], gone: Container[int]
+    ) -> list[DownstreamNode]:
+        """The unsettled nodes that these settled nodes can touch, near and far. `gone` are the ids
+        of those whose jobs vanished.
+        """
 
-        def below(state: JobState | None) -> list[int]:
-            return sorted(
-                {d for node in settled if state in (None, node.state) for d in node.dependents}
-            )
+        def below(chosen: Callable[[SettledNode], bool]) -> list[int]:
+            return sorted({d for node in settled if chosen(node) for d in node.dependents})
 
         rows = await self._fetch(
-            "read_downstream", below(None), below(JobState.CANCELLED), below(JobState.DISCARDED)
+            "read_downstream",
+            below(lambda node: True),
+            below(lambda node: node.state is JobState.CANCELLED),
+            below(lambda node: node.state is JobState.DISCARDED),
+            below(lambda node: node.job_id in gone),
         )
         return [
             DownstreamNode(
@@ -201,6 +221,10 @@ class Settlement:
             [failed for _, failed in counts.values()],
         )
         return [row["id"] for row in rows if row["outstanding"] == 0]
+
+    async def finish_workflows(self, workflow_ids: Sequence[UUID]) -> None:
+        """Note the end of those that have no outstanding step, where settling has not."""
+        await self._fetch("finish_workflows", workflow_ids)
 
     async def announce(self, workflow_ids: Sequence[UUID]) -> list[tuple[UUID, str]]:
         """Record the completions not yet recorded; returns those recorded by this call, as JSON

@@ -56,6 +56,10 @@ class EngineSettings:
     """Bound of every wait for a connection."""
     result_limit: int = 1_048_576
     """Largest result of a step, in bytes of JSON."""
+    debug: bool = False
+    """Keep what steps capture, of all workflows; else of those built with `debug=True`."""
+    capture_limit: int = 8_388_608
+    """Largest content that a step may capture, in bytes of JSON."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -69,7 +73,7 @@ class EngineSettings:
                 )
             elif item.name == "queues":
                 _check_queues(value)
-            elif item.name == "notify":
+            elif item.name in ("notify", "debug"):
                 _require(isinstance(value, bool), item.name, value, "True or False")
             elif item.name == "foreign_rescue_after" and value is None:
                 continue
@@ -98,8 +102,13 @@ def _check_queues(value: object) -> None:
     if not isinstance(value, Mapping):
         raise InvalidOptionError("queues", value, expected)
     for name, limit in value.items():
-        if not isinstance(name, str) or not 0 < len(name) < 128 or not _is_count(limit):
+        if not isinstance(name, str) or not 0 < len(name) < 128:
             raise InvalidOptionError("queues", value, expected)
+        if not _is_count(limit):
+            why = f"a whole number of at least 1 as the limit of {name!r}"
+            if limit == 0:
+                why += f"; a queue is paused with engine.pause({name!r})"
+            raise InvalidOptionError("queues", value, why)
 
 
 def _is_count(value: object) -> bool:

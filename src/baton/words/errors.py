@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from baton.words.rows import UnsettledStep
+
 
 class BatonError(Exception):
     """Base of every error of Baton."""
@@ -246,6 +248,18 @@ class WorkflowExistsError(BatonError):
         super().__init__(f"workflow {workflow_id} was inserted already", workflow_id=workflow_id)
 
 
+class WorkflowInsertedError(BatonError):
+    workflow_id: UUID
+    step: str
+
+    def __init__(self, workflow_id: UUID, step: str) -> None:
+        super().__init__(
+            f"step {step!r} is too late: workflow {workflow_id} was inserted; build a new one",
+            workflow_id=workflow_id,
+            step=step,
+        )
+
+
 class UnknownWorkflowError(BatonError):
     workflow_id: UUID
 
@@ -268,12 +282,16 @@ class UnknownStepError(BatonError):
 class CompletionTimeoutError(BatonError, TimeoutError):
     workflow_id: UUID
     timeout: float
+    unsettled: int | None = None  # as the rest, when the database did not tell in time
+    steps: tuple[UnsettledStep, ...] = ()
+    queues: tuple[str, ...] = ()
 
-    def __init__(self, workflow_id: UUID, timeout: float) -> None:
+    def __init__(self, workflow_id: UUID, timeout: float, why: str = "", **facts: Any) -> None:
         super().__init__(
-            f"workflow {workflow_id} did not finish within {timeout} s; it goes on",
+            f"workflow {workflow_id} did not finish within {timeout} s; it goes on{why}",
             workflow_id=workflow_id,
             timeout=timeout,
+            **facts,
         )
 
 
@@ -282,21 +300,33 @@ class EngineError(BatonError):
 
 
 class NoEngineError(EngineError):
-    def __init__(self, name: str = "default") -> None:
+    name: str
+    running: tuple[str, ...]
+
+    def __init__(self, name: str = "default", running: Iterable[str] = ()) -> None:
+        running = tuple(running)
+        shown = ", ".join(map(repr, running))
+        advice = "use 'async with Engine(dsn): …', or pass engine=… or conn=…"
+        if running:
+            advice = f"running are {shown}: pass engine={running[0]!r}"
         super().__init__(
-            f"no engine named {name!r} is running here; use 'async with Engine(dsn): …', "
-            "or pass engine=… or conn=…",
-            name=name,
+            f"no engine named {name!r} is running here; {advice}", name=name, running=running
         )
 
 
 class EngineStateError(EngineError):
     state: str
     expected: str
+    call: str
 
-    def __init__(self, state: str, expected: str) -> None:
+    def __init__(self, state: str, expected: str, call: str = "this call") -> None:
+        early = expected == "running" and state in ("new", "starting")
+        advice = "use `async with engine`" if early else "an engine runs once, make another one"
         super().__init__(
-            f"the engine is {state}, expected {expected}", state=state, expected=expected
+            f"{call} needs a {expected} engine, this one is {state}: {advice}",
+            state=state,
+            expected=expected,
+            call=call,
         )
 
 
@@ -347,10 +377,12 @@ class MigrationError(DatabaseError):
 class UnavailableError(DatabaseError):
     what: str
     timeout: float | None
+    refused: bool
 
-    def __init__(self, what: str, timeout: float | None = None) -> None:
+    def __init__(self, what: str, timeout: float | None = None, *, refused: bool = False) -> None:
         within = f" within {timeout} s" if timeout is not None else ""
-        super().__init__(f"the database did not answer: {what}{within}", what=what, timeout=timeout)
+        message = what if refused else f"the database did not answer: {what}{within}"
+        super().__init__(message, what=what, timeout=timeout, refused=refused)
 
 
 def _shown(value: object, limit: int = 200) -> str:

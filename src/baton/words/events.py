@@ -6,7 +6,9 @@ capped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
@@ -20,6 +22,8 @@ __all__ = [
     "Event",
     "EventReceived",
     "JobsRescued",
+    "QueueObserved",
+    "RowsPruned",
     "StepCancelled",
     "StepCompleted",
     "StepDiscarded",
@@ -31,6 +35,10 @@ __all__ = [
     "StepSettled",
     "StepSnoozed",
     "StepSuspended",
+    "StepUsage",
+    "StepsRescued",
+    "StepsSettled",
+    "SweepFinished",
     "WaitSettled",
     "WorkflowFailed",
     "WorkflowFinished",
@@ -124,6 +132,23 @@ class StepFenced(StepSettled):
 
 
 @dataclass(frozen=True, slots=True)
+class StepUsage(StepEvent):
+    """A use of a model was recorded. `input_tokens` includes the cached ones; `latency_ms` is None
+    where the step did not tell it, `cost` (USD) where no price was known.
+    """
+
+    EVENT: ClassVar[str] = "baton.step.usage"
+    model: str
+    provider: str | None
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    latency_ms: int | None
+    cost: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowInserted(Event):
     EVENT: ClassVar[str] = "baton.workflow.inserted"
     workflow_id: UUID
@@ -133,7 +158,9 @@ class WorkflowInserted(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFinished(Event):
-    """A workflow ended; emitted once, by whoever recorded the completion. `duration` in seconds."""
+    """A workflow ended; emitted once, by whoever recorded the completion. `duration` is in seconds,
+    and so is `announce_lag`, from its end to its announcement.
+    """
 
     EVENT: ClassVar[str] = "baton.workflow.finished"
     workflow_id: UUID
@@ -143,6 +170,7 @@ class WorkflowFinished(Event):
     failed_count: int
     total_count: int
     duration: float
+    announce_lag: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +223,56 @@ class JobsRescued(Event):
     EVENT: ClassVar[str] = "baton.engine.rescued"
     engine: str
     job_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepsRescued(Event):
+    """A sweep cancelled steps that waited for ever: a dependency had ended or vanished unnoticed.
+
+    `job_ids` are the cancelled ones; `baton.step.cancelled` tells of each.
+    """
+
+    EVENT: ClassVar[str] = "baton.plugin.rescued"
+    job_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepsSettled(Event):
+    """A sweep settled steps whose jobs had ended, or vanished, without Baton's knowledge."""
+
+    EVENT: ClassVar[str] = "baton.plugin.settled"
+    job_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPruned(Event):
+    """A sweep deleted rows; not emitted when none went. `tables` is rows by table."""
+
+    EVENT: ClassVar[str] = "baton.plugin.pruned"
+    count: int
+    tables: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFinished(Event):
+    """A sweep came to its end. `duration` is in seconds; `failed` names the parts that failed."""
+
+    EVENT: ClassVar[str] = "baton.plugin.swept"
+    duration: float
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueObserved(Event):
+    """What a queue holds, by the plugin's regular look. `depth` is unfinished jobs by state; ages
+    are in seconds, 0 where there is no such job.
+    """
+
+    EVENT: ClassVar[str] = "baton.queue.observed"
+    queue: str
+    depth: Mapping[str, int]
+    oldest_runnable: float
+    oldest_executing: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ announced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -49,6 +50,7 @@ class NewStep:
     deps: tuple[str, ...] = ()
     ignore_cancelled: bool = False
     ignore_discarded: bool = False
+    model: str | None = None
     wait: NewWait | None = None
 
 
@@ -79,7 +81,7 @@ class Node(NamedTuple):
     """What the workflow knows of a claimed job, read in the claim's own transaction.
 
     `pending` counts dependencies not yet settled, `state` is the settled state (or None),
-    `timeout` is in seconds.
+    `timeout` is in seconds. `model` is the one chosen for the step, `debug` the workflow's.
     """
 
     workflow_id: UUID
@@ -88,10 +90,15 @@ class Node(NamedTuple):
     state: JobState | None
     dependencies: int
     timeout: float | None
+    model: str | None = None
+    debug: bool = False
 
 
 class ClaimedJob(NamedTuple):
-    """A job this engine holds. `(id, attempted_at)` is the identity of the claim."""
+    """A job this engine holds. `(id, attempted_at)` is the identity of the claim.
+
+    `links` are the span contexts of the attempts that settled its dependencies, when traced.
+    """
 
     id: int
     attempted_at: datetime
@@ -102,6 +109,7 @@ class ClaimedJob(NamedTuple):
     attempt: int
     max_attempts: int
     node: Node | None
+    links: Sequence[str] = ()
 
 
 class Outcome(NamedTuple):
@@ -109,8 +117,9 @@ class Outcome(NamedTuple):
 
     `result` is JSON text and set exactly when `state` is completed. `error` is text for the job's
     `errors`. `delay` (seconds, by the database's clock) moves `scheduled_at`. `attempt_change` is
-    -1 where the attempt is given back (snooze, hold, release, rescue). `wait` is what a suspended
-    step waits for; without it the job is held by its gate.
+    -1 where the attempt is given back (snooze, hold, release, rescue). `trace` is the span context
+    of the attempt, a W3C traceparent, when it was traced. `wait` is what a suspended step waits
+    for; without it the job is held by its gate.
     """
 
     job_id: int
@@ -121,6 +130,7 @@ class Outcome(NamedTuple):
     error: str | None = None
     delay: float | None = None
     attempt_change: int = 0
+    trace: str | None = None
     wait: NewWait | None = None
 
 
@@ -132,6 +142,14 @@ class Demand(NamedTuple):
     queue: str
     room: int
     claim: bool
+
+
+class UnsettledStep(NamedTuple):
+    """A step that has not settled, as its job's row says; None when that row is gone."""
+
+    name: str
+    state: JobState | None
+    queue: str | None
 
 
 class CancelledStep(NamedTuple):
@@ -151,6 +169,8 @@ class CancelledStep(NamedTuple):
     reason: str
     dependency: str | None
     dependency_state: JobState | None
+    model: str | None
+    debug: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +185,82 @@ class Completion:
     total_count: int
     inserted_at: datetime
     finished_at: datetime
+    announced_at: datetime
 
     @property
     def duration(self) -> timedelta:
         """From insertion to the end, by the database's clock."""
         return self.finished_at - self.inserted_at
+
+
+class UsageRecord(NamedTuple):
+    """One use of a model, as a step recorded it. `input_tokens` includes the cached ones; `cost` is
+    in USD, None where no price was known.
+    """
+
+    id: UUID
+    model: str
+    provider: str | None
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    latency_ms: int | None
+    cost: Decimal | None
+
+
+class CaptureRecord(NamedTuple):
+    """What a step captured; `content` is JSON text."""
+
+    id: UUID
+    label: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Sums over the records of all attempts of all steps. `cost` (USD) adds up the records with a
+    known price; `unpriced` counts the others. `latency_ms` adds up the latencies that were given.
+    """
+
+    records: int
+    input_tokens: int
+    """All input, cached tokens included."""
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    latency_ms: int
+    cost: Decimal
+    unpriced: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsage(Usage):
+    """What a workflow used of one model, of one provider where the records name it."""
+
+    model: str
+    provider: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowUsage(Usage):
+    """What a workflow used, and how it divides among its models, in the order of their names."""
+
+    workflow_id: UUID
+    models: tuple[ModelUsage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One entry of a step's debug log. `content` is what was captured, as plain JSON values."""
+
+    id: UUID
+    workflow_id: UUID
+    step: str
+    attempt: int
+    label: str
+    content: Any
+    recorded_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

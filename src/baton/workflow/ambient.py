@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from baton.store.database import Database
 from baton.words.config import EngineSettings
-from baton.words.errors import InvalidOptionError, NoEngineError
+from baton.words.errors import EngineStateError, InvalidOptionError, NoEngineError
 
 
 @runtime_checkable
@@ -66,7 +66,17 @@ def current(engine: Instance | str | None = None) -> Instance:
             return instance
     if engine is None and len(here) == 1:
         return here[0]
-    raise NoEngineError(engine or "default")
+    raise NoEngineError(engine or "default", [instance.settings.name for instance in here])
+
+
+def opened(call: str, engine: Instance | str | None = None) -> Instance:
+    """`current`, for a call that uses the engine's own connections. Raises EngineStateError too."""
+    instance = current(engine)
+    if instance.database.state != "open":
+        raise EngineStateError(
+            "new" if instance.database.state == "new" else "stopped", "running", call
+        )
+    return instance
 
 
 def running() -> list[Instance]:

@@ -4,13 +4,16 @@ in the loop, in a thread, in another process. Never raises, whatever that code d
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import random
+from types import CoroutineType
+from typing import Any
 
 from baton.core import backoff
 from baton.core.errortext import describe
-from baton.core.outcome import Ending, outcome, requested
+from baton.core.outcome import Cancel, Discard, Ending, Snooze, outcome, requested
 from baton.words.errors import WorkerError
 from baton.words.rows import ClaimedJob, Outcome
 from baton.workflow.options import seconds
@@ -18,22 +21,33 @@ from baton.workflow.registry import BuiltWorker
 from baton.workflow.results import encode_result
 from baton.workflow.step import Step, SyncStep
 from baton.workflow.step_waits import Suspension
+from baton.workflow.usage import Notes
 
 _log = logging.getLogger("baton")
 
+_MEANT = {Snooze: "Snooze(30)", Cancel: "Cancel('reason')", Discard: "Discard('reason')"}
 
-def attempt(job: ClaimedJob, built: BuiltWorker, step: SyncStep, result_limit: int) -> Outcome:
-    """Call a plain `perform`.
+
+def attempt(
+    job: ClaimedJob, built: BuiltWorker, step: SyncStep, result_limit: int
+) -> tuple[Outcome, Notes]:
+    """Call a plain `perform`; returns with its outcome what the step took down, which another
+    process has written into a copy.
 
     Values and errors become text here: not every error survives the way between processes, and one
     that does not breaks the whole pool.
     """
+    return _outcome(job, built, step, result_limit), step.notes
+
+
+def _outcome(job: ClaimedJob, built: BuiltWorker, step: SyncStep, result_limit: int) -> Outcome:
     try:
         value = built.perform(step)
         if inspect.iscoroutine(value):
             value.close()
             raise WorkerError(
-                "perform returned a coroutine: a decorator hides that it is 'async def'"
+                "perform returned a coroutine: a decorator hides that it is 'async def', "
+                "or it has to be one: async def … return await …"
             )
     except BaseException as error:
         return failed(job, Ending.RAISED, error, built)
@@ -47,7 +61,25 @@ def returned(job: ClaimedJob, value: object, result_limit: int) -> Outcome:
             job, Ending.RETURNED, result=encode_result(value, result_limit)
         )
     except BaseException as error:
-        return outcome(job, Ending.NOT_STORABLE, error=describe(error))
+        slip = _slip(value)
+        told = f"the result cannot be stored: {slip}" if slip else describe(error)
+        return outcome(job, Ending.NOT_STORABLE, error=told)
+
+
+def _slip(value: Any) -> str:
+    """What was meant instead of a value that cannot be stored; empty when that is not known."""
+    kind = type(value)
+    for request, meant in _MEANT.items():
+        if value is request:
+            return f"the step returned the class {request.__name__}: return {meant}"
+    if kind is CoroutineType:
+        if inspect.getcoroutinestate(value) == inspect.CORO_CREATED:
+            # Without its warning, which tells less.
+            value.close()
+        return f"the step returned a coroutine: return await {value.__name__}(…)"
+    if issubclass(kind, asyncio.Future):
+        return f"the step returned a {kind.__name__}, not its result: return await …"
+    return ""
 
 
 def failed(

@@ -12,6 +12,7 @@ from datetime import datetime
 from baton.engine import telemetry
 from baton.engine.meta import workflow_label
 from baton.store.database import Database
+from baton.words.config import EngineSettings
 from baton.words.events import StepCancelled
 from baton.words.rows import CancelledStep, ClaimedJob, Node
 from baton.words.states import JobState
@@ -27,12 +28,13 @@ STOP_TIMEOUT = 5.0
 class CascadeHooks:
     """Runs `on_dep_cancelled` and `on_dep_discarded` of cancelled steps in tasks of their own."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: EngineSettings) -> None:
         self._database = database
+        self._settings = settings
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self, steps: Sequence[CancelledStep]) -> None:
-        for task in tell_cancelled(self._database, steps):
+        for task in tell_cancelled(self._database, self._settings, steps):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -48,27 +50,30 @@ class CascadeHooks:
 _calls: set[asyncio.Task[None]] = set()
 
 
-def tell_cancelled(database: Database, steps: Sequence[CancelledStep]) -> list[asyncio.Task[None]]:
+def tell_cancelled(
+    database: Database, settings: EngineSettings, steps: Sequence[CancelledStep]
+) -> list[asyncio.Task[None]]:
     """Emit the events of steps that a cascade cancelled and start their hooks, in tasks."""
     started: list[asyncio.Task[None]] = []
     for step in steps:
         if telemetry.active:
             telemetry.emit(_event(step))
         if _hook(step) is not None:
-            started.append(asyncio.get_running_loop().create_task(_call(database, step)))
+            started.append(asyncio.get_running_loop().create_task(_call(database, settings, step)))
     for task in started:
         _calls.add(task)
         task.add_done_callback(_calls.discard)
     return started
 
 
-async def _call(database: Database, step: CancelledStep) -> None:
+async def _call(database: Database, settings: EngineSettings, step: CancelledStep) -> None:
     found = _hook(step)
     if found is None:
         return
     spec, hook, dependency = found
     try:
-        await hook(spec.build(step.args), Step.of(_job(step), database), dependency)
+        seen = Step.of(_job(step), database, settings)
+        await hook(spec.build(step.args), seen, dependency)
     except BaseException:
         # A SystemExit that left this task would end the application's loop.
         _log.exception("the hook of cancelled step %r failed", step.name)
@@ -83,7 +88,7 @@ def _hook(step: CancelledStep) -> tuple[WorkerSpec, Hook, str] | None:
 
 
 def _job(step: CancelledStep) -> ClaimedJob:
-    node = Node(step.workflow_id, step.name, 0, JobState.CANCELLED, 0, None)
+    node = Node(step.workflow_id, step.name, 0, JobState.CANCELLED, 0, None, step.model, step.debug)
     return ClaimedJob(
         step.job_id,
         datetime.min,  # noqa: DTZ901 no claim

@@ -12,13 +12,15 @@ from typing import Protocol
 from uuid import UUID
 
 from baton.engine import telemetry
+from baton.engine.tasks import to_the_end
 from baton.store.completions import parse_completion
-from baton.store.settlement import Settlement
+from baton.store.database import Database
+from baton.store.settlement import Ended, Settlement
 from baton.words.errors import InvalidOptionError
 from baton.words.events import WorkflowFailed, WorkflowFinished
 from baton.words.rows import Completion
 from baton.words.states import TERMINAL_STATES, JobState, WorkflowOutcome
-from baton.workflow.ambient import Instance, current
+from baton.workflow.ambient import Instance, opened
 from baton.workflow.cascade_hooks import tell_cancelled
 from baton.workflow.options import parse_workflow_id
 from baton.workflow.results import encode_result
@@ -51,7 +53,7 @@ async def check(
     job_id: int | None = None
     try:
         job_id = job if isinstance(job, int) else job.id
-        instance = current(engine)
+        instance = opened("check", engine)
         state = JobState(terminal_state)
         if state not in TERMINAL_STATES or job_id is None:
             raise InvalidOptionError(
@@ -60,9 +62,7 @@ async def check(
         stored = None
         if state is JobState.COMPLETED:
             stored = encode_result(result, instance.settings.result_limit)
-        failures = await _settle(instance, job_id, state, stored)
-        tell_cancelled(instance.database, failures.cancelled)
-        tell_finished(failures.completions)
+        failures = await to_the_end(_settle(instance, job_id, state, stored))
     except Exception:
         _log.exception(
             "checking job %s as %s failed; its step has not settled", job_id, terminal_state
@@ -80,20 +80,31 @@ async def announce(
     None when it has not ended, is unknown, or was announced before. `label` only names it in the
     log.
     """
-    instance = current(engine)
-    database = instance.database
+    instance = opened("announce", engine)
     given = parse_workflow_id(workflow_id)
+    completions = await to_the_end(
+        announce_all(instance.database, [given], notify=instance.settings.notify)
+    )
+    if completions:
+        _log.info("workflow %s (%s) announced", workflow_id, label)
+    return _outcome(completions)
+
+
+async def announce_all(
+    database: Database, workflow_ids: Sequence[UUID], *, notify: bool
+) -> list[tuple[UUID, str]]:
+    """Announce those of these workflows that have ended and were not announced, and tell."""
 
     async def body() -> list[tuple[UUID, str]]:
         async with database.transaction() as connection:
-            settlement = Settlement(connection, database.sql, notify=instance.settings.notify)
-            return await settlement.announce([given])
+            settlement = Settlement(connection, database.sql, notify=notify)
+            await settlement.lock_workflows(workflow_ids)
+            await settlement.finish_workflows(workflow_ids)
+            return await settlement.announce(workflow_ids)
 
     completions = await database.retrying(body, idempotent=True)
-    if completions:
-        _log.info("workflow %s (%s) announced", given, label)
     tell_finished(completions)
-    return _outcome(completions)
+    return completions
 
 
 async def _settle(instance: Instance, job_id: int, state: JobState, result: str | None) -> Failures:
@@ -103,9 +114,12 @@ async def _settle(instance: Instance, job_id: int, state: JobState, result: str 
         async with database.transaction() as connection:
             settlement = Settlement(connection, database.sql, notify=instance.settings.notify)
             await settlement.lock_workflows_of_jobs([job_id])
-            return await settle_nodes(settlement, [(job_id, state, result)])
+            return await settle_nodes(settlement, [Ended(job_id, state, result)])
 
-    return await database.retrying(body, idempotent=True)
+    failures = await database.retrying(body, idempotent=True)
+    tell_cancelled(database, instance.settings, failures.cancelled)
+    tell_finished(failures.completions)
+    return failures
 
 
 def tell_finished(completions: Sequence[tuple[UUID, str]]) -> None:
@@ -123,6 +137,7 @@ def tell_finished(completions: Sequence[tuple[UUID, str]]) -> None:
                 completion.failed_count,
                 completion.total_count,
                 completion.duration.total_seconds(),
+                (completion.announced_at - completion.finished_at).total_seconds(),
             )
         )
         if completion.outcome is WorkflowOutcome.FAILED:

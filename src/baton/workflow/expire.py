@@ -11,7 +11,7 @@ from baton.core.answers import problems
 from baton.core.jsonvalue import decode
 from baton.store.database import Database
 from baton.store.faults import is_content_fault
-from baton.store.settlement import Settlement
+from baton.store.settlement import Ended, Settlement
 from baton.store.waits import (
     Decided,
     DueWait,
@@ -22,6 +22,7 @@ from baton.store.waits import (
     next_wait,
     postpone_wait,
 )
+from baton.words.config import EngineSettings
 from baton.words.states import JobState, OnTimeout
 from baton.words.wait_errors import MissingExtraError
 from baton.workflow.cascade_hooks import tell_cancelled
@@ -42,7 +43,7 @@ class Expired(NamedTuple):
     more: bool
 
 
-async def expire_waits(database: Database, limit: int = BATCH, *, notify: bool = True) -> Expired:
+async def expire_waits(database: Database, settings: EngineSettings, limit: int = BATCH) -> Expired:
     """Settle up to `limit` waits whose time is over, and finish handing out events sent by a key.
 
     Any number of sweepers may do this at once: each group is decided under its workflow's lock, and
@@ -52,20 +53,20 @@ async def expire_waits(database: Database, limit: int = BATCH, *, notify: bool =
     simple = [wait.group_id for wait in due if not wait.careful]
     settled = 0
     if simple:
-        settled += len((await _expire(database, simple, notify)).waits)
+        settled += len((await _expire(database, simple, settings.notify)).waits)
     for wait in due:
         if wait.careful:
-            settled += await _carefully(database, wait, notify)
+            settled += await _carefully(database, settings, wait)
     events = await find_open_events(database, limit)
     for event_id in events:
-        settled += (await spread(database, event_id, notify=notify)).settled
+        settled += (await spread(database, event_id, notify=settings.notify)).settled
     return Expired(settled, len(due) == limit or len(events) == limit)
 
 
-async def expire_until(database: Database, *, notify: bool) -> float | None:
+async def expire_until(database: Database, settings: EngineSettings) -> float | None:
     """Settle all that is due; returns the seconds until the next is, None when none is."""
     while True:
-        expired = await expire_waits(database, notify=notify)
+        expired = await expire_waits(database, settings)
         if not (expired.more and expired.settled):
             return await next_wait(database)
 
@@ -90,12 +91,12 @@ async def _expire(database: Database, groups: Sequence[int], notify: bool) -> De
     return reply
 
 
-async def _carefully(database: Database, due: DueWait, notify: bool) -> int:
+async def _carefully(database: Database, settings: EngineSettings, due: DueWait) -> int:
     """Decide one group alone: its mailbox has to be checked, or its step is to be failed."""
 
     async def body() -> Failures:
         async with database.transaction() as connection:
-            settlement = Settlement(connection, database.sql, notify=notify)
+            settlement = Settlement(connection, database.sql, notify=settings.notify)
             if not await settlement.try_workflow(due.workflow_id):
                 return Failures()
             fitting = await _fitting(settlement, due.group_id)
@@ -112,7 +113,7 @@ async def _carefully(database: Database, due: DueWait, notify: bool) -> int:
             raise
         await _put_off(database, due.group_id, error)
         return 0
-    tell_failures(database, failures)
+    tell_failures(database, settings, failures)
     return len(failures.waits)
 
 
@@ -134,7 +135,7 @@ async def _fail(settlement: Settlement, group_id: int, workflow_id: UUID) -> Fai
     cancels = ended.on_timeout == OnTimeout.CANCEL
     state = JobState.CANCELLED if cancels else JobState.DISCARDED
     jobs = await settlement.fail_job(ended.job_id, state, reason)
-    failures = await settle_nodes(settlement, [(ended.job_id, state, None)])
+    failures = await settle_nodes(settlement, [Ended(ended.job_id, state)])
     wait = SettledWait(
         workflow_id,
         ended.workflow_name,
@@ -153,8 +154,8 @@ async def _put_off(database: Database, group_id: int, error: Exception) -> None:
     await postpone_wait(database, group_id)
 
 
-def tell_failures(database: Database, failures: Failures) -> None:
+def tell_failures(database: Database, settings: EngineSettings, failures: Failures) -> None:
     """Tell of what a slow settlement of waits did, after its commit."""
     tell_waits(failures.waits)
-    tell_cancelled(database, failures.cancelled)
+    tell_cancelled(database, settings, failures.cancelled)
     tell_finished(failures.completions)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial, update_wrapper
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from pydantic import BaseModel, ValidationError, create_model
 from pydantic.errors import PydanticUserError
@@ -23,6 +23,8 @@ from baton.workflow.worker import check_executor, default_name, job_defaults, or
 S = TypeVar("S")
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_NO_STEP = object()
 
 
 class FunctionWorker(Generic[S, P, R]):
@@ -55,8 +57,16 @@ class FunctionWorker(Generic[S, P, R]):
             raise invalid_args(self.spec.name, kwargs, error) from None
         return new_job(self.spec, values)
 
-    def __call__(self, step: S, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._function(step, *args, **kwargs)
+    if TYPE_CHECKING:
+
+        def __call__(self, step: S, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    else:
+
+        def __call__(self, step=_NO_STEP, *args, **kwargs):
+            if step is _NO_STEP:
+                raise InvalidArgsError(self.spec.name, kwargs, [_without_step(self, kwargs)])
+            return self._function(step, *args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<worker {self.spec.name}>"
@@ -71,6 +81,14 @@ class FunctionWorker(Generic[S, P, R]):
             problem = "give each argument once, by name; the step is not one of them"
             raise InvalidArgsError(self.spec.name, (args, dict(kwargs)), [problem])
         return {**dict(zip(names, args, strict=True)), **kwargs}
+
+
+def _without_step(worker: FunctionWorker[Any, ..., Any], given: Iterable[str]) -> str:
+    arguments = ", ".join(f"{name}=…" for name in given)
+    return (
+        "a call needs the step as its first argument; "
+        f"the job to add is {worker.__name__}.new({arguments})"
+    )
 
 
 class _BuiltFunction:

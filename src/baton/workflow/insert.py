@@ -10,13 +10,14 @@ from typing import Any, Protocol
 from opentelemetry import propagate
 
 from baton.engine import telemetry
+from baton.engine.tasks import to_the_end
 from baton.store.borrowed import borrowed
 from baton.store.insertion import insert_on, insert_through
 from baton.store.sql import Sql
 from baton.words.errors import InvalidOptionError
 from baton.words.events import WorkflowInserted
 from baton.words.rows import Job, NewWorkflow
-from baton.workflow.ambient import Instance, current, running
+from baton.workflow.ambient import Instance, current, opened, running
 
 _log = logging.getLogger("baton")
 
@@ -25,6 +26,9 @@ class Prepares(Protocol):
     """A builder of a workflow."""
 
     def prepared(self) -> NewWorkflow: ...
+
+    def inserted(self) -> None:
+        """It was written: what is added from now on would be lost."""
 
 
 async def insert_all(
@@ -43,46 +47,61 @@ async def insert_all(
     schema; with no engine running at all that is "public". Failures of the database stay what the
     driver raises, so that the caller can retry.
 
+    A builder takes no more steps once it was inserted, also where the caller's transaction was
+    rolled back: then it may be inserted again as it is.
+
     Everything is checked before anything is written: raises GraphError, InvalidOptionError,
-    NoEngineError, ConnectionTypeError; then WorkflowExistsError, SchemaMissingError,
-    UnavailableError, DatabaseError.
+    NoEngineError, EngineStateError, ConnectionTypeError; then WorkflowExistsError,
+    SchemaMissingError, UnavailableError, DatabaseError.
     """
-    prepared = _prepared(workflows)
+    builders = _listed(workflows)
+    prepared = _prepared(builders)
     instance = _instance(engine, conn)
     if not prepared:
         return []
-    context = _trace_context()
-    if context:
-        prepared = [replace(workflow, trace_context=context) for workflow in prepared]
-    jobs = await _write(prepared, instance, conn)
-    _tell(prepared)
-    return jobs
+    with telemetry.spanned(lambda tracer: tracer.insert(prepared)):
+        context = _trace_context()
+        if context:
+            prepared = [replace(workflow, trace_context=context) for workflow in prepared]
+        if conn is None and instance is not None:
+            return await to_the_end(_insert_own(builders, prepared, instance))
+        jobs = await _insert_borrowing(prepared, instance, conn)
+        _done(builders, prepared)
+        return jobs
 
 
-def _prepared(workflows: Any) -> list[NewWorkflow]:
+def _listed(workflows: Any) -> list[Prepares]:
     expected = "a list of workflows, such as insert_all([Baton().add(…), …])"
-    given: Iterable[Any] = workflows
     if not isinstance(workflows, Iterable):
         raise InvalidOptionError("workflows", workflows, expected)
-    prepared: list[NewWorkflow] = []
-    for workflow in given:
-        prepare = getattr(workflow, "prepared", None)
-        if prepare is None:
-            raise InvalidOptionError("workflows", workflow, expected)
-        prepared.append(prepare())
+    builders: list[Any] = list(workflows)
+    for builder in builders:
+        if not hasattr(builder, "prepared"):
+            raise InvalidOptionError("workflows", builder, expected)
+    return builders
+
+
+def _prepared(builders: Sequence[Prepares]) -> list[NewWorkflow]:
+    prepared = [builder.prepared() for builder in builders]
     if len({workflow.workflow_id for workflow in prepared}) < len(prepared):
         raise InvalidOptionError(
-            "workflows", given, "each workflow once, under its own workflow_id"
+            "workflows", builders, "each workflow once, under its own workflow_id"
         )
     return prepared
 
 
-async def _write(
+async def _insert_own(
+    builders: Sequence[Prepares], prepared: Sequence[NewWorkflow], instance: Instance
+) -> list[Job]:
+    jobs = await insert_through(instance.database, prepared, notify=instance.settings.notify)
+    _done(builders, prepared)
+    return jobs
+
+
+async def _insert_borrowing(
     prepared: Sequence[NewWorkflow], instance: Instance | None, conn: object
 ) -> list[Job]:
     notify = instance is None or instance.settings.notify
-    if conn is None and instance is not None:
-        return await insert_through(instance.database, prepared, notify=notify)
     sql = Sql("public") if instance is None else instance.database.sql
     async with borrowed(conn) as connection:
         return await insert_on(connection, sql, prepared, notify=notify)
@@ -91,7 +110,7 @@ async def _write(
 def _instance(engine: Instance | str | None, conn: object) -> Instance | None:
     if conn is not None and engine is None and not running():
         return None
-    return current(engine)
+    return current(engine) if conn is not None else opened("insert", engine)
 
 
 def _trace_context() -> dict[str, str]:
@@ -104,7 +123,9 @@ def _trace_context() -> dict[str, str]:
         return {}
 
 
-def _tell(workflows: Sequence[NewWorkflow]) -> None:
+def _done(builders: Sequence[Prepares], workflows: Sequence[NewWorkflow]) -> None:
+    for builder in builders:
+        builder.inserted()
     if telemetry.active:
         for workflow in workflows:
             telemetry.emit(

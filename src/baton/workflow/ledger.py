@@ -7,12 +7,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import count
+from time import monotonic
 from uuid import UUID
 
+from baton.engine import telemetry
 from baton.engine.ledger import Reply
 from baton.store.database import Database
 from baton.store.dedicated import Dedicated
-from baton.store.jobs import Claimant, Settled, requeue_jobs, settle_batch
+from baton.store.faults import is_connection_loss, is_lock_timeout
+from baton.store.jobs import (
+    Claimant,
+    Settled,
+    find_blocked,
+    read_claims,
+    requeue_jobs,
+    settle_batch,
+)
 from baton.store.waits import SettledWait
 from baton.words.rows import CancelledStep, ClaimedJob, Demand, Outcome
 from baton.words.states import JobState
@@ -23,6 +34,11 @@ from baton.workflow.wait_events import tell_waits
 
 _REQUEUED = frozenset({JobState.AVAILABLE, JobState.SCHEDULED, JobState.RETRYABLE})
 _FAILED = frozenset({JobState.CANCELLED, JobState.DISCARDED})
+
+LOOK_FOR_LOST = 30.0
+"""Seconds for which the claims of a call whose reply was lost are looked for; what turns up later
+is left to the rescue.
+"""
 
 
 class WorkflowLedger:
@@ -49,6 +65,10 @@ class WorkflowLedger:
         self._written: dict[tuple[int, datetime], bool] = {}
         self._lanes: list[Dedicated] = []
         self._untold: list[Failures] = []
+        self._blocked: frozenset[int] = frozenset()
+        self._calls = count(1)
+        self._lost: dict[str, float] = {}
+        self._found: list[ClaimedJob] = []
 
     async def perform(self, job: ClaimedJob) -> Outcome:
         return await self._performer.perform(job)
@@ -57,19 +77,45 @@ class WorkflowLedger:
         """Settle and claim. A call that fails half-way may be repeated: what was written is not
         written again.
         """
+        # Waiting for a lock would hold up all outcomes of the batch, again at every try.
+        blocked = self._blocked.intersection(o.job_id for o in outcomes)
+        try:
+            if not blocked:
+                return await self._settle(outcomes, demands)
+        except Exception as error:
+            if not is_lock_timeout(error):
+                raise
+        blocked = await find_blocked(self._database, [o.job_id for o in outcomes])
+        self._blocked = self._blocked.difference(o.job_id for o in outcomes) | blocked
+        reply = await self._settle([o for o in outcomes if o.job_id not in blocked], demands)
+        return reply._replace(blocked=blocked)
+
+    async def _settle(self, outcomes: Sequence[Outcome], demands: Sequence[Demand]) -> Reply:
         completed = [o for o in outcomes if o.state is JobState.COMPLETED]
         woken: list[str] = []
         if len(completed) < len(outcomes):
             woken = await self._settle_unfinished(
                 [o for o in outcomes if (o.job_id, o.attempted_at) not in self._written]
             )
-        reply = await self._settle_completed(completed, demands)
+        if self._lost and demands:
+            await self._find_claimed()
+        reply = Settled([], [], [], [])
+        if completed or demands:
+            reply = await self._settle_completed(completed, demands)
+        found: list[ClaimedJob] = []
+        if demands:
+            found, self._found = self._found, []
         stale = set(reply.stale)
         for outcome in outcomes if self._written else ():
             if self._written.pop((outcome.job_id, outcome.attempted_at), True) is False:
                 stale.add(outcome.job_id)
         tell = partial(self._tell, reply.completions, reply.waits)
-        return Reply(reply.jobs, frozenset(stale), [*woken, *reply.woken], tell)
+        return Reply(
+            [*found, *reply.jobs],
+            frozenset(stale),
+            woken=[*woken, *reply.woken],
+            tell=tell,
+        )
 
     def close(self) -> None:
         """Drop the connections of the hot path."""
@@ -83,11 +129,39 @@ class WorkflowLedger:
         # for every batch cost a fifth of a short chain's time.
         database = self._database
         lane = self._lanes.pop() if self._lanes else database.dedicated("baton-settler")
+        claimant = self._claimant._replace(call=str(next(self._calls)))
         try:
             await lane.connect()
-            return await settle_batch(lane, completed, demands, self._claimant, notify=self._notify)
+            return await settle_batch(
+                lane,
+                completed,
+                demands,
+                claimant,
+                notify=self._notify,
+                traced=telemetry.tracer is not None,
+            )
+        except Exception as error:
+            if is_connection_loss(error):
+                self._lost[claimant.call] = monotonic() + LOOK_FOR_LOST
+            raise
         finally:
             self._lanes.append(lane)
+
+    async def _find_claimed(self) -> None:
+        """Look for jobs claimed by calls whose replies were lost.
+
+        Such a call may commit later still, so it is looked for again, but by one settlement at a
+        time: a job must not be found twice.
+        """
+        lost, self._lost = self._lost, {}
+        found: list[tuple[str, ClaimedJob]] = []
+        try:
+            found = await read_claims(self._database, self._claimant, list(lost))
+        finally:
+            # One call is one commit: what is found of it is all of it.
+            heard, now = {call for call, _ in found}, monotonic()
+            self._lost.update((c, end) for c, end in lost.items() if c not in heard and end > now)
+        self._found += [job for _, job in found]
 
     async def _settle_unfinished(self, outcomes: Sequence[Outcome]) -> list[str]:
         woken: list[str] = []

@@ -9,8 +9,15 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeAlias, TypedDict
 from uuid import UUID
 
+from pydantic import BaseModel
+
 from baton.core import durations
-from baton.core.names import validate_queue_name, validate_tag, validate_worker_name
+from baton.core.names import (
+    validate_model_name,
+    validate_queue_name,
+    validate_tag,
+    validate_worker_name,
+)
 from baton.words.errors import InvalidOptionError
 
 Seconds: TypeAlias = float | timedelta
@@ -30,6 +37,7 @@ class StepOptions(TypedDict, total=False):
     timeout: Seconds | None
     schedule_in: Seconds | None
     schedule_at: datetime | None
+    model: str | None
 
 
 class WorkerOptions(TypedDict, total=False):
@@ -73,7 +81,8 @@ def listed(option: str, given: Any) -> Iterable[Any]:
     items: Iterable[Any] = given
     if isinstance(given, str):
         raise InvalidOptionError(option, given, f"a list of texts: {option}=[{given!r}]")
-    if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
+    # A model is iterable, over its fields.
+    if isinstance(given, bytes | Mapping | BaseModel) or not isinstance(given, Iterable):
         raise InvalidOptionError(option, items, f"a list of texts, such as {option}=['a', 'b']")
     return items
 
@@ -221,6 +230,7 @@ _STEP: Mapping[str, Callable[[Any], Any]] = {
     "timeout": _timeout,
     "schedule_in": _schedule_in,
     "schedule_at": _schedule_at,
+    "model": validate_model_name,
 }
 
 _WORKER: Mapping[str, Callable[[Any], Any]] = {

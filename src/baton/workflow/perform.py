@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-
-import anyio
-import anyio.to_thread
+from functools import partial
 
 from baton.core.gate import Verdict
 from baton.core.outcome import Ending, outcome
@@ -23,6 +21,8 @@ from baton.workflow.gating import decision
 from baton.workflow.options import seconds
 from baton.workflow.registry import BuiltWorker, WorkerSpec
 from baton.workflow.step import Step, SyncStep
+from baton.workflow.threads import Threads
+from baton.workflow.usage import write_notes
 
 
 class Performer:
@@ -30,8 +30,8 @@ class Performer:
 
     def __init__(self, database: Database, settings: EngineSettings) -> None:
         self._database = database
-        self._result_limit = settings.result_limit
-        self._limiter = anyio.CapacityLimiter(settings.threads)
+        self._settings = settings
+        self._threads = Threads(settings.threads)
 
     async def perform(self, job: ClaimedJob) -> Outcome:
         """The outcome of one attempt.
@@ -55,12 +55,12 @@ class Performer:
             # Validators are the worker's code.
             return failed(job, Ending.RAISED, error)
         step = (
-            Step.of(job, self._database)
+            Step.of(job, self._database, self._settings)
             if spec.is_async
-            else await SyncStep.of(job, self._database)
+            else await SyncStep.of(job, self._database, self._settings)
         )
         try:
-            return await self._call(job, spec, built, step)
+            return await self._noted(job, spec, built, step)
         except BaseException as error:
             if interrupted():
                 raise asyncio.CancelledError from error
@@ -92,6 +92,15 @@ class Performer:
             case Verdict.CANCEL:
                 return outcome(job, Ending.DOOMED, error=decided.reason)
 
+    async def _noted(
+        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep
+    ) -> Outcome:
+        try:
+            return await self._call(job, spec, built, step)
+        finally:
+            if isinstance(step, SyncStep):
+                await write_notes(self._database, job, step.notes)
+
     async def _call(
         self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep
     ) -> Outcome:
@@ -113,16 +122,17 @@ class Performer:
     async def _attempt(
         self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep
     ) -> Outcome:
-        limit = self._result_limit
+        limit = self._settings.result_limit
         if isinstance(step, Step):
             value = await built.perform(step)
             if step.replay.suspension is not None:
                 raise WaitSwallowedError(step.name)
             return returned(job, value, limit)
         if spec.executor is None:
-            return await anyio.to_thread.run_sync(
-                attempt, job, built, step, limit, abandon_on_cancel=True, limiter=self._limiter
-            )
-        return await asyncio.get_running_loop().run_in_executor(
+            outcome, _ = await self._threads.run(partial(attempt, job, built, step, limit))
+            return outcome
+        outcome, notes = await asyncio.get_running_loop().run_in_executor(
             spec.executor(), attempt, job, built, step, limit
         )
+        step.notes.adopt(notes)
+        return outcome

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from baton.core.gate import Cascade, Cause, GraphNode, Verdict, cascade
 from baton.store.database import Database
-from baton.store.settlement import CancelledJob, DownstreamNode, SettledNode, Settlement
+from baton.store.settlement import CancelledJob, DownstreamNode, Ended, SettledNode, Settlement
 from baton.store.waits import Decided, SettledWait
 from baton.words.rows import CancelledStep, Outcome
 from baton.words.states import TERMINAL_STATES, JobState
@@ -21,8 +21,8 @@ from baton.workflow.gating import decision
 
 
 class Failures(NamedTuple):
-    """What a slow settlement did: ids whose claim held, completions announced, steps the cascade
-    cancelled.
+    """What a slow settlement did: ids of the jobs it accepted as ended, completions announced,
+    steps the cascade cancelled.
     """
 
     accepted: frozenset[int] = frozenset()
@@ -43,12 +43,12 @@ async def settle_failures(
             await settlement.lock_workflows_of_jobs([o.job_id for o in outcomes])
             return await _finish(settlement, outcomes)
 
-    return await database.retrying(body, idempotent=True)
+    return await database.retrying(body, idempotent=True, when_locked=False)
 
 
 async def _finish(settlement: Settlement, outcomes: Sequence[Outcome]) -> Failures:
     accepted = await settlement.finish_jobs(outcomes)
-    ended = [(o.job_id, o.state, None) for o in outcomes if o.job_id in accepted]
+    ended = [Ended(o.job_id, o.state, trace=o.trace) for o in outcomes if o.job_id in accepted]
     failures = await settle_nodes(settlement, ended)
     return failures._replace(accepted=frozenset(accepted))
 
@@ -79,7 +79,7 @@ async def hold(database: Database, outcomes: Sequence[Outcome], *, notify: bool)
                 woken=[*failures.woken, *(queue for queue in back.values() if queue)],
             )
 
-    return await database.retrying(body, idempotent=True)
+    return await database.retrying(body, idempotent=True, when_locked=False)
 
 
 async def cancel_workflow(
@@ -101,7 +101,7 @@ async def cancel_workflow(
             await settlement.notify_cancelled([i for i in live if states[i] is JobState.EXECUTING])
             # A job that ended behind our back settles as it ended, one that vanished as cancelled.
             ended = [
-                (i, JobState.CANCELLED if i in live else states.get(i, JobState.CANCELLED), None)
+                Ended(i, JobState.CANCELLED if i in live else states.get(i, JobState.CANCELLED))
                 for i in names
             ]
             settled = await settle_nodes(settlement, ended)
@@ -113,18 +113,18 @@ async def cancel_workflow(
     return await database.retrying(body, idempotent=True)
 
 
-async def settle_nodes(
-    settlement: Settlement, ended: Sequence[tuple[int, JobState, str | None]]
-) -> Failures:
+async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Failures:
     """Settle steps and all that follows from it. The caller holds the locks of their workflows."""
     settled = await settlement.settle_nodes(ended)
     if not settled:
         return Failures()
-    plan, downstream, busy = await _plan(settlement, settled)
+    first = [node.job_id for node in settled]
+    gone = frozenset(step.job_id for step in ended if step.gone)
+    plan, downstream, busy = await _plan(settlement, settled, gone)
     reasons = {job_id: cause.reason for job_id, cause in plan.cancelled.items()}
     jobs = await settlement.cancel_jobs(reasons) if reasons else []
     if reasons:
-        doomed = [(job_id, JobState.CANCELLED, None) for job_id in reasons]
+        doomed = [Ended(job_id, JobState.CANCELLED) for job_id in reasons]
         settled = [*settled, *await settlement.settle_nodes(doomed)]
     waited = [node.job_id for node in settled if node.waits]
     if waited:
@@ -148,7 +148,7 @@ async def settle_nodes(
         for job in jobs
     ]
     return Failures(
-        frozenset(),
+        frozenset(first),
         [*armed.completions, *completions],
         cancelled,
         [*woken, *armed.woken],
@@ -166,11 +166,11 @@ def _gates(decrements: Mapping[int, int], nodes: Mapping[int, DownstreamNode]) -
 
 
 async def _plan(
-    settlement: Settlement, settled: Sequence[SettledNode]
+    settlement: Settlement, settled: Sequence[SettledNode], gone: frozenset[int]
 ) -> tuple[Cascade, dict[int, DownstreamNode], frozenset[int]]:
     if not any(node.dependents for node in settled):
         return cascade({}, {}), {}, frozenset()
-    downstream = {node.job_id: node for node in await settlement.read_downstream(settled)}
+    downstream = {node.job_id: node for node in await settlement.read_downstream(settled, gone)}
     states = await settlement.lock_jobs(list(downstream))
     busy = frozenset(job_id for job_id, state in states.items() if state in _BUSY)
     graph = {
@@ -184,7 +184,7 @@ async def _plan(
         )
         for node in downstream.values()
     }
-    return cascade(settled, graph), downstream, busy
+    return cascade(settled, graph, gone=gone), downstream, busy
 
 
 async def _without_doomed(
@@ -224,6 +224,8 @@ def cancelled_step(
         reason=reason,
         dependency=cause.name if cause else None,
         dependency_state=cause.state if cause else None,
+        model=job.model,
+        debug=job.debug,
     )
 
 

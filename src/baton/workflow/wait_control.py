@@ -6,7 +6,7 @@ from uuid import UUID
 
 from baton.core.errortext import sanitize
 from baton.core.names import validate_step_name
-from baton.store.settlement import Settlement
+from baton.store.settlement import Ended, Settlement
 from baton.store.waits import EndedGroup, SettledWait, read_waiting
 from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
 from baton.words.rows import WaitingStep
@@ -52,7 +52,7 @@ async def cancel_wait(
     failures = await database.retrying(body)
     if failures is None:
         return False
-    tell_failures(database, failures)
+    tell_failures(database, instance.settings, failures)
     return bool(failures.waits)
 
 
@@ -87,7 +87,7 @@ async def _cancel(
         queue = await settlement.wake_job(ended.job_id)
         return Failures(woken=[queue] if queue else [], waits=[wait])
     jobs = await settlement.fail_job(ended.job_id, JobState.CANCELLED, reason)
-    failures = await settle_nodes(settlement, [(ended.job_id, JobState.CANCELLED, None)])
+    failures = await settle_nodes(settlement, [Ended(ended.job_id, JobState.CANCELLED)])
     own = [cancelled_step(job, workflow_id, ended.step, reason) for job in jobs]
     return failures._replace(waits=[wait, *failures.waits], cancelled=[*own, *failures.cancelled])
 

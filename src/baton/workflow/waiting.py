@@ -9,14 +9,22 @@ import logging
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from baton.store.completions import find_missing_workflows, parse_completion, read_completions
+from baton.store.completions import (
+    find_missing_workflows,
+    parse_completion,
+    read_completions,
+    read_unsettled_steps,
+)
 from baton.store.database import Database
 from baton.words.errors import CompletionTimeoutError, EngineStateError, UnknownWorkflowError
-from baton.words.rows import Completion
+from baton.words.rows import Completion, UnsettledStep
+from baton.words.states import JobState
 
 _log = logging.getLogger("baton")
 
 FIRST_LOOK = 1.0
+WHY_SECONDS = 1.0
+STEPS_NAMED = 5
 
 
 class CompletionWaiters:
@@ -24,18 +32,21 @@ class CompletionWaiters:
     the table.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, queues: Sequence[str]) -> None:
         self._database = database
+        self._queues = queues
         self._waiters: dict[UUID, set[asyncio.Future[Completion]]] = {}
         self._due: set[UUID] = set()
         self._unchecked: set[UUID] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._failing = False
 
     async def wait(self, workflow_id: UUID, timeout: float | None) -> Completion:
         """The completion of a workflow, at once when it has finished already.
 
         Raises UnknownWorkflowError, or CompletionTimeoutError after `timeout` seconds (None: no
-        bound); the first look may take FIRST_LOOK seconds of their own.
+        bound); the first look may take FIRST_LOOK seconds of their own, and finding out what the
+        workflow waits for WHY_SECONDS.
         """
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(workflow_id, set()).add(future)
@@ -47,10 +58,30 @@ class CompletionWaiters:
                 # A timeout of 0 is a question too.
                 await asyncio.wait([self._looking], timeout=FIRST_LOOK - timeout)
             if not future.done() and timeout is not None:
-                raise CompletionTimeoutError(workflow_id, timeout)
+                error = await self._late(workflow_id, timeout)
+                if not future.done():
+                    raise error
             return await future
         finally:
             self._forget(workflow_id, future)
+
+    async def _late(self, workflow_id: UUID, timeout: float) -> CompletionTimeoutError:
+        try:
+            async with asyncio.timeout(WHY_SECONDS):
+                unsettled, steps = await read_unsettled_steps(
+                    self._database, workflow_id, self._queues, STEPS_NAMED
+                )
+        except Exception:
+            # Why it took so long is worth a look, not another failure.
+            return CompletionTimeoutError(workflow_id, timeout)
+        return CompletionTimeoutError(
+            workflow_id,
+            timeout,
+            _why(unsettled, steps, self._queues),
+            unsettled=unsettled,
+            steps=tuple(steps),
+            queues=tuple(self._queues),
+        )
 
     def settled(self, completions: Sequence[tuple[UUID, str]]) -> None:
         """This process has recorded these completions (JSON text): its waiters need no look."""
@@ -79,7 +110,9 @@ class CompletionWaiters:
         for waiters in list(self._waiters.values()):
             for future in waiters:
                 if not future.done():
-                    future.set_exception(EngineStateError("stopped", "running"))
+                    future.set_exception(
+                        EngineStateError("stopped", "running", "engine.completion")
+                    )
 
     def _look_at(self, workflow_ids: Iterable[UUID]) -> None:
         self._due.update(workflow_ids)
@@ -94,8 +127,11 @@ class CompletionWaiters:
             while self._due:
                 due, self._due = self._due, set()
                 await self._look_once([i for i in due if i in self._waiters])
+            self._failing = False
         except Exception as error:
-            _log.warning("looking for completions failed, polling goes on: %r", error)
+            if not self._failing:
+                _log.warning("looking for completions failed, polling goes on: %r", error)
+            self._failing = True
         finally:
             self._looking = None
 
@@ -123,3 +159,21 @@ class CompletionWaiters:
             if not waiters:
                 del self._waiters[workflow_id]
                 self._unchecked.discard(workflow_id)
+
+
+def _why(unsettled: int, steps: Sequence[UnsettledStep], queues: Sequence[str]) -> str:
+    if not steps:
+        return ""
+    told: list[str] = []
+    for step in steps:
+        place = "has lost its job"
+        if step.state is not None:
+            place = f"is {step.state} in queue {step.queue!r}"
+        if step.state is JobState.AVAILABLE and step.queue not in queues:
+            place += (
+                f", which this engine does not serve (its queues: {', '.join(queues) or 'none'})"
+            )
+        told.append(f"step {step.name!r} {place}")
+    counted = "1 step has" if unsettled == 1 else f"{unsettled} steps have"
+    more = "; …" if unsettled > len(steps) else ""
+    return f"; {counted} not settled: {'; '.join(told)}{more}"

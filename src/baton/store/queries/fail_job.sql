@@ -8,7 +8,9 @@ SET state = $2::text::/*schema.*/oban_job_state,
         'at', to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
         'error', $3::text
     )
-WHERE j.id = $1 AND (j.state NOT IN ('completed', 'cancelled', 'discarded')) IS TRUE
+FROM /*schema.*/workflow_nodes n
+WHERE j.id = $1 AND n.job_id = j.id AND (j.state NOT IN ('completed', 'cancelled', 'discarded')) IS TRUE
 RETURNING
     j.id, j.worker, j.queue, j.args::text AS args, j.meta::text AS meta,
-    j.attempt::integer AS attempt, j.max_attempts::integer AS max_attempts
+    j.attempt::integer AS attempt, j.max_attempts::integer AS max_attempts,
+    n.model, n.debug

@@ -1,9 +1,9 @@
--- Finds executing jobs nobody runs: claimed by a Baton engine without a live heartbeat ($1 seconds,
--- or more by the engine's own word), claimed by
--- engine $2 itself but unknown to it ($3: the ids it knows; a claim's reply was lost) for longer than $4
--- seconds, or of a host without heartbeats and older than $5 seconds (NULL: never). Whoever acts on a row is
--- fenced by its attempted_at, so a row that moved on meanwhile is left alone. Ids past $6 only: rows that cannot
--- be rescued must not hide the others for ever.
+-- Finds executing jobs nobody runs: claimed by a Baton engine without a live heartbeat ($1 seconds, or more by
+-- the engine's own word; engine $2, who asks, must have been steady for as long), claimed by engine $2 itself but
+-- unknown to it ($3: the ids it knows; a claim's reply was lost) for longer than $4 seconds, or of a host without
+-- heartbeats and older than $5 seconds (NULL: never). Whoever acts on a row is fenced by its attempted_at, so a
+-- row that moved on meanwhile is left alone. Ids past $6 only: rows that cannot be rescued must not hide the
+-- others for ever.
 --
 -- The running jobs come first, by the index on the state: in the order of the ids the planner went through the
 -- finished ones too.
@@ -11,6 +11,12 @@ WITH executing AS MATERIALIZED (
     SELECT j.id, j.attempted_at, j.attempt, j.attempted_by, j.errors
     FROM /*schema.*/oban_jobs j
     WHERE j.state = 'executing'
+),
+-- Seconds for which the one who asks has beaten without a gap; none when its own last beat is old.
+asking AS MATERIALIZED (
+    SELECT extract(epoch FROM now() - e.steady_since)::double precision AS steady
+    FROM /*schema.*/baton_engines e
+    WHERE e.id = $2::text::uuid AND e.seen_at > now() - make_interval(secs => e.rescue_after / 2)
 )
 SELECT
     j.id,
@@ -28,9 +34,13 @@ AND CASE
         THEN j.attempted_at < timezone('UTC', now()) - make_interval(secs => $5)
     WHEN j.attempted_by[2] = $2
         THEN j.id <> ALL ($3::bigint[]) AND j.attempted_at < timezone('UTC', now()) - make_interval(secs => $4)
-    ELSE NOT EXISTS (
+    ELSE (SELECT a.steady FROM asking a) >= $1 AND NOT EXISTS (
         SELECT FROM /*schema.*/baton_engines e
-        WHERE e.id::text = j.attempted_by[2] AND e.seen_at > now() - make_interval(secs => greatest($1, e.rescue_after))
+        WHERE e.id::text = j.attempted_by[2]
+        AND (
+            e.seen_at > now() - make_interval(secs => greatest($1, e.rescue_after))
+            OR e.rescue_after > (SELECT a.steady FROM asking a)
+        )
     )
 END
 ORDER BY j.id

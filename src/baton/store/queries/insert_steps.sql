@@ -24,7 +24,9 @@ WITH steps AS MATERIALIZED (
         s.dependents,
         s.pending,
         s.ignore_cancelled,
-        s.ignore_discarded
+        s.ignore_discarded,
+        s.model,
+        s.debug
     FROM (VALUES (E'\x1f')) AS d (delimiter), unnest(
         pg_catalog.string_to_array($1::pg_catalog.text, d.delimiter, ''),
         pg_catalog.string_to_array($2::pg_catalog.text, d.delimiter, ''),
@@ -43,10 +45,13 @@ WITH steps AS MATERIALIZED (
         pg_catalog.string_to_array($15::pg_catalog.text, d.delimiter, ''),
         pg_catalog.string_to_array($16::pg_catalog.text, d.delimiter, ''),
         pg_catalog.string_to_array($17::pg_catalog.text, d.delimiter, ''),
-        pg_catalog.string_to_array($18::pg_catalog.text, d.delimiter, '')
+        pg_catalog.string_to_array($18::pg_catalog.text, d.delimiter, ''),
+        pg_catalog.string_to_array($19::pg_catalog.text, d.delimiter, ''),
+        pg_catalog.string_to_array($20::pg_catalog.text, d.delimiter, '')
     ) AS s (
         id, workflow_id, name, state, queue, worker, args, meta, tags, priority, max_attempts,
-        scheduled_at, timeout, deps, dependents, pending, ignore_cancelled, ignore_discarded
+        scheduled_at, timeout, deps, dependents, pending, ignore_cancelled, ignore_discarded,
+        model, debug
     )
 ),
 jobs AS (
@@ -67,13 +72,14 @@ jobs AS (
         s.tags::pg_catalog.text[],
         s.priority::pg_catalog.int4,
         s.max_attempts::pg_catalog.int4,
-        $19::pg_catalog.text::pg_catalog.timestamp,
-        COALESCE(s.scheduled_at, $19::pg_catalog.text)::pg_catalog.timestamp
+        $21::pg_catalog.text::pg_catalog.timestamp,
+        COALESCE(s.scheduled_at, $21::pg_catalog.text)::pg_catalog.timestamp
     FROM steps s
 ),
 nodes AS (
     INSERT INTO /*schema.*/workflow_nodes (
-        job_id, workflow_id, name, deps, dependents, pending, ignore_cancelled, ignore_discarded, timeout
+        job_id, workflow_id, name, deps, dependents, pending, ignore_cancelled, ignore_discarded, timeout,
+        model, debug
     )
     SELECT
         s.id,
@@ -84,8 +90,10 @@ nodes AS (
         s.pending::pg_catalog.int4,
         s.ignore_cancelled::pg_catalog.bool,
         s.ignore_discarded::pg_catalog.bool,
-        s.timeout::pg_catalog.float8
+        s.timeout::pg_catalog.float8,
+        s.model,
+        s.debug::pg_catalog.bool
     FROM steps s
 )
-SELECT pg_catalog.pg_notify($20::pg_catalog.text, n.payload)::pg_catalog.text AS notified
-FROM pg_catalog.unnest($21::pg_catalog.text[]) AS n (payload)
+SELECT pg_catalog.pg_notify($22::pg_catalog.text, n.payload)::pg_catalog.text AS notified
+FROM pg_catalog.unnest($23::pg_catalog.text[]) AS n (payload)

@@ -1,10 +1,11 @@
 -- Reads the unsettled nodes a settlement may touch: $1 dependents of what settled, of which $2 depend on a
--- cancelled and $3 on a discarded step; then everything below a node that a failure can pass through.
+-- cancelled and $3 on a discarded step, $4 on one whose job vanished; then everything below a node that a failure can pass through.
 WITH RECURSIVE downstream (job_id, passes) AS (
     SELECT
         n.job_id,
         (n.job_id = ANY ($2::bigint[]) AND NOT n.ignore_cancelled)
         OR (n.job_id = ANY ($3::bigint[]) AND NOT n.ignore_discarded)
+        OR n.job_id = ANY ($4::bigint[])
     FROM /*schema.*/workflow_nodes n
     WHERE n.job_id = ANY ($1::bigint[]) AND n.state IS NULL
     UNION

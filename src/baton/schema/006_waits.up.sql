@@ -341,7 +341,7 @@ BEGIN
             WHERE j.id = ANY (v_gates) AND (j.state = 'suspended') IS TRUE;
             FOR v_row IN
                 SELECT s.* FROM /*schema.*/baton_settle(
-                    v_gates, array_fill(v_stamp, ARRAY[cardinality(v_gates)]), v_results,
+                    v_gates, array_fill(v_stamp, ARRAY[cardinality(v_gates)]), v_results, NULL,
                     '{}', '{}', '{}', NULL, p_notify
                 ) s
             LOOP

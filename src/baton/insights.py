@@ -1,0 +1,31 @@
+"""Read-only questions about workflows, steps, queues and engines, for every edge."""
+
+from baton.words.insights import (
+    EngineRow,
+    Page,
+    QueueRow,
+    Reason,
+    StepCounts,
+    StepRow,
+    WaitsFor,
+    Why,
+    WorkflowDetail,
+    WorkflowRow,
+    WorkflowState,
+)
+from baton.workflow.insights import Insights
+
+__all__ = [
+    "EngineRow",
+    "Insights",
+    "Page",
+    "QueueRow",
+    "Reason",
+    "StepCounts",
+    "StepRow",
+    "WaitsFor",
+    "Why",
+    "WorkflowDetail",
+    "WorkflowRow",
+    "WorkflowState",
+]

@@ -1,0 +1,230 @@
+"""Typed reads for those who look, and change nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import anyio
+import asyncpg
+
+from baton.core.errortext import sanitize
+from baton.core.why import MOST_COUNTED, StepFacts
+from baton.store.completions import parse_completion
+from baton.store.database import Database
+from baton.store.results import DependencyRow, parse_dependencies
+from baton.words.insights import (
+    EngineRow,
+    QueueRow,
+    StepCounts,
+    StepRow,
+    WorkflowDetail,
+    WorkflowRow,
+    WorkflowState,
+)
+from baton.words.states import JobState
+
+ERROR_LIMIT = 2_000
+"""Most bytes of an error's text."""
+
+MOST_LOOKED_AT = 10_000
+"""Most workflows looked at for one page."""
+
+_STEP_STATES = (*JobState, "gone")
+
+
+class Place(NamedTuple):
+    """Where a list of workflows goes on, newest first."""
+
+    inserted_at: datetime
+    workflow_id: UUID
+
+
+async def list_workflows(
+    database: Database,
+    state: WorkflowState | None,
+    name: str | None,
+    after: Place | None,
+    limit: int,
+) -> tuple[list[WorkflowRow], Place | None]:
+    """Up to `limit` workflows past a place, newest first, and where to go on."""
+    place = (None, None) if after is None else after
+    if state is WorkflowState.FAILED:
+        look = limit + 1 if name is None else MOST_LOOKED_AT
+        rows = await _follow(database, "list_failed_workflows", *place, name, look, limit + 1)
+    else:
+        look = limit + 1 if state is None else MOST_LOOKED_AT
+        query, own = ("list_workflows", ()) if name is None else ("list_named_workflows", (name,))
+        rows = await _follow(database, query, *place, state, look, limit + 1, *own)
+    listed = [row for row in rows if state in (None, row["state"]) and name in (None, row["name"])]
+    last = None
+    if len(listed) > limit:
+        last = listed[limit - 1]
+    elif rows and rows[-1]["position"] == look:
+        last = rows[-1]
+    return (
+        [_workflow(row) for row in listed[:limit]],
+        None if last is None else Place(last["inserted_at"], last["id"]),
+    )
+
+
+async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail | None:
+    """None when neither the workflow nor its completion exists."""
+    rows = await database.fetch("read_workflow", workflow_id)
+    if not rows:
+        return None
+    (row,) = rows
+    completion = None if row["completion"] is None else parse_completion(row["completion"])
+    counts = StepCounts(**{state: row[state] for state in _STEP_STATES})
+    if completion is None:
+        workflow = WorkflowRow(
+            row["id"],
+            row["name"],
+            WorkflowState.RUNNING,
+            row["steps"],
+            row["outstanding"],
+            row["failed"],
+            row["inserted_at"],
+            None,
+            row["age"],
+        )
+    else:
+        workflow = WorkflowRow(
+            completion.workflow_id,
+            completion.workflow_name,
+            WorkflowState(completion.outcome),
+            completion.total_count,
+            0,
+            completion.failed_count,
+            completion.inserted_at,
+            completion.finished_at,
+            completion.duration.total_seconds(),
+        )
+    return WorkflowDetail(workflow, counts, completion)
+
+
+async def read_steps(
+    database: Database, workflow_id: UUID, after: int, limit: int
+) -> list[StepRow]:
+    """Up to `limit` steps past a job id, in the order they were added."""
+    # One character more, so that a text that was cut says so.
+    rows = await database.fetch("read_steps", workflow_id, after, limit, ERROR_LIMIT + 1)
+    return [
+        StepRow(
+            job_id=row["job_id"],
+            name=row["name"],
+            worker=row["worker"],
+            queue=row["queue"],
+            job_state=_state(row["job_state"]),
+            settled=_state(row["settled"]),
+            attempt=row["attempt"],
+            max_attempts=row["max_attempts"],
+            scheduled_at=row["scheduled_at"],
+            attempted_at=row["attempted_at"],
+            finished_at=row["finished_at"],
+            error=_error(row["error"]),
+            dependencies=tuple(row["dependencies"]),
+            has_result=row["has_result"],
+        )
+        for row in rows
+    ]
+
+
+async def count_queues(database: Database) -> list[QueueRow]:
+    return [QueueRow(*row) for row in await database.fetch("count_queues")]
+
+
+async def read_engines(database: Database) -> list[EngineRow]:
+    return [_engine(row) for row in await database.fetch("read_engines")]
+
+
+async def read_step_facts(
+    database: Database, workflow_id: UUID, step: str
+) -> tuple[StepFacts, list[DependencyRow]] | None:
+    """One step and its dependencies, of one moment; None when there is no such step."""
+    async with database.connection() as connection:
+        with anyio.CancelScope(shield=True):
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                rows = await connection.fetch(
+                    database.sql("read_step_facts"),
+                    workflow_id,
+                    step,
+                    MOST_COUNTED,
+                    ERROR_LIMIT + 1,
+                )
+                if not rows:
+                    return None
+                (row,) = rows
+                dependencies = await connection.fetch(
+                    database.sql("read_dependencies"), row["job_id"]
+                )
+    return _facts(workflow_id, step, row), parse_dependencies(dependencies)
+
+
+async def _follow(database: Database, query: str, *args: object) -> list[asyncpg.Record]:
+    """Run a query that is to follow an index up to its limit. Before the first ANALYZE the planner
+    took all that the index has, to sort it.
+    """
+    async with database.transaction() as connection:
+        await connection.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off")
+        return await connection.fetch(database.sql(query), *args)
+
+
+def _facts(workflow_id: UUID, step: str, row: asyncpg.Record) -> StepFacts:
+    return StepFacts(
+        workflow_id=workflow_id,
+        step=step,
+        job_id=row["job_id"],
+        now=row["now"],
+        settled=_state(row["settled"]),
+        job_state=_state(row["job_state"]),
+        queue=row["queue"],
+        attempt=row["attempt"] or 0,
+        max_attempts=row["max_attempts"] or 0,
+        scheduled_at=row["scheduled_at"],
+        attempted_at=row["attempted_at"],
+        finished_at=row["finished_at"],
+        error=_error(row["error"]),
+        host=row["host"],
+        by_baton=row["by_baton"],
+        engine=None if row["engine_id"] is None else _engine(row),
+        ahead=row["ahead"],
+        executing=row["executing"],
+        live_engines=row["live_engines"],
+    )
+
+
+def _workflow(row: asyncpg.Record) -> WorkflowRow:
+    return WorkflowRow(
+        row["id"],
+        row["name"],
+        WorkflowState(row["state"]),
+        row["steps"],
+        row["outstanding"],
+        row["failed"],
+        row["inserted_at"],
+        row["finished_at"],
+        row["duration"],
+    )
+
+
+def _engine(row: asyncpg.Record) -> EngineRow:
+    return EngineRow(
+        row["engine_id"],
+        row["name"],
+        row["node"],
+        row["started_at"],
+        row["seen_at"],
+        row["silent_for"],
+        row["rescue_after"],
+        row["silent_for"] <= row["rescue_after"],
+    )
+
+
+def _state(text: str | None) -> JobState | None:
+    return None if text is None else JobState(text)
+
+
+def _error(text: str | None) -> str | None:
+    return None if text is None else sanitize(text, ERROR_LIMIT)

@@ -1,0 +1,108 @@
+"""Typed calls of pruning: what may be deleted, and its deletion, in bounded portions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from baton.store.database import Database
+from baton.store.sweeping import START
+from baton.words.states import JobState
+
+
+class Prunable(NamedTuple):
+    """Workflows whose jobs are gone, with their numbers of steps; where the next look begins."""
+
+    workflows: list[tuple[UUID, int]]
+    after: UUID
+
+
+class Pruned(NamedTuple):
+    """Rows deleted, by table."""
+
+    workflow_nodes: int = 0
+    workflows: int = 0
+    workflow_completions: int = 0
+    workflow_step_stats: int = 0
+    workflow_debug_logs: int = 0
+    workflow_wait_groups: int = 0
+    workflow_wait_members: int = 0
+    workflow_memos: int = 0
+    workflow_events: int = 0
+    oban_jobs: int = 0
+
+    @property
+    def most(self) -> int:
+        """Rows deleted of the table that lost most."""
+        return max(self)
+
+    def plus(self, other: Pruned) -> Pruned:
+        return Pruned(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+class Place(NamedTuple):
+    """Where the look at ended jobs of one state has come to."""
+
+    at: datetime = datetime.min  # noqa: DTZ901 as the table has it
+    id: int = 0
+
+
+async def find_prunable(database: Database, after: UUID, limit: int) -> Prunable:
+    """Of the next `limit` announced workflows, those whose job rows are all gone."""
+    (row,) = await database.fetch("find_prunable", after, limit)
+    workflows = list(zip(row["prunable"], row["steps"], strict=True))
+    return Prunable(workflows, row["last"] if row["looked_at"] == limit else START)
+
+
+async def prune_workflows(database: Database, workflow_ids: Sequence[UUID], limit: int) -> Pruned:
+    """Delete what belongs to these workflows, at most `limit` rows of a table; and the workflows
+    that nothing is left of. Those that somebody works on are passed by.
+    """
+    async with database.transaction() as connection:
+        locked = await connection.fetch(database.sql("lock_prunable"), workflow_ids)
+        ids = [row["id"] for row in locked]
+        # Twice: a group goes after its members.
+        waits = Pruned()
+        for _ in range(2):
+            (row,) = await connection.fetch(database.sql("prune_waits"), ids, limit - waits.most)
+            waits = waits.plus(Pruned(**row))
+        (rows,) = await connection.fetch(database.sql("prune_rows"), ids, limit)
+        (row,) = await connection.fetch(database.sql("prune_workflows"), ids)
+        return Pruned(
+            workflow_nodes=rows["workflow_nodes"],
+            workflows=row["workflows"],
+            workflow_completions=row["completions"],
+            workflow_step_stats=rows["workflow_step_stats"],
+            workflow_debug_logs=rows["workflow_debug_logs"],
+        ).plus(waits)
+
+
+async def prune_debug_logs(database: Database, age: float, limit: int) -> Pruned:
+    """Delete what was captured more than `age` seconds ago, at most `limit` rows."""
+    (row,) = await database.fetch("prune_debug_logs", age, limit)
+    return Pruned(workflow_debug_logs=row["deleted"])
+
+
+async def prune_jobs(
+    database: Database,
+    ages: Mapping[JobState, float],
+    places: Mapping[JobState, Place],
+    limit: int,
+) -> tuple[Pruned, dict[JobState, Place]]:
+    """Delete jobs that ended longer ago than their state's age in seconds, at most `limit`; none of
+    a workflow that has not ended and been announced. Returns where the next look goes on.
+    """
+    states = (JobState.COMPLETED, JobState.CANCELLED, JobState.DISCARDED)
+    cursor = [value for state in states for value in places.get(state, Place())]
+    rows = await database.fetch(
+        "prune_jobs", *(ages.get(state) for state in states), limit, *cursor
+    )
+    deleted = rows[0]["deleted"] if rows else 0
+    further = {
+        JobState(row["state"]): Place(row["at"], row["id"])
+        for row in rows
+        if row["looked_at"] == limit
+    }
+    return Pruned(oban_jobs=deleted), further

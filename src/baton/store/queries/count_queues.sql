@@ -1,0 +1,32 @@
+-- Counts what has not ended, by queue, with the ages in seconds of what has been available and what has been
+-- executing for longest. Finished jobs are not looked at, however many there are.
+SELECT
+    q.queue,
+    q.available,
+    q.scheduled,
+    q.retryable,
+    q.executing,
+    q.suspended,
+    extract(epoch FROM c.now - q.scheduled_at)::double precision AS available_for,
+    extract(epoch FROM c.now - e.attempted_at)::double precision AS executing_for
+FROM (SELECT timezone('UTC', clock_timestamp()) AS now) c
+CROSS JOIN (
+    SELECT
+        j.queue,
+        count(*) FILTER (WHERE j.state = 'available') AS available,
+        count(*) FILTER (WHERE j.state = 'scheduled') AS scheduled,
+        count(*) FILTER (WHERE j.state = 'retryable') AS retryable,
+        count(*) FILTER (WHERE j.state = 'executing') AS executing,
+        count(*) FILTER (WHERE j.state = 'suspended') AS suspended,
+        min(j.scheduled_at) FILTER (WHERE j.state = 'available') AS scheduled_at
+    FROM /*schema.*/oban_jobs j
+    WHERE j.state IN ('available', 'scheduled', 'retryable', 'executing', 'suspended')
+    GROUP BY j.queue
+) q
+LEFT JOIN (
+    SELECT j.queue, min(j.attempted_at) AS attempted_at
+    FROM /*schema.*/oban_jobs j
+    WHERE j.state = 'executing'
+    GROUP BY j.queue
+) e ON e.queue = q.queue
+ORDER BY q.queue

@@ -1,0 +1,28 @@
+-- Lists workflows of the name $6, newest first, past the place ($1, $2), of the state $3 (NULL: any). Looks at no
+-- more than $4 of them; the last one looked at is returned too, whatever its state: the next look goes on there.
+SELECT
+    l.id,
+    l.name,
+    l.steps,
+    l.outstanding,
+    coalesce(c.failed_count, l.failed) AS failed,
+    l.inserted_at,
+    c.finished_at,
+    coalesce(c.outcome, 'running') AS state,
+    extract(epoch FROM coalesce(c.finished_at, clock_timestamp()) - l.inserted_at)::double precision AS duration,
+    l.position
+FROM (
+    SELECT
+        w.id, w.name, w.steps, w.outstanding, w.failed, w.inserted_at,
+        row_number() OVER (ORDER BY w.inserted_at DESC, w.id DESC)::integer AS position
+    FROM /*schema.*/workflows w
+    WHERE w.name = $6 AND (w.inserted_at, w.id) < (
+        coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    )
+    ORDER BY w.inserted_at DESC, w.id DESC
+    LIMIT $4::integer
+) l
+LEFT JOIN /*schema.*/workflow_completions c ON c.workflow_id = l.id
+WHERE $3::text IS NULL OR coalesce(c.outcome, 'running') = $3 OR l.position = $4
+ORDER BY l.inserted_at DESC, l.id DESC
+LIMIT $5::integer

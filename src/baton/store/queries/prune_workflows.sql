@@ -1,0 +1,15 @@
+-- Deletes those of these workflows that nothing belongs to any more, with their completions.
+WITH workflows AS (
+    DELETE FROM /*schema.*/workflows w
+    WHERE w.id = ANY ($1::uuid[])
+    AND NOT EXISTS (SELECT FROM /*schema.*/workflow_nodes n WHERE n.workflow_id = w.id)
+    AND NOT EXISTS (SELECT FROM /*schema.*/workflow_step_stats s WHERE s.workflow_id = w.id)
+    AND NOT EXISTS (SELECT FROM /*schema.*/workflow_debug_logs l WHERE l.workflow_id = w.id)
+    AND NOT EXISTS (SELECT FROM /*schema.*/workflow_events e WHERE e.workflow_id = w.id)
+    RETURNING w.id
+),
+completions AS (
+    DELETE FROM /*schema.*/workflow_completions c USING workflows w WHERE c.workflow_id = w.id
+    RETURNING c.workflow_id
+)
+SELECT (SELECT count(*) FROM workflows)::integer AS workflows, (SELECT count(*) FROM completions)::integer AS completions

@@ -1,0 +1,55 @@
+-- Reads what there is to say about one step of a workflow: its node, its job, who runs it, and what stands before
+-- it in its queue, counted up to $3. Of its last error at most $4 characters.
+SELECT
+    n.job_id,
+    n.state::text AS settled,
+    j.state::text AS job_state,
+    j.queue,
+    j.attempt::integer AS attempt,
+    j.max_attempts::integer AS max_attempts,
+    timezone('UTC', j.scheduled_at) AS scheduled_at,
+    timezone('UTC', j.attempted_at) AS attempted_at,
+    timezone('UTC', CASE j.state
+        WHEN 'completed' THEN j.completed_at
+        WHEN 'cancelled' THEN j.cancelled_at
+        WHEN 'discarded' THEN j.discarded_at
+    END) AS finished_at,
+    left(to_jsonb(j.errors) -> -1 ->> 'error', $4::integer) AS error,
+    clock_timestamp() AS now,
+    j.attempted_by[1] AS host,
+    j.attempted_by[3] IS NOT DISTINCT FROM 'baton' AS by_baton,
+    e.id AS engine_id,
+    e.name,
+    e.node,
+    e.started_at,
+    e.seen_at,
+    e.rescue_after,
+    extract(epoch FROM clock_timestamp() - e.seen_at)::double precision AS silent_for,
+    (
+        SELECT count(*)
+        FROM (
+            SELECT
+            FROM /*schema.*/oban_jobs o
+            WHERE o.state = 'available' AND o.queue = j.queue
+            AND (o.priority, o.scheduled_at, o.id) < (j.priority, j.scheduled_at, j.id)
+            AND j.state = 'available'
+            LIMIT $3::integer
+        ) o
+    ) AS ahead,
+    (
+        SELECT count(*)
+        FROM (
+            SELECT FROM /*schema.*/oban_jobs o
+            WHERE o.state = 'executing' AND o.queue = j.queue AND j.state = 'available'
+            LIMIT $3::integer
+        ) o
+    ) AS executing,
+    (
+        SELECT count(*)
+        FROM /*schema.*/baton_engines live
+        WHERE live.seen_at > clock_timestamp() - make_interval(secs => live.rescue_after)
+    ) AS live_engines
+FROM /*schema.*/workflow_nodes n
+LEFT JOIN /*schema.*/oban_jobs j ON j.id = n.job_id
+LEFT JOIN /*schema.*/baton_engines e ON e.id::text = j.attempted_by[2]
+WHERE n.workflow_id = $1 AND n.name = $2

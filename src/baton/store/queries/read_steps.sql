@@ -1,0 +1,37 @@
+-- Reads $3 steps of a workflow in the order they were added, past the job id $2, with at most $4 characters of
+-- their last errors. The ids come first, by the index on the workflow: in the order of the ids the planner might
+-- go through the nodes of all others.
+WITH graph AS MATERIALIZED (
+    SELECT n.job_id FROM /*schema.*/workflow_nodes n WHERE n.workflow_id = $1
+),
+page AS MATERIALIZED (
+    SELECT g.job_id FROM graph g WHERE g.job_id > $2 ORDER BY g.job_id LIMIT $3::integer
+)
+SELECT
+    n.job_id,
+    n.name,
+    n.state::text AS settled,
+    n.result IS NOT NULL AS has_result,
+    ARRAY(
+        SELECT coalesce(dep.name, d.job_id::text)
+        FROM unnest(n.deps) WITH ORDINALITY AS d (job_id, position)
+        LEFT JOIN /*schema.*/workflow_nodes dep ON dep.job_id = d.job_id
+        ORDER BY d.position
+    ) AS dependencies,
+    j.worker,
+    j.queue,
+    j.state::text AS job_state,
+    j.attempt::integer AS attempt,
+    j.max_attempts::integer AS max_attempts,
+    timezone('UTC', j.scheduled_at) AS scheduled_at,
+    timezone('UTC', j.attempted_at) AS attempted_at,
+    timezone('UTC', CASE j.state
+        WHEN 'completed' THEN j.completed_at
+        WHEN 'cancelled' THEN j.cancelled_at
+        WHEN 'discarded' THEN j.discarded_at
+    END) AS finished_at,
+    left(to_jsonb(j.errors) -> -1 ->> 'error', $4::integer) AS error
+FROM page p
+JOIN /*schema.*/workflow_nodes n ON n.job_id = p.job_id
+LEFT JOIN /*schema.*/oban_jobs j ON j.id = p.job_id
+ORDER BY p.job_id

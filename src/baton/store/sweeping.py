@@ -1,0 +1,70 @@
+"""Typed calls of the sweep: what has ended and nobody noticed. Every look is bounded and goes on
+after a cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+from uuid import UUID
+
+from baton.store.database import Database
+
+START = UUID(int=0)
+
+
+class OpenWorkflow(NamedTuple):
+    id: UUID
+    outstanding: int
+
+
+class Look(NamedTuple):
+    """Ids found, and where the next look begins: START when this one came to the end."""
+
+    found: list[UUID]
+    after: UUID
+
+
+@asynccontextmanager
+async def sweep_lock(database: Database) -> AsyncIterator[bool]:
+    """Whether nobody else sweeps this schema. Only saves work: a sweep is correct without it.
+
+    A lock of a transaction, because a pooler between us and the server would lose or leak one of a
+    session.
+    """
+    connection = database.dedicated("baton-sweeper")
+    try:
+        await connection.connect()
+        await connection.begin()
+        (row,) = await connection.fetch("try_sweep_lock")
+        yield bool(row["taken"])
+    finally:
+        connection.drop()
+
+
+async def find_open_workflows(database: Database, after: UUID, steps: int) -> list[OpenWorkflow]:
+    """Workflows that have not ended, in id order past `after`, with about so many outstanding steps
+    together.
+    """
+    rows = await database.fetch("find_open_workflows", after, steps)
+    return [OpenWorkflow(row["id"], row["outstanding"]) for row in rows]
+
+
+async def find_ended_jobs(
+    database: Database, workflow_ids: Sequence[UUID], grace: float
+) -> dict[UUID, list[int]]:
+    """By workflow, the unsettled steps whose jobs have ended (completed ones `grace` seconds ago)
+    or vanished.
+    """
+    rows = await database.fetch("find_ended_jobs", workflow_ids, grace)
+    found: dict[UUID, list[int]] = {}
+    for row in rows:
+        found.setdefault(row["workflow_id"], []).append(row["job_id"])
+    return found
+
+
+async def find_unannounced(database: Database, after: UUID, limit: int) -> Look:
+    """Of the next `limit` workflows, those that have ended and were never announced."""
+    (row,) = await database.fetch("find_unannounced", after, limit)
+    return Look(row["unannounced"] or [], row["last"] if row["looked_at"] == limit else START)

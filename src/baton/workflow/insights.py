@@ -1,0 +1,192 @@
+"""Questions about workflows, queues and engines, answered without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from baton.core.gate import Dependency
+from baton.core.names import validate_step_name, validate_workflow_name
+from baton.core.why import explain
+from baton.store import insights as store
+from baton.store.completions import find_missing_workflows
+from baton.store.database import Database
+from baton.store.faults import is_connection_loss, is_database_fault
+from baton.store.insights import Place
+from baton.words.errors import (
+    DatabaseError,
+    InvalidOptionError,
+    UnavailableError,
+    UnknownStepError,
+    UnknownWorkflowError,
+)
+from baton.words.insights import (
+    EngineRow,
+    Page,
+    QueueRow,
+    StepRow,
+    Why,
+    WorkflowDetail,
+    WorkflowRow,
+    WorkflowState,
+)
+from baton.workflow.options import parse_workflow_id
+
+T = TypeVar("T")
+
+MOST_ROWS = 1_000
+"""Most rows of one page."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_ID = 2**63 - 1
+
+
+class Insights:
+    """Reads what there is to know, for commands, dashboards and metrics.
+
+        insights = Insights(engine.database)
+        page = await insights.workflows(state="failed")
+
+    Needs an open `Database`, no engine, and no right but SELECT on Baton's tables and `oban_jobs`.
+    Every answer is of one moment. Times are aware UTC datetimes, ages are seconds by the database's
+    clock. All raise InvalidOptionError for what they cannot understand, UnavailableError when the
+    database cannot be reached, and DatabaseError when it refuses.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def workflows(
+        self,
+        state: WorkflowState | str | None = None,
+        label: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page[WorkflowRow]:
+        """Workflows, newest first: those of a state (running, completed, failed) and of a label,
+        the workflow's whole name; None for all. `after` is the `next` of the page before, `limit`
+        1 to 1,000.
+
+        One call looks at no more than 10,000 workflows: with a state or a label that few of them
+        have, a page may be short and the list go on. A workflow that commits late may take its
+        place on a page that was read before.
+        """
+        wanted = _workflow_state(state)
+        name = None if label is None else validate_workflow_name(label)
+        place = None if after is None else _parse_place(after)
+        _check_limit(limit)
+        rows, last = await self._read(
+            lambda: store.list_workflows(self._database, wanted, name, place, limit)
+        )
+        return Page(tuple(rows), None if last is None else _place_text(last))
+
+    async def workflow(self, workflow_id: UUID | str) -> WorkflowDetail:
+        """One workflow, its steps counted by state, and its completion; takes time in proportion to
+        its steps. Of one that was pruned up to its completion no step is counted.
+
+        Raises UnknownWorkflowError.
+        """
+        given = parse_workflow_id(workflow_id)
+        found = await self._read(lambda: store.read_workflow(self._database, given))
+        if found is None:
+            raise UnknownWorkflowError(given)
+        return found
+
+    async def steps(
+        self, workflow_id: UUID | str, *, after: str | None = None, limit: int = 100
+    ) -> Page[StepRow]:
+        """The steps of a workflow, in the order they were added. `after` is the `next` of the page
+        before, `limit` 1 to 1,000.
+
+        Raises UnknownWorkflowError.
+        """
+        given = parse_workflow_id(workflow_id)
+        last = 0 if after is None else _parse_job_id(after)
+        _check_limit(limit)
+        rows = await self._read(lambda: store.read_steps(self._database, given, last, limit + 1))
+        if not rows:
+            missing = await self._read(lambda: find_missing_workflows(self._database, [given]))
+            if missing:
+                raise UnknownWorkflowError(given)
+        more = len(rows) > limit
+        return Page(tuple(rows[:limit]), str(rows[limit - 1].job_id) if more else None)
+
+    async def queues(self) -> tuple[QueueRow, ...]:
+        """Every queue that holds a job that has not ended, by name; takes time in proportion to
+        those jobs, whatever the number of finished ones.
+        """
+        return tuple(await self._read(lambda: store.count_queues(self._database)))
+
+    async def engines(self) -> tuple[EngineRow, ...]:
+        """The engines that have not stopped, live and silent, by name. A crashed one stays listed
+        for a day or more.
+        """
+        return tuple(await self._read(lambda: store.read_engines(self._database)))
+
+    async def why(self, workflow_id: UUID | str, step: str) -> Why:
+        """Why a step is waiting, or what has become of it.
+
+        Raises UnknownStepError, also where the workflow is unknown.
+        """
+        given = parse_workflow_id(workflow_id)
+        name = validate_step_name(step)
+        found = await self._read(lambda: store.read_step_facts(self._database, given, name))
+        if found is None:
+            raise UnknownStepError(given, name)
+        facts, rows = found
+        return explain(
+            facts,
+            [Dependency(row.name, row.settled, row.job_state) for row in rows],
+            ignore_cancelled=any(row.ignore_cancelled for row in rows),
+            ignore_discarded=any(row.ignore_discarded for row in rows),
+        )
+
+    async def _read(self, body: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await self._database.retrying(body)
+        except Exception as error:
+            if not is_database_fault(error):
+                raise
+            problem = f"{type(error).__name__}: {error}"
+            if is_connection_loss(error):
+                raise UnavailableError(problem) from error
+            raise DatabaseError(f"the database refused to be read ({problem})") from error
+
+
+def _workflow_state(given: WorkflowState | str | None) -> WorkflowState | None:
+    if given is None:
+        return None
+    try:
+        return WorkflowState(given)
+    except ValueError:
+        raise InvalidOptionError("state", given, "running, completed or failed") from None
+
+
+def _check_limit(given: object) -> None:
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= MOST_ROWS:
+        raise InvalidOptionError("limit", given, f"a whole number from 1 to {MOST_ROWS}")
+
+
+def _place_text(place: Place) -> str:
+    return f"{(place.inserted_at - _EPOCH) // timedelta(microseconds=1)}-{place.workflow_id.hex}"
+
+
+def _parse_place(given: object) -> Place:
+    try:
+        moment, _, workflow_id = str(given).rpartition("-")
+        return Place(_EPOCH + timedelta(microseconds=int(moment)), UUID(workflow_id))
+    except (ValueError, OverflowError):
+        raise _bad_cursor(given) from None
+
+
+def _parse_job_id(given: object) -> int:
+    if not isinstance(given, str) or not given.isdecimal() or not int(given) <= _MOST_ID:
+        raise _bad_cursor(given)
+    return int(given)
+
+
+def _bad_cursor(given: object) -> InvalidOptionError:
+    return InvalidOptionError("after", given, "the `next` of the page before")

@@ -1,0 +1,164 @@
+"""The periodic sweep: rescue, announce, prune. It repairs what no prompt path could see; any number
+of sweepers may work on one database at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from time import monotonic
+
+from baton.engine import telemetry
+from baton.store.database import Database
+from baton.store.pruning import Pruned
+from baton.store.sweeping import sweep_lock
+from baton.words.config import EngineSettings
+from baton.words.errors import InvalidOptionError
+from baton.words.events import RowsPruned, SweepFinished
+from baton.words.states import TERMINAL_STATES, JobState
+from baton.workflow.expire import expire_waits
+from baton.workflow.observe import Observer
+from baton.workflow.options import flag, seconds
+from baton.workflow.prune import Pruner
+from baton.workflow.rescue import rescuing
+from baton.workflow.sweep import Sweeper
+
+_log = logging.getLogger("baton")
+
+LONGEST_SWEEP = 3_600.0
+
+
+class Plugin:
+    """Sweeps every `interval` seconds: settles steps whose jobs ended or vanished unnoticed (and
+    cancels what waited for those that vanished), announces every ended workflow that nobody
+    announced, and prunes.
+
+    `prune` deletes Baton's rows of finished and announced workflows once their job rows are gone,
+    at most `prune_limit` rows of each table in a sweep. `debug_log_max_age` (seconds or a
+    timedelta) deletes what steps captured so long ago, whatever their jobs do. `job_max_age`
+    deletes the job rows too: by state (completed, cancelled, discarded), seconds since their end;
+    never those of a workflow that has not ended. Leave it out where another Oban runtime prunes its
+    jobs.
+
+    Give it to an engine (`Engine(…, plugins=[Plugin(prune=True)])`), or run it alone in a task
+    group of yours: `tg.start_soon(Plugin().run, database)`. One object serves one database.
+    Raises InvalidOptionError.
+    """
+
+    def __init__(
+        self,
+        interval: float = 60.0,
+        prune: bool = False,
+        prune_limit: int = 10_000,
+        debug_log_max_age: float | timedelta | None = None,
+        job_max_age: Mapping[str, float] | None = None,
+    ) -> None:
+        self.interval = _interval(interval)
+        self._prune = flag("prune", prune)
+        self._observer = Observer()
+        self._sweeper = Sweeper()
+        self._pruner = Pruner(_limit(prune_limit), _ages(job_max_age))
+        self._prunes_jobs = bool(job_max_age)
+        self._debug_log_age = (
+            None if debug_log_max_age is None else seconds("debug_log_max_age", debug_log_max_age)
+        )
+
+    async def run(self, database: Database | str, *, notify: bool = True) -> None:
+        """Sweep until cancelled, without an engine: also rescues the jobs of dead engines, under a
+        heartbeat of its own. `database` is an open or closed Database, or a connection string.
+
+        What fails is logged and tried again in the next sweep. Raises UnavailableError when the
+        database cannot be reached at the start.
+        """
+        settings = EngineSettings(name="plugin", notify=notify)
+        own = Database(database) if isinstance(database, str) else database
+        await own.open()
+        try:
+            async with rescuing(own, settings) as rescue:
+                while True:
+                    for work in (rescue, lambda: self.work(own, settings)):
+                        try:
+                            await work()
+                        except Exception as error:
+                            _log.warning("the sweep failed, trying again: %r", error)
+                    await asyncio.sleep(self.interval * random.uniform(0.9, 1.1))
+        finally:
+            if own is not database:
+                await own.close()
+
+    async def work(self, database: Database, settings: EngineSettings) -> None:
+        """Sweep once, unless somebody else does at this moment; and tell what the queues hold."""
+        await self._observer.observe(database)
+        async with sweep_lock(database) as taken:
+            if taken:
+                await self.sweep(database, settings)
+
+    async def sweep(self, database: Database, settings: EngineSettings | None = None) -> None:
+        """Sweep once. Correct with any number of sweepers at once; `run` and the engine take turns
+        only to save work.
+        """
+        own = settings or EngineSettings(name="plugin")
+        begun = monotonic()
+        failed: list[str] = []
+
+        async def part(name: str, work: Callable[[], Awaitable[None]]) -> None:
+            # What one part stumbles over must not keep the others from their work.
+            try:
+                await work()
+            except Exception as error:
+                failed.append(name)
+                _log.warning("the part %r of the sweep failed: %r", name, error)
+
+        await part("settle", lambda: self._sweeper.settle(database, own))
+        await part("announce", lambda: self._sweeper.announce(database, own))
+        await part("expire", lambda: _expire(database, own))
+        age = self._debug_log_age
+        if age is not None:
+            await part("prune logs", lambda: _tell(self._pruner.prune_debug_logs(database, age)))
+        if self._prunes_jobs:
+            await part("prune jobs", lambda: _tell(self._pruner.prune_jobs(database)))
+        if self._prune:
+            await part("prune", lambda: _tell(self._pruner.prune_workflows(database)))
+        if telemetry.active:
+            telemetry.emit(SweepFinished(monotonic() - begun, tuple(failed)))
+
+
+async def _expire(database: Database, settings: EngineSettings) -> None:
+    await expire_waits(database, settings)
+
+
+async def _tell(pruning: Awaitable[Pruned]) -> None:
+    pruned = await pruning
+    tables = {table: count for table, count in pruned._asdict().items() if count}
+    if tables:
+        _log.info("pruned %s", ", ".join(f"{count} of {table}" for table, count in tables.items()))
+        if telemetry.active:
+            telemetry.emit(RowsPruned(sum(tables.values()), tables))
+
+
+def _interval(given: object) -> float:
+    interval = seconds("interval", given)
+    if not 0 < interval <= LONGEST_SWEEP:
+        raise InvalidOptionError("interval", given, "a number of seconds above 0, at most an hour")
+    return interval
+
+
+def _limit(given: object) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+        raise InvalidOptionError("prune_limit", given, "a whole number of at least 1")
+    return given
+
+
+def _ages(given: Mapping[str, float] | None) -> dict[JobState, float]:
+    expected = "seconds by state, such as {'completed': 86_400, 'discarded': 604_800}"
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidOptionError("job_max_age", given, expected)
+    for state in given:
+        if state not in TERMINAL_STATES:
+            raise InvalidOptionError("job_max_age", given, expected)
+    return {JobState(state): seconds("job_max_age", age) for state, age in given.items()}

@@ -1,0 +1,108 @@
+"""Deletes what has served: jobs that ended long ago, and Baton's own rows of workflows whose jobs
+are gone. By whole finished and announced workflow, in bounded portions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from uuid import UUID
+
+from baton.store.database import Database
+from baton.store.faults import is_content_fault
+from baton.store.pruning import (
+    Place,
+    Pruned,
+    find_prunable,
+    prune_debug_logs,
+    prune_jobs,
+    prune_workflows,
+)
+from baton.store.sweeping import START
+from baton.words.states import JobState
+
+_log = logging.getLogger("baton")
+
+PORTION = 1_000
+"""Rows deleted in one transaction, about."""
+
+
+class Pruner:
+    """Goes through what has ended, a bounded part in each sweep, and begins anew."""
+
+    def __init__(self, limit: int, job_ages: Mapping[JobState, float]) -> None:
+        self._limit = limit
+        self._job_ages = job_ages
+        self._after = START
+        self._places: dict[JobState, Place] = {}
+
+    async def prune_jobs(self, database: Database) -> Pruned:
+        """Delete jobs that ended longer ago than their state's age; none of a workflow that has not
+        ended and been announced.
+        """
+        pruned, looked_at = Pruned(), 0
+        while looked_at < self._limit:
+            portion = min(PORTION, self._limit - looked_at)
+            looked_at += portion
+            deleted, self._places = await prune_jobs(
+                database, self._job_ages, self._places, portion
+            )
+            pruned = pruned.plus(deleted)
+            if not self._places:
+                break
+        return pruned
+
+    async def prune_debug_logs(self, database: Database, age: float) -> Pruned:
+        """Delete what was captured more than `age` seconds ago, whatever its workflow does."""
+        pruned, room = Pruned(), self._limit
+        while room > 0:
+            portion = min(PORTION, room)
+            room -= portion
+            deleted = await prune_debug_logs(database, age, portion)
+            pruned = pruned.plus(deleted)
+            if deleted.workflow_debug_logs < portion:
+                break
+        return pruned
+
+    async def prune_workflows(self, database: Database) -> Pruned:
+        """Delete the rows of announced workflows that no job belongs to any more."""
+        pruned, behind = Pruned(), self._after
+        prunable, self._after = await find_prunable(database, behind, self._limit)
+        for portion in _portions(prunable):
+            room = self._limit - pruned.most
+            pruned = pruned.plus(await _prune(database, portion, room))
+            if pruned.most >= self._limit:
+                # What may be left of this portion is the first to be looked at again.
+                self._after = behind
+                break
+            behind = portion[-1]
+        return pruned
+
+
+async def _prune(database: Database, workflow_ids: Sequence[UUID], limit: int) -> Pruned:
+    try:
+        return await prune_workflows(database, workflow_ids, limit)
+    except Exception as error:
+        if not is_content_fault(error):
+            raise
+        if len(workflow_ids) == 1:
+            _log.exception("workflow %s cannot be pruned", workflow_ids[0])
+            return Pruned()
+    pruned = Pruned()
+    for workflow_id in workflow_ids:
+        pruned = pruned.plus(await _prune(database, [workflow_id], limit - pruned.most))
+    return pruned
+
+
+def _portions(prunable: Sequence[tuple[UUID, int]]) -> Iterator[list[UUID]]:
+    """Workflows with about PORTION steps together."""
+    portion: list[UUID] = []
+    steps = 0
+    for workflow_id, count in prunable:
+        if portion and steps + count > PORTION:
+            yield portion
+            portion, steps = [], 0
+        portion.append(workflow_id)
+        steps += count
+    if portion:
+        yield portion

@@ -1,0 +1,50 @@
+"""The engine's rescue of orphaned jobs, for a plugin that runs without an engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from baton.engine.heartbeat import Heartbeat
+from baton.engine.producer import Producer
+from baton.engine.rescuer import Rescuer
+from baton.store.database import Database
+from baton.store.jobs import Claimant, retire_engine
+from baton.words.config import EngineSettings
+from baton.workflow.cascade_hooks import tell_cancelled
+from baton.workflow.completion import tell_finished
+from baton.workflow.ledger import WorkflowLedger
+from baton.workflow.perform import Performer
+
+
+@asynccontextmanager
+async def rescuing(
+    database: Database, settings: EngineSettings
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """One pass of the rescue, to be called again and again.
+
+    It has a heartbeat, because only who has been steady for long enough may call others dead.
+    """
+    engine_id = uuid4()
+    ledger = WorkflowLedger(
+        database,
+        Performer(database, settings),
+        Claimant(settings.node, engine_id),
+        notify=settings.notify,
+        on_finished=tell_finished,
+        on_cancelled=lambda steps: _ignore(tell_cancelled(database, settings, steps)),
+    )
+    heartbeat = Heartbeat(database.dsn, database.sql, settings, engine_id)
+    rescuer = Rescuer(database, settings, engine_id, ledger, Producer(settings, ledger))
+    await heartbeat.start()
+    try:
+        yield rescuer.rescue
+    finally:
+        await heartbeat.stop()
+        ledger.close()
+        await retire_engine(database, engine_id)
+
+
+def _ignore(_: object) -> None:
+    """The hooks' tasks live on by themselves."""

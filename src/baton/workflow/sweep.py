@@ -1,0 +1,134 @@
+"""Settles and announces what ended without telling anybody: by a hand, a dashboard, another
+runtime, a crash. The same functions as the prompt path's, under the same locks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from baton.engine import telemetry
+from baton.engine.tasks import to_the_end
+from baton.store.database import Database
+from baton.store.faults import is_content_fault
+from baton.store.settlement import Ended, Settlement
+from baton.store.sweeping import START, find_ended_jobs, find_open_workflows, find_unannounced
+from baton.words.config import EngineSettings
+from baton.words.events import StepsRescued, StepsSettled
+from baton.words.states import TERMINAL_STATES, JobState
+from baton.workflow.cascade_hooks import tell_cancelled
+from baton.workflow.completion import announce_all, tell_finished
+from baton.workflow.settle import Failures, settle_nodes
+
+_log = logging.getLogger("baton")
+
+STEPS = 20_000
+"""Outstanding steps looked at in one sweep."""
+ANNOUNCED = 200
+"""Workflows announced in one transaction."""
+GRACE = 5.0
+"""Seconds a host has to bring the result of a job that it has marked as completed."""
+NO_RESULT = '{"value": null}'
+"""Stored for a job that somebody else completed and brought no result for, as `check` does."""
+
+
+class Sweeper:
+    """Goes through the workflows in id order, a bounded part in each sweep, and begins anew."""
+
+    def __init__(self) -> None:
+        self._open_after = START
+        self._ended_after = START
+
+    async def settle(self, database: Database, settings: EngineSettings) -> None:
+        """Settle the steps whose jobs have ended, or vanished, while nobody looked."""
+        found = await find_open_workflows(database, self._open_after, STEPS)
+        looked_at = sum(workflow.outstanding + 1 for workflow in found)
+        self._open_after = found[-1].id if looked_at >= STEPS else START
+        ended = await find_ended_jobs(database, [workflow.id for workflow in found], GRACE)
+        for workflow_id, job_ids in ended.items():
+            try:
+                await to_the_end(_settle(database, settings, workflow_id, job_ids))
+            except Exception as error:
+                # One corrupt row must not keep the others.
+                if not is_content_fault(error):
+                    raise
+                _log.exception("workflow %s cannot be settled by the sweep", workflow_id)
+
+    async def announce(self, database: Database, settings: EngineSettings) -> None:
+        """Announce the workflows that have ended and were never announced."""
+        unannounced, self._ended_after = await find_unannounced(database, self._ended_after, STEPS)
+        for portion in _portions(unannounced, ANNOUNCED):
+            try:
+                await to_the_end(announce_all(database, portion, notify=settings.notify))
+            except Exception as error:
+                if not is_content_fault(error):
+                    raise
+                for workflow_id in portion if len(portion) > 1 else ():
+                    await self._announce_alone(database, settings, workflow_id)
+
+    async def _announce_alone(
+        self, database: Database, settings: EngineSettings, workflow_id: UUID
+    ) -> None:
+        try:
+            await to_the_end(announce_all(database, [workflow_id], notify=settings.notify))
+        except Exception as error:
+            if not is_content_fault(error):
+                raise
+            _log.exception("workflow %s cannot be announced", workflow_id)
+
+
+class _Found(NamedTuple):
+    ended: list[Ended]
+    failures: Failures
+
+
+async def _settle(
+    database: Database, settings: EngineSettings, workflow_id: UUID, job_ids: Sequence[int]
+) -> None:
+    async def body() -> _Found:
+        async with database.transaction() as connection:
+            settlement = Settlement(connection, database.sql, notify=settings.notify)
+            await settlement.lock_workflow(workflow_id)
+            states = await settlement.lock_jobs(job_ids)
+            ended = list(_ended(job_ids, states))
+            return _Found(ended, await settle_nodes(settlement, ended))
+
+    ended, failures = await database.retrying(body, idempotent=True)
+    _log.warning(
+        "workflow %s: %d jobs had ended or vanished, %d steps were cancelled because of it",
+        workflow_id,
+        len(ended),
+        len(failures.cancelled),
+    )
+    _tell(database, settings, ended, failures)
+
+
+def _ended(job_ids: Sequence[int], states: dict[int, JobState]) -> Iterator[Ended]:
+    """What is true now that the rows are locked; a job that was retried meanwhile is left alone."""
+    for job_id in job_ids:
+        state = states.get(job_id)
+        if state is None:
+            yield Ended(job_id, JobState.CANCELLED, gone=True)
+        elif state in TERMINAL_STATES:
+            yield Ended(job_id, state, NO_RESULT if state is JobState.COMPLETED else None)
+
+
+def _tell(
+    database: Database, settings: EngineSettings, ended: Sequence[Ended], failures: Failures
+) -> None:
+    if telemetry.active:
+        settled = tuple(step.job_id for step in ended if step.job_id in failures.accepted)
+        if settled:
+            telemetry.emit(StepsSettled(settled))
+        rescued = tuple(step.job_id for step in failures.cancelled)
+        if rescued:
+            telemetry.emit(StepsRescued(rescued))
+    tell_cancelled(database, settings, failures.cancelled)
+    tell_finished(failures.completions)
+
+
+def _portions(ids: Sequence[UUID], size: int) -> Iterator[Sequence[UUID]]:
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]

@@ -1,0 +1,46 @@
+"""The real rescuer and the real ledger, of engines of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from baton.engine.producer import Producer
+from baton.engine.rescuer import Rescuer
+from baton.store.database import Database
+from baton.store.jobs import Claimant
+from baton.words.config import EngineSettings
+from baton.workflow.ledger import WorkflowLedger
+from baton.workflow.perform import Performer
+from races.arena import DEADLINE
+from support.running import beating
+
+
+@asynccontextmanager
+async def ledger(database: Database) -> AsyncIterator[WorkflowLedger]:
+    """The ledger of an engine."""
+    books = WorkflowLedger(
+        database,
+        Performer(database, EngineSettings()),
+        Claimant("race", uuid4()),
+        notify=False,
+        on_finished=lambda _: None,
+        on_cancelled=lambda _: None,
+    )
+    try:
+        yield books
+    finally:
+        books.close()
+
+
+async def rescue(database: Database) -> None:
+    """One pass of the rescuer; the arena's claimants never had a heartbeat."""
+    settings, engine = EngineSettings(queues={"other": 1}), uuid4()
+    await beating(database, engine)
+    async with ledger(database) as books:
+        producer = Producer(settings, books)
+        await Rescuer(database, settings, engine, books, producer).rescue()
+        await producer.drain(0)
+        await producer.flush(DEADLINE)
+        await producer.close()

@@ -1,0 +1,88 @@
+"""Insights on a database whose rows a test changes by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from baton import Baton, Database, Step, insert_all, worker
+from baton.insights import Insights
+from support.running import Tables
+
+
+@worker(name="looking.noop")
+async def noop(step: Step) -> None:
+    """Never performed: the tests change the rows."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Insights, the connection to insert on, and the tables to change."""
+
+    look: Insights
+    connection: asyncpg.Connection[Any]
+    tables: Tables
+
+    async def insert(self, *workflows: Baton) -> None:
+        await insert_all(workflows, conn=self.connection)
+
+    async def execute(self, query: str, *args: object) -> None:
+        await self.connection.execute(query, *args)
+
+    async def settle(self, workflow: Baton, name: str, state: str) -> None:
+        """Make one step look settled, without what follows from it."""
+        await self.execute(
+            "UPDATE public.workflow_nodes SET state = $3::text::public.oban_job_state"
+            " WHERE workflow_id = $1 AND name = $2",
+            workflow.workflow_id,
+            name,
+            state,
+        )
+        await self.tables.change(workflow, name, state=f"'{state}'")
+
+    async def end(self, workflow: Baton, outcome: str) -> None:
+        """Make a workflow look ended."""
+        failed = int(outcome == "failed")
+        await self.execute(
+            "UPDATE public.workflows SET outstanding = 0, failed = $2, finished_at = now()"
+            " WHERE id = $1",
+            workflow.workflow_id,
+            failed,
+        )
+        await self.execute(
+            "INSERT INTO public.workflow_completions (workflow_id, workflow_name, outcome,"
+            " failed_steps, failed_count, total_count, inserted_at, finished_at)"
+            " SELECT id, name, $2::text, '{}', failed, steps, inserted_at, inserted_at + '2 s'"
+            " FROM public.workflows WHERE id = $1",
+            workflow.workflow_id,
+            outcome,
+        )
+
+    async def engine(self, silent_for: float = 0, rescue_after: float = 60) -> UUID:
+        """Make an engine known that was seen some seconds ago."""
+        engine_id = uuid4()
+        await self.execute(
+            "INSERT INTO public.baton_engines (id, name, node, rescue_after, seen_at)"
+            " VALUES ($1, 'ours', 'host', $2, clock_timestamp() - make_interval(secs => $3))",
+            engine_id,
+            rescue_after,
+            silent_for,
+        )
+        return engine_id
+
+
+@asynccontextmanager
+async def sight(dsn: str) -> AsyncIterator[Sight]:
+    database = Database(dsn, application_name="baton-insights", pool_size=2)
+    connection = await asyncpg.connect(dsn)
+    await database.open()
+    try:
+        yield Sight(Insights(database), connection, Tables(connection))
+    finally:
+        await database.close()
+        await connection.close()

@@ -1,0 +1,75 @@
+"""A commit whose reply is lost: the connection dies after the server has done the work."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from baton import Baton, Step, insert_all, worker
+from baton.store.dedicated import Dedicated
+from baton.words.events import StepCompleted, StepExecuting
+from support.running import running
+
+
+class Losing:
+    """Loses the reply of one call of the hot path that claims something."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, claims: int) -> None:
+        self.lost: list[int] = []
+        fetch = Dedicated.fetch
+
+        async def losing(connection: Dedicated, query: str, *args: object) -> list[asyncpg.Record]:
+            rows = await fetch(connection, query, *args)
+            claimed = [row["id"] for row in rows if query == "settle_batch" and row["kind"] == 0]
+            if len(claimed) == claims and not self.lost:
+                self.lost = claimed
+                connection.drop()
+                raise asyncpg.ConnectionDoesNotExistError("connection was closed")
+            return rows
+
+        monkeypatch.setattr(Dedicated, "fetch", losing)
+
+
+@worker(max_attempts=1)
+async def works(step: Step) -> str:
+    return str(step.name)
+
+
+async def test_jobs_claimed_in_it_are_run_at_once(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before a rescue could find them, and with their only attempt."""
+    losing = Losing(monkeypatch, claims=3)
+    workflow = Baton().add("a", works.new())
+    for name in ("b", "c", "d"):
+        workflow.add(name, works.new(), deps=["a"])
+    workflow.add("e", works.new(), deps=["b", "c", "d"])
+    async with running(dsn) as run:
+        await run.completed(workflow)
+        assert len(losing.lost) == 3
+        for name in workflow.step_names:
+            assert len(run.events.of(StepExecuting, step=name)) == 1
+            assert len(run.events.of(StepCompleted, step=name)) == 1
+
+
+async def test_no_more_of_them_run_than_the_queue_allows(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losing = Losing(monkeypatch, claims=4)
+    now, most = 0, 0
+
+    @worker(max_attempts=1)
+    async def counts(step: Step) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await step.own_result()
+        now -= 1
+
+    workflows = [Baton().add("a", counts.new()) for _ in range(100)]
+    async with running(dsn, queues={"default": 8}) as run:
+        await insert_all(workflows, run.engine)
+        for workflow in workflows:
+            assert (await run.end(workflow)).outcome == "completed"
+        assert len(losing.lost) == 4
+    assert most <= 8
