@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 SHORTEST = 0.05
-"""Seconds between two looks: what is due and cannot be done now is tried again so soon."""
+"""Seconds from one look to the next, however often it is rung: what is due and cannot be done now
+is tried again so soon, and a thousand bells cost twenty looks.
+"""
 
 
 class Alarm:
@@ -25,13 +27,18 @@ class Alarm:
 
     async def run(self, works: Callable[[], None]) -> None:
         """Until cancelled, or until `work` raises: whoever keeps this running starts it anew."""
+        clock = asyncio.get_running_loop().time
         while True:
+            begun = clock()
             self._rung.clear()
             due = await self._work()
             works()
-            longest = self._longest if due is None else min(max(due, SHORTEST), self._longest)
-            try:
-                async with asyncio.timeout(longest):
-                    await self._rung.wait()
-            except TimeoutError:
-                continue
+            await self._until_rung(self._longest if due is None else min(due, self._longest))
+            await asyncio.sleep(begun + SHORTEST - clock())
+
+    async def _until_rung(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        except TimeoutError:
+            return
