@@ -360,6 +360,55 @@ async def test_others_finish_what_a_sender_by_a_key_began(dsn: str) -> None:
                 await engine.end(workflow)
 
 
+async def test_a_workflow_that_is_locked_keeps_no_other_wait(dsn: str) -> None:
+    """Whoever sends in a long transaction holds it; the sweep passes it by and comes back."""
+    held = [gate(timeout=0.05), gate(timeout=0.05, on_timeout="cancel")]
+    other = gate(timeout=0.05)
+    connection = await asyncpg.connect(dsn)
+    async with running(dsn, queues={}) as run:
+        await insert_all([*held, other])
+        async with connection.transaction():
+            for workflow in held:
+                await send_event(workflow.workflow_id, "unknown", conn=connection)
+            async with running(dsn, name="other") as engine:
+                await engine.end(other)
+                for workflow in held:
+                    assert await statuses(run.tables, workflow) == ["pending"]
+        async with running(dsn, name="other") as engine:
+            for workflow in held:
+                await engine.end(workflow)
+    await connection.close()
+
+
+async def test_what_the_database_refuses_keeps_no_other_wait(dsn: str) -> None:
+    """One row that cannot be written: the others expire, and it is tried again later."""
+    cursed, careful = gate(timeout=0.05), gate(timeout=0.05, on_timeout="cancel")
+    others = [gate(timeout=0.05) for _ in range(3)]
+    async with running(dsn, queues={}) as run:
+        await insert_all([cursed, careful, *others])
+        await run.tables.execute(
+            "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " RAISE EXCEPTION 'cursed'; END $$"
+        )
+        await run.tables.execute(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON public.workflow_nodes FOR EACH ROW"
+            f" WHEN (OLD.workflow_id IN ('{cursed.workflow_id}', '{careful.workflow_id}'))"
+            " EXECUTE FUNCTION public.refuse()"
+        )
+        async with running(dsn, name="other") as engine:
+            for workflow in others:
+                await engine.end(workflow)
+            for workflow in (cursed, careful):
+                assert await statuses(run.tables, workflow) == ["pending"]
+            await run.tables.execute("DROP TRIGGER refuse ON public.workflow_nodes")
+            await run.tables.execute(
+                "UPDATE public.workflow_wait_groups SET wake_at = now() WHERE status = 'pending'"
+            )
+            await run.tables.execute('NOTIFY "public.baton_waits"')
+            for workflow in (cursed, careful):
+                await engine.end(workflow)
+
+
 async def hostile(dsn: str) -> asyncpg.Connection[Any]:
     """A connection whose codecs and search path nobody expects."""
     connection = await asyncpg.connect(dsn, server_settings={"search_path": "nowhere"})

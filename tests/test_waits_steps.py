@@ -23,7 +23,13 @@ from baton import (
     send_event,
     worker,
 )
-from baton.words.events import StepCompleted, StepExecuting, StepSuspended, WaitSettled
+from baton.words.events import (
+    StepCompleted,
+    StepDiscarded,
+    StepExecuting,
+    StepSuspended,
+    WaitSettled,
+)
 from support.running import Run, running
 from support.waits import members, statuses, until_waits
 
@@ -368,6 +374,16 @@ async def modelled(step: Step) -> Any:
     assert isinstance(answer, Answer)
     both = await step.wait_all("a", "b", model={"a": int})
     return [answer.by, answer.at.year, both["a"], both["b"]]
+
+
+async def test_a_job_outside_a_workflow_cannot_wait(dsn: str) -> None:
+    async with running(dsn) as run:
+        await run.tables.execute(
+            "INSERT INTO public.oban_jobs (worker, max_attempts) VALUES ('steps.one', 1)"
+        )
+        await run.tables.execute("NOTIFY \"public.oban_insert\", '{}'")
+        (ended,) = await run.events.until(StepDiscarded)
+        assert "WaitNotPossibleError" in (ended.error or "")
 
 
 async def test_payloads_come_as_their_models(dsn: str) -> None:

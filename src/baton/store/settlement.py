@@ -84,6 +84,10 @@ class Settlement:
         rows = await self._fetch("lock_workflows", workflow_ids)
         return [row["id"] for row in rows]
 
+    async def try_workflow(self, workflow_id: UUID) -> bool:
+        """False when somebody else has the workflow locked."""
+        return bool(await self._fetch("try_workflow", workflow_id))
+
     async def finish_jobs(self, outcomes: Sequence[Outcome]) -> set[int]:
         """Write cancelled and discarded jobs, fenced; returns the ids whose claim still held."""
         rows = await self._fetch(

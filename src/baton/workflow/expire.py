@@ -97,7 +97,8 @@ async def _carefully(database: Database, settings: EngineSettings, due: DueWait)
     async def body() -> Failures:
         async with database.transaction() as connection:
             settlement = Settlement(connection, database.sql, notify=settings.notify)
-            await settlement.lock_workflow(due.workflow_id)
+            if not await settlement.try_workflow(due.workflow_id):
+                return Failures()
             fitting = await _fitting(settlement, due.group_id)
             reply = await settlement.decide_waits([due.group_id], fitting)
             failures = Failures(completions=reply.completions, woken=reply.woken, waits=reply.waits)

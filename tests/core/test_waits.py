@@ -1,0 +1,88 @@
+"""What a wait wants, and what came of it: the whole table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from baton.core.waits import (
+    Default,
+    WaitCancelled,
+    WaitEvents,
+    WaitTimeout,
+    Wanted,
+    read_outcome,
+    wanted,
+)
+from baton.words.errors import InvalidNameError, InvalidOptionError
+
+
+def stored(outcome: str, *order: str, **more: Any) -> dict[str, Any]:
+    """As the database gives it: objects there have no order of their own."""
+    events = {name: f"{name}!" for name in sorted(order)}
+    missing = [name for name in "abc" if name not in order]
+    return {"outcome": outcome, "order": list(order), "events": events, "missing": missing, **more}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (stored("events", "b"), WaitEvents({"b": "b!"}, ("a", "c"))),
+        (stored("events", "c", "a"), WaitEvents({"c": "c!", "a": "a!"}, ("b",))),
+        (stored("events", "c", "b", "a"), WaitEvents({"c": "c!", "b": "b!", "a": "a!"})),
+        (stored("timeout"), WaitTimeout({}, ("a", "b", "c"))),
+        (stored("timeout", "b"), WaitTimeout({"b": "b!"}, ("a", "c"))),
+        (stored("timeout", default=None), Default(None)),
+        (stored("timeout", "a", default=False), Default(False)),
+        (stored("cancelled", reason="no"), WaitCancelled("no")),
+        (stored("cancelled", "a", reason=""), WaitCancelled("")),
+    ],
+)
+def test_what_came_of_it(given: dict[str, Any], expected: Any) -> None:
+    found = read_outcome(given)
+    assert found == expected
+    assert type(found) is type(expected)
+    if isinstance(found, WaitEvents):
+        assert list(found.events) == given["order"]
+        assert found.winner == given["order"][0]
+        assert found[found.winner] == f"{found.winner}!"
+
+
+def test_an_outcome_that_is_none() -> None:
+    with pytest.raises(ValueError, match="a wait does not end as 'pending'"):
+        read_outcome(stored("pending"))
+
+
+@pytest.mark.parametrize(
+    ("form", "expected", "shown"),
+    [
+        ({"any_of": ["a", "b"]}, Wanted(("a", "b"), 1), "1 of ['a', 'b']"),
+        ({"all_of": ("a", "b")}, Wanted(("a", "b"), 2), "2 of ['a', 'b']"),
+        ({"all_of": iter("a")}, Wanted(("a",), 1), "1 of ['a']"),
+        ({"at_least": (2, ["a", "b", "c"])}, Wanted(("a", "b", "c"), 2), "2 of ['a', 'b', 'c']"),
+        ({"at_least": [1, ["a"]]}, Wanted(("a",), 1), "1 of ['a']"),
+    ],
+)
+def test_forms(form: dict[str, Any], expected: Wanted, shown: str) -> None:
+    assert wanted(**form) == expected
+    assert str(wanted(any_of=["a"])) == "1 of ['a']"
+    assert str(expected) == shown
+
+
+def test_many_names_are_shown_in_part() -> None:
+    assert str(Wanted(tuple("abcdefghijkl"), 3)).endswith("'j', …]")
+    assert str(Wanted((), 1)) == "a time"
+
+
+@pytest.mark.parametrize("count", [0, -1, 4, True, 1.0, "2", None])
+def test_counts_that_are_none(count: Any) -> None:
+    with pytest.raises(InvalidOptionError, match="at_least"):
+        wanted(at_least=(count, ["a", "b", "c"]))
+
+
+@pytest.mark.parametrize("names", [[""], [" a"], ["a\0"], [5], [None], ["x" * 256]])
+def test_names_that_are_none(names: Any) -> None:
+    for form in ({"any_of": names}, {"all_of": names}, {"at_least": (1, names)}):
+        with pytest.raises(InvalidNameError):
+            wanted(**form)
