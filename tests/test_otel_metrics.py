@@ -20,7 +20,7 @@ from baton.contrib.otel.metrics import COST, COUNTERS, GAUGES, HISTOGRAMS, SWEEP
 from baton.engine import telemetry
 from baton.words import events
 from baton.words.events import Event, StepCompleted, SweepFinished, WorkflowFinished
-from baton.words.states import JobState, WorkflowOutcome
+from baton.words.states import Delivery, JobState, WorkflowOutcome
 from support.otel import Telemetry, instrumented
 from support.running import running
 from support.waiting import eventually
@@ -99,6 +99,7 @@ def sample(kind: type[Event]) -> Event:
         "float": 0.5,
         "int": 3,
         "Decimal": Decimal("0.5"),
+        "Delivery": Delivery.SETTLED,
         "JobState": JobState.COMPLETED,
         "Mapping[str, int]": {"x": 2},
         "str": "text",

@@ -17,29 +17,8 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from baton.engine.telemetry import subscribe
-from baton.words.events import (
-    ConnectionLost,
-    Event,
-    JobsRescued,
-    QueueObserved,
-    StepDiscarded,
-    StepExecuting,
-    StepFenced,
-    StepRetryable,
-    StepsRescued,
-    SweepFinished,
-    WorkflowFailed,
-)
+from baton.words.events import Event, QueueObserved, StepExecuting, SweepFinished
 
-_WARNINGS = (
-    ConnectionLost,
-    JobsRescued,
-    StepDiscarded,
-    StepFenced,
-    StepRetryable,
-    StepsRescued,
-    WorkflowFailed,
-)
 _DETAILS = (QueueObserved, StepExecuting, SweepFinished)
 
 
@@ -78,7 +57,7 @@ def _own_logger(stream: TextIO | None, level: int) -> logging.Logger:
 
 
 def _severity(event: Event) -> int:
-    if isinstance(event, _WARNINGS):
+    if event.WARNS:
         return logging.WARNING
     return logging.DEBUG if isinstance(event, _DETAILS) else logging.INFO
 

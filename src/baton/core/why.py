@@ -21,6 +21,18 @@ _ERROR_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
+class StepWait:
+    """What a step waits for: `need` of the named events. A durable sleep names none."""
+
+    names: tuple[str, ...]
+    need: int
+    received: tuple[str, ...]
+    since: datetime
+    deadline: datetime | None
+    prompt: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StepFacts:
     """One step as the database has it at one moment, `now`.
 
@@ -47,6 +59,7 @@ class StepFacts:
     ahead: int
     executing: int
     live_engines: int
+    wait: StepWait | None = None
 
 
 def explain(
@@ -75,6 +88,8 @@ def explain(
     if decision.verdict is Verdict.HOLD:
         held = [d for d in dependencies if gate([d]).verdict is Verdict.HOLD]
         return _held(facts, held, len(dependencies))
+    if facts.job_state is JobState.SUSPENDED and facts.wait is not None:
+        return _waiting(facts, facts.wait)
     if facts.job_state is JobState.SUSPENDED:
         return _unreleased(facts, dependencies)
     if facts.job_state is JobState.AVAILABLE:
@@ -146,6 +161,22 @@ def _held(facts: StepFacts, held: Sequence[Dependency], total: int) -> Why:
     if facts.job_state is not JobState.SUSPENDED:
         says += f"; its job was moved by hand and is {facts.job_state}, the gate will hold it"
     return _why(facts, Reason.DEPENDENCIES, says, dependencies=waits_for)
+
+
+def _waiting(facts: StepFacts, wait: StepWait) -> Why:
+    missing = tuple(name for name in wait.names if name not in wait.received)
+    if not wait.names:
+        says = f"sleeps until {_time(wait.deadline)}"
+    else:
+        named = ", ".join(map(repr, missing[:_MOST_NAMED]))
+        more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+        says = f"waits for {wait.need - len(wait.received)} of the events {named}{more}"
+        says += f", since {_time(wait.since)}"
+        if wait.deadline is not None:
+            says += f", until {_time(wait.deadline)}"
+    if wait.prompt:
+        says += f": {_shown(wait.prompt)}"
+    return _why(facts, Reason.EVENTS, says, since=wait.since, until=wait.deadline, events=missing)
 
 
 def _unreleased(facts: StepFacts, dependencies: Sequence[Dependency]) -> Why:

@@ -10,7 +10,7 @@ import anyio
 import asyncpg
 
 from baton.core.errortext import sanitize
-from baton.core.why import MOST_COUNTED, StepFacts
+from baton.core.why import MOST_COUNTED, StepFacts, StepWait
 from baton.store.completions import parse_completion
 from baton.store.database import Database
 from baton.store.results import DependencyRow, parse_dependencies
@@ -192,6 +192,20 @@ def _facts(workflow_id: UUID, step: str, row: asyncpg.Record) -> StepFacts:
         ahead=row["ahead"],
         executing=row["executing"],
         live_engines=row["live_engines"],
+        wait=_wait(row),
+    )
+
+
+def _wait(row: asyncpg.Record) -> StepWait | None:
+    if row["wait_names"] is None:
+        return None
+    return StepWait(
+        tuple(row["wait_names"]),
+        row["wait_need"],
+        tuple(row["wait_received"]),
+        row["wait_since"],
+        row["wait_deadline"],
+        row["wait_prompt"],
     )
 
 

@@ -51,6 +51,8 @@ class Event:
     """Base of all event records."""
 
     EVENT: ClassVar[str] = "baton.event"
+    WARNS: ClassVar[bool] = False
+    """Whether something went wrong, for whoever writes it into a log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,13 @@ class StepCompleted(StepSettled):
 @dataclass(frozen=True, slots=True)
 class StepRetryable(StepSettled):
     EVENT: ClassVar[str] = "baton.step.retryable"
+    WARNS: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
 class StepDiscarded(StepSettled):
     EVENT: ClassVar[str] = "baton.step.discarded"
+    WARNS: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,7 @@ class StepFenced(StepSettled):
     """The outcome was dropped: the claim was no longer ours."""
 
     EVENT: ClassVar[str] = "baton.step.fenced"
+    WARNS: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +185,7 @@ class WorkflowFailed(Event):
     """
 
     EVENT: ClassVar[str] = "baton.workflow.failed"
+    WARNS: ClassVar[bool] = True
     workflow_id: UUID
     workflow_name: str | None
     failed_count: int
@@ -221,6 +227,7 @@ class JobsRescued(Event):
     """Orphans of dead engines were returned to their queues or, past the limit, discarded."""
 
     EVENT: ClassVar[str] = "baton.engine.rescued"
+    WARNS: ClassVar[bool] = True
     engine: str
     job_ids: tuple[int, ...]
 
@@ -233,6 +240,7 @@ class StepsRescued(Event):
     """
 
     EVENT: ClassVar[str] = "baton.plugin.rescued"
+    WARNS: ClassVar[bool] = True
     job_ids: tuple[int, ...]
 
 
@@ -294,6 +302,7 @@ class ConnectionLost(Event):
     """A dedicated connection or a round trip failed; the loop goes on and tries again."""
 
     EVENT: ClassVar[str] = "baton.connection.lost"
+    WARNS: ClassVar[bool] = True
     engine: str
     what: str
     error: str

@@ -151,6 +151,8 @@ class Reason(StrEnum):
     """It waits for dependencies."""
     DOOMED = "doomed"
     """A dependency dooms it; it is about to be cancelled."""
+    EVENTS = "events"
+    """It waits for events, or for a time of its own."""
     UNRELEASED = "unreleased"
     """It is suspended, though no dependency holds it."""
     SCHEDULED = "scheduled"
@@ -183,9 +185,9 @@ class WaitsFor:
 class Why:
     """Why a step is waiting: the `reason`, a `sentence` for people, and the facts it rests on.
 
-    `dependencies` are those that are waited for. `since` is when it came to be so where that is
-    known, `until` when it is to change. `ahead` and `executing` count jobs of its queue, up to
-    10,000. What does not belong to the reason is None.
+    `dependencies` and `events` are those that are waited for. `since` is when it came to be so
+    where that is known, `until` when it is to change. `ahead` and `executing` count jobs of its
+    queue, up to 10,000. What does not belong to the reason is None.
     """
 
     workflow_id: UUID
@@ -204,3 +206,4 @@ class Why:
     ahead: int | None = None
     executing: int | None = None
     live_engines: int | None = None
+    events: tuple[str, ...] = ()

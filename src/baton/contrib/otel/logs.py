@@ -8,27 +8,7 @@ from decimal import Decimal
 
 from opentelemetry._logs import Logger, SeverityNumber
 
-from baton.words.events import (
-    ConnectionLost,
-    Event,
-    JobsRescued,
-    StepDiscarded,
-    StepFenced,
-    StepRetryable,
-    StepsRescued,
-    StepUsage,
-    WorkflowFailed,
-)
-
-_WARNINGS = (
-    ConnectionLost,
-    JobsRescued,
-    StepDiscarded,
-    StepFenced,
-    StepRetryable,
-    StepsRescued,
-    WorkflowFailed,
-)
+from baton.words.events import Event, StepUsage
 
 Value = str | int | float | bool
 
@@ -40,7 +20,7 @@ class EventLogger:
         self._logger = logger
 
     def __call__(self, event: Event) -> None:
-        warns = isinstance(event, _WARNINGS)
+        warns = event.WARNS
         self._logger.emit(
             severity_number=SeverityNumber.WARN if warns else SeverityNumber.INFO,
             severity_text="WARN" if warns else "INFO",

@@ -12,6 +12,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from baton.words.events import (
     ConnectionLost,
     Event,
+    EventReceived,
     JobsRescued,
     QueueObserved,
     RowsPruned,
@@ -21,6 +22,7 @@ from baton.words.events import (
     StepsSettled,
     StepUsage,
     SweepFinished,
+    WaitSettled,
     WorkflowFinished,
     WorkflowInserted,
 )
@@ -135,8 +137,16 @@ class Metrics:
         }
         for kind, tokens in (("input", event.input_tokens), ("output", event.output_tokens)):
             self._record("gen_ai.client.token.usage", tokens, {**labels, "gen_ai.token.type": kind})
+        if event.latency_ms is not None:
+            self._record("gen_ai.client.operation.duration", event.latency_ms / 1000, labels)
         if event.cost is not None:
             self._cost.add(float(event.cost), labels)
+
+    def _received(self, event: EventReceived) -> None:
+        self._add("baton.event.received", (("baton.event.delivery", str(event.delivery)),))
+
+    def _waited(self, event: WaitSettled) -> None:
+        self._add("baton.wait.settled", (("baton.wait.outcome", event.outcome),))
 
     def _lost(self, event: ConnectionLost) -> None:
         self._add("baton.connection.lost", (("baton.what", event.what),))
@@ -177,6 +187,8 @@ COUNTERS = [
     ("baton.plugin.settled", "{step}", "Steps that a sweep settled"),
     ("baton.plugin.pruned", "{row}", "Rows that sweeps deleted"),
     ("baton.sweep.failed", "{part}", "Parts of sweeps that failed"),
+    ("baton.event.received", "{event}", "Events sent, by what became of them"),
+    ("baton.wait.settled", "{wait}", "Waits that are over, by how they ended"),
     ("baton.connection.lost", "{failure}", "Connections and round trips that failed"),
 ]
 
@@ -185,6 +197,7 @@ HISTOGRAMS = [
     ("baton.workflow.duration", "s", "From a workflow's insertion to its end", LONG_SECONDS),
     ("baton.announce.lag", "s", "From a workflow's end to its announcement", LONG_SECONDS),
     ("baton.sweep.duration", "s", "Duration of sweeps", LONG_SECONDS),
+    ("gen_ai.client.operation.duration", "s", "How long models took, where it was told", SECONDS),
     ("gen_ai.client.token.usage", "{token}", "Tokens that models took and gave", TOKENS),
 ]
 
@@ -219,6 +232,8 @@ _HANDLERS: dict[type[Event], Callable[..., None]] = {
     SweepFinished: Metrics._swept_once,
     QueueObserved: Metrics._observed,
     ConnectionLost: Metrics._lost,
+    EventReceived: Metrics._received,
+    WaitSettled: Metrics._waited,
     StepUsage: Metrics._used,
 }
 

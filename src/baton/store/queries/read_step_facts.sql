@@ -48,8 +48,26 @@ SELECT
         SELECT count(*)
         FROM /*schema.*/baton_engines live
         WHERE live.seen_at > clock_timestamp() - make_interval(secs => live.rescue_after)
-    ) AS live_engines
+    ) AS live_engines,
+    g.names AS wait_names,
+    g.need AS wait_need,
+    ARRAY(
+        SELECT m.name
+        FROM /*schema.*/workflow_wait_members m
+        WHERE m.group_id = g.id AND m.state = 'received'
+        ORDER BY m.event_id
+    ) AS wait_received,
+    g.armed_at AS wait_since,
+    g.deadline AS wait_deadline,
+    g.prompt AS wait_prompt
 FROM /*schema.*/workflow_nodes n
 LEFT JOIN /*schema.*/oban_jobs j ON j.id = n.job_id
 LEFT JOIN /*schema.*/baton_engines e ON e.id::text = j.attempted_by[2]
+LEFT JOIN LATERAL (
+    SELECT w.*
+    FROM /*schema.*/workflow_wait_groups w
+    WHERE w.job_id = n.job_id AND (w.status = 'pending') IS TRUE
+    ORDER BY w.id DESC
+    LIMIT 1
+) g ON true
 WHERE n.workflow_id = $1 AND n.name = $2
