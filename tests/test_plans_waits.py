@@ -11,8 +11,8 @@ from baton import Baton, EngineSettings, cancel_wait, send_event, waiting_steps
 from baton.core.outcome import Ending, outcome
 from baton.store.waits import next_wait, read_waits
 from baton.words.rows import NewWait
-from baton.workflow.expire import expire_waits
-from baton.workflow.suspend import suspend
+from baton.workflow.waits.expire import expire_waits
+from baton.workflow.waits.suspend import suspend
 from races.arena import Arena, Workflow, arena, noop, settle
 from support.inserting import Client
 from test_plans import TABLES, Site

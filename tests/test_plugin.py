@@ -180,7 +180,7 @@ async def test_a_corrupt_workflow_keeps_no_other(client: Run) -> None:
 async def test_a_sweep_is_bounded_and_the_next_goes_on(
     client: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("baton.workflow.sweep.STEPS", 12)
+    monkeypatch.setattr("baton.workflow.plugin.sweep.STEPS", 12)
     workflows = [chain("a", "b") for _ in range(10)]
     for workflow in workflows:
         await client.insert(workflow)

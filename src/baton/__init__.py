@@ -12,10 +12,10 @@ from baton.words.states import Delivery, JobState, OnTimeout, WorkflowOutcome
 from baton.workflow.builder import Baton
 from baton.workflow.function_worker import worker
 from baton.workflow.insert import insert_all
-from baton.workflow.plugin import Plugin
-from baton.workflow.sending import send_event
+from baton.workflow.plugin.plugin import Plugin
 from baton.workflow.step import Step, SyncStep
-from baton.workflow.wait_control import cancel_wait, waiting_steps
+from baton.workflow.waits.control import cancel_wait, waiting_steps
+from baton.workflow.waits.sending import send_event
 from baton.workflow.worker import Worker
 
 __all__ = [

@@ -32,14 +32,14 @@ from baton.words.rows import CancelledStep, Completion
 from baton.workflow import ambient
 from baton.workflow.cascade_hooks import CascadeHooks
 from baton.workflow.completion import tell_finished
-from baton.workflow.expire import expire_until
 from baton.workflow.ledger import WorkflowLedger
 from baton.workflow.options import parse_workflow_id, seconds
 from baton.workflow.perform import Performer
-from baton.workflow.plugin import Plugin
+from baton.workflow.plugin.plugin import Plugin
 from baton.workflow.results import typed
 from baton.workflow.settle import cancel_workflow
 from baton.workflow.waiting import CompletionWaiters
+from baton.workflow.waits.expire import expire_until
 
 T = TypeVar("T")
 

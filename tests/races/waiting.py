@@ -19,9 +19,9 @@ from baton.store.database import Database
 from baton.store.session import server_settings
 from baton.words.events import WaitSettled
 from baton.words.rows import ClaimedJob, Job, NewWait
-from baton.workflow.expire import expire_waits
-from baton.workflow.suspend import suspend
-from baton.workflow.wait_events import tell_waits
+from baton.workflow.waits.events import tell_waits
+from baton.workflow.waits.expire import expire_waits
+from baton.workflow.waits.suspend import suspend
 from races.arena import Side, Workflow, done, settle
 from support.inserting import Client
 from support.invariants import violations

@@ -20,8 +20,8 @@ from baton.workflow.options import seconds
 from baton.workflow.registry import BuiltWorker
 from baton.workflow.results import encode_result
 from baton.workflow.step import Step, SyncStep
-from baton.workflow.step_waits import Suspension
 from baton.workflow.usage import Notes
+from baton.workflow.waits.step import Suspension
 
 _log = logging.getLogger("baton")
 

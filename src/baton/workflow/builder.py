@@ -35,7 +35,7 @@ from baton.workflow.fan_out import (
 from baton.workflow.function_worker import FunctionWorker
 from baton.workflow.insert import insert_all
 from baton.workflow.options import StepOptions, flag, listed, parse_workflow_id, step_options
-from baton.workflow.wait_options import GATE_QUEUE, GATE_WORKER, GateOptions, new_gate
+from baton.workflow.waits.options import GATE_QUEUE, GATE_WORKER, GateOptions, new_gate
 from baton.workflow.worker import Worker, job_of
 
 

@@ -29,8 +29,8 @@ from baton.words.rows import CancelledStep, ClaimedJob, Demand, Outcome
 from baton.words.states import JobState
 from baton.workflow.perform import Performer
 from baton.workflow.settle import Failures, hold, settle_failures
-from baton.workflow.suspend import suspend
-from baton.workflow.wait_events import tell_waits
+from baton.workflow.waits.events import tell_waits
+from baton.workflow.waits.suspend import suspend
 
 _REQUEUED = frozenset({JobState.AVAILABLE, JobState.SCHEDULED, JobState.RETRYABLE})
 _FAILED = frozenset({JobState.CANCELLED, JobState.DISCARDED})

@@ -22,7 +22,6 @@ from baton.words.errors import NoResultError, StepError, UndeclaredDependencyErr
 from baton.words.rows import ClaimedJob
 from baton.words.wait_errors import WaitNotPossibleError
 from baton.workflow.results import typed
-from baton.workflow.step_waits import WAITS, Replay, StepWaits
 from baton.workflow.usage import (
     Notes,
     capture_record,
@@ -30,6 +29,7 @@ from baton.workflow.usage import (
     write_captures,
     write_usage,
 )
+from baton.workflow.waits.step import WAITS, Replay, StepWaits
 
 T = TypeVar("T")
 

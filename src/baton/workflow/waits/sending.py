@@ -11,6 +11,7 @@ from baton.core.answers import problems
 from baton.core.jsonvalue import DEFAULT_LIMIT, HIGHEST_LIMIT, decode, encode
 from baton.core.names import validate_event_name, validate_key
 from baton.engine import telemetry
+from baton.engine.tasks import to_the_end
 from baton.store.borrowed import borrowed
 from baton.store.completions import parse_completion
 from baton.store.database import Database
@@ -26,8 +27,8 @@ from baton.words.wait_errors import InvalidPayloadError, IsolationError, Workflo
 from baton.workflow.ambient import Instance, current, running
 from baton.workflow.completion import tell_finished
 from baton.workflow.options import parse_workflow_id
-from baton.workflow.spread import spread
-from baton.workflow.wait_events import tell_waits
+from baton.workflow.waits.events import tell_waits
+from baton.workflow.waits.spread import spread
 
 FINISH_AFTER = 5.0
 """Seconds after which others go on with an event sent by a key, if its sender has not finished."""
@@ -85,10 +86,9 @@ async def send_event(
     message = _message(workflow_id, name, payload, dedupe_id, key, instance)
     if conn is not None:
         sent = await _on(conn, instance, message)
-    elif instance is not None:
-        sent = await _through(instance.database, message)
-    _tell(message, sent)
-    return sent.delivery
+        _tell(message, sent)
+        return sent.delivery
+    return await to_the_end(_send_own(instance or current(), message))
 
 
 def _message(
@@ -124,6 +124,12 @@ async def _on(conn: Any, instance: Instance | None, message: _Message) -> _Sent:
             return await _send(database, message)
         event_id, _ = await _record(database, message, 0.0)
         return _Sent(Delivery.DUPLICATE if event_id is None else Delivery.BUFFERED)
+
+
+async def _send_own(instance: Instance, message: _Message) -> Delivery:
+    sent = await _through(instance.database, message)
+    _tell(message, sent)
+    return sent.delivery
 
 
 async def _through(database: Database, message: _Message) -> _Sent:

@@ -29,7 +29,7 @@ from baton.words.rows import NewWait
 from baton.words.wait_errors import InvalidPayloadError, WaitMismatchError, WaitNotPossibleError
 from baton.workflow.options import Seconds, seconds
 from baton.workflow.results import adapter
-from baton.workflow.wait_options import WaitOptions, aware, models_of, new_wait
+from baton.workflow.waits.options import WaitOptions, aware, models_of, new_wait
 
 T = TypeVar("T")
 

@@ -28,8 +28,8 @@ from baton.words.wait_errors import MissingExtraError
 from baton.workflow.cascade_hooks import tell_cancelled
 from baton.workflow.completion import tell_finished
 from baton.workflow.settle import Failures, cancelled_step, settle_nodes
-from baton.workflow.spread import spread
-from baton.workflow.wait_events import tell_waits
+from baton.workflow.waits.events import tell_waits
+from baton.workflow.waits.spread import spread
 
 _log = logging.getLogger("baton")
 

@@ -11,7 +11,7 @@ from baton.core.jsonvalue import decode, encode
 from baton.store.database import Database
 from baton.store.waits import FIRST, Decided, read_event, spread_event
 from baton.workflow.completion import tell_finished
-from baton.workflow.wait_events import tell_waits
+from baton.workflow.waits.events import tell_waits
 
 BATCH = 200
 _SCHEMAS_LIMIT = 33_554_432

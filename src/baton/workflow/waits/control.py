@@ -6,15 +6,16 @@ from uuid import UUID
 
 from baton.core.errortext import sanitize
 from baton.core.names import validate_step_name
+from baton.engine.tasks import to_the_end
 from baton.store.settlement import Ended, Settlement
 from baton.store.waits import EndedGroup, SettledWait, read_waiting
 from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
 from baton.words.rows import WaitingStep
 from baton.words.states import JobState
 from baton.workflow.ambient import Instance, current
-from baton.workflow.expire import tell_failures
 from baton.workflow.options import parse_workflow_id
 from baton.workflow.settle import Failures, cancelled_step, settle_nodes
+from baton.workflow.waits.expire import tell_failures
 
 
 async def cancel_wait(
@@ -49,11 +50,14 @@ async def cancel_wait(
                 return None
             return await _cancel(settlement, given, found.group_id, sanitize(reason))
 
-    failures = await database.retrying(body)
-    if failures is None:
-        return False
-    tell_failures(database, instance.settings, failures)
-    return bool(failures.waits)
+    async def work() -> bool:
+        failures = await database.retrying(body)
+        if failures is None:
+            return False
+        tell_failures(database, instance.settings, failures)
+        return bool(failures.waits)
+
+    return await to_the_end(work())
 
 
 async def waiting_steps(

@@ -19,12 +19,12 @@ from baton.words.config import EngineSettings
 from baton.words.errors import InvalidOptionError
 from baton.words.events import RowsPruned, SweepFinished
 from baton.words.states import TERMINAL_STATES, JobState
-from baton.workflow.expire import expire_waits
-from baton.workflow.observe import Observer
 from baton.workflow.options import flag, seconds
-from baton.workflow.prune import Pruner
-from baton.workflow.rescue import rescuing
-from baton.workflow.sweep import Sweeper
+from baton.workflow.plugin.observe import Observer
+from baton.workflow.plugin.prune import Pruner
+from baton.workflow.plugin.rescue import rescuing
+from baton.workflow.plugin.sweep import Sweeper
+from baton.workflow.waits.expire import expire_waits
 
 _log = logging.getLogger("baton")
 

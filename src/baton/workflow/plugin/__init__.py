@@ -1,0 +1,1 @@
+"""The periodic sweep: what it settles, announces, rescues, expires, observes and prunes."""

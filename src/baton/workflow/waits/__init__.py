@@ -1,0 +1,1 @@
+"""Waiting for the world: events, gates, waits inside steps, deadlines."""
