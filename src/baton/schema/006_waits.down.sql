@@ -1,14 +1,3 @@
-DROP FUNCTION /*schema.*/baton_expire(bigint[], boolean);
-DROP FUNCTION /*schema.*/baton_suspend(bigint[], timestamp[], text[], boolean);
-DROP FUNCTION /*schema.*/baton_spread(bigint, uuid, bigint, text, integer, boolean);
-DROP FUNCTION /*schema.*/baton_send_key(text, text, text, text, text, text, boolean);
-DROP FUNCTION /*schema.*/baton_send(text, text, text, text, text, text, boolean);
-DROP FUNCTION /*schema.*/baton_insert_gates(text, boolean);
-DROP FUNCTION /*schema.*/baton_arm(bigint[], boolean, boolean);
-DROP FUNCTION /*schema.*/baton_decide(bigint[], bigint[], boolean, boolean);
-DROP FUNCTION /*schema.*/baton_wake(bigint, boolean);
-DROP FUNCTION /*schema.*/baton_close_waits(bigint[], text);
-DROP FUNCTION /*schema.*/baton_wait_outcome(bigint);
 DROP TABLE /*schema.*/workflow_memos;
 DROP TABLE /*schema.*/workflow_events;
 DROP TABLE /*schema.*/workflow_wait_members;

@@ -1,0 +1,341 @@
+-- How a group ended, as a gate stores it and a step reads it.
+CREATE FUNCTION /*schema.*/baton_wait_outcome(p_group bigint)
+RETURNS jsonb
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $outcome$
+    SELECT jsonb_build_object(
+        'outcome', CASE g.status WHEN 'completed' THEN 'events' ELSE g.status END,
+        'winner', (
+            SELECT m.name FROM /*schema.*/workflow_wait_members m
+            WHERE m.group_id = g.id AND m.state = 'received'
+            ORDER BY m.event_id, m.name
+            LIMIT 1
+        ),
+        'order', coalesce((
+            SELECT jsonb_agg(m.name ORDER BY m.event_id, m.name)
+            FROM /*schema.*/workflow_wait_members m
+            WHERE m.group_id = g.id AND m.state = 'received'
+        ), '[]'),
+        'events', coalesce((
+            SELECT jsonb_object_agg(m.name, e.payload)
+            FROM /*schema.*/workflow_wait_members m
+            JOIN /*schema.*/workflow_events e ON e.id = m.event_id
+            WHERE m.group_id = g.id AND m.state = 'received'
+        ), '{}'),
+        'missing', to_jsonb(ARRAY(
+            SELECT n.name
+            FROM unnest(g.names) WITH ORDINALITY AS n (name, position)
+            JOIN /*schema.*/workflow_wait_members m ON m.group_id = g.id AND m.name = n.name
+            WHERE m.state <> 'received'
+            ORDER BY n.position
+        ))
+    )
+    || CASE WHEN g.status = 'timeout' AND g.fallback IS NOT NULL
+        THEN jsonb_build_object('default', g.fallback -> 'value') ELSE '{}' END
+    || CASE WHEN g.status = 'cancelled' THEN jsonb_build_object('reason', g.reason) ELSE '{}' END
+    FROM /*schema.*/workflow_wait_groups g
+    WHERE g.id = p_group
+$outcome$;
+
+-- Ends what is left of a step's waits when the step itself has settled; the caller holds the workflow's lock.
+CREATE FUNCTION /*schema.*/baton_close_waits(p_jobs bigint[], p_reason text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $close$
+BEGIN
+    WITH closed AS (
+        UPDATE /*schema.*/workflow_wait_groups g
+        SET status = 'cancelled', settled_at = clock_timestamp(), wake_at = NULL, reason = p_reason
+        WHERE g.job_id = ANY (p_jobs) AND g.status IN ('dormant', 'pending')
+        RETURNING g.id
+    )
+    UPDATE /*schema.*/workflow_wait_members m
+    SET state = 'missed'
+    FROM closed c
+    WHERE m.group_id = c.id AND m.state = 'waiting';
+END
+$close$;
+
+-- Makes the job of a wait inside a step runnable; the caller holds the workflow's lock. Returns the queue that got
+-- something to run.
+CREATE FUNCTION /*schema.*/baton_wake(p_job bigint, p_notify boolean)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $wake$
+DECLARE
+    v_pending integer;
+    v_queue text;
+BEGIN
+    UPDATE /*schema.*/workflow_nodes n
+    SET pending = greatest(n.pending - 1, 0)
+    WHERE n.job_id = p_job AND n.state IS NULL
+    RETURNING n.pending INTO v_pending;
+    IF v_pending IS DISTINCT FROM 0 THEN
+        RETURN NULL;
+    END IF;
+    UPDATE /*schema.*/oban_jobs j
+    SET state = 'available'
+    WHERE j.id = p_job AND (j.state = 'suspended') IS TRUE
+    RETURNING j.queue INTO v_queue;
+    IF v_queue IS NOT NULL AND p_notify THEN
+        PERFORM pg_notify(
+            /*schema_literal*/'public' || '.oban_insert', json_build_object('queue', v_queue)::text
+        );
+    END IF;
+    RETURN v_queue;
+END
+$wake$;
+
+-- The one decider. Gives waiting groups what lies in their mailboxes, in the order it was sent, and settles
+-- those that have enough or whose time is over. A gate settles as a completed step, by baton_settle, and gates
+-- below it follow in the same transaction. The caller holds the locks of the workflows.
+--
+-- Events for a group with a schema count only when their ids are among the checked ones; p_looked says that the
+-- mailbox was read for that.
+--
+-- Rows returned, by kind: 2 a workflow announced (workflow_id, data = its completion as JSON); 3 a queue with jobs
+-- left available (data); 4 a wait that settled (id = its group, data = its facts as JSON); 6 a gate whose time is
+-- over and whose step is to be failed (id), which is left to the caller.
+CREATE FUNCTION /*schema.*/baton_decide(
+    p_groups bigint[], p_checked bigint[], p_looked boolean, p_notify boolean
+)
+RETURNS TABLE (kind smallint, id bigint, data text, workflow_id uuid)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $decide$
+#variable_conflict use_column
+DECLARE
+    v_due bigint[] := p_groups;
+    v_group record;
+    v_event record;
+    v_row record;
+    v_status text;
+    v_left integer;
+    v_now timestamptz;
+    v_stamp timestamp;
+    v_queue text;
+    v_gates bigint[];
+    v_results text[];
+BEGIN
+    WHILE cardinality(v_due) > 0 LOOP
+        v_gates := '{}';
+        v_results := '{}';
+        FOR v_group IN
+            SELECT g.* FROM /*schema.*/workflow_wait_groups g WHERE g.id = ANY (v_due) ORDER BY g.id
+        LOOP
+            v_now := clock_timestamp();
+            v_left := v_group.need - (
+                SELECT count(*) FROM /*schema.*/workflow_wait_members m
+                WHERE m.group_id = v_group.id AND m.state = 'received'
+            );
+            -- Also where nothing can be left, the look alone would cost a fifth of a send.
+            IF v_left > 0 THEN
+                FOR v_event IN
+                    SELECT found.id, found.name
+                    FROM (
+                        SELECT DISTINCT ON (m.name) m.name, e.id
+                        FROM /*schema.*/workflow_wait_members m
+                        CROSS JOIN LATERAL (
+                            (
+                                SELECT e.id FROM /*schema.*/workflow_events e
+                                WHERE e.workflow_id = v_group.workflow_id AND e.name = m.name
+                                AND e.state = 'kept'
+                                AND (v_group.deadline IS NULL OR e.sent_at <= v_group.deadline)
+                                AND (v_group.answers IS NULL OR e.id = ANY (p_checked))
+                                ORDER BY e.workflow_id, e.name, e.id
+                                LIMIT 1
+                            )
+                            UNION ALL
+                            (
+                                SELECT e.id FROM /*schema.*/workflow_events e
+                                WHERE e.correlation = v_group.correlation AND e.name = m.name
+                                AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
+                                AND (v_group.deadline IS NULL OR e.sent_at <= v_group.deadline)
+                                AND (v_group.answers IS NULL OR e.id = ANY (p_checked))
+                                ORDER BY e.correlation, e.name, e.id
+                                LIMIT 1
+                            )
+                        ) e
+                        WHERE m.group_id = v_group.id AND m.state = 'waiting'
+                        ORDER BY m.name, e.id
+                    ) found
+                    ORDER BY found.id
+                    LIMIT v_left
+                LOOP
+                    -- One sent by a key may have been taken for another workflow meanwhile.
+                    UPDATE /*schema.*/workflow_events e
+                    SET state = CASE WHEN e.state = 'open' THEN 'open' ELSE 'taken' END,
+                        group_id = v_group.id,
+                        receivers = e.receivers + 1
+                    WHERE e.id = v_event.id AND e.state IN ('kept', 'open');
+                    CONTINUE WHEN NOT FOUND;
+                    UPDATE /*schema.*/workflow_wait_members m
+                    SET state = 'received', event_id = v_event.id
+                    WHERE m.group_id = v_group.id AND m.name = v_event.name AND m.state = 'waiting';
+                    v_left := v_left - 1;
+                END LOOP;
+            END IF;
+
+            IF v_left <= 0 THEN
+                v_status := 'completed';
+            ELSIF v_group.deadline > v_now OR v_group.deadline IS NULL THEN
+                UPDATE /*schema.*/workflow_wait_groups g
+                SET wake_at = g.deadline
+                WHERE g.id = v_group.id AND g.status = 'pending' AND (g.answers IS NULL OR p_looked)
+                AND g.wake_at IS DISTINCT FROM g.deadline;
+                CONTINUE;
+            ELSIF v_group.gate AND v_group.on_timeout <> 'result' THEN
+                RETURN QUERY SELECT 6::smallint, v_group.id, NULL, v_group.workflow_id
+                WHERE v_group.status = 'pending';
+                CONTINUE;
+            ELSE
+                v_status := 'timeout';
+            END IF;
+
+            UPDATE /*schema.*/workflow_wait_groups g
+            SET status = v_status, settled_at = v_now, wake_at = NULL
+            WHERE g.id = v_group.id AND g.status = 'pending';
+            CONTINUE WHEN NOT FOUND;
+
+            UPDATE /*schema.*/workflow_wait_members m
+            SET state = 'missed'
+            WHERE m.group_id = v_group.id AND m.state = 'waiting';
+
+            IF v_group.gate THEN
+                v_gates := v_gates || v_group.job_id;
+                v_results := v_results || jsonb_build_object(
+                    'value', /*schema.*/baton_wait_outcome(v_group.id)
+                )::text;
+            ELSE
+                v_queue := /*schema.*/baton_wake(v_group.job_id, p_notify);
+                RETURN QUERY SELECT 3::smallint, NULL::bigint, v_queue, NULL::uuid
+                WHERE v_queue IS NOT NULL;
+            END IF;
+
+            RETURN QUERY
+            SELECT 4::smallint, v_group.id, json_build_object(
+                'workflow_id', v_group.workflow_id, 'workflow_name', w.name, 'step', n.name,
+                'job_id', v_group.job_id, 'key', v_group.key, 'gate', v_group.gate,
+                'outcome', CASE v_status WHEN 'completed' THEN 'events' ELSE v_status END,
+                'seconds', extract(epoch FROM v_now - v_group.armed_at)
+            )::text, v_group.workflow_id
+            FROM /*schema.*/workflow_nodes n
+            JOIN /*schema.*/workflows w ON w.id = n.workflow_id
+            WHERE n.job_id = v_group.job_id;
+        END LOOP;
+
+        v_due := '{}';
+        IF cardinality(v_gates) > 0 THEN
+            v_stamp := timezone('UTC', clock_timestamp());
+            UPDATE /*schema.*/oban_jobs j
+            SET state = 'executing', attempted_at = v_stamp
+            WHERE j.id = ANY (v_gates) AND (j.state = 'suspended') IS TRUE;
+            FOR v_row IN
+                SELECT s.* FROM /*schema.*/baton_settle(
+                    v_gates, array_fill(v_stamp, ARRAY[cardinality(v_gates)]), v_results, NULL,
+                    '{}', '{}', '{}', NULL, p_notify
+                ) s
+            LOOP
+                CASE v_row.kind
+                    WHEN 2 THEN
+                        RETURN QUERY SELECT 2::smallint, NULL::bigint, v_row.args, v_row.workflow_id;
+                    WHEN 3 THEN
+                        RETURN QUERY SELECT 3::smallint, NULL::bigint, v_row.queue, NULL::uuid;
+                    WHEN 5 THEN
+                        v_due := v_due || v_row.id;
+                    ELSE
+                        NULL;
+                END CASE;
+            END LOOP;
+        END IF;
+    END LOOP;
+END
+$decide$;
+
+-- Begins the waits of jobs: their time runs from now. Decides those whose events are there already or, where the
+-- decider itself asks, names them (kind 5). The caller holds the locks of the workflows.
+CREATE FUNCTION /*schema.*/baton_arm(p_jobs bigint[], p_decide boolean, p_notify boolean)
+RETURNS TABLE (kind smallint, id bigint, data text, workflow_id uuid)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $arm$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz;
+    v_due bigint[];
+    v_next timestamptz;
+BEGIN
+    -- Whoever sends by a key takes its lock alone: either the event is seen below, or the group by the sender.
+    PERFORM pg_advisory_xact_lock_shared(
+        hashtextextended(/*schema_literal*/'public' || '.' || k.correlation, 0)
+    )
+    FROM (
+        SELECT DISTINCT g.correlation
+        FROM /*schema.*/workflow_wait_groups g
+        WHERE g.job_id = ANY (p_jobs) AND g.status = 'dormant' AND g.correlation IS NOT NULL
+        ORDER BY g.correlation
+    ) k;
+
+    v_now := clock_timestamp();
+    WITH armed AS (
+        UPDATE /*schema.*/workflow_wait_groups g
+        SET status = 'pending',
+            armed_at = v_now,
+            deadline = least(v_now + make_interval(secs => g.timeout), g.until),
+            wake_at = CASE
+                WHEN EXISTS (
+                    SELECT FROM /*schema.*/workflow_events e
+                    WHERE e.workflow_id = g.workflow_id AND e.name = ANY (g.names) AND e.state = 'kept'
+                ) OR EXISTS (
+                    SELECT FROM /*schema.*/workflow_events e
+                    WHERE e.correlation = g.correlation AND e.name = ANY (g.names)
+                    AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
+                ) OR EXISTS (
+                    SELECT FROM /*schema.*/workflow_wait_members m
+                    WHERE m.group_id = g.id AND m.state = 'received'
+                ) THEN v_now
+                ELSE least(v_now + make_interval(secs => g.timeout), g.until)
+            END
+        WHERE g.job_id = ANY (p_jobs) AND g.status = 'dormant'
+        RETURNING g.id, g.wake_at
+    )
+    SELECT array_agg(a.id ORDER BY a.id) FILTER (WHERE a.wake_at <= v_now), min(a.wake_at)
+    INTO v_due, v_next
+    FROM armed a;
+
+    IF p_notify AND v_next IS NOT NULL THEN
+        PERFORM pg_notify(
+            /*schema_literal*/'public' || '.baton_waits', extract(epoch FROM v_next)::text
+        );
+    END IF;
+    IF v_due IS NULL THEN
+        RETURN;
+    ELSIF p_decide THEN
+        RETURN QUERY
+        SELECT d.kind, d.id, d.data, d.workflow_id
+        FROM /*schema.*/baton_decide(v_due, '{}', false, p_notify) d;
+    ELSE
+        RETURN QUERY SELECT 5::smallint, u.id, NULL, NULL::uuid FROM unnest(v_due) AS u (id);
+    END IF;
+END
+$arm$;

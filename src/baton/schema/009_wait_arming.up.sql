@@ -1,0 +1,216 @@
+-- Writes the gates of new workflows, whose nodes are there, and arms those that wait for no other step. Takes an
+-- array of JSON objects as text.
+CREATE FUNCTION /*schema.*/baton_insert_gates(p_gates text, p_notify boolean)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $gates$
+DECLARE
+    v_roots bigint[];
+BEGIN
+    WITH new AS (
+        SELECT * FROM jsonb_to_recordset(p_gates::jsonb) AS x (
+            job_id bigint, workflow_id uuid, names jsonb, need integer, timeout double precision,
+            on_timeout text, fallback jsonb, correlation text, prompt text, answers jsonb
+        )
+    ),
+    groups AS (
+        INSERT INTO /*schema.*/workflow_wait_groups AS g (
+            workflow_id, job_id, key, gate, names, need, timeout, on_timeout, fallback, correlation, prompt,
+            answers
+        )
+        SELECT
+            n.workflow_id, n.job_id, '', true, ARRAY(SELECT jsonb_array_elements_text(n.names)), n.need,
+            n.timeout, n.on_timeout, n.fallback, n.correlation, n.prompt, n.answers
+        FROM new n
+        ORDER BY n.job_id
+        RETURNING g.id, g.workflow_id, g.correlation, g.names
+    ),
+    members AS (
+        INSERT INTO /*schema.*/workflow_wait_members (group_id, name, workflow_id, correlation)
+        SELECT g.id, m.name, g.workflow_id, g.correlation FROM groups g, unnest(g.names) AS m (name)
+    ),
+    marked AS (
+        UPDATE /*schema.*/workflow_nodes n
+        SET waits = true
+        FROM new x
+        WHERE n.job_id = x.job_id
+        RETURNING n.job_id, n.pending
+    )
+    SELECT array_agg(m.job_id ORDER BY m.job_id) FILTER (WHERE m.pending = 1) INTO v_roots FROM marked m;
+
+    -- A group that is written while an event is sent by its key is either seen by the sender or sees the event.
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended(/*schema_literal*/'public' || '.' || k.correlation, 0))
+    FROM (
+        SELECT DISTINCT x.correlation
+        FROM jsonb_to_recordset(p_gates::jsonb) AS x (correlation text)
+        WHERE x.correlation IS NOT NULL
+        ORDER BY x.correlation
+    ) k;
+
+    -- Events that are there already were sent by a key: the timer decides them, so that nothing of the new
+    -- workflow settles before its caller has seen it.
+    IF v_roots IS NOT NULL THEN
+        PERFORM FROM /*schema.*/baton_arm(v_roots, false, p_notify);
+    END IF;
+END
+$gates$;
+
+-- Puts claimed jobs to sleep until what their steps wait for has come, each fenced on its claim. A wait that is there
+-- already is adopted with its deadline. Takes the locks of the workflows.
+--
+-- Rows returned, by kind: those of baton_decide; 1 a stale claim (id); 8 a job that sleeps or is runnable (id).
+CREATE FUNCTION /*schema.*/baton_suspend(
+    p_jobs bigint[], p_claims timestamp[], p_waits text[], p_notify boolean
+)
+RETURNS TABLE (kind smallint, id bigint, data text, workflow_id uuid)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $suspend$
+#variable_conflict use_column
+DECLARE
+    v_one record;
+    v_wait jsonb;
+    v_status text;
+    v_group bigint;
+    v_armed bigint[] := '{}';
+    v_queue text;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'baton_suspend reads after it locks: it needs READ COMMITTED, not %',
+            current_setting('transaction_isolation')
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    PERFORM FROM /*schema.*/workflows w
+    WHERE w.id = ANY (ARRAY(
+        SELECT n.workflow_id FROM /*schema.*/workflow_nodes n WHERE n.job_id = ANY (p_jobs)
+    ))
+    ORDER BY w.id
+    FOR NO KEY UPDATE;
+
+    FOR v_one IN
+        SELECT o.id, o.claim, o.wait, n.workflow_id
+        FROM unnest(p_jobs, p_claims, p_waits) AS o (id, claim, wait)
+        JOIN /*schema.*/workflow_nodes n ON n.job_id = o.id
+        ORDER BY o.id
+    LOOP
+        UPDATE /*schema.*/oban_jobs j
+        SET state = 'suspended', attempt = greatest(j.attempt - 1, 0)
+        WHERE j.id = v_one.id AND (j.state = 'executing') IS TRUE AND j.attempted_at = v_one.claim;
+        IF NOT FOUND THEN
+            -- A claim that is ours and waits already is the echo of a commit whose reply was lost.
+            RETURN QUERY SELECT CASE WHEN EXISTS (
+                SELECT FROM /*schema.*/oban_jobs j
+                JOIN /*schema.*/workflow_wait_groups g ON g.job_id = j.id AND g.key = v_one.wait::jsonb ->> 'key'
+                WHERE j.id = v_one.id AND j.attempted_at = v_one.claim
+                AND (j.state IN ('suspended', 'available')) IS TRUE
+            ) THEN 8 ELSE 1 END::smallint, v_one.id, NULL, NULL::uuid;
+            CONTINUE;
+        END IF;
+        RETURN QUERY SELECT 8::smallint, v_one.id, NULL, NULL::uuid;
+        v_wait := v_one.wait::jsonb;
+
+        SELECT g.status INTO v_status
+        FROM /*schema.*/workflow_wait_groups g
+        WHERE g.job_id = v_one.id AND g.key = v_wait ->> 'key';
+        IF FOUND THEN
+            -- It settled while its step ran: somebody had moved the job by hand.
+            IF v_status NOT IN ('dormant', 'pending') THEN
+                UPDATE /*schema.*/oban_jobs j SET state = 'available'
+                WHERE j.id = v_one.id
+                RETURNING j.queue INTO v_queue;
+                IF p_notify THEN
+                    PERFORM pg_notify(
+                        /*schema_literal*/'public' || '.oban_insert',
+                        json_build_object('queue', v_queue)::text
+                    );
+                END IF;
+                RETURN QUERY SELECT 3::smallint, NULL::bigint, v_queue, NULL::uuid;
+            END IF;
+            CONTINUE;
+        END IF;
+
+        INSERT INTO /*schema.*/workflow_wait_groups AS g (
+            workflow_id, job_id, key, gate, names, need, timeout, until, on_timeout, fallback, correlation,
+            prompt, answers
+        )
+        SELECT
+            v_one.workflow_id, v_one.id, x.key, false, ARRAY(SELECT jsonb_array_elements_text(x.names)), x.need,
+            x.timeout, x.until, 'result', x.fallback, x.correlation, x.prompt, x.answers
+        FROM jsonb_to_record(v_wait) AS x (
+            key text, names jsonb, need integer, timeout double precision, until timestamptz, fallback jsonb,
+            correlation text, prompt text, answers jsonb
+        )
+        RETURNING g.id INTO v_group;
+        INSERT INTO /*schema.*/workflow_wait_members (group_id, name, workflow_id, correlation)
+        SELECT g.id, m.name, g.workflow_id, g.correlation
+        FROM /*schema.*/workflow_wait_groups g, unnest(g.names) AS m (name)
+        WHERE g.id = v_group;
+        UPDATE /*schema.*/workflow_nodes n SET pending = n.pending + 1, waits = true WHERE n.job_id = v_one.id;
+        v_armed := v_armed || v_one.id;
+    END LOOP;
+
+    RETURN QUERY
+    SELECT a.kind, a.id, a.data, a.workflow_id FROM /*schema.*/baton_arm(v_armed, true, p_notify) a;
+END
+$suspend$;
+
+-- Decides those of the given groups whose time has come, where nobody else is at work on their workflows.
+-- Rows returned: those of baton_decide.
+CREATE FUNCTION /*schema.*/baton_expire(p_groups bigint[], p_notify boolean)
+RETURNS TABLE (kind smallint, id bigint, data text, workflow_id uuid)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $expire$
+#variable_conflict use_column
+DECLARE
+    v_locked uuid[];
+    v_due bigint[];
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'baton_expire reads after it locks: it needs READ COMMITTED, not %',
+            current_setting('transaction_isolation')
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    SELECT array_agg(l.id) INTO v_locked
+    FROM (
+        SELECT w.id FROM /*schema.*/workflows w
+        WHERE w.id = ANY (ARRAY(
+            SELECT g.workflow_id FROM /*schema.*/workflow_wait_groups g WHERE g.id = ANY (p_groups)
+        ))
+        ORDER BY w.id
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) l;
+
+    SELECT coalesce(array_agg(g.id), '{}') INTO v_due
+    FROM /*schema.*/workflow_wait_groups g
+    WHERE g.id = ANY (p_groups) AND g.workflow_id = ANY (v_locked)
+    AND g.status = 'pending' AND g.wake_at <= clock_timestamp();
+
+    -- A step may have ended without its wait: somebody moved its job by hand.
+    PERFORM /*schema.*/baton_close_waits(s.jobs, 'the step ended without it')
+    FROM (
+        SELECT array_agg(n.job_id) AS jobs
+        FROM /*schema.*/workflow_nodes n
+        WHERE n.state IS NOT NULL AND n.job_id = ANY (ARRAY(
+            SELECT g.job_id FROM /*schema.*/workflow_wait_groups g WHERE g.id = ANY (v_due)
+        ))
+    ) s
+    WHERE s.jobs IS NOT NULL;
+
+    RETURN QUERY
+    SELECT d.kind, d.id, d.data, d.workflow_id FROM /*schema.*/baton_decide(v_due, '{}', false, p_notify) d;
+END
+$expire$;
