@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -208,3 +209,63 @@ async def test_an_insertion_that_fails_says_so(dsn: str, otel: Telemetry) -> Non
     _, failed = otel.spans_of(messaging__operation__type="send")
     assert failed.status.status_code is StatusCode.ERROR
     assert (failed.attributes or {})["error.type"] == "WorkflowExistsError"
+
+
+async def test_baggage_goes_with_the_jobs(dsn: str, otel: Telemetry) -> None:
+    """That of the insertion, through nested ones too; not that of the engine's start."""
+    seen: dict[str, object] = {}
+
+    @worker
+    async def looks(step: Step) -> None:
+        seen[str(step.name)] = dict(baggage.get_all())
+        if step.name == "outer":
+            await inner.insert()
+
+    inner = Baton().add("inner", looks.new())
+    outer = Baton().add("outer", looks.new())
+    started = context.attach(baggage.set_baggage("started by", "somebody else"))
+    async with running(dsn) as run:
+        context.detach(started)
+        tenant = context.attach(baggage.set_baggage("tenant", "7"))
+        await run.insert(outer)
+        context.detach(tenant)
+        await run.end(outer)
+        await run.end(inner)
+    assert seen == {"outer": {"tenant": "7"}, "inner": {"tenant": "7"}}
+
+
+PARENT = {"traceparent": f"00-{'1' * 32}-{'1' * 16}-01"}
+CARRIERS: list[object] = [
+    5,
+    [],
+    {"traceparent": None},
+    {"traceparent": ["00", 1, {}]},
+    {"traceparent": "x" * 100_000},
+    {"traceparent": f"00-{'f' * 32}-{'0' * 16}-01"},
+    {"traceparent": f"ff-{'1' * 32}-{'1' * 16}-01"},
+    {"traceparent": f"00-{chr(0x663) * 32}-{'1' * 16}-01"},
+    {**PARENT, "tracestate": "=,;=" * 5_000, "baggage": "%ZZ=%FF;;=,," * 900},
+    {**PARENT, "tracestate": {"a": {}}, "baggage": 5},
+]
+METAS: list[object] = [None, "text", 5, {"workflow_label": {"x": 1}}]
+METAS += [{"trace_context": carrier} for carrier in CARRIERS]
+NESTED = ["[" * 3_000 + "]" * 3_000, '{"trace_context": {"x": ' + "[" * 980 + "]" * 980 + "}}"]
+
+
+async def test_whatever_a_job_carries_it_is_performed_and_traced(dsn: str, otel: Telemetry) -> None:
+    workflow = Baton()
+    metas = [*map(json.dumps, METAS), *NESTED]
+    for number in range(len(metas)):
+        workflow.add(str(number), works.new(), schedule_in=3600)
+    async with running(dsn) as run:
+        jobs = await run.insert(workflow)
+        for job, meta in zip(jobs, metas, strict=True):
+            await run.tables.execute(
+                "UPDATE public.oban_jobs SET meta = $1::text::jsonb, scheduled_at = inserted_at"
+                " WHERE id = $2",
+                meta,
+                job.id,
+            )
+        await run.end(workflow)
+        assert set((await run.tables.states(workflow)).values()) == {"completed"}
+    assert len(otel.spans_of(messaging__operation__type="process")) == len(metas)

@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from baton import Baton, Plugin, Step, insert_all, send_event, worker
+from baton import Baton, Database, Plugin, Step, insert_all, send_event, worker
+from baton.store.pruning import Prunable, find_prunable
 from baton.words.errors import UnknownWorkflowError
-from baton.words.events import RowsPruned, StepExecuting, StepsRescued
+from baton.words.events import (
+    RowsPruned,
+    StepExecuting,
+    StepsRescued,
+    SweepFinished,
+    WorkflowFinished,
+)
+from baton.workflow.plugin import prune
 from support.race import race
 from support.running import Run, opened, running
 
@@ -197,6 +206,82 @@ async def test_a_workflow_somebody_works_on_is_passed_by(run: Run, dsn: str) -> 
         await lock.rollback()
     await sweep(run, plugin)
     assert (await rows(run))[:3] == (0, 0, 0)
+
+
+async def test_a_locked_node_keeps_no_other_workflow_for_long(run: Run, dsn: str) -> None:
+    """The sweep that stumbles over it says so; the next one goes on behind its portion."""
+    wide = []
+    for _ in range(3):
+        wide.append(Baton())
+        for number in range(600):
+            wide[-1].add(str(number), works.new())
+    await insert_all(wide, run.engine)
+    for workflow in wide:
+        await run.end(workflow)
+    await delete_jobs(run)
+    first = min(workflow.workflow_id for workflow in wide)
+    plugin, database = Plugin(prune=True), Database(dsn, lock_timeout=0.05)
+    await database.open()
+    async with race(dsn) as lock:
+        await lock.winner.execute(
+            "SELECT FROM public.workflow_nodes WHERE workflow_id = $1 FOR UPDATE", first
+        )
+        for _ in range(2):
+            await plugin.sweep(database)
+        assert (await rows(run))[:3] == (1, 600, 1)
+        assert [event.failed for event in run.events.of(SweepFinished)] == [("prune",), ()]
+        await lock.rollback()
+        await plugin.sweep(database)
+    await database.close()
+    assert await rows(run) == (0, 0, 0, 0)
+
+
+async def test_a_workflow_that_came_back_under_its_id_is_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between this sweeper's look and its deletion another one prunes it, and its owner inserts it
+    again, and it ends.
+    """
+    (workflow,) = await finished(run, 1)
+    await delete_jobs(run)
+    look = find_prunable
+
+    async def late(*args: Any) -> Prunable:
+        found = await look(*args)
+        monkeypatch.setattr(prune, "find_prunable", look)
+        await sweep(run, Plugin(prune=True))
+        assert await rows(run) == (0, 0, 0, 0)
+        await run.insert(Baton(workflow.workflow_id).add("a", works.new()))
+        await run.events.until(WorkflowFinished, 2, workflow_id=workflow.workflow_id)
+        return found
+
+    monkeypatch.setattr(prune, "find_prunable", late)
+    await sweep(run, Plugin(prune=True))
+    assert await rows(run) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("limit", [10_000, 7])
+async def test_a_job_that_somebody_refers_to_keeps_no_other(run: Run, limit: int) -> None:
+    await finished(run, 20)
+    await run.tables.execute(
+        "CREATE TABLE public.theirs (job bigint REFERENCES public.oban_jobs (id))"
+    )
+    kept = "SELECT id FROM public.oban_jobs ORDER BY id LIMIT 1"
+    await run.tables.execute(
+        f"INSERT INTO public.theirs ({kept}) UNION (SELECT max(id) - 9 FROM public.oban_jobs)"
+    )
+    await run.tables.execute(
+        f"UPDATE public.oban_jobs SET completed_at = {OLD} - interval '1 s' * (id % 3)"
+    )
+    plugin = Plugin(job_max_age={"completed": 60, "discarded": 60}, prune_limit=limit)
+    for _ in range(1 if limit > 20 else 60):
+        await sweep(run, plugin)
+        assert run.events.of(SweepFinished)[-1].failed == ()
+    assert (await rows(run))[3] == 2
+    await run.tables.execute("DELETE FROM public.theirs")
+    for _ in range(2):
+        await sweep(run, plugin)
+    assert (await rows(run))[3] == 0
 
 
 async def test_another_runtimes_pruner_loses_nothing(dsn: str) -> None:

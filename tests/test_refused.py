@@ -6,7 +6,7 @@ import pytest
 
 from baton import Baton, Step, insert_all, worker
 from baton.engine import outbox
-from baton.words.events import StepCompleted, StepDiscarded
+from baton.words.events import StepCompleted, StepDiscarded, StepSettled
 from support.running import Tables, running
 
 # What somebody's trigger, a constraint or a full numeric range does: an error that no retry mends.
@@ -135,3 +135,31 @@ async def test_large_outcomes_travel_in_small_batches(
         await run.completed(workflow)
         commits = "SELECT count(DISTINCT xmin::text) FROM public.workflow_nodes"
         assert await run.tables.value(commits) >= 20
+
+
+@pytest.mark.parametrize("dependent", [False, True])
+async def test_a_claim_that_is_refused_spoils_no_outcome(dsn: str, dependent: bool) -> None:
+    """The job that cannot be claimed, found or handed over in the settlement of others' outcomes,
+    is not their fault.
+    """
+    async with running(dsn, queues={"default": 3}) as run:
+        await refuse(
+            run.tables,
+            "oban_jobs",
+            "worker",
+            f"NEW.state = 'executing' AND NEW.worker = '{cursed.spec.name}'",
+        )
+        workflow, late = Baton(ignore_discarded=True), Baton()
+        for name in "abcde":
+            workflow.add(name, says.new(word=name))
+        if dependent:
+            workflow.add("late", cursed.new(), deps=list("abcde"))
+        else:
+            late.add("late", cursed.new(), priority=5)
+        await insert_all([workflow] if dependent else [workflow, late], run.engine)
+        for name in "abcde":
+            await run.events.until(StepSettled, step=name)
+            row = await run.tables.step(workflow, name)
+            assert (row.state, row.result) == ("completed", name)
+        await run.tables.execute("DROP TRIGGER refuse ON public.oban_jobs")
+        await run.end(workflow if dependent else late)

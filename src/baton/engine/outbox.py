@@ -30,6 +30,11 @@ class Outbox:
         return len(self._waiting) + sum(map(len, self._suspects))
 
     @property
+    def distrusts(self) -> bool:
+        """Whether the next batch is part of one that the database refused."""
+        return bool(self._suspects)
+
+    @property
     def waits_for_locks(self) -> int:
         """How many were set aside."""
         return len(self._set_aside)
@@ -68,6 +73,12 @@ class Outbox:
         """What was set aside may be tried again, in one batch."""
         self._waiting.extend(self._set_aside)
         self._set_aside.clear()
+
+    def try_alone(self, batch: Sequence[Execution]) -> None:
+        """The database refused this batch or what was claimed with it: it is tried again without
+        claims, so that no outcome is blamed for somebody else's job.
+        """
+        self._suspects.append(list(batch))
 
     def distrust(self, batch: Sequence[Execution], error: Exception) -> None:
         """The database refused what is in this batch and would refuse it at every try: it is tried

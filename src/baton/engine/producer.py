@@ -93,8 +93,9 @@ class Producer:
         ):
             if not self._outbox and (self._stopping or not self.queues.hungry):
                 return
+            alone = self._stopping or self._outbox.distrusts
             batch = self._outbox.take()
-            promises = [] if self._stopping else self.queues.promise()
+            promises = [] if alone else self.queues.promise()
             self._settling_ids.update(e.job.id for e in batch)
             task = begin(self._settle(batch, promises))
             self._settling.add(task)
@@ -106,7 +107,10 @@ class Producer:
             reply = await self._write(outcomes, promises)
         except BaseException as error:
             if batch and isinstance(error, Exception) and is_content_fault(error):
-                self._outbox.distrust(batch, error)
+                if promises:
+                    self._outbox.try_alone(batch)
+                else:
+                    self._outbox.distrust(batch, error)
             else:
                 self._outbox.put_back(batch)
                 self._back_off(error)

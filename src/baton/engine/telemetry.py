@@ -7,7 +7,6 @@ before they build a record, so that silence costs one attribute look-up.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -55,6 +54,10 @@ tracer: Tracer | None = None
 _subscribers: tuple[Subscriber, ...] = ()
 _log = logging.getLogger("baton")
 
+# The process ends. All else was raised by what is called here: nothing waits, so that not even a
+# CancelledError can be meant for the task.
+_ENDS = (KeyboardInterrupt, SystemExit)
+
 
 def subscribe(subscriber: Subscriber) -> Callable[[], None]:
     """Call `subscriber(event)` for every event of this process, in the loop that emits it; it must
@@ -81,7 +84,9 @@ def emit(event: Event) -> None:
     for subscriber in _subscribers:
         try:
             subscriber(event)
-        except (Exception, asyncio.CancelledError):
+        except _ENDS:
+            raise
+        except BaseException:
             _log.exception("a telemetry subscriber failed on %s", event.EVENT)
 
 
@@ -91,7 +96,9 @@ def begin_attempt(job: ClaimedJob) -> Attempt | None:
         return None
     try:
         return tracer.attempt(job)
-    except Exception:
+    except _ENDS:
+        raise
+    except BaseException:
         _log.exception("the tracer failed on job %s", job.id)
         return None
 
@@ -100,7 +107,9 @@ def end_attempt(attempt: Attempt, outcome: Outcome) -> Outcome:
     """End the span of an attempt; the outcome with its trace."""
     try:
         return outcome._replace(trace=attempt.end(outcome))
-    except Exception:
+    except _ENDS:
+        raise
+    except BaseException:
         _log.exception("the tracer failed on job %s", outcome.job_id)
         return outcome
 
@@ -111,7 +120,9 @@ def spanned(begin: Callable[[Tracer], Span]) -> Iterator[None]:
     span: Span | None = None
     try:
         span = None if tracer is None else begin(tracer)
-    except Exception:
+    except _ENDS:
+        raise
+    except BaseException:
         _log.exception("the tracer failed")
     error: BaseException | None = None
     try:
@@ -123,7 +134,9 @@ def spanned(begin: Callable[[Tracer], Span]) -> Iterator[None]:
         try:
             if span is not None:
                 span.end(error)
-        except Exception:
+        except _ENDS:
+            raise
+        except BaseException:
             _log.exception("the tracer failed")
 
 

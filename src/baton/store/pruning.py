@@ -90,14 +90,17 @@ async def prune_jobs(
     ages: Mapping[JobState, float],
     places: Mapping[JobState, Place],
     limit: int,
+    *,
+    delete: bool = True,
 ) -> tuple[Pruned, dict[JobState, Place]]:
     """Delete jobs that ended longer ago than their state's age in seconds, at most `limit`; none of
-    a workflow that has not ended and been announced. Returns where the next look goes on.
+    a workflow that has not ended and been announced. Returns where the next look goes on, in the
+    states that have more; without `delete` that is all.
     """
     states = (JobState.COMPLETED, JobState.CANCELLED, JobState.DISCARDED)
     cursor = [value for state in states for value in places.get(state, Place())]
     rows = await database.fetch(
-        "prune_jobs", *(ages.get(state) for state in states), limit, *cursor
+        "prune_jobs", *(ages.get(state) for state in states), limit, *cursor, delete
     )
     deleted = rows[0]["deleted"] if rows else 0
     further = {

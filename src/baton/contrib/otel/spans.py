@@ -79,14 +79,15 @@ class SpanMaker:
             label = meta.get("workflow_label")
             if isinstance(label, str):
                 attributes["baton.workflow.name"] = label
+        carried = _carried(meta.get("trace_context"))
         span = self._tracer.start_span(
             f"process {job.queue}",
-            context=_carried(meta.get("trace_context")),
+            context=carried,
             kind=SpanKind.CONSUMER,
             attributes=attributes,
             links=_links(job.links),
         )
-        return AttemptSpan(span)
+        return AttemptSpan(span, carried)
 
     def settle(self, outcomes: Sequence[Outcome]) -> PlainSpan:
         """The span of a batch, which belongs to many traces: it links to the attempts it settles,
@@ -135,11 +136,13 @@ class CurrentSpan(PlainSpan):
 
 
 class AttemptSpan:
-    """The span of one attempt; current in its task, which is over when the span ends."""
+    """The span of one attempt; current in its task, which is over when the span ends. Its context
+    is the one that the job carries, with its baggage, not the one that the engine was started in.
+    """
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, carried: Context) -> None:
         self._span = span
-        context.attach(trace.set_span_in_context(span))
+        context.attach(trace.set_span_in_context(span, carried))
 
     def end(self, outcome: Outcome) -> str | None:
         span = self._span

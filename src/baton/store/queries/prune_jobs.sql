@@ -1,6 +1,7 @@
 -- Deletes jobs that ended long ago: completed before $1 seconds, cancelled before $2, discarded before $3 (NULL:
 -- never); but none of a workflow that has not ended and been announced. Looks at $4 of each state, past ($5, $6),
 -- ($7, $8) and ($9, $10) in the order of their ends; tells for each state where it came to, when it was full.
+-- Without $11 it only looks.
 WITH ended AS MATERIALIZED (
     (
         SELECT 'completed' AS state, j.id, j.completed_at AS at
@@ -36,7 +37,7 @@ free AS MATERIALIZED (
     SELECT j.id
     FROM /*schema.*/oban_jobs j
     JOIN ended e ON e.id = j.id AND e.state = j.state::text
-    WHERE NOT EXISTS (
+    WHERE $11::boolean AND NOT EXISTS (
         SELECT
         FROM /*schema.*/workflow_nodes n
         WHERE n.job_id = j.id

@@ -91,7 +91,10 @@ class Plugin:
 
     async def work(self, database: Database, settings: EngineSettings) -> None:
         """Sweep once, unless somebody else does at this moment; and tell what the queues hold."""
-        await self._observer.observe(database)
+        try:
+            await self._observer.observe(database)
+        except Exception as error:
+            _log.warning("the queues could not be looked at: %r", error)
         async with sweep_lock(database) as taken:
             if taken:
                 await self.sweep(database, settings)

@@ -41,15 +41,27 @@ class Pruner:
         ended and been announced.
         """
         pruned, looked_at = Pruned(), 0
-        while looked_at < self._limit:
-            portion = min(PORTION, self._limit - looked_at)
+        size, ages = PORTION, self._job_ages
+        while ages and looked_at < self._limit:
+            portion = min(size, self._limit - looked_at)
+            try:
+                deleted, self._places = await prune_jobs(database, ages, self._places, portion)
+                size = min(4 * size, PORTION)
+            except Exception as error:
+                # A row that somebody's constraint keeps must not keep the others.
+                if not is_content_fault(error):
+                    raise
+                size = max(portion // 4, 1)
+                if portion > 1:
+                    continue
+                _log.warning("a job cannot be pruned: %s", error)
+                deleted, self._places = await prune_jobs(
+                    database, ages, self._places, portion, delete=False
+                )
             looked_at += portion
-            deleted, self._places = await prune_jobs(
-                database, self._job_ages, self._places, portion
-            )
             pruned = pruned.plus(deleted)
-            if not self._places:
-                break
+            # What has been looked through begins anew in the next sweep.
+            ages = {state: age for state, age in ages.items() if state in self._places}
         return pruned
 
     async def prune_debug_logs(self, database: Database, age: float) -> Pruned:
@@ -70,7 +82,12 @@ class Pruner:
         prunable, self._after = await find_prunable(database, behind, self._limit)
         for portion in _portions(prunable):
             room = self._limit - pruned.most
-            pruned = pruned.plus(await _prune(database, portion, room))
+            try:
+                pruned = pruned.plus(await _prune(database, portion, room))
+            except Exception:
+                # Somebody may hold a lock for long: the next sweep goes on behind it.
+                self._after = portion[-1]
+                raise
             if pruned.most >= self._limit:
                 # What may be left of this portion is the first to be looked at again.
                 self._after = behind

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
+
+import anyio
 
 from baton.engine.heartbeat import Heartbeat
 from baton.engine.producer import Producer
@@ -16,6 +19,8 @@ from baton.workflow.cascade_hooks import tell_cancelled
 from baton.workflow.completion import tell_finished
 from baton.workflow.ledger import WorkflowLedger
 from baton.workflow.perform import Performer
+
+_log = logging.getLogger("baton")
 
 
 @asynccontextmanager
@@ -41,9 +46,13 @@ async def rescuing(
     try:
         yield rescuer.rescue
     finally:
-        await heartbeat.stop()
-        ledger.close()
-        await retire_engine(database, engine_id)
+        with anyio.CancelScope(shield=True):
+            await heartbeat.stop()
+            ledger.close()
+            try:
+                await retire_engine(database, engine_id)
+            except Exception as error:
+                _log.warning("the plugin left its engine's row behind: %r", error)
 
 
 def _ignore(_: object) -> None:

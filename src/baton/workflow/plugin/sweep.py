@@ -12,7 +12,7 @@ from uuid import UUID
 from baton.engine import telemetry
 from baton.engine.tasks import to_the_end
 from baton.store.database import Database
-from baton.store.faults import is_content_fault
+from baton.store.faults import is_content_fault, is_lock_timeout
 from baton.store.settlement import Ended, Settlement
 from baton.store.sweeping import START, find_ended_jobs, find_open_workflows, find_unannounced
 from baton.words.config import EngineSettings
@@ -53,6 +53,8 @@ class Sweeper:
             except Exception as error:
                 # One corrupt row must not keep the others.
                 if not is_content_fault(error):
+                    # Nor one that is locked: the next sweep goes on behind it.
+                    self._open_after = workflow_id
                     raise
                 _log.exception("workflow %s cannot be settled by the sweep", workflow_id)
 
@@ -63,9 +65,9 @@ class Sweeper:
             try:
                 await to_the_end(announce_all(database, portion, notify=settings.notify))
             except Exception as error:
-                if not is_content_fault(error):
+                if not (is_content_fault(error) or is_lock_timeout(error)):
                     raise
-                for workflow_id in portion if len(portion) > 1 else ():
+                for workflow_id in portion:
                     await self._announce_alone(database, settings, workflow_id)
 
     async def _announce_alone(
@@ -75,6 +77,7 @@ class Sweeper:
             await to_the_end(announce_all(database, [workflow_id], notify=settings.notify))
         except Exception as error:
             if not is_content_fault(error):
+                self._ended_after = workflow_id
                 raise
             _log.exception("workflow %s cannot be announced", workflow_id)
 

@@ -1,0 +1,96 @@
+"""Subscribers and tracers that raise what no `except Exception` catches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from baton import Baton, Step, subscribe, worker
+from baton.engine import telemetry
+from baton.words.events import (
+    Event,
+    StepCompleted,
+    StepExecuting,
+    WorkflowFinished,
+    WorkflowInserted,
+)
+from baton.words.rows import ClaimedJob, NewWorkflow, Outcome
+from support.running import running
+
+ERRORS = [
+    RuntimeError(),
+    asyncio.CancelledError(),
+    GeneratorExit(),
+    BaseExceptionGroup("several", [asyncio.CancelledError()]),
+]
+every_error = pytest.mark.parametrize("error", ERRORS, ids=repr)
+
+
+@worker(max_attempts=1)
+async def works(step: Step) -> None:
+    return None
+
+
+def chain() -> Baton:
+    return Baton().add("a", works.new()).add("b", works.new(), deps=["a"])
+
+
+class Bad:
+    """A tracer that fails at one place."""
+
+    def __init__(self, place: str, error: BaseException) -> None:
+        self.place, self.error = place, error
+
+    def _at(self, place: str) -> Bad:
+        if place == self.place:
+            raise self.error
+        return self
+
+    def insert(self, workflows: Sequence[NewWorkflow]) -> Bad:
+        return self._at("insert")
+
+    def attempt(self, job: ClaimedJob) -> Bad:
+        return self._at("attempt")
+
+    def settle(self, outcomes: Sequence[Outcome]) -> Bad:
+        return self._at("settle")
+
+    def end(self, what: object) -> None:
+        self._at("end")
+
+
+@pytest.fixture(params=["insert", "attempt", "settle", "end"])
+def place(request: pytest.FixtureRequest) -> Iterator[str]:
+    yield request.param
+    telemetry.trace_with(None)
+
+
+@every_error
+async def test_a_tracer_hurts_nobody(dsn: str, place: str, error: BaseException) -> None:
+    async with running(dsn, queues={"default": 1}) as run:
+        telemetry.trace_with(Bad(place, error))
+        await run.completed(chain())
+        # The slot is free.
+        await run.completed(chain())
+
+
+@every_error
+@pytest.mark.parametrize("kind", [WorkflowInserted, StepExecuting, StepCompleted, WorkflowFinished])
+async def test_a_subscriber_hurts_nobody(dsn: str, kind: type[Event], error: BaseException) -> None:
+    told: list[Event] = []
+
+    def bad(event: Event) -> None:
+        if isinstance(event, kind):
+            told.append(event)
+            raise error
+
+    stop = subscribe(bad)
+    try:
+        async with running(dsn, queues={"default": 1}) as run:
+            await run.completed(chain())
+            await run.completed(chain())
+    finally:
+        stop()
+    assert len(told) == (2 if kind in (WorkflowInserted, WorkflowFinished) else 4)
