@@ -258,6 +258,12 @@ class Engine:
         self._runtime.producer.executor.interrupt(set(failures.accepted))
         return len(failures.accepted)
 
+    def wake(self, queue: str) -> None:
+        """Look for available jobs of a queue now, without waiting for a notification or a poll. A
+        queue that this engine does not serve is ignored.
+        """
+        self._runtime.producer.wake(queue)
+
     def pause(self, queue: str) -> None:
         """Start no more jobs of a queue on this engine; what runs goes on."""
         self._runtime.producer.queues[queue].paused = True

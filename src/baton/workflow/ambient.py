@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +21,13 @@ class Instance(Protocol):
 
     @property
     def settings(self) -> EngineSettings: ...
+
+
+@runtime_checkable
+class Wakes(Protocol):
+    """An instance that runs jobs."""
+
+    def wake(self, queue: str) -> None: ...
 
 
 # Requests of a web server run in tasks that do not descend from the one that started the engine, so
@@ -77,6 +85,18 @@ def opened(call: str, engine: Instance | str | None = None) -> Instance:
             "new" if instance.database.state == "new" else "stopped", "running", call
         )
     return instance
+
+
+def wake(database: Database, queues: Iterable[str]) -> None:
+    """Have the engines of this loop that work on this database look at queues that got jobs: sooner
+    than a notification comes back to them.
+    """
+    for queue in queues:
+        for instance in running():
+            theirs = instance.database
+            same = (theirs.dsn, theirs.schema) == (database.dsn, database.schema)
+            if same and isinstance(instance, Wakes):
+                instance.wake(queue)
 
 
 def running() -> list[Instance]:

@@ -24,7 +24,7 @@ from baton.words.errors import InvalidOptionError, UnavailableError, UnknownWork
 from baton.words.events import EventReceived
 from baton.words.states import Delivery
 from baton.words.wait_errors import InvalidPayloadError, IsolationError, WorkflowFinishedError
-from baton.workflow.ambient import Instance, current, running
+from baton.workflow.ambient import Instance, current, running, wake
 from baton.workflow.completion import tell_finished
 from baton.workflow.options import parse_workflow_id
 from baton.workflow.waits.events import tell_waits
@@ -50,6 +50,7 @@ class _Sent(NamedTuple):
     waits: Sequence[SettledWait] = ()
     completions: Sequence[tuple[UUID, str]] = ()
     taken: int = 0
+    woken: Sequence[str] = ()
 
 
 async def send_event(
@@ -128,6 +129,7 @@ async def _on(conn: Any, instance: Instance | None, message: _Message) -> _Sent:
 
 async def _send_own(instance: Instance, message: _Message) -> Delivery:
     sent = await _through(instance.database, message)
+    wake(instance.database, sent.woken)
     _tell(message, sent)
     return sent.delivery
 
@@ -186,6 +188,7 @@ def _sent(message: _Message, rows: Sequence[tuple[str, str]]) -> _Sent:
         [settled_wait(data) for kind, data in rows if kind == "wait"],
         [(c.workflow_id, text) for c, text in zip(completions, texts, strict=True)],
         int(delivery in (Delivery.SETTLED, Delivery.DELIVERED)),
+        [data for kind, data in rows if kind == "woken" and data],
     )
 
 
