@@ -73,3 +73,29 @@ async def test_no_more_of_them_run_than_the_queue_allows(
             assert (await run.end(workflow)).outcome == "completed"
         assert len(losing.lost) == 4
     assert most <= 8
+
+
+async def test_what_was_rescued_meanwhile_is_run_once(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found again, but not yet begun because the next settlement fails too: until that works the
+    job is somebody else's.
+    """
+    losing = Losing(monkeypatch, claims=1)
+    fetch, failed = Dedicated.fetch, list[bool]()
+    workflow = Baton().add("a", works.new())
+    async with running(dsn) as run:
+
+        async def failing(connection: Dedicated, query: str, *args: object) -> list[asyncpg.Record]:
+            if query == "settle_batch" and losing.lost and not failed:
+                failed.append(True)
+                await run.tables.change(workflow, "a", state="'available'", attempt="0")
+                connection.drop()
+                raise asyncpg.ConnectionDoesNotExistError("connection was closed")
+            return await fetch(connection, query, *args)
+
+        monkeypatch.setattr(Dedicated, "fetch", failing)
+        await run.completed(workflow)
+        assert failed
+        assert run.events.endings("a") == ["StepCompleted"]
+        assert len(run.events.of(StepExecuting)) == 1
