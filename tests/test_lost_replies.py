@@ -84,7 +84,8 @@ async def test_what_was_rescued_meanwhile_is_run_once(
     losing = Losing(monkeypatch, claims=1)
     fetch, failed = Dedicated.fetch, list[bool]()
     workflow = Baton().add("a", works.new())
-    async with running(dsn) as run:
+    # One settlement at a time, so that what fails is the one that has found the job.
+    async with running(dsn, settlers=1) as run:
 
         async def failing(connection: Dedicated, query: str, *args: object) -> list[asyncpg.Record]:
             if query == "settle_batch" and losing.lost and not failed:
