@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import asyncpg
 import pytest
 
 from baton import Baton, Step, insert_all, worker
 from baton.store.dedicated import Dedicated
+from baton.store.jobs import Claimant, read_claims, settle_batch
 from baton.words.events import StepCompleted, StepExecuting
+from baton.words.rows import Demand
 from support.running import running
 
 
@@ -100,3 +104,18 @@ async def test_what_was_rescued_meanwhile_is_run_once(
         assert failed
         assert run.events.endings("a") == ["StepCompleted"]
         assert len(run.events.of(StepExecuting)) == 1
+
+
+async def test_the_calls_of_another_engine_are_its_own(dsn: str) -> None:
+    """They are numbered alike."""
+    async with running(dsn, queues={}) as run:
+        jobs = await run.insert(Baton().add("a", works.new()).add("b", works.new()))
+        mine, theirs = (Claimant("node", uuid4(), "7") for _ in range(2))
+        demand, claimed = [Demand("default", 1, True)], list[int]()
+        for claimant in (mine, theirs):
+            reply = await settle_batch(run.engine.database, [], demand, claimant, notify=False)
+            claimed += [job.id for job in reply.jobs]
+        assert claimed == [job.id for job in jobs]
+        found = await read_claims(run.engine.database, mine, ["6", "7"])
+        assert [(call, job.id) for call, job in found] == [("7", claimed[0])]
+        await run.engine.cancel(jobs[0].workflow_id)
