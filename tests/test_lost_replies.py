@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import asyncpg
 import pytest
 
 from baton import Baton, Step, insert_all, worker
 from baton.store.dedicated import Dedicated
+from baton.store.jobs import Claimant, read_claims, settle_batch
 from baton.words.events import StepCompleted, StepExecuting
+from baton.words.rows import Demand
 from support.running import running
 
 
@@ -73,3 +77,45 @@ async def test_no_more_of_them_run_than_the_queue_allows(
             assert (await run.end(workflow)).outcome == "completed"
         assert len(losing.lost) == 4
     assert most <= 8
+
+
+async def test_what_was_rescued_meanwhile_is_run_once(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found again, but not yet begun because the next settlement fails too: until that works the
+    job is somebody else's.
+    """
+    losing = Losing(monkeypatch, claims=1)
+    fetch, failed = Dedicated.fetch, list[bool]()
+    workflow = Baton().add("a", works.new())
+    # One settlement at a time, so that what fails is the one that has found the job.
+    async with running(dsn, settlers=1) as run:
+
+        async def failing(connection: Dedicated, query: str, *args: object) -> list[asyncpg.Record]:
+            if query == "settle_batch" and losing.lost and not failed:
+                failed.append(True)
+                await run.tables.change(workflow, "a", state="'available'", attempt="0")
+                connection.drop()
+                raise asyncpg.ConnectionDoesNotExistError("connection was closed")
+            return await fetch(connection, query, *args)
+
+        monkeypatch.setattr(Dedicated, "fetch", failing)
+        await run.completed(workflow)
+        assert failed
+        assert run.events.endings("a") == ["StepCompleted"]
+        assert len(run.events.of(StepExecuting)) == 1
+
+
+async def test_the_calls_of_another_engine_are_its_own(dsn: str) -> None:
+    """They are numbered alike."""
+    async with running(dsn, queues={}) as run:
+        jobs = await run.insert(Baton().add("a", works.new()).add("b", works.new()))
+        mine, theirs = (Claimant("node", uuid4(), "7") for _ in range(2))
+        demand, claimed = [Demand("default", 1, True)], list[int]()
+        for claimant in (mine, theirs):
+            reply = await settle_batch(run.engine.database, [], demand, claimant, notify=False)
+            claimed += [job.id for job in reply.jobs]
+        assert claimed == [job.id for job in jobs]
+        found = await read_claims(run.engine.database, mine, ["6", "7"])
+        assert [(call, job.id) for call, job in found] == [("7", claimed[0])]
+        await run.engine.cancel(jobs[0].workflow_id)

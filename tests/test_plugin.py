@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -25,7 +24,6 @@ from baton.words.events import (
 )
 from baton.workflow.plugin import rescue
 from baton.workflow.plugin.observe import Observer
-from support.race import race
 from support.running import Run, Tables, fast, opened, recorded, running
 from support.waiting import eventually
 
@@ -197,56 +195,6 @@ async def test_a_sweep_is_bounded_and_the_next_goes_on(
     assert ended == [4, 8, 10, 10]
     for workflow in workflows:
         await client.end(workflow)
-
-
-@asynccontextmanager
-async def hasty(dsn: str) -> AsyncIterator[Database]:
-    """A database whose sessions do not wait long for a lock."""
-    database = Database(dsn, lock_timeout=0.02)
-    await database.open()
-    yield database
-    await database.close()
-
-
-UNANNOUNCED = """
-WITH nodes AS (
-    UPDATE public.workflow_nodes SET state = 'discarded' WHERE workflow_id = ANY ($1::uuid[])
-    RETURNING job_id
-), jobs AS (
-    UPDATE public.oban_jobs SET state = 'discarded' WHERE id IN (SELECT job_id FROM nodes)
-)
-UPDATE public.workflows SET outstanding = 0, failed = 1 WHERE id = ANY ($1::uuid[])
-"""
-
-
-@pytest.mark.parametrize("what", ["settle", "announce"])
-@pytest.mark.parametrize("victim", [0, 3])
-async def test_a_locked_workflow_keeps_no_other_for_long(
-    client: Run, dsn: str, what: str, victim: int
-) -> None:
-    """The sweep that stumbles over it says so; the next one goes on behind it."""
-    workflows = sorted((chain("a") for _ in range(7)), key=lambda w: w.workflow_id)
-    for workflow in workflows:
-        await client.insert(workflow)
-    ids = [workflow.workflow_id for workflow in workflows]
-    counted = "SELECT count(*) FROM public.workflow_completions"
-    if what == "announce":
-        await client.tables.execute(UNANNOUNCED, ids)
-    else:
-        await client.tables.execute("DELETE FROM public.oban_jobs")
-    plugin = Plugin()
-    async with race(dsn) as lock, hasty(dsn) as database:
-        await lock.winner.execute(
-            "SELECT FROM public.workflows WHERE id = $1 FOR UPDATE", ids[victim]
-        )
-        for _ in range(2):
-            await plugin.sweep(database)
-        assert await client.tables.value(counted) == 6
-        assert client.events.of(SweepFinished)[0].failed == (what,)
-        await lock.rollback()
-        for _ in range(2):
-            await plugin.sweep(database)
-    assert await client.tables.value(counted) == 7
 
 
 async def test_what_cannot_be_observed_is_swept(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,6 +160,18 @@ async def test_debug_logs_go_by_their_age(run: Run) -> None:
     assert await run.tables.value("SELECT count(*) FROM public.workflow_step_stats") == 0
 
 
+async def test_workflows_whose_jobs_are_kept_hide_no_other(run: Run) -> None:
+    workflows = sorted(await finished(run, 12), key=lambda w: w.workflow_id)
+    plugin = Plugin(prune=True, prune_limit=3)
+    for left, workflow in ((11, workflows[-1]), (10, workflows[0])):
+        for name in workflow.step_names:
+            job_id = (await run.tables.step(workflow, name)).id
+            await run.tables.execute("DELETE FROM public.oban_jobs WHERE id = $1", job_id)
+        for _ in range(7):
+            await sweep(run, plugin)
+        assert (await rows(run))[0] == left
+
+
 async def test_no_job_of_an_unfinished_workflow_goes(run: Run) -> None:
     """Not even where there are more of them than a sweep looks at: the others get their turn."""
     go = asyncio.Event()

@@ -16,7 +16,7 @@ from baton.store.settlement import Settlement
 from baton.words.events import SweepFinished, WorkflowFailed, WorkflowFinished
 from baton.workflow import completion
 from races import naive
-from races.arena import Arena, Workflow, arena, heard
+from races.arena import Arena, Workflow, arena, heard, join, settle
 from races.checking import told
 from support.race import race
 from support.running import recorded
@@ -87,6 +87,39 @@ async def test_two_sweepers_at_once(ring: Arena, dsn: str) -> None:
     assert finished == failed == dict.fromkeys(ids, 1)
     assert Counter(notified) == {str(workflow_id): 1 for workflow_id in ids}
     assert await ring.violations() == []
+
+
+COMPLETED = """
+UPDATE public.oban_jobs SET state = 'completed', completed_at = now() - interval '1 day'
+WHERE id = ANY ($1::bigint[])
+"""
+
+
+async def test_a_sweep_waits_for_the_settlement_of_a_sibling(ring: Arena) -> None:
+    """What it then reads is what releases the step that waits for both."""
+    (workflow,) = await ring.insert(join())
+    await ring.claim()
+    await ring.monitor.execute(COMPLETED, [workflow["p1"]])
+    race = await ring.in_order(partial(settle, outcomes=ring.done(workflow["p2"])), sweep)
+    assert race.waited
+    assert (await ring.facts(workflow["d"]))[:4] == ("available", 0, None, 0)
+    assert await ring.violations() == []
+
+
+async def test_a_job_retried_behind_the_sweeps_back_is_left_alone(ring: Arena, dsn: str) -> None:
+    """The sweep has seen it discarded, and waits for the workflow meanwhile."""
+    (workflow,) = await ring.insert(chain())
+    await ring.monitor.execute(DISCARDED, [workflow["a"]])
+    async with race(dsn) as held:
+        await held.winner.execute(LOCK, workflow.id)
+        sweeping = await held.behind(sweep(ring.right))
+        await ring.monitor.execute(
+            "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", workflow["a"]
+        )
+        await held.rollback()
+        await sweeping
+    assert (await ring.facts(workflow["a"]))[:3] == ("available", 0, None)
+    assert (await ring.facts(workflow["b"]))[:4] == ("suspended", 0, None, 1)
 
 
 async def test_naive_sweepers_announce_twice(ring: Arena) -> None:

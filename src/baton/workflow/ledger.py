@@ -68,7 +68,6 @@ class WorkflowLedger:
         self._blocked: frozenset[int] = frozenset()
         self._calls = count(1)
         self._lost: dict[str, float] = {}
-        self._found: list[ClaimedJob] = []
 
     async def perform(self, job: ClaimedJob) -> Outcome:
         return await self._performer.perform(job)
@@ -97,21 +96,23 @@ class WorkflowLedger:
             woken = await self._settle_unfinished(
                 [o for o in outcomes if (o.job_id, o.attempted_at) not in self._written]
             )
-        if self._lost and demands:
-            await self._find_claimed()
+        found = await self._find_claimed() if self._lost and demands else []
         reply = Settled([], [], [], [])
-        if completed or demands:
-            reply = await self._settle_completed(completed, demands)
-        found: list[ClaimedJob] = []
-        if demands:
-            found, self._found = self._found, []
+        try:
+            if completed or demands:
+                reply = await self._settle_completed(completed, demands)
+        except BaseException:
+            # Looked for again: until then they may have been rescued.
+            for call, _ in found:
+                self._lost[call] = monotonic() + LOOK_FOR_LOST
+            raise
         stale = set(reply.stale)
         for outcome in outcomes if self._written else ():
             if self._written.pop((outcome.job_id, outcome.attempted_at), True) is False:
                 stale.add(outcome.job_id)
         tell = partial(self._tell, reply.completions, reply.waits)
         return Reply(
-            [*found, *reply.jobs],
+            [*(job for _, job in found), *reply.jobs],
             frozenset(stale),
             woken=[*woken, *reply.woken],
             tell=tell,
@@ -147,7 +148,7 @@ class WorkflowLedger:
         finally:
             self._lanes.append(lane)
 
-    async def _find_claimed(self) -> None:
+    async def _find_claimed(self) -> list[tuple[str, ClaimedJob]]:
         """Look for jobs claimed by calls whose replies were lost.
 
         Such a call may commit later still, so it is looked for again, but by one settlement at a
@@ -161,7 +162,7 @@ class WorkflowLedger:
             # One call is one commit: what is found of it is all of it.
             heard, now = {call for call, _ in found}, monotonic()
             self._lost.update((c, end) for c, end in lost.items() if c not in heard and end > now)
-        self._found += [job for _, job in found]
+        return found
 
     async def _settle_unfinished(self, outcomes: Sequence[Outcome]) -> list[str]:
         woken: list[str] = []
