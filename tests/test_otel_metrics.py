@@ -145,6 +145,15 @@ async def test_every_metric_moves(dsn: str, otel: Telemetry) -> None:
         assert otel.points(name), name
 
 
+def test_instrumenting_twice_counts_once(otel: Telemetry) -> None:
+    with instrumented() as again:
+        telemetry.emit(sample(events.WorkflowInserted))
+        assert otel.events == []
+        assert len(again.events) == 1
+    telemetry.emit(sample(events.WorkflowInserted))
+    assert len(again.events) == 1
+
+
 def test_every_metric_is_documented() -> None:
     text = (Path(__file__).parents[1] / "docs" / "telemetry.md").read_text("utf-8")
     rows = re.findall(r"^\| `([a-z_.]+)` \| (\w+) \| `(\S+)` \| (.+) \|$", text, re.MULTILINE)

@@ -28,7 +28,7 @@ async def write(database: Database, outcome: Outcome) -> bool:
     """Hand any outcome to the real ledger; returns whether it was accepted."""
     async with ledger(database) as books:
         reply = await books.settle([outcome], [])
-    return outcome.job_id not in reply.stale
+    return (outcome.job_id, outcome.attempted_at) not in reply.stale
 
 
 ENDINGS: dict[str, Callable[[Outcome], Outcome]] = {
@@ -114,7 +114,7 @@ async def test_a_completion_waits_for_a_rescue(ring: Arena) -> None:
         partial(settle, outcomes=ring.done(workflow["r1"])),
     )
     assert race.waited
-    assert race.second.stale == [workflow["r1"]]
+    assert [job_id for job_id, _ in race.second.stale] == [workflow["r1"]]
     assert await ring.facts(workflow["r1"]) == ("available", 0, None, 0, None)
     assert await ring.violations() == []
 

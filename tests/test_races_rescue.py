@@ -10,7 +10,7 @@ import pytest
 
 from baton import Baton, Step, Worker
 from baton.store.database import Database
-from baton.words.events import StepCompleted, StepFenced
+from baton.words.events import StepCompleted, StepFenced, StepSettled
 from races.arena import DEADLINE, Arena, arena, roots
 from races.rescuing import rescue
 from support.running import Run, running
@@ -151,3 +151,13 @@ async def test_only_the_lost_claim_is_interrupted(dsn: str, executions: list[Exe
         await run.end(workflow)
         assert (await run.tables.step(workflow, "r")).result == 1
         assert len(executions) == 2
+
+
+async def test_both_in_one_batch(dsn: str, executions: list[Execution]) -> None:
+    async with running(dsn, queues={"default": 2}, rescue_interval=300.0) as run:
+        workflow = await claimed_again(run)
+        for execution in executions:
+            execution.may_end.set()
+        await run.end(workflow)
+        await run.events.until(StepSettled, 2)
+        assert sorted(run.events.endings("r")) == ["StepCompleted", "StepFenced"]

@@ -79,7 +79,7 @@ def _shown(value: object) -> str:
     # A text with spaces, quotes or line breaks is quoted, so that a line stays one line.
     text = str(value)
     plain = text.isprintable() and not any(character in text for character in ' ="')
-    return text if plain and text else jsonlib.dumps(text, ensure_ascii=False)
+    return text if plain and text else jsonlib.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def _json_line(event: Event) -> str:

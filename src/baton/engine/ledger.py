@@ -5,6 +5,7 @@ jobs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from baton.words.rows import ClaimedJob, Demand, Outcome
@@ -15,13 +16,13 @@ def nothing() -> None:
 
 
 class Reply(NamedTuple):
-    """What a settlement brought: claimed jobs, ids of stale outcomes, ids of outcomes that could
+    """What a settlement brought: claimed jobs, claims of stale outcomes, ids of outcomes that could
     not be written yet because somebody holds a lock, queues with jobs left available; and what
     there is to tell, after the outcomes themselves have been told.
     """
 
     jobs: Sequence[ClaimedJob] = ()
-    stale: frozenset[int] = frozenset()
+    stale: frozenset[tuple[int, datetime]] = frozenset()
     blocked: frozenset[int] = frozenset()
     woken: Sequence[str] = ()
     tell: Callable[[], None] = nothing

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextvars import copy_context
 
 from baton.engine import telemetry
-from baton.engine.executor import Execution, Executor, release
+from baton.engine.executor import Claim, Execution, Executor, release
 from baton.engine.ledger import Ledger, Reply
 from baton.engine.outbox import Outbox
 from baton.engine.queues import Promise, Queues, demands
@@ -189,9 +189,10 @@ class Producer:
                     outcome.error.strip().split("\n", 1)[0][:500],
                 )
 
-    def _tell(self, batch: Sequence[Execution], stale: frozenset[int]) -> None:
+    def _tell(self, batch: Sequence[Execution], stale: frozenset[Claim]) -> None:
         for execution in batch:
-            telemetry.emit(settled_event(execution, stale=execution.job.id in stale))
+            claim = (execution.job.id, execution.job.attempted_at)
+            telemetry.emit(settled_event(execution, stale=claim in stale))
 
     def _back_off(self, error: BaseException) -> None:
         if self._delay == 0.0:

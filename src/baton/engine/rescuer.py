@@ -87,7 +87,12 @@ class Rescuer:
             for orphan in orphans if len(orphans) > 1 else ():
                 await self._settle([orphan])
             return
-        rescued = tuple(o.id for o in orphans if o.id not in reply.stale | reply.blocked)
+        rescued = tuple(
+            orphan.id
+            for orphan in orphans
+            if (orphan.id, orphan.attempted_at) not in reply.stale
+            and orphan.id not in reply.blocked
+        )
         if rescued:
             _log.warning("rescued %d jobs of dead engines", len(rescued))
             if telemetry.active:

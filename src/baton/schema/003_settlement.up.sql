@@ -74,7 +74,7 @@ $announce$;
 -- p_traces is NULL unless somebody traces: then it is what the steps' nodes keep, and the jobs handed over or
 -- claimed come with what their dependencies kept (links).
 --
--- Rows returned, by kind: 0 a job now held by the caller; 1 a stale outcome (id); 2 a workflow announced
+-- Rows returned, by kind: 0 a job now held by the caller; 1 a stale outcome (id, attempted_at = its claim); 2 a workflow announced
 -- (workflow_id, args = its completion as JSON); 3 a queue with jobs left available (queue); 4 a wait that
 -- settled in the same breath (args = its facts as JSON); 5 a wait group that is to be decided (id), told to the
 -- decider of the waits only, which calls this without a claimant.
@@ -219,7 +219,7 @@ BEGIN
             -- A claim that is ours and completed already is the echo of a commit whose reply was lost.
             RETURN QUERY
             SELECT
-                1::smallint, o.id, NULL::timestamp, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer,
+                1::smallint, o.id, o.claim, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer,
                 NULL::uuid, NULL, NULL::integer, NULL, NULL::integer, NULL::double precision, NULL, NULL::boolean,
                 NULL::text[]
             FROM unnest(p_ids, p_claims) AS o (id, claim)

@@ -34,7 +34,7 @@ class Settled(NamedTuple):
     """The reply of the hot path. Completions are (workflow id, completion as JSON text)."""
 
     jobs: list[ClaimedJob]
-    stale: list[int]
+    stale: list[tuple[int, datetime]]
     completions: list[tuple[UUID, str]]
     woken: list[str]
     waits: Sequence[SettledWait] = ()
@@ -98,7 +98,7 @@ async def settle_batch(
         if kind == _Kind.JOB:
             reply.jobs.append(_claimed(row))
         elif kind == _Kind.STALE:
-            reply.stale.append(row[1])
+            reply.stale.append((row[1], row[2]))
         elif kind == _Kind.FINISHED:
             reply.completions.append((row[9], row[5]))
         elif kind == _Kind.WAIT:

@@ -109,7 +109,7 @@ class WorkflowLedger:
         stale = set(reply.stale)
         for outcome in outcomes if self._written else ():
             if self._written.pop((outcome.job_id, outcome.attempted_at), True) is False:
-                stale.add(outcome.job_id)
+                stale.add((outcome.job_id, outcome.attempted_at))
         tell = partial(self._tell, reply.completions, reply.waits)
         return Reply(
             [*(job for _, job in found), *reply.jobs],

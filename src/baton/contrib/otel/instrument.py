@@ -17,6 +17,8 @@ from baton.words.events import Event
 
 SCOPE = "baton"
 
+_latest: list[Callable[[], None]] = []
+
 
 def instrument(
     *,
@@ -32,10 +34,13 @@ def instrument(
 
     `spans`: one for each insertion (PRODUCER), attempt (CONSUMER) and settled batch (CLIENT).
     `metrics`: see docs/telemetry.md for their names. `events`: a log record for each event, with
-    the event's name. Returns a function that undoes it.
+    the event's name. Returns a function that undoes it; a second call undoes the first.
     """
-    release = version("baton-workflows")
+    global _latest
+    _all(_latest)
     undo: list[Callable[[], None]] = []
+    _latest = undo
+    release = version("baton-workflows")
     listeners: list[Callable[[Event], None]] = []
     if spans:
         maker = SpanMaker(get_tracer(SCOPE, release, tracer_provider))
@@ -47,8 +52,9 @@ def instrument(
         listeners.append(EventLogger(get_logger(SCOPE, release, logger_provider)))
     undo.extend(telemetry.subscribe(listener) for listener in listeners)
 
-    def uninstrument() -> None:
-        while undo:
-            undo.pop()()
+    return lambda: _all(undo)
 
-    return uninstrument
+
+def _all(undo: list[Callable[[], None]]) -> None:
+    while undo:
+        undo.pop()()

@@ -98,7 +98,8 @@ async def _settle(
             ended = list(_ended(job_ids, states))
             return _Found(ended, await settle_nodes(settlement, ended))
 
-    ended, failures = await database.retrying(body, idempotent=True)
+    # Who is held up by a lock is passed by; the next sweep comes.
+    ended, failures = await database.retrying(body, idempotent=True, when_locked=False)
     _log.warning(
         "workflow %s: %d jobs had ended or vanished, %d steps were cancelled because of it",
         workflow_id,
