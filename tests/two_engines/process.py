@@ -105,13 +105,15 @@ async def engine_process(
     """A process whose engine runs; stops gracefully when the block ends well. With `spans` it is
     traced, and writes what it ends to that file at once.
     """
-    tests = str(Path(__file__).parents[1])
+    path = os.pathsep.join(
+        filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")))
+    )
     made = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", __name__, dsn, json.dumps(options)),
         stdin=PIPE,
         stdout=PIPE,
-        env={**os.environ, "PYTHONPATH": tests, SPANS: str(spans or "")},
+        env={**os.environ, "PYTHONPATH": path, SPANS: str(spans or "")},
     )
     process = EngineProcess(made)
     try:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 from baton import Cancel, Discard, Snooze, Step, Worker
-from two_engines.truth import Ledger
+from two_engines.truth import Truth
 
 
 class Plan(StrEnum):
@@ -44,7 +44,7 @@ class Planned(Worker, name="two_engines.planned", backoff=0.02):
     plan: Plan
     seconds: float = 0.0
 
-    ledger: ClassVar[Ledger]
+    ledger: ClassVar[Truth]
 
     async def perform(self, step: Step) -> object:
         token = uuid4()
