@@ -36,7 +36,7 @@ LEAST = {
     "prune": 8,
     "migrate": 20,
     "heartbeat": 4,
-    "shutdown": 5,
+    "shutdown": 2,
 }
 
 

@@ -211,7 +211,8 @@ async def heartbeat(place: Place) -> None:
 
 async def shutdown(place: Place) -> None:
     """An engine stops; its steps do not end by themselves."""
-    workflows = [place.expect(chain(Plan.HANG, Plan.SUCCEED)) for _ in range(3)]
+    plans = (Plan.HANG, Plan.HANG, Plan.SUCCEED)
+    workflows = [place.expect(chain(plan, Plan.SUCCEED)) for plan in plans]
     async with place.engine(queues={"default": 2}) as engine:
         await place.insert(*workflows)
         await place.begun(2)
