@@ -22,7 +22,8 @@ from baton import insert_all
 from baton.app import EngineOptions
 from two_engines import truth, watching
 from two_engines.checker import faults
-from two_engines.diamonds import SOUND, Diamond, Expected, diamond
+from two_engines.diamonds import SOUND, diamond
+from two_engines.graphs import Expected, Graph
 from two_engines.process import engine_process
 from two_engines.run import finished, heard, listening
 
@@ -53,7 +54,7 @@ async def tables(dsn: str) -> AsyncIterator[Connection]:
 
 
 async def insert(
-    tables: Connection, diamonds: Sequence[Diamond], *, seconds: float, max_attempts: int = 3
+    tables: Connection, diamonds: Sequence[Graph], *, seconds: float, max_attempts: int = 3
 ) -> list[Expected]:
     workflows = [d.workflow(seconds, max_attempts) for d in diamonds]
     await insert_all(workflows, conn=tables)

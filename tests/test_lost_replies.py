@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from baton import Baton, Step, insert_all, worker
+from baton import Baton, Database, Step, insert_all, worker
+from baton.engine import executor
+from baton.store.database import ATTEMPTS
 from baton.store.dedicated import Dedicated
 from baton.store.jobs import Claimant, read_claims, settle_batch
 from baton.words.events import StepCompleted, StepExecuting
 from baton.words.rows import Demand
 from support.running import running
+from support.waiting import DEADLINE
 
 
 class Losing:
@@ -119,3 +124,76 @@ async def test_the_calls_of_another_engine_are_its_own(dsn: str) -> None:
         found = await read_claims(run.engine.database, mine, ["6", "7"])
         assert [(call, job.id) for call, job in found] == [("7", claimed[0])]
         await run.engine.cancel(jobs[0].workflow_id)
+
+
+async def test_they_are_looked_for_also_when_another_settlement_found_no_work(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that the queue is empty: what the lost one claimed is executing by then."""
+    answered = asyncio.Event()
+    fetch, lost = Dedicated.fetch, False
+
+    async def losing(connection: Dedicated, query: str, *args: object) -> list[asyncpg.Record]:
+        nonlocal lost
+        rows = await fetch(connection, query, *args)
+        if query != "settle_batch":
+            return rows
+        if not lost and any(row["kind"] == 0 for row in rows):
+            lost = True
+            await asyncio.wait_for(answered.wait(), DEADLINE)
+            connection.drop()
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed")
+        # A few turns later: the engine has taken this answer by then.
+        asyncio.get_running_loop().call_later(0.05, answered.set)
+        return rows
+
+    workflow = Baton().add("a", works.new())
+    async with running(dsn, queues={}) as client:
+        await client.insert(workflow)
+        monkeypatch.setattr(Dedicated, "fetch", losing)
+        async with running(dsn) as run:
+            await run.end(workflow)
+            assert lost
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Names of queries, each of which fails once, as if the connection were lost."""
+    queries: list[str] = []
+    fetch = Database.fetch
+
+    async def once(database: Database, query: str, *args: object) -> list[asyncpg.Record]:
+        if query in queries:
+            queries.remove(query)
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed")
+        return await fetch(database, query, *args)
+
+    monkeypatch.setattr(Database, "fetch", once)
+    yield queries
+    assert queries == []
+
+
+@worker(max_attempts=1)
+async def reads(step: Step) -> list[str]:
+    return [*await step.results(), await step.result("a", str)]
+
+
+async def test_a_step_reads_again_what_it_could_not_read(dsn: str, failing: list[str]) -> None:
+    workflow = Baton().add("a", works.new()).add("b", reads.new(), deps=["a"])
+    failing += ["read_results", "read_result"]
+    async with running(dsn) as run:
+        await run.completed(workflow)
+        assert (await run.tables.step(workflow, "b")).attempt == 1
+
+
+async def test_a_step_that_cannot_read_for_long_keeps_its_attempt(
+    dsn: str, failing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was its only one."""
+    monkeypatch.setattr(executor, "FAULT_DELAY", 0.01)
+    workflow = Baton().add("a", works.new()).add("b", reads.new(), deps=["a"])
+    failing += ["read_results"] * ATTEMPTS
+    async with running(dsn) as run:
+        await run.completed(workflow)
+        assert len(run.events.of(StepExecuting, step="b")) == 2
+        assert (await run.tables.step(workflow, "b")).attempt == 1

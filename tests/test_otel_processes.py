@@ -12,7 +12,8 @@ from baton import insert_all
 from support.otel import instrumented
 from test_kill import OPTIONS, RESCUE_AFTER, RESCUE_INTERVAL, SLACK, ended
 from two_engines import truth, watching
-from two_engines.diamonds import DEPS, SOUND, Expected
+from two_engines.diamonds import DEPS, SOUND
+from two_engines.graphs import Expected
 from two_engines.process import engine_process
 
 

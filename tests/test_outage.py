@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import signal
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from baton import Baton, Engine, Step, schema, worker
 from baton.app import EngineOptions
-from baton.testing.cluster import Cluster
-from baton.testing.embedded import embedded_postgres, find_programs
 from baton.words.events import ConnectionLost, ConnectionRegained, StepExecuting
+from support.restarting import RestartingServer, restarting_server
 from support.running import fast, recorded
 from support.waiting import DEADLINE, eventually
 
@@ -26,37 +20,10 @@ FAST = {"fsync": "off"}
 LOOPS = {"stage", "rescue", "listen", "settle"}
 
 
-class Server:
-    """An embedded server that can crash and come back under the same DSN."""
-
-    def __init__(self, folder: Path, dsn: str) -> None:
-        self.dsn = dsn
-        self._cluster = Cluster(folder, find_programs())
-        self._file = folder / "data" / "postmaster.pid"
-
-    async def crash(self) -> None:
-        """What `pg_ctl stop -m immediate` does."""
-
-        async def gone() -> bool:
-            return not self._file.exists()
-
-        os.kill(int(self._file.read_text().split()[0]), signal.SIGQUIT)
-        await eventually(gone)
-
-    async def start(self) -> None:
-        await asyncio.to_thread(self._cluster.start, FAST)
-
-
 @pytest.fixture
-def crashing() -> Iterator[Server]:
-    # A short name, so that the socket lies beside the data, and the DSN stays the same.
-    folder = Path(tempfile.mkdtemp(prefix="baton-", dir="/tmp")).resolve()
-    folder.chmod(0o711)
-    try:
-        with embedded_postgres(folder, settings=FAST) as dsn:
-            yield Server(folder, dsn)
-    finally:
-        shutil.rmtree(folder)
+def crashing() -> Iterator[RestartingServer]:
+    with restarting_server(FAST) as server:
+        yield server
 
 
 GO = asyncio.Event()
@@ -69,7 +36,7 @@ async def waits(step: Step) -> str:
 
 
 async def test_an_outage_is_told_briefly(
-    crashing: Server,
+    crashing: RestartingServer,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -223,7 +223,8 @@ class Engine:
     async def result(self, workflow_id: UUID | str, step: str, type: Any = None) -> Any:
         """The stored result of a step, as plain JSON values or validated as `type`.
 
-        Raises UnknownStepError, NoResultError (it has not completed), ResultTypeError.
+        Raises UnknownStepError, NoResultError (it has not completed), ResultTypeError,
+        UnavailableError.
         """
         self._expect("running", "engine.result")
         given = parse_workflow_id(workflow_id)
@@ -240,12 +241,14 @@ class Engine:
 
         Steps that run are interrupted, wherever they run, and whatever they still report is
         dropped. The workflow ends at once, as failed. A workflow that has ended is left alone (0).
-        Raises UnknownWorkflowError.
+        Raises UnknownWorkflowError; UnavailableError when it is unknown whether that was done, so
+        that the call may be made again.
         """
         self._expect("running", "engine.cancel")
         given = parse_workflow_id(workflow_id)
         _check_reason(reason)
-        return await to_the_end(self._cancel(given, sanitize(reason)))
+        with told():
+            return await to_the_end(self._cancel(given, sanitize(reason)))
 
     async def _cancel(self, workflow_id: UUID, reason: str) -> int:
         failures = await cancel_workflow(

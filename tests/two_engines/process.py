@@ -7,24 +7,27 @@ says what it saw. When the parent dies its input ends too, so that no child outl
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
+from uuid import UUID
 
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 
-from baton import Engine, subscribe
+from baton import Engine, Plugin, subscribe
 from baton.app import EngineOptions
 from baton.contrib.otel import instrument
-from baton.words.events import Event, StepFenced, WorkflowFinished
-from two_engines.truth import Ledger
+from baton.words.events import Event, StepFenced, SweepFinished, WorkflowFinished
+from two_engines.truth import FileLedger, Ledger
 from two_engines.workers import Planned
 
 START_TIMEOUT = 30.0
@@ -51,6 +54,10 @@ class EngineProcess:
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
+
+    async def ended(self) -> int:
+        """Wait until it has ended by whatever; its exit code."""
+        return await self._process.wait()
 
     async def kill(self) -> None:
         """End it as a power cut would."""
@@ -96,23 +103,38 @@ class EngineProcess:
 
 SPANS = "BATON_TEST_SPANS"
 """Names the file that a process writes its spans to, a line of JSON for each."""
+LEDGER = "BATON_TEST_LEDGER"
+"""Names the folder of the ledger where it is not in the database."""
+SWEEPS = "BATON_TEST_SWEEPS"
+"""Seconds between the sweeps of a process that does nothing else."""
 
 
 @asynccontextmanager
 async def engine_process(
-    dsn: str, *, spans: Path | None = None, **options: Unpack[EngineOptions]
+    dsn: str,
+    *,
+    spans: Path | None = None,
+    ledger: Path | None = None,
+    sweeps: float | None = None,
+    **options: Unpack[EngineOptions],
 ) -> AsyncIterator[EngineProcess]:
     """A process whose engine runs; stops gracefully when the block ends well. With `spans` it is
-    traced, and writes what it ends to that file at once.
+    traced, and writes what it ends to that file at once. With `ledger` it keeps its books, and what
+    it logs, in that folder. With `sweeps` it is a plugin without an engine.
     """
-    tests = str(Path(__file__).parents[1])
-    made = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", __name__, dsn, json.dumps(options)),
-        stdin=PIPE,
-        stdout=PIPE,
-        env={**os.environ, "PYTHONPATH": tests, SPANS: str(spans or "")},
+    variables = {SPANS: str(spans or ""), LEDGER: str(ledger or ""), SWEEPS: str(sweeps or "")}
+    path = os.pathsep.join(
+        filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")))
     )
+    with (Path(os.devnull) if ledger is None else ledger / "log").open("ab") as log:
+        made = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", __name__, dsn, json.dumps(options)),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=None if ledger is None else log,
+            env={**os.environ, "PYTHONPATH": path, **variables},
+        )
     process = EngineProcess(made)
     try:
         await process.running()
@@ -153,17 +175,50 @@ def _trace(path: str) -> None:
 async def _run(dsn: str, options: dict[str, Any]) -> None:
     if os.environ.get(SPANS):
         _trace(os.environ[SPANS])
-    events: list[Event] = []
-    subscribe(events.append)
-    Planned.ledger = ledger = Ledger(dsn)
+    seen: Counter[type[Event]] = Counter()
+    subscribe(lambda event: seen.update((type(event),)))
+    if os.environ.get(LEDGER):
+        _die_with_parent()
+        Planned.ledger = lines = FileLedger(Path(os.environ[LEDGER]))
+        subscribe(lambda e: lines.told(e.workflow_id) if isinstance(e, WorkflowFinished) else None)
+        await _work(dsn, options)
+    else:
+        finished: list[UUID] = []
+        subscribe(
+            lambda e: finished.append(e.workflow_id) if isinstance(e, WorkflowFinished) else None
+        )
+        Planned.ledger = ledger = Ledger(dsn)
+        await _work(dsn, options)
+        await ledger.tell(finished)
+        await ledger.close()
+    _say(json.dumps(Report(finished=seen[WorkflowFinished], fenced=seen[StepFenced])))
+
+
+async def _work(dsn: str, options: dict[str, Any]) -> None:
+    if os.environ.get(SWEEPS):
+        swept = asyncio.Event()
+        subscribe(lambda e: swept.set() if isinstance(e, SweepFinished) else None)
+        sweeping = asyncio.create_task(Plugin(float(os.environ[SWEEPS])).run(dsn))
+        first = asyncio.create_task(swept.wait())
+        await asyncio.wait((sweeping, first), return_when=asyncio.FIRST_COMPLETED)
+        if not sweeping.done():
+            _say("running")
+        asked = asyncio.create_task(_stop_asked())
+        await asyncio.wait((sweeping, asked), return_when=asyncio.FIRST_COMPLETED)
+        if sweeping.done():
+            sweeping.result()
+        sweeping.cancel()
+        await asyncio.wait((sweeping,))
+        return
     async with Engine(dsn, **options):
         _say("running")
         await _stop_asked()
-    finished = [event.workflow_id for event in events if isinstance(event, WorkflowFinished)]
-    await ledger.tell(finished)
-    await ledger.close()
-    fenced = sum(isinstance(event, StepFenced) for event in events)
-    _say(json.dumps(Report(finished=len(finished), fenced=fenced)))
+
+
+def _die_with_parent() -> None:
+    """Also when this process is stopped, and cannot see its input end."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import asyncpg
 from baton import insert_all
 from support.waiting import eventually
 from two_engines.checker import faults
-from two_engines.diamonds import Expected, diamond
+from two_engines.diamonds import diamond
+from two_engines.graphs import Expected
 from two_engines.process import engine_process
 
 BATCH = 50
@@ -144,4 +145,4 @@ async def _executions(connection: asyncpg.Connection[Any], ids: Sequence[UUID]) 
 
 
 def _fails(one: Expected) -> bool:
-    return any(fate.state != "completed" for fate in one.diamond.fates().values())
+    return any("completed" not in fate.states for fate in one.fates().values())

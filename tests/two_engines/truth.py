@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -32,6 +34,15 @@ async def create(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     await connection.execute(_TABLES)
     await connection.close()
+
+
+class Truth(Protocol):
+    """What the steps and the processes write down."""
+
+    async def start(self, job_id: int, attempt: int, token: UUID) -> int: ...
+    async def end(self, job_id: int, attempt: int, token: UUID, ending: str) -> None: ...
+    async def tell(self, workflow_ids: Sequence[UUID]) -> None: ...
+    async def close(self) -> None: ...
 
 
 class Ledger:
@@ -90,3 +101,70 @@ class Ledger:
         # The server is not what is killed here, so the ledger need not wait for the disk.
         settings = {"synchronous_commit": "off", "application_name": "ledger"}
         return await asyncpg.connect(self._dsn, server_settings=settings)
+
+
+class FileLedger:
+    """The same in a folder that all processes share, for where the server is what is broken.
+
+    Every line is one append of a few bytes: whole, in one order, and there when its writer dies.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "ledger.jsonl"
+        self._begun = folder / "begun"
+        self._begun.mkdir(exist_ok=True)
+
+    async def start(self, job_id: int, attempt: int, token: UUID) -> int:
+        """Note that a step starts; returns whether it had started before."""
+        self._append("start", job_id, attempt, str(token), os.getpid(), None)
+        try:
+            (self._begun / str(job_id)).touch(exist_ok=False)
+        except FileExistsError:
+            return 1
+        return 0
+
+    async def end(self, job_id: int, attempt: int, token: UUID, ending: str) -> None:
+        self._append("end", job_id, attempt, str(token), os.getpid(), ending)
+
+    async def tell(self, workflow_ids: Sequence[UUID]) -> None:
+        for workflow_id in workflow_ids:
+            self.told(workflow_id)
+
+    def told(self, workflow_id: UUID) -> None:
+        self._append("told", str(workflow_id), os.getpid())
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _append(self, *line: object) -> None:
+        file = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(file, json.dumps(line).encode() + b"\n")
+        finally:
+            os.close(file)
+
+    async def load(self, dsn: str) -> None:
+        """Bring all that was written into the tables of the ledger, in its order."""
+        text = self._file.read_text() if self._file.exists() else ""
+        lines = [json.loads(line) for line in text.splitlines()]
+        connection = await asyncpg.connect(dsn)
+        try:
+            await connection.copy_records_to_table(
+                "ledger",
+                schema_name="public",
+                records=[
+                    (mark, job_id, attempt, UUID(token), pid, ending)
+                    for mark, job_id, attempt, token, pid, ending in (
+                        line for line in lines if line[0] != "told"
+                    )
+                ],
+                columns=["mark", "job_id", "attempt", "token", "pid", "ending"],
+            )
+            await connection.copy_records_to_table(
+                "told",
+                schema_name="public",
+                records=[(UUID(line[1]), line[2]) for line in lines if line[0] == "told"],
+                columns=["workflow_id", "pid"],
+            )
+        finally:
+            await connection.close()

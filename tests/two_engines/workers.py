@@ -8,7 +8,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 from baton import Cancel, Discard, Snooze, Step, Worker
-from two_engines.truth import Ledger
+from two_engines.truth import Truth
 
 
 class Plan(StrEnum):
@@ -20,6 +20,7 @@ class Plan(StrEnum):
     DISCARD = "discard"
     CANCEL = "cancel"
     EXHAUST = "exhaust"
+    HANG = "hang"
 
     @property
     def state(self) -> str:
@@ -35,7 +36,10 @@ class Plan(StrEnum):
     @property
     def executions(self) -> int:
         """How often the step is performed when no engine dies."""
-        return 2 if self in (Plan.RETRY, Plan.SNOOZE) else 1
+        return 2 if self in _TWICE else 1
+
+
+_TWICE = (Plan.RETRY, Plan.SNOOZE, Plan.HANG)
 
 
 class Planned(Worker, name="two_engines.planned", backoff=0.02):
@@ -44,7 +48,7 @@ class Planned(Worker, name="two_engines.planned", backoff=0.02):
     plan: Plan
     seconds: float = 0.0
 
-    ledger: ClassVar[Ledger]
+    ledger: ClassVar[Truth]
 
     async def perform(self, step: Step) -> object:
         token = uuid4()
@@ -52,16 +56,19 @@ class Planned(Worker, name="two_engines.planned", backoff=0.02):
         if self.seconds:
             await asyncio.sleep(self.seconds)
         results = await step.results()
-        plan = Plan.SUCCEED if before and self.plan in (Plan.RETRY, Plan.SNOOZE) else self.plan
+        plan = Plan.SUCCEED if before and self.plan in _TWICE else self.plan
+        if plan is Plan.HANG:
+            await asyncio.Event().wait()
         await self.ledger.end(step.job_id, step.attempt, token, plan)
         match plan:
             case Plan.SUCCEED:
-                return {"token": str(token), "dependencies": sorted(results)}
+                read = {name: result["token"] for name, result in results.items()}
+                return {"token": str(token), "read": read}
             case Plan.SNOOZE:
                 return Snooze(0.02)
             case Plan.DISCARD:
                 return Discard("as planned")
             case Plan.CANCEL:
                 return Cancel("as planned")
-            case Plan.RETRY | Plan.EXHAUST:
+            case Plan.RETRY | Plan.EXHAUST | Plan.HANG:
                 raise RuntimeError("as planned")

@@ -15,6 +15,7 @@ from baton.engine import telemetry
 from baton.engine.ledger import Ledger
 from baton.engine.meta import workflow_label
 from baton.engine.tasks import begin
+from baton.words.errors import UnavailableError
 from baton.words.events import StepExecuting
 from baton.words.rows import ClaimedJob, Outcome
 from baton.words.states import JobState
@@ -124,7 +125,10 @@ class Executor:
             if execution.interrupted:
                 outcome = release(job)
             else:
-                _log.error("performing job %s failed inside the engine", job.id, exc_info=error)
+                if isinstance(error, UnavailableError):
+                    _log.warning("job %s goes back for later: %s", job.id, error)
+                else:
+                    _log.error("performing job %s failed inside the engine", job.id, exc_info=error)
                 outcome = postpone(job)
         if span is not None:
             outcome = telemetry.end_attempt(span, outcome)

@@ -113,6 +113,9 @@ class Producer:
                     self._outbox.distrust(batch, error)
             else:
                 self._outbox.put_back(batch)
+                # It may have claimed what another settlement then did not find.
+                for promise in promises:
+                    promise.queue.wake()
                 self._back_off(error)
             if not isinstance(error, Exception):
                 raise

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from baton.store.database import Database
+from baton.store.faults import is_connection_loss
+from baton.words.errors import UnavailableError
 from baton.words.states import JobState
+
+
+class UnreadError(UnavailableError):
+    """What a step needs could not be read. That says nothing about the step."""
 
 
 class StoredResult(NamedTuple):
@@ -40,8 +47,19 @@ def _state(text: str | None) -> JobState | None:
     return None if text is None else JobState(text)
 
 
+async def _read(database: Database, query: str, *args: object) -> list[asyncpg.Record]:
+    try:
+        return await database.retrying(partial(database.fetch, query, *args), idempotent=True)
+    except Exception as error:
+        if isinstance(error, UnavailableError):
+            raise UnreadError(error.what, error.timeout) from error
+        if is_connection_loss(error):
+            raise UnreadError(f"no connection ({type(error).__name__}: {error})") from error
+        raise
+
+
 async def read_dependencies(database: Database, job_id: int) -> list[DependencyRow]:
-    return parse_dependencies(await database.fetch("read_dependencies", job_id))
+    return parse_dependencies(await _read(database, "read_dependencies", job_id))
 
 
 def parse_dependencies(rows: Sequence[asyncpg.Record]) -> list[DependencyRow]:
@@ -60,7 +78,7 @@ def parse_dependencies(rows: Sequence[asyncpg.Record]) -> list[DependencyRow]:
 
 async def read_result(database: Database, job_id: int, name: str) -> StoredResult | None:
     """The named step of the job's workflow; None when there is no step of that name."""
-    rows = await database.fetch("read_result", job_id, name)
+    rows = await _read(database, "read_result", job_id, name)
     if not rows:
         return None
     row = rows[0]
@@ -69,7 +87,7 @@ async def read_result(database: Database, job_id: int, name: str) -> StoredResul
 
 async def read_results(database: Database, job_id: int) -> list[DependencyResult]:
     """The dependencies that have a result, in declared order."""
-    rows = await database.fetch("read_results", job_id)
+    rows = await _read(database, "read_results", job_id)
     return [DependencyResult(row["name"], row["model"], row["result"]) for row in rows]
 
 
@@ -77,7 +95,7 @@ async def read_step_result(
     database: Database, workflow_id: UUID, name: str
 ) -> tuple[JobState | None, str | None] | None:
     """Settled state and result of a step, by name; None when there is no such step."""
-    rows = await database.fetch("read_step_result", workflow_id, name)
+    rows = await _read(database, "read_step_result", workflow_id, name)
     return (_state(rows[0]["state"]), rows[0]["result"]) if rows else None
 
 
@@ -85,10 +103,10 @@ async def read_own_result(database: Database, job_id: int) -> str | None:
     """The job's own stored result; None when nothing is stored (a stored null is the
     text "null").
     """
-    rows = await database.fetch("read_own_result", job_id)
+    rows = await _read(database, "read_own_result", job_id)
     return rows[0]["result"] if rows else None
 
 
 async def read_dependency_names(database: Database, job_id: int) -> tuple[str, ...]:
-    rows = await database.fetch("read_dependency_names", job_id)
+    rows = await _read(database, "read_dependency_names", job_id)
     return tuple(row["name"] for row in rows)

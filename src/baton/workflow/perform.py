@@ -9,7 +9,7 @@ from baton.core.gate import Verdict
 from baton.core.outcome import Ending, outcome
 from baton.engine.executor import interrupted
 from baton.store.database import Database
-from baton.store.results import read_dependencies
+from baton.store.results import UnreadError, read_dependencies
 from baton.words.config import EngineSettings
 from baton.words.errors import InvalidArgsError, StepTimeoutError, UnknownWorkerError
 from baton.words.rows import ClaimedJob, Node, Outcome
@@ -37,8 +37,7 @@ class Performer:
         """The outcome of one attempt.
 
         Raises CancelledError when the engine cancelled this task, and what the database raises when
-        the gate or a synchronous step's results could not be read: neither says anything about the
-        step.
+        the gate or the step's results could not be read: neither says anything about the step.
         """
         if job.node is not None and (job.node.state is not None or job.node.pending):
             stopped = await self._gate(job, job.node)
@@ -68,6 +67,8 @@ class Performer:
             if waiting is not None:
                 return waiting
             # An error may lie about its class, or raise when asked.
+            if type(error) is UnreadError:
+                raise
             timed_out = issubclass(type(error), StepTimeoutError)
             return failed(job, Ending.TIMED_OUT if timed_out else Ending.RAISED, error, built)
 

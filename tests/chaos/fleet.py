@@ -1,0 +1,130 @@
+"""The processes: each has a berth that is filled again whenever it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Unpack
+
+from baton.app import EngineOptions
+from two_engines.process import EngineProcess, engine_process
+
+RESCUE_AFTER = 2.0
+SWEEPS = 1.0
+READY_TIMEOUT = 60.0
+
+OPTIONS: EngineOptions = {
+    "queues": {"default": 8},
+    "heartbeat_interval": 0.5,
+    "rescue_after": RESCUE_AFTER,
+    "rescue_interval": 0.5,
+    # It may happen to one step often here, and is nobody's fault.
+    "max_rescues": 1_000,
+    "stage_interval": 0.2,
+    "poll_interval": 0.5,
+    "command_timeout": 5.0,
+    "acquire_timeout": 5.0,
+    "shutdown_grace": 10.0,
+    "pool_size": 5,
+}
+
+
+class Berth:
+    """One process after the other, on one database."""
+
+    def __init__(
+        self, dsn: str, ledger: Path, sweeps: float | None, **options: Unpack[EngineOptions]
+    ) -> None:
+        self._dsn = dsn
+        self._ledger = ledger
+        self._sweeps = sweeps
+        self._options = options
+        self._running: EngineProcess | None = None
+        self._ready = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._killed = False
+        self.started = 0
+        self.fenced = 0
+        self.faults: list[str] = []
+
+    async def keep(self) -> None:
+        """Keep a process running until `close`; then let it stop gracefully."""
+        while not self._closing.is_set():
+            try:
+                async with engine_process(
+                    self._dsn, ledger=self._ledger, sweeps=self._sweeps, **self._options
+                ) as process:
+                    self.started += 1
+                    self._killed = False
+                    self._running = process
+                    self._ready.set()
+                    await self._watch(process)
+            except AssertionError:
+                # The server was away when it started, or as it stopped.
+                if self._closing.is_set():
+                    raise
+            finally:
+                self._ready.clear()
+
+    async def _watch(self, process: EngineProcess) -> None:
+        ended = asyncio.create_task(process.ended())
+        closing = asyncio.create_task(self._closing.wait())
+        try:
+            await asyncio.wait((ended, closing), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done() and not self._killed:
+                self.faults.append(f"a process ended by itself with {ended.result()}")
+            elif closing.done():
+                self.fenced += (await process.stop())["fenced"]
+        finally:
+            for task in (ended, closing):
+                task.cancel()
+
+    async def running(self) -> EngineProcess:
+        """The process, as soon as one runs."""
+        async with asyncio.timeout(READY_TIMEOUT):
+            await self._ready.wait()
+        assert self._running is not None
+        return self._running
+
+    async def kill(self) -> None:
+        process = await self.running()
+        self._killed = True
+        self._ready.clear()
+        await process.kill()
+
+    async def freeze(self, seconds: float) -> None:
+        """Stop the process for some time, unless it is killed meanwhile."""
+        process = await self.running()
+        process.signal(signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        if self._running is process and self._ready.is_set():
+            process.signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        self._closing.set()
+
+
+@asynccontextmanager
+async def fleet(
+    dsn: str, ledger: Path, engines: int, chance: random.Random
+) -> AsyncIterator[Sequence[Berth]]:
+    """Engines, the second of them without notifications, and a plugin by itself. Where the block
+    ends well, all of them have stopped gracefully.
+    """
+    options: list[EngineOptions] = [{**OPTIONS, "notify": n % 3 != 1} for n in range(engines)]
+    berths = [Berth(dsn, ledger, None, **given) for given in options]
+    berths.append(Berth(dsn, ledger, SWEEPS))
+    keeping = [asyncio.create_task(berth.keep()) for berth in berths]
+    try:
+        yield berths
+        for berth in berths:
+            berth.close()
+        await asyncio.gather(*keeping)
+    finally:
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)

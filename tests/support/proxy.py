@@ -1,0 +1,229 @@
+"""A door between an engine and its server that counts round trips, and slams at a chosen one.
+
+A boundary is a message that makes the server work and answer: Sync, or a simple Query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+from support.waiting import eventually
+
+_PORT = 5432
+_ANSWER_TIMEOUT = 5.0
+# How the driver gets to know a server's types: nothing of ours has been said by then.
+_SETTING_UP = ("current_setting('jit')", "typeinfo_tree")
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Cut(NamedTuple):
+    """Where a connection breaks: before the boundary's message reaches the server, or `after` the
+    server has done its work and before anybody hears of it. A `crash` breaks all connections at
+    that moment and lets no new one through, as the death of the process would.
+    """
+
+    boundary: int
+    after: bool
+    crash: bool
+
+    def __str__(self) -> str:
+        what = "crash" if self.crash else "lost connection"
+        return f"{what} {'after' if self.after else 'before'} {self.boundary}"
+
+
+@dataclass(eq=False)
+class _Line:
+    """One connection through the door. `answered`: the server has, and nobody heard."""
+
+    client: Streams
+    server: Streams
+    muted: bool = False
+    statement: str = ""
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def close(self) -> None:
+        for _, writer in (self.client, self.server):
+            writer.close()
+
+
+class Proxy:
+    """Made by `proxied`. Counts from `arm` on."""
+
+    def __init__(self, dsn: str, folder: Path) -> None:
+        parts = urlsplit(dsn)
+        self._upstream = dsn
+        self.dsn = urlunsplit(
+            parts._replace(netloc=parts.netloc.rpartition("@")[0] + "@", query=f"host={folder}")
+        )
+        self.path = folder / f".s.PGSQL.{_PORT}"
+        self.cut = asyncio.Event()
+        """Set when the cut has happened."""
+        self.boundaries: list[str] = []
+        """The statement of each boundary so far."""
+        self._last = 0.0
+        self._plan: Cut | None = None
+        self._armed = False
+        self._slammed = False
+        self._lines: set[_Line] = set()
+
+    def arm(self, plan: Cut | None = None) -> None:
+        """Count from now on, and break as planned."""
+        self._armed, self._plan = True, plan
+
+    async def quiet(self, seconds: float) -> None:
+        """Wait until nothing has come through for so long."""
+        self._last = monotonic()
+
+        async def look() -> bool:
+            return monotonic() - self._last > seconds
+
+        await eventually(look)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._slammed:
+            writer.close()
+            return
+        try:
+            server = await _connect(self._upstream)
+        except OSError:
+            writer.close()
+            return
+        line = _Line((reader, writer), server)
+        self._lines.add(line)
+        tasks = [asyncio.create_task(self._up(line)), asyncio.create_task(self._down(line))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._lines.discard(line)
+            line.close()
+
+    async def _up(self, line: _Line) -> None:
+        reader, (_, writer) = line.client[0], line.server
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            # The first message has no letter before its length.
+            await _forward(writer, await _message(reader, b""))
+            held = b""
+            names: dict[bytes, str] = {}
+            while True:
+                kind = await reader.readexactly(1)
+                message = await _message(reader, kind)
+                line.statement = _statement(kind, message[5:], names) or line.statement
+                if kind in b"SQ" and self._breaks_at(line):
+                    await self._break(line, held + message)
+                    return
+                # The parts of one request go on together.
+                held += message
+                if kind not in b"PBDEC":
+                    await _forward(writer, held)
+                    held = b""
+
+    async def _down(self, line: _Line) -> None:
+        (reader, _), (_, writer) = line.server, line.client
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                kind = await reader.readexactly(1)
+                message = await _message(reader, kind)
+                if not line.muted:
+                    await _forward(writer, message)
+                elif kind == b"Z":
+                    line.answered.set()
+
+    def _breaks_at(self, line: _Line) -> bool:
+        self._last = monotonic()
+        if not self._armed or self._slammed:
+            return False
+        if any(words in line.statement for words in _SETTING_UP):
+            return False
+        self.boundaries.append(line.statement)
+        return self._plan is not None and len(self.boundaries) == self._plan.boundary
+
+    async def _break(self, line: _Line, message: bytes) -> None:
+        assert self._plan is not None
+        if self._plan.crash:
+            self._slammed = True
+            for other in list(self._lines):
+                if other is not line:
+                    other.close()
+        if self._plan.after:
+            line.muted = True
+            await _forward(line.server[1], message)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ANSWER_TIMEOUT):
+                    await line.answered.wait()
+        line.close()
+        self.cut.set()
+
+    def close(self) -> None:
+        self._slammed = True
+        for line in list(self._lines):
+            line.close()
+
+
+@asynccontextmanager
+async def proxied(dsn: str) -> AsyncIterator[Proxy]:
+    """A door to this database, open; gone at the end with all that goes through it."""
+    # Short, because the name of a socket may be about 100 bytes long.
+    folder = Path(tempfile.mkdtemp(prefix="baton-", dir="/tmp"))
+    proxy = Proxy(dsn, folder)
+    serving: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(proxy.serve(reader, writer))
+        serving.add(task)
+        task.add_done_callback(serving.discard)
+
+    server = await asyncio.start_unix_server(accept, proxy.path)
+    try:
+        yield proxy
+    finally:
+        server.close()
+        proxy.close()
+        await asyncio.gather(*serving, return_exceptions=True)
+        shutil.rmtree(folder)
+
+
+async def _connect(dsn: str) -> Streams:
+    parts = urlsplit(dsn)
+    given = parse_qs(parts.query).get("host", [parts.hostname or "localhost"])[0]
+    port = parts.port or _PORT
+    if given.startswith("/"):
+        return await asyncio.open_unix_connection(f"{given}/.s.PGSQL.{port}")
+    return await asyncio.open_connection(given, port)
+
+
+async def _message(reader: asyncio.StreamReader, kind: bytes) -> bytes:
+    length = await reader.readexactly(4)
+    return kind + length + await reader.readexactly(int.from_bytes(length, "big") - 4)
+
+
+async def _forward(writer: asyncio.StreamWriter, message: bytes) -> None:
+    writer.write(message)
+    await writer.drain()
+
+
+def _statement(kind: bytes, body: bytes, names: dict[bytes, str]) -> str:
+    """The text that a message runs; empty when it runs none."""
+    match kind:
+        case b"Q":
+            return body.rstrip(b"\0").decode()
+        case b"P":
+            name, text, _ = body.split(b"\0", 2)
+            names[name] = text.decode()
+            return names[name]
+        case b"B":
+            return names.get(body.split(b"\0", 2)[1], "")
+        case _:
+            return ""
