@@ -50,6 +50,14 @@ format: $(VENV)/.installed-dev ## Mend what lint can mend by itself
 bench: $(VENV)/.installed-demo ## Run the benchmarks against the peers
 	$(RUN) -m benchmarks $(ARGS)
 
+.PHONY: chaos
+chaos: $(VENV)/.installed-dev ## Storm over engines and their server; ARGS="--minutes 20 --seed 1"
+	$(RUN) -m tests.chaos $(ARGS)
+
+.PHONY: crashes
+crashes: $(VENV)/.installed-dev ## Break every round trip of every scenario, in every way
+	$(RUN) -m tests.crash_points $(ARGS)
+
 .PHONY: clean
 clean: ## Remove the virtual environment, caches and build products
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -64,9 +64,12 @@ class Berth:
                     self._ready.set()
                     await self._watch(process)
             except AssertionError:
-                # The server was away when it started, or as it stopped.
+                # The server was away when it started.
                 if self._closing.is_set():
                     raise
+            except Exception as error:
+                self.faults.append(f"a berth is given up: {error!r}")
+                raise
             finally:
                 self._ready.clear()
 
@@ -85,8 +88,11 @@ class Berth:
 
     async def running(self) -> EngineProcess:
         """The process, as soon as one runs."""
-        async with asyncio.timeout(READY_TIMEOUT):
-            await self._ready.wait()
+        try:
+            async with asyncio.timeout(READY_TIMEOUT):
+                await self._ready.wait()
+        except TimeoutError:
+            raise AssertionError(f"no process runs: {self.faults}") from None
         assert self._running is not None
         return self._running
 

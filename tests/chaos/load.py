@@ -33,14 +33,15 @@ class Application:
         self.expected: dict[UUID, Expected] = {}
         self.ended: Counter[UUID] = Counter()
         self.raised: Counter[str] = Counter()
+        self.enough = False
 
     @property
     def open(self) -> int:
         return len(self.expected) - len(self.ended)
 
     async def work(self) -> None:
-        """Insert without end, as fast as what was inserted ends."""
-        while True:
+        """Insert until `enough`, as fast as what was inserted ends."""
+        while not self.enough:
             if self.open < self._most_open:
                 await self._insert()
             await asyncio.sleep(0.02)

@@ -82,6 +82,9 @@ async def storm(folder: Path, seed: int, seconds: float, engines: int, most_open
             working = asyncio.create_task(app.work())
             try:
                 await raging.rage(seconds)
+                app.enough = True
+                # What it has begun to insert, it inserts.
+                await working
             finally:
                 working.cancel()
                 await asyncio.gather(working, return_exceptions=True)

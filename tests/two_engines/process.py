@@ -15,7 +15,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
@@ -94,8 +94,10 @@ class EngineProcess:
     async def end(self) -> None:
         """Whatever happened, leave nothing running."""
         if self._process.returncode is None:
-            self.signal(signal.SIGCONT)
-            self.signal(signal.SIGKILL)
+            # It may have ended, and been reaped, and nobody told us yet.
+            with suppress(ProcessLookupError):
+                self.signal(signal.SIGCONT)
+                self.signal(signal.SIGKILL)
             await self._process.wait()
         assert self._process.stdin is not None
         self._process.stdin.close()
