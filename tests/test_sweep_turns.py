@@ -46,6 +46,7 @@ async def test_healthy_workflows_hide_no_other(
 ) -> None:
     """However many a sweep finds before it, and also one that the sweeps have passed by."""
     monkeypatch.setattr("baton.workflow.plugin.sweep.STEPS", 4)
+    monkeypatch.setattr("baton.workflow.plugin.sweep.WORKFLOWS", 3)
     workflows = sorted((chain("a") for _ in range(10)), key=lambda w: w.workflow_id)
     for workflow in workflows:
         await client.insert(workflow)

@@ -15,9 +15,6 @@ CREATE TABLE /*schema.*/workflows (
     CONSTRAINT workflows_counts CHECK (outstanding BETWEEN 0 AND steps AND failed BETWEEN 0 AND steps)
 ) WITH (fillfactor = 60);
 
--- For the sweep: what has not ended. Settling changes the indexed row's place only when a workflow ends.
-CREATE INDEX workflows_unfinished_index ON /*schema.*/workflows (id) WHERE finished_at IS NULL;
-
 -- deps and dependents are job ids. pending counts the dependencies that have not settled, and one more while the
 -- step itself waits for events; waits marks a step that does so.
 -- trace is the span context of the attempt that settled the step, as a W3C traceparent: what depends on the step

@@ -14,11 +14,6 @@ from baton.store.database import Database
 START = UUID(int=0)
 
 
-class OpenWorkflow(NamedTuple):
-    id: UUID
-    outstanding: int
-
-
 class Look(NamedTuple):
     """Ids found, and where the next look begins: START when this one came to the end."""
 
@@ -43,12 +38,14 @@ async def sweep_lock(database: Database) -> AsyncIterator[bool]:
         connection.drop()
 
 
-async def find_open_workflows(database: Database, after: UUID, steps: int) -> list[OpenWorkflow]:
-    """Workflows that have not ended, in id order past `after`, with about so many outstanding steps
-    together.
+async def find_open_workflows(database: Database, after: UUID, steps: int, limit: int) -> Look:
+    """Of the next `limit` workflows, those that have not ended, with about so many outstanding
+    steps together.
     """
-    rows = await database.fetch("find_open_workflows", after, steps)
-    return [OpenWorkflow(row["id"], row["outstanding"]) for row in rows]
+    (row,) = await database.fetch("find_open_workflows", after, steps, limit)
+    if row["more"]:
+        return Look(row["found"], row["found"][-1])
+    return Look(row["found"], row["last"] if row["looked_at"] == limit else START)
 
 
 async def find_ended_jobs(

@@ -26,6 +26,8 @@ _log = logging.getLogger("baton")
 
 STEPS = 20_000
 """Outstanding steps looked at in one sweep."""
+WORKFLOWS = 200_000
+"""Workflows looked at in one sweep to find those that have not ended."""
 ANNOUNCED = 200
 """Workflows announced in one transaction."""
 GRACE = 5.0
@@ -43,10 +45,10 @@ class Sweeper:
 
     async def settle(self, database: Database, settings: EngineSettings) -> None:
         """Settle the steps whose jobs have ended, or vanished, while nobody looked."""
-        found = await find_open_workflows(database, self._open_after, STEPS)
-        looked_at = sum(workflow.outstanding + 1 for workflow in found)
-        self._open_after = found[-1].id if looked_at >= STEPS else START
-        ended = await find_ended_jobs(database, [workflow.id for workflow in found], GRACE)
+        found, self._open_after = await find_open_workflows(
+            database, self._open_after, STEPS, WORKFLOWS
+        )
+        ended = await find_ended_jobs(database, found, GRACE)
         for workflow_id, job_ids in ended.items():
             try:
                 await to_the_end(_settle(database, settings, workflow_id, job_ids))
