@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from baton.store.database import Database
 from baton.store.jobs import requeue_jobs
 from baton.store.waits import wait_json
 from baton.words.rows import ClaimedJob, NewWait
-from races.arena import noop, settle
+from races.arena import noop
 from races.waiting import WaitRing, cancel, send, sweep, wait_ring
+from support.waiting import eventually
 
 ROUNDS = 400
 MUTANT_ROUNDS = 400
@@ -94,8 +96,18 @@ async def test_without_the_lock_a_wake_up_is_lost(ring: WaitRing, arm: Any) -> N
     assert await ring.violations() != []
 
 
+OVER = """
+SELECT NOT EXISTS (
+    SELECT FROM public.workflow_wait_groups
+    WHERE job_id = $1 AND status = 'pending' AND wake_at > clock_timestamp()
+)
+"""
+
+
 async def contend(ring: WaitRing, rounds: int, *, gate: bool) -> list[int]:
-    """Two events, two sweeps and a cancellation compete for waits whose time is just over."""
+    """Two events, two sweeps and a cancellation compete for waits whose time is just over, or about
+    to be.
+    """
     brief: dict[str, Any] = {"all_of": ["x", "y"], "timeout": 0.004}
 
     def gated() -> Baton:
@@ -106,9 +118,11 @@ async def contend(ring: WaitRing, rounds: int, *, gate: bool) -> list[int]:
 
     workflows = await ring.insert(gated if gate else stepped, rounds)
     wait = NewWait(("x", "y"), 2, key="#1", timeout=0.004)
-    for workflow in workflows:
+    for number, workflow in enumerate(workflows):
         arm = ring.complete(workflow["a"]) if gate else ring.suspend(workflow["s"], wait)
         await arm(ring.sides[0])
+        if number % 2:
+            await eventually(partial(ring.monitor.fetchval, OVER, workflow["s"]))
         await ring.at_once(
             send(workflow.id, "x"), send(workflow.id, "y"), sweep, sweep, cancel(workflow.id, "s")
         )
@@ -122,7 +136,9 @@ async def test_events_sweeps_and_a_cancellation(ring: WaitRing, gate: bool) -> N
     statuses = await ring.statuses()
     del statuses["pending"]
     assert statuses.total() == ROUNDS
-    assert set(statuses) == {"completed", "timeout", "cancelled"}
+    # Which of them wins how often is the machine's affair; that they compete is not.
+    assert set(statuses) <= {"completed", "timeout", "cancelled"}
+    assert len(statuses) >= 2
     assert await ring.settled() == Counter(steps)
     states = await ring.states(steps)
     if gate:
@@ -243,15 +259,14 @@ async def send_at(side: Database, key: str) -> object:
 
 
 async def zombies(ring: WaitRing, rounds: int) -> Counter[tuple[bool, bool]]:
-    """A step is rescued and performed again while its first run goes to sleep: (slept, ran)."""
+    """A step is rescued while its first run goes to sleep: (slept, rescued)."""
     workflows = await ring.insert(lambda: Baton().add("s", noop.new()), rounds)
     found: Counter[tuple[bool, bool]] = Counter()
     for workflow in workflows:
         first = ring.claims[workflow["s"]]
 
         async def rescue(database: Database, job: ClaimedJob = first) -> bool:
-            await requeue_jobs(database, [release(job)], notify=False)
-            return bool((await settle(database, (), room=1)).jobs)
+            return bool(await requeue_jobs(database, [release(job)], notify=False))
 
         slept, ran = await ring.at_once(
             ring.suspend(first.id, NewWait(("x",), 1, key="#1")), rescue

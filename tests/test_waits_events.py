@@ -289,7 +289,7 @@ async def test_a_key_reaches_all_who_wait_with_it_and_no_others(dsn: str) -> Non
         await insert_all([*workflows, waiting, later])
         await until_waits(run.tables, waiting)
         assert await send_event(None, "x", "all", key="k") is Delivery.SETTLED
-        (told,) = run.events.of(EventReceived)
+        (told,) = await run.events.until(EventReceived)
         assert (told.correlation_key, told.workflow_id, told.waits) == ("k", None, 4)
         await run.end(workflows[0])
         await run.end(waiting)
@@ -327,7 +327,7 @@ async def test_a_thousand_wait_with_one_key(dsn: str) -> None:
         assert sent[3] is Delivery.BUFFERED
         counted = "SELECT count(*) FROM public.workflow_completions"
         assert await run.tables.value(counted) == 1000
-        assert len(run.events.of(WaitSettled)) == 1000
+        assert len(await run.events.until(WaitSettled, 1000)) == 1000
         states = "SELECT array_agg(state || ' ' || receivers ORDER BY name) FROM workflow_events"
         assert await run.tables.value(states.replace("FROM ", "FROM public.")) == [
             "kept 0",

@@ -48,8 +48,8 @@ async def test_a_gate_completes_with_its_event(dsn: str) -> None:
         assert sent is Delivery.SETTLED
         assert (await run.end(workflow)).outcome == "completed"
         result = await run.engine.result(workflow.workflow_id, "b")
-        (wait,) = run.events.of(WaitSettled)
-        (event,) = run.events.of(EventReceived)
+        (wait,) = await run.events.until(WaitSettled)
+        (event,) = await run.events.until(EventReceived)
         assert await run.tables.states(workflow) == dict.fromkeys(("a", "gate", "b"), "completed")
     assert result == {
         "gate": {
@@ -124,7 +124,7 @@ async def test_events_that_come_before_the_gate_is_armed_settle_it_at_once(dsn: 
             assert sent is Delivery.BUFFERED
         run.engine.resume("default")
         await run.end(workflow)
-        assert len(run.events.of(WaitSettled)) == 60
+        assert len(await run.events.until(WaitSettled, 60)) == 60
         assert await mailbox(run.tables, workflow.workflow_id) == []
 
 
@@ -156,7 +156,7 @@ async def test_time_runs_out(dsn: str, options: dict[str, Any], state: str, b: s
         completion = await run.end(workflow)
         row = await run.tables.step(workflow, "gate")
         assert await run.tables.states(workflow) == {"a": "completed", "gate": state, "b": b}
-        (wait,) = run.events.of(WaitSettled)
+        (wait,) = await run.events.until(WaitSettled)
         assert (wait.outcome, wait.step) == ("timeout", "gate")
         assert await statuses(run.tables, workflow) == ["timeout"]
         assert await members(run.tables, workflow) == {"x": "missed", "y": "received"}
@@ -170,7 +170,7 @@ async def test_time_runs_out(dsn: str, options: dict[str, Any], state: str, b: s
     if state != "completed":
         assert row.error == "time was over before the events had come"
     if state == "cancelled":
-        assert [event.step for event in run.events.of(StepCancelled)] == ["gate", "b"]
+        assert [event.step for event in await run.events.until(StepCancelled, 2)] == ["gate", "b"]
 
 
 async def test_ignore_flags_treat_a_gate_like_any_step(dsn: str) -> None:
@@ -216,7 +216,7 @@ async def test_a_failure_above_may_arm_a_gate_that_ignores_it(dsn: str, how: str
         run.engine.resume("default")
         completion = await run.end(workflow)
         assert completion.failed_steps == ("a",)
-        assert [wait.step for wait in run.events.of(WaitSettled)] == ["g1", "g2"]
+        assert [wait.step for wait in await run.events.until(WaitSettled, 2)] == ["g1", "g2"]
 
 
 async def test_cancelling_the_workflow_settles_its_groups(dsn: str) -> None:
@@ -241,7 +241,7 @@ async def test_cancel_wait_cancels_the_gate_with_its_reason(dsn: str) -> None:
         assert not await cancel_wait(workflow.workflow_id, "gate")
         assert (await run.end(workflow)).failed_steps == ("gate", "b")
         assert (await run.tables.step(workflow, "gate")).error == "nobody\\x00 cares"
-        (wait,) = run.events.of(WaitSettled)
+        (wait,) = await run.events.until(WaitSettled)
         assert wait.outcome == "cancelled"
 
 

@@ -91,8 +91,8 @@ async def test_the_body_is_run_again_when_its_event_has_come(dsn: str) -> None:
         assert await send_event(workflow.workflow_id, "x", [1]) is Delivery.SETTLED
         await run.end(workflow)
         assert await run.engine.result(workflow.workflow_id, "s") == [1]
-        (settled,) = run.events.of(WaitSettled)
-        (suspended,) = run.events.of(StepSuspended)
+        (settled,) = await run.events.until(WaitSettled)
+        (suspended,) = await run.events.until(StepSuspended)
         assert run.events.endings("s") == ["StepSuspended", "StepCompleted"]
         assert {event.attempt for event in run.events.of(StepExecuting)} == {1}
         assert (await run.tables.step(workflow, "s")).pending == 0
@@ -411,7 +411,7 @@ async def test_a_step_that_is_retried_by_hand_adopts_its_wait(dsn: str) -> None:
         assert await run.tables.violations() == []
         await send_event(workflow.workflow_id, "x")
         await run.end(workflow)
-        assert len(run.events.of(StepCompleted)) == 1
+        assert len(await run.events.until(StepCompleted, 1)) == 1
 
 
 async def test_a_wait_that_settled_while_its_step_was_moved_by_hand(dsn: str) -> None:
