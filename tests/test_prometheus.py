@@ -109,11 +109,11 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def prometheus(folder: Path, target: int) -> AsyncIterator[httpx.AsyncClient]:
-    """A server that scrapes the target ten times a second, with the alert rules loaded."""
+    """A server that scrapes the target every second, with the alert rules loaded."""
     port = free_port()
     configuration = folder / "prometheus.yml"
     configuration.write_text(
-        f"global: {{scrape_interval: 100ms, scrape_timeout: 100ms}}\n"
+        f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n"
         f"rule_files: ['{ALERTS}']\n"
         f"scrape_configs:\n  - job_name: baton\n    static_configs:\n"
         f"      - targets: ['127.0.0.1:{target}']\n"
