@@ -11,6 +11,7 @@ import pytest
 
 from baton import Baton, Database, Plugin, Step, worker
 from baton.completion import check
+from baton.engine import heartbeat
 from baton.words.config import EngineSettings
 from baton.words.errors import BatonError, InvalidOptionError
 from baton.words.events import (
@@ -22,7 +23,6 @@ from baton.words.events import (
     WorkflowFailed,
     WorkflowFinished,
 )
-from baton.workflow.plugin import rescue
 from baton.workflow.plugin.observe import Observer
 from support.running import Run, Tables, fast, opened, recorded, running
 from support.waiting import eventually
@@ -269,7 +269,7 @@ async def test_a_task_group_of_anyio_stops_it(
         raise OSError("the database is away")
 
     if not reachable:
-        monkeypatch.setattr(rescue, "retire_engine", away)
+        monkeypatch.setattr(heartbeat, "retire_engine", away)
     async with opened(dsn) as tables:
 
         async def beats() -> bool:

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID
 
+from baton.store.database import Database
 from baton.store.dedicated import Dedicated
-from baton.store.sql import Sql
+from baton.store.jobs import retire_engine
 from baton.words.config import EngineSettings
 
 _log = logging.getLogger("baton")
@@ -25,9 +26,8 @@ class Heartbeat:
     it.
     """
 
-    def __init__(self, dsn: str, sql: Sql, settings: EngineSettings, engine_id: UUID) -> None:
-        self._dsn = dsn
-        self._sql = sql
+    def __init__(self, database: Database, settings: EngineSettings, engine_id: UUID) -> None:
+        self._database = database
         self._settings = settings
         self._engine_id = engine_id
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -58,6 +58,13 @@ class Heartbeat:
                 await self._ended.wait()
         except TimeoutError:
             _log.warning("engine %s: its heartbeat does not stop", self._settings.name)
+
+    async def retire(self) -> None:
+        """Leave no row: whoever has stopped is not to be called dead."""
+        try:
+            await retire_engine(self._database, self._engine_id)
+        except Exception as error:
+            _log.warning("engine %s left its row behind: %r", self._settings.name, error)
 
     def _serve(self, own: asyncio.AbstractEventLoop, engines: asyncio.AbstractEventLoop) -> None:
         try:
@@ -97,8 +104,8 @@ class Heartbeat:
 
     def _connection(self) -> Dedicated:
         return Dedicated(
-            self._dsn,
-            self._sql,
+            self._database.dsn,
+            self._database.sql,
             application_name="baton-heartbeat",
             timeout=min(self._settings.rescue_after / 3, 10.0),
         )

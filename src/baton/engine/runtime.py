@@ -18,7 +18,6 @@ from baton.engine.rescuer import Rescuer
 from baton.engine.stager import Stager
 from baton.store.database import Database
 from baton.store.dedicated import Dedicated
-from baton.store.jobs import retire_engine
 from baton.words.config import EngineSettings
 from baton.words.events import EngineStarted, EngineStopped
 
@@ -35,10 +34,9 @@ class Runtime:
     ) -> None:
         self._database = database
         self._settings = settings
-        self._engine_id = engine_id
         self._loops = Loops(settings.name)
         self.producer = Producer(settings, ledger)
-        self._heartbeat = Heartbeat(database.dsn, database.sql, settings, engine_id)
+        self._heartbeat = Heartbeat(database, settings, engine_id)
         self._stager = Stager(database, settings, self.producer.wake)
         self._rescuer = Rescuer(database, settings, engine_id, ledger, self.producer)
         self._notifier = Notifier(
@@ -96,7 +94,7 @@ class Runtime:
             if self._beating:
                 await self._heartbeat.stop()
         if self._beating and not unsettled:
-            await self._retire()
+            await self._heartbeat.retire()
         if telemetry.active:
             telemetry.emit(EngineStopped(self._settings.name, released))
 
@@ -109,12 +107,6 @@ class Runtime:
             await producer.executor.drained(settings.interrupt_grace)
             producer.abandon()
         return released, await producer.flush(FLUSH_TIMEOUT)
-
-    async def _retire(self) -> None:
-        try:
-            await retire_engine(self._database, self._engine_id)
-        except Exception as error:
-            _log.warning("engine %s left its row behind: %r", self._settings.name, error)
 
     async def _poll(self) -> None:
         self.producer.wake()

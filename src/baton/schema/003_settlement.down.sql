@@ -2,3 +2,4 @@ DROP FUNCTION /*schema.*/baton_settle(
     bigint[], timestamp[], text[], text[], text[], integer[], boolean[], text[], boolean
 );
 DROP FUNCTION /*schema.*/baton_announce(uuid[], boolean);
+DROP FUNCTION /*schema.*/baton_require_read_committed();

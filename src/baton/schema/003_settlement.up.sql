@@ -1,3 +1,17 @@
+-- What reads after it locks must see what the former owner of the lock committed.
+CREATE FUNCTION /*schema.*/baton_require_read_committed()
+RETURNS void
+LANGUAGE plpgsql
+AS $require$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'this reads after it locks: it needs READ COMMITTED, not %',
+            current_setting('transaction_isolation')
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+END
+$require$;
+
 -- The one place where a workflow ends. Inserts the completion of every given workflow that has no
 -- outstanding step and none yet; returns those this call announced. The notification rides the commit.
 CREATE FUNCTION /*schema.*/baton_announce(p_workflows uuid[], p_notify boolean)
@@ -110,11 +124,7 @@ DECLARE
     v_claimed bigint[];
     v_room integer;
 BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION 'baton_settle reads after it locks: it needs READ COMMITTED, not %',
-            current_setting('transaction_isolation')
-            USING ERRCODE = 'object_not_in_prerequisite_state';
-    END IF;
+    PERFORM /*schema.*/baton_require_read_committed();
 
     IF cardinality(p_ids) > 0 THEN
         PERFORM FROM /*schema.*/workflows w

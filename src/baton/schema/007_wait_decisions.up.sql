@@ -211,9 +211,11 @@ BEGIN
             WHERE g.id = v_group.id AND g.status = 'pending';
             CONTINUE WHEN NOT FOUND;
 
-            UPDATE /*schema.*/workflow_wait_members m
-            SET state = 'missed'
-            WHERE m.group_id = v_group.id AND m.state = 'waiting';
+            IF v_status <> 'completed' OR v_group.need < cardinality(v_group.names) THEN
+                UPDATE /*schema.*/workflow_wait_members m
+                SET state = 'missed'
+                WHERE m.group_id = v_group.id AND m.state = 'waiting';
+            END IF;
 
             IF v_group.gate THEN
                 v_gates := v_gates || v_group.job_id;

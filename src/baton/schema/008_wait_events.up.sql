@@ -25,15 +25,11 @@ DECLARE
     v_asked bigint[] := v_refusing || string_to_array(p_accepting, ',')::bigint[];
     v_outstanding integer;
     v_groups bigint[];
-    v_candidates text;
+    v_ask boolean;
     v_event bigint;
     v_group bigint;
 BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION 'an event is sent by reads that follow a lock: that needs READ COMMITTED, not %',
-            current_setting('transaction_isolation')
-            USING ERRCODE = 'object_not_in_prerequisite_state';
-    END IF;
+    PERFORM /*schema.*/baton_require_read_committed();
 
     SELECT w.outstanding INTO v_outstanding
     FROM /*schema.*/workflows w WHERE w.id = v_workflow FOR NO KEY UPDATE;
@@ -59,35 +55,40 @@ BEGIN
         SELECT m.group_id FROM /*schema.*/workflow_wait_members m
         WHERE m.workflow_id = v_workflow AND m.name = p_name AND m.state = 'waiting'
     );
-    SELECT json_agg(json_build_object('group', g.id, 'schema', g.answers, 'pending', g.status = 'pending'))::text
-    INTO v_candidates
-    FROM /*schema.*/workflow_wait_groups g
-    WHERE g.id = ANY (v_groups) AND (g.deadline IS NULL OR g.deadline > clock_timestamp())
-    HAVING bool_or(g.answers IS NOT NULL AND g.id <> ALL (v_asked));
-    IF v_candidates IS NOT NULL THEN
-        RETURN QUERY SELECT 'check', v_candidates;
+    IF cardinality(v_groups) > 0 THEN
+        SELECT
+            bool_or(g.answers IS NOT NULL AND g.id <> ALL (v_asked)),
+            min(g.id) FILTER (
+                WHERE (g.status = 'pending') IS TRUE AND g.id <> ALL (v_refusing)
+                AND (SELECT n.state IS NULL FROM /*schema.*/workflow_nodes n WHERE n.job_id = g.job_id)
+            )
+        INTO v_ask, v_group
+        FROM /*schema.*/workflow_wait_groups g
+        WHERE g.id = ANY (v_groups) AND (g.deadline IS NULL OR g.deadline > clock_timestamp());
+    END IF;
+    IF v_ask THEN
+        RETURN QUERY
+        SELECT 'check', json_agg(
+            json_build_object('group', g.id, 'schema', g.answers, 'pending', g.status = 'pending')
+        )::text
+        FROM /*schema.*/workflow_wait_groups g
+        WHERE g.id = ANY (v_groups) AND (g.deadline IS NULL OR g.deadline > clock_timestamp());
         RETURN;
     END IF;
 
-    INSERT INTO /*schema.*/workflow_events AS e (workflow_id, name, payload, dedupe_id)
-    VALUES (v_workflow, p_name, p_payload::jsonb, p_dedupe)
+    INSERT INTO /*schema.*/workflow_events AS e (
+        workflow_id, name, payload, dedupe_id, state, group_id, receivers
+    )
+    VALUES (
+        v_workflow, p_name, p_payload::jsonb, p_dedupe,
+        CASE WHEN v_group IS NULL THEN 'kept' ELSE 'taken' END, v_group, (v_group IS NOT NULL)::integer
+    )
     RETURNING e.id INTO v_event;
-
-    SELECT g.id INTO v_group
-    FROM /*schema.*/workflow_wait_groups g
-    WHERE g.id = ANY (v_groups) AND (g.status = 'pending') IS TRUE AND g.id <> ALL (v_refusing)
-    AND (g.deadline IS NULL OR g.deadline > clock_timestamp())
-    AND (SELECT n.state IS NULL FROM /*schema.*/workflow_nodes n WHERE n.job_id = g.job_id)
-    ORDER BY g.id
-    LIMIT 1;
     IF v_group IS NULL THEN
         RETURN QUERY SELECT 'buffered', NULL;
         RETURN;
     END IF;
 
-    UPDATE /*schema.*/workflow_events e
-    SET state = 'taken', group_id = v_group, receivers = 1
-    WHERE e.id = v_event;
     UPDATE /*schema.*/workflow_wait_members m
     SET state = 'received', event_id = v_event
     WHERE m.group_id = v_group AND m.name = p_name;
@@ -124,11 +125,7 @@ DECLARE
     v_schemas text;
     v_event bigint;
 BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION 'an event is sent by reads that follow a lock: that needs READ COMMITTED, not %',
-            current_setting('transaction_isolation')
-            USING ERRCODE = 'object_not_in_prerequisite_state';
-    END IF;
+    PERFORM /*schema.*/baton_require_read_committed();
     PERFORM pg_advisory_xact_lock(hashtextextended(/*schema_literal*/'public' || '.' || p_key, 0));
 
     IF p_dedupe IS NOT NULL THEN

@@ -82,11 +82,7 @@ DECLARE
     v_armed bigint[] := '{}';
     v_queue text;
 BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION 'baton_suspend reads after it locks: it needs READ COMMITTED, not %',
-            current_setting('transaction_isolation')
-            USING ERRCODE = 'object_not_in_prerequisite_state';
-    END IF;
+    PERFORM /*schema.*/baton_require_read_committed();
     PERFORM FROM /*schema.*/workflows w
     WHERE w.id = ANY (ARRAY(
         SELECT n.workflow_id FROM /*schema.*/workflow_nodes n WHERE n.job_id = ANY (p_jobs)
@@ -179,11 +175,7 @@ DECLARE
     v_locked uuid[];
     v_due bigint[];
 BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION 'baton_expire reads after it locks: it needs READ COMMITTED, not %',
-            current_setting('transaction_isolation')
-            USING ERRCODE = 'object_not_in_prerequisite_state';
-    END IF;
+    PERFORM /*schema.*/baton_require_read_committed();
     SELECT array_agg(l.id) INTO v_locked
     FROM (
         SELECT w.id FROM /*schema.*/workflows w

@@ -13,7 +13,7 @@ from baton.core.errortext import sanitize
 from baton.core.why import MOST_COUNTED, StepFacts, StepWait
 from baton.store.completions import parse_completion
 from baton.store.database import Database
-from baton.store.results import DependencyRow, parse_dependencies
+from baton.store.results import DependencyRow, job_state, parse_dependencies
 from baton.words.insights import (
     EngineRow,
     QueueRow,
@@ -116,8 +116,8 @@ async def read_steps(
             name=row["name"],
             worker=row["worker"],
             queue=row["queue"],
-            job_state=_state(row["job_state"]),
-            settled=_state(row["settled"]),
+            job_state=job_state(row["job_state"]),
+            settled=job_state(row["settled"]),
             attempt=row["attempt"],
             max_attempts=row["max_attempts"],
             scheduled_at=row["scheduled_at"],
@@ -177,8 +177,8 @@ def _facts(workflow_id: UUID, step: str, row: asyncpg.Record) -> StepFacts:
         step=step,
         job_id=row["job_id"],
         now=row["now"],
-        settled=_state(row["settled"]),
-        job_state=_state(row["job_state"]),
+        settled=job_state(row["settled"]),
+        job_state=job_state(row["job_state"]),
         queue=row["queue"],
         attempt=row["attempt"] or 0,
         max_attempts=row["max_attempts"] or 0,
@@ -234,10 +234,6 @@ def _engine(row: asyncpg.Record) -> EngineRow:
         row["rescue_after"],
         row["silent_for"] <= row["rescue_after"],
     )
-
-
-def _state(text: str | None) -> JobState | None:
-    return None if text is None else JobState(text)
 
 
 def _error(text: str | None) -> str | None:

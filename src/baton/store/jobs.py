@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from baton.store.database import Database
-from baton.store.waits import SettledWait, settled_wait
+from baton.store.waits import Fetches, SettledWait, settled_wait
 from baton.words.rows import ClaimedJob, Demand, Node, Outcome
 from baton.words.states import JobState
 
@@ -57,12 +57,6 @@ class _Kind(IntEnum):
 
 
 _STATES = {str(state): state for state in JobState}
-
-
-class Fetches(Protocol):
-    """Runs named queries: a database's pool, or one connection."""
-
-    async def fetch(self, query: str, *args: object) -> list[Any]: ...
 
 
 async def settle_batch(

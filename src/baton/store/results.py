@@ -43,7 +43,8 @@ class DependencyRow(NamedTuple):
     ignore_discarded: bool
 
 
-def _state(text: str | None) -> JobState | None:
+def job_state(text: str | None) -> JobState | None:
+    """A state as the database tells it."""
     return None if text is None else JobState(text)
 
 
@@ -67,8 +68,8 @@ def parse_dependencies(rows: Sequence[asyncpg.Record]) -> list[DependencyRow]:
     return [
         DependencyRow(
             row["name"],
-            _state(row["settled"]),
-            _state(row["job_state"]),
+            job_state(row["settled"]),
+            job_state(row["job_state"]),
             row["ignore_cancelled"],
             row["ignore_discarded"],
         )
@@ -82,7 +83,7 @@ async def read_result(database: Database, job_id: int, name: str) -> StoredResul
     if not rows:
         return None
     row = rows[0]
-    return StoredResult(row["declared"], _state(row["state"]), row["result"])
+    return StoredResult(row["declared"], job_state(row["state"]), row["result"])
 
 
 async def read_results(database: Database, job_id: int) -> list[DependencyResult]:
@@ -96,7 +97,7 @@ async def read_step_result(
 ) -> tuple[JobState | None, str | None] | None:
     """Settled state and result of a step, by name; None when there is no such step."""
     rows = await _read(database, "read_step_result", workflow_id, name)
-    return (_state(rows[0]["state"]), rows[0]["result"]) if rows else None
+    return (job_state(rows[0]["state"]), rows[0]["result"]) if rows else None
 
 
 async def read_own_result(database: Database, job_id: int) -> str | None:

@@ -91,6 +91,8 @@ class StoredWait(NamedTuple):
 
 
 class Fetches(Protocol):
+    """Runs named queries: a database's pool, or one connection."""
+
     async def fetch(self, query: str, *args: Any) -> list[Any]: ...
 
 

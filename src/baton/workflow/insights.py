@@ -32,7 +32,7 @@ from baton.words.insights import (
     WorkflowRow,
     WorkflowState,
 )
-from baton.workflow.options import parse_workflow_id
+from baton.workflow.options import check_page_limit, parse_workflow_id
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class Insights:
         wanted = _workflow_state(state)
         name = None if label is None else validate_workflow_name(label)
         place = None if after is None else _parse_place(after)
-        _check_limit(limit)
+        check_page_limit(limit, MOST_ROWS)
         rows, last = await self._read(
             lambda: store.list_workflows(self._database, wanted, name, place, limit)
         )
@@ -105,7 +105,7 @@ class Insights:
         """
         given = parse_workflow_id(workflow_id)
         last = 0 if after is None else _parse_job_id(after)
-        _check_limit(limit)
+        check_page_limit(limit, MOST_ROWS)
         rows = await self._read(lambda: store.read_steps(self._database, given, last, limit + 1))
         if not rows:
             missing = await self._read(lambda: find_missing_workflows(self._database, [given]))
@@ -163,11 +163,6 @@ def _workflow_state(given: WorkflowState | str | None) -> WorkflowState | None:
         return WorkflowState(given)
     except ValueError:
         raise InvalidOptionError("state", given, "running, completed or failed") from None
-
-
-def _check_limit(given: object) -> None:
-    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= MOST_ROWS:
-        raise InvalidOptionError("limit", given, f"a whole number from 1 to {MOST_ROWS}")
 
 
 def _place_text(place: Place) -> str:

@@ -87,6 +87,12 @@ def listed(option: str, given: Any) -> Iterable[Any]:
     return items
 
 
+def check_page_limit(given: object, most: int) -> None:
+    """How many rows of one page. Raises InvalidOptionError."""
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= most:
+        raise InvalidOptionError("limit", given, f"a whole number from 1 to {most}")
+
+
 def parse_workflow_id(given: UUID | str) -> UUID:
     """A workflow's id from a UUID or its text. Raises InvalidOptionError."""
     if isinstance(given, UUID):

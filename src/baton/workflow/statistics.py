@@ -7,10 +7,10 @@ from uuid import UUID
 from baton.core.names import validate_step_name
 from baton.store.completions import find_missing_workflows
 from baton.store.statistics import read_captures, read_usage
-from baton.words.errors import InvalidOptionError, UnknownWorkflowError
+from baton.words.errors import UnknownWorkflowError
 from baton.words.rows import Capture, WorkflowUsage
 from baton.workflow.ambient import Instance, current
-from baton.workflow.options import parse_workflow_id
+from baton.workflow.options import check_page_limit, parse_workflow_id
 
 _MOST = 10_000
 
@@ -46,13 +46,8 @@ async def workflow_captures(
     At most `limit` entries, of those after `after`, the last of a former call. Empty for a workflow
     that captured nothing or is unknown. Raises InvalidOptionError, InvalidNameError, NoEngineError.
     """
-    _check_limit(limit)
+    check_page_limit(limit, _MOST)
     if step is not None:
         step = validate_step_name(step)
     given = parse_workflow_id(workflow_id)
     return await read_captures(current(engine).database, given, step, after, limit)
-
-
-def _check_limit(given: object) -> None:
-    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= _MOST:
-        raise InvalidOptionError("limit", given, f"a whole number from 1 to {_MOST}")

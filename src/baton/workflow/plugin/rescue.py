@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -13,14 +12,12 @@ from baton.engine.heartbeat import Heartbeat
 from baton.engine.producer import Producer
 from baton.engine.rescuer import Rescuer
 from baton.store.database import Database
-from baton.store.jobs import Claimant, retire_engine
+from baton.store.jobs import Claimant
 from baton.words.config import EngineSettings
-from baton.workflow.cascade_hooks import tell_cancelled
+from baton.workflow.cascade_hooks import CascadeHooks
 from baton.workflow.completion import tell_finished
 from baton.workflow.ledger import WorkflowLedger
 from baton.workflow.perform import Performer
-
-_log = logging.getLogger("baton")
 
 
 @asynccontextmanager
@@ -32,15 +29,16 @@ async def rescuing(
     It has a heartbeat, because only who has been steady for long enough may call others dead.
     """
     engine_id = uuid4()
+    hooks = CascadeHooks(database, settings)
     ledger = WorkflowLedger(
         database,
         Performer(database, settings),
         Claimant(settings.node, engine_id),
         notify=settings.notify,
         on_finished=tell_finished,
-        on_cancelled=lambda steps: _ignore(tell_cancelled(database, settings, steps)),
+        on_cancelled=hooks.run,
     )
-    heartbeat = Heartbeat(database.dsn, database.sql, settings, engine_id)
+    heartbeat = Heartbeat(database, settings, engine_id)
     rescuer = Rescuer(database, settings, engine_id, ledger, Producer(settings, ledger))
     await heartbeat.start()
     try:
@@ -48,12 +46,6 @@ async def rescuing(
     finally:
         with anyio.CancelScope(shield=True):
             await heartbeat.stop()
+            await hooks.stop()
             ledger.close()
-            try:
-                await retire_engine(database, engine_id)
-            except Exception as error:
-                _log.warning("the plugin left its engine's row behind: %r", error)
-
-
-def _ignore(_: object) -> None:
-    """The hooks' tasks live on by themselves."""
+            await heartbeat.retire()

@@ -7,15 +7,18 @@ from uuid import UUID
 from baton.core.errortext import sanitize
 from baton.core.names import validate_step_name
 from baton.engine.tasks import to_the_end
-from baton.store.settlement import Ended, Settlement
-from baton.store.waits import EndedGroup, SettledWait, read_waiting
+from baton.store.settlement import Settlement
+from baton.store.waits import read_waiting
 from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
 from baton.words.rows import WaitingStep
-from baton.words.states import JobState
 from baton.workflow.ambient import Instance, current
-from baton.workflow.options import parse_workflow_id
-from baton.workflow.settle import Failures, cancelled_step, settle_nodes
+from baton.workflow.options import check_page_limit, parse_workflow_id
+from baton.workflow.settle import Failures
+from baton.workflow.waits.ending import Ending, end_wait
 from baton.workflow.waits.expire import tell_failures
+
+MOST_WAITS = 10_000
+"""Most waits of one page."""
 
 
 async def cancel_wait(
@@ -48,7 +51,8 @@ async def cancel_wait(
                 raise UnknownStepError(given, name)
             if found.group_id is None:
                 return None
-            return await _cancel(settlement, given, found.group_id, sanitize(reason))
+            ending = Ending("cancelled", sanitize(reason))
+            return await end_wait(settlement, given, found.group_id, ending)
 
     async def work() -> bool:
         failures = await database.retrying(body)
@@ -71,38 +75,5 @@ async def waiting_steps(
     `limit`, past the `wait_id` of the last one of the page before. Reads only.
     """
     given = None if workflow_id is None else parse_workflow_id(workflow_id)
-    _check_limit(limit)
+    check_page_limit(limit, MOST_WAITS)
     return await read_waiting(current(engine).database, given, limit, after)
-
-
-def _check_limit(given: object) -> None:
-    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= 10_000:
-        raise InvalidOptionError("limit", given, "a whole number from 1 to 10000")
-
-
-async def _cancel(
-    settlement: Settlement, workflow_id: UUID, group_id: int, reason: str
-) -> Failures:
-    ended = await settlement.end_group(group_id, "cancelled", reason)
-    if ended is None:
-        return Failures()
-    wait = _settled(workflow_id, ended)
-    if not ended.gate:
-        queue = await settlement.wake_job(ended.job_id)
-        return Failures(woken=[queue] if queue else [], waits=[wait])
-    jobs = await settlement.fail_job(ended.job_id, JobState.CANCELLED, reason)
-    failures = await settle_nodes(settlement, [Ended(ended.job_id, JobState.CANCELLED)])
-    own = [cancelled_step(job, workflow_id, ended.step, reason) for job in jobs]
-    return failures._replace(waits=[wait, *failures.waits], cancelled=[*own, *failures.cancelled])
-
-
-def _settled(workflow_id: UUID, ended: EndedGroup) -> SettledWait:
-    return SettledWait(
-        workflow_id,
-        ended.workflow_name,
-        ended.step,
-        ended.job_id,
-        ended.key,
-        "cancelled",
-        ended.seconds,
-    )

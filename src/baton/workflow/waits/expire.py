@@ -5,17 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from typing import NamedTuple
-from uuid import UUID
 
 from baton.core.answers import problems
 from baton.core.jsonvalue import decode
 from baton.store.database import Database
 from baton.store.faults import is_content_fault
-from baton.store.settlement import Ended, Settlement
+from baton.store.settlement import Settlement
 from baton.store.waits import (
     Decided,
     DueWait,
-    SettledWait,
     expire_groups,
     find_due_waits,
     find_open_events,
@@ -23,17 +21,19 @@ from baton.store.waits import (
     postpone_wait,
 )
 from baton.words.config import EngineSettings
-from baton.words.states import JobState, OnTimeout
 from baton.words.wait_errors import MissingExtraError
 from baton.workflow.cascade_hooks import tell_cancelled
 from baton.workflow.completion import tell_finished
-from baton.workflow.settle import Failures, cancelled_step, settle_nodes
+from baton.workflow.settle import Failures
+from baton.workflow.waits.ending import Ending, end_wait
 from baton.workflow.waits.events import tell_waits
 from baton.workflow.waits.spread import spread
 
 _log = logging.getLogger("baton")
 
 BATCH = 500
+
+_TIMED_OUT = Ending("timeout", "time was over before the events had come")
 
 
 class Expired(NamedTuple):
@@ -103,7 +103,7 @@ async def _carefully(database: Database, settings: EngineSettings, due: DueWait)
             reply = await settlement.decide_waits([due.group_id], fitting)
             failures = Failures(completions=reply.completions, woken=reply.woken, waits=reply.waits)
             if reply.failing:
-                failures = await _fail(settlement, due.group_id, due.workflow_id)
+                failures = await end_wait(settlement, due.workflow_id, due.group_id, _TIMED_OUT)
             return failures
 
     try:
@@ -125,28 +125,6 @@ async def _fitting(settlement: Settlement, group_id: int) -> list[int]:
         if not wrong:
             fitting.append(event.event_id)
     return fitting
-
-
-async def _fail(settlement: Settlement, group_id: int, workflow_id: UUID) -> Failures:
-    reason = "time was over before the events had come"
-    ended = await settlement.end_group(group_id, "timeout", reason)
-    if ended is None:
-        return Failures()
-    cancels = ended.on_timeout == OnTimeout.CANCEL
-    state = JobState.CANCELLED if cancels else JobState.DISCARDED
-    jobs = await settlement.fail_job(ended.job_id, state, reason)
-    failures = await settle_nodes(settlement, [Ended(ended.job_id, state)])
-    wait = SettledWait(
-        workflow_id,
-        ended.workflow_name,
-        ended.step,
-        ended.job_id,
-        ended.key,
-        "timeout",
-        ended.seconds,
-    )
-    own = [cancelled_step(job, workflow_id, ended.step, reason) for job in jobs if cancels]
-    return failures._replace(waits=[wait, *failures.waits], cancelled=[*own, *failures.cancelled])
 
 
 async def _put_off(database: Database, group_id: int, error: Exception) -> None:
