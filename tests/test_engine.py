@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from uuid import UUID
 
@@ -214,7 +215,11 @@ async def test_steps_share_no_context(dsn: str) -> None:
     workflow = Baton().add("0", leaves_a_trace.new())
     for number in range(1, 4):
         workflow.add(str(number), leaves_a_trace.new(), deps=[str(number - 1)])
-    async with running(dsn) as run:
+    # Where a log record of an event would belong.
+    told: set[tuple[type[Event], str]] = set()
+    async with AsyncExitStack() as stack:
+        stack.callback(subscribe(lambda event: told.add((type(event), WHO.get()))))
+        run = await stack.enter_async_context(running(dsn))
         WHO.set("a request")
         run.engine.pause("default")
         await run.insert(workflow)
@@ -222,6 +227,8 @@ async def test_steps_share_no_context(dsn: str) -> None:
         await run.end(workflow)
         for name in workflow.step_names:
             assert (await run.tables.step(workflow, name)).result == "the application"
+    for kind in (StepExecuting, StepCompleted):
+        assert {who for told_kind, who in told if told_kind is kind} == {"the application"}
 
 
 async def test_a_step_inserts_through_its_own_engine(dsn: str) -> None:

@@ -53,10 +53,12 @@ def ids(span: ReadableSpan) -> tuple[int, int]:
 async def test_the_spans_of_a_diamond(dsn: str, otel: Telemetry) -> None:
     tracer = otel.tracer_provider.get_tracer("app")
     workflow = diamond()
-    async with running(dsn, queues={"default": 5, "io": 5}) as run:
-        with tracer.start_as_current_span("request"):
-            jobs = await run.insert(workflow)
-        await run.end(workflow)
+    with tracer.start_as_current_span("application"):
+        async with running(dsn, queues={"default": 5, "io": 5}) as run:
+            with tracer.start_as_current_span("request") as current:
+                jobs = await run.insert(workflow)
+                assert trace.get_current_span() is current
+            await run.end(workflow)
     workflow_id = str(workflow.workflow_id)
     (request,) = [span for span in otel.spans if span.name == "request"]
     (send,) = otel.spans_of(messaging__operation__type="send")
