@@ -9,13 +9,14 @@ from typing import Any
 import anyio
 import pytest
 
-from baton import Baton, Database, Plugin, Step, worker
+from baton import Baton, Database, Plugin, Step, schema, worker
 from baton.completion import check
 from baton.engine import heartbeat
 from baton.words.config import EngineSettings
 from baton.words.errors import BatonError, InvalidOptionError
 from baton.words.events import (
     JobsRescued,
+    QueueObserved,
     StepCancelled,
     StepsRescued,
     StepsSettled,
@@ -23,7 +24,7 @@ from baton.words.events import (
     WorkflowFailed,
     WorkflowFinished,
 )
-from baton.workflow.plugin.observe import Observer
+from baton.workflow.plugin.observe import STATES, Observer
 from support.running import Run, Tables, fast, opened, recorded, running
 from support.waiting import eventually
 
@@ -284,11 +285,16 @@ async def test_a_task_group_of_anyio_stops_it(
 
 
 async def test_one_sweeps_at_a_time(dsn: str) -> None:
-    """The others leave it alone; a sweep that is forced works all the same."""
+    """The others leave it alone; a sweep that is forced works all the same, and so does one of
+    another schema.
+    """
+    await schema.migrate(dsn, schema="elsewhere")
     async with opened(dsn) as tables:
         one, other = Database(dsn), Database(dsn)
+        elsewhere = Database(dsn, schema="elsewhere")
         await one.open()
         await other.open()
+        await elsewhere.open()
         await tables.execute("BEGIN")
         await tables.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('public.baton_sweep', 0))"
@@ -298,11 +304,26 @@ async def test_one_sweeps_at_a_time(dsn: str) -> None:
             assert not events.of(SweepFinished)
             await Plugin().sweep(other)
             assert len(events.of(SweepFinished)) == 1
+            await Plugin().work(elsewhere, EngineSettings())
+            assert len(events.of(SweepFinished)) == 2
             await tables.execute("ROLLBACK")
             await Plugin().work(one, EngineSettings())
-            assert len(events.of(SweepFinished)) == 2
+            assert len(events.of(SweepFinished)) == 3
+        await elsewhere.close()
         await one.close()
         await other.close()
+
+
+async def test_an_empty_queue_is_told_of(dsn: str) -> None:
+    async with running(dsn, queues={}) as run:
+        observer = Observer()
+        workflow = Baton().add("a", works.new(), queue="brief")
+        await run.insert(workflow)
+        for available in (1, 0):
+            await observer.observe(run.engine.database)
+            told = run.events.of(QueueObserved, queue="brief")[-1]
+            assert told.depth == {**dict.fromkeys(STATES, 0), "available": available}
+            await run.engine.cancel(workflow.workflow_id)
 
 
 WRONG: list[dict[str, Any]] = [
