@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID
 
 import asyncpg
@@ -15,6 +16,7 @@ from baton.words.errors import (
     WorkflowInsertedError,
 )
 from support.inserting import counts, opened_client, process, session
+from support.race import race
 
 
 async def test_a_step_added_too_late_is_refused(dsn: str) -> None:
@@ -67,3 +69,22 @@ async def test_after_a_rollback_it_may_be_inserted_again_as_it_is(dsn: str) -> N
         with pytest.raises(WorkflowExistsError):
             await workflow.insert(conn=connection)
     await connection.close()
+
+
+async def test_a_step_added_while_it_is_inserted_is_refused(dsn: str) -> None:
+    """Whether the insertion comes through, here behind a lock, or fails, here in `taken`."""
+    workflow, taken = (Baton(UUID(int=7)).add("a", process.new()) for _ in range(2))
+    async with opened_client(dsn), race(dsn) as held, session(dsn) as db:
+        await held.winner.execute("LOCK TABLE public.workflows IN SHARE MODE")
+        inserting = [await held.behind(workflow.insert()), await held.behind(taken.insert())]
+        for builder in (workflow, taken):
+            with pytest.raises(WorkflowInsertedError):
+                builder.add("b", process.new())
+        await held.rollback()
+        failed = await asyncio.gather(*inserting, return_exceptions=True)
+        assert [type(outcome) for outcome in failed].count(WorkflowExistsError) == 1
+        assert await counts(db) == (1, 1, 1)
+        inserted = 0 if isinstance(failed[1], WorkflowExistsError) else 1
+        (taken, workflow)[inserted].add("b", process.new())
+        with pytest.raises(WorkflowInsertedError):
+            (workflow, taken)[inserted].add("b", process.new())

@@ -254,7 +254,7 @@ class WorkflowInsertedError(BatonError):
 
     def __init__(self, workflow_id: UUID, step: str) -> None:
         super().__init__(
-            f"step {step!r} is too late: workflow {workflow_id} was inserted; build a new one",
+            f"step {step!r} is too late: workflow {workflow_id} is inserted; build a new one",
             workflow_id=workflow_id,
             step=step,
         )

@@ -74,7 +74,7 @@ class Baton:
         self._debug = flag("debug", debug)
         self._model_map = checked_model_map(model_map)
         self._steps: dict[str, NewStep] = {}
-        self._inserted = False
+        self._seals = 0
 
     @property
     def workflow_id(self) -> UUID:
@@ -234,9 +234,13 @@ class Baton:
             self._workflow_id, self._workflow_name, tuple(self._steps.values()), self._debug
         )
 
-    def inserted(self) -> None:
-        """Take no more steps: they would never be written."""
-        self._inserted = True
+    def seal(self) -> None:
+        """Take no more steps: it is being inserted, they would never be written."""
+        self._seals += 1
+
+    def unseal(self) -> None:
+        """Undo `seal`: the insertion failed."""
+        self._seals -= 1
 
     async def insert(self, engine: Instance | str | None = None, conn: Any = None) -> list[Job]:
         """Insert the workflow whole or not at all; returns its jobs in the order added. See
@@ -246,7 +250,7 @@ class Baton:
 
     def _new_name(self, given: str) -> str:
         name = validate_step_name(given)
-        if self._inserted:
+        if self._seals:
             raise WorkflowInsertedError(self._workflow_id, name)
         if name in self._steps:
             raise DuplicateStepError(name)

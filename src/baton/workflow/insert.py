@@ -27,8 +27,11 @@ class Prepares(Protocol):
 
     def prepared(self) -> NewWorkflow: ...
 
-    def inserted(self) -> None:
-        """It was written: what is added from now on would be lost."""
+    def seal(self) -> None:
+        """It is being written: what is added from now on would be lost."""
+
+    def unseal(self) -> None:
+        """It was not written."""
 
 
 async def insert_all(
@@ -47,8 +50,8 @@ async def insert_all(
     schema; with no engine running at all that is "public". Failures of the database stay what the
     driver raises, so that the caller can retry.
 
-    A builder takes no more steps once it was inserted, also where the caller's transaction was
-    rolled back: then it may be inserted again as it is.
+    A builder takes no more steps while it is inserted and once it was, also where the caller's
+    transaction was rolled back: then it may be inserted again as it is.
 
     Everything is checked before anything is written: raises GraphError, InvalidOptionError,
     NoEngineError, EngineStateError, ConnectionTypeError; then WorkflowExistsError,
@@ -59,15 +62,14 @@ async def insert_all(
     instance = _instance(engine, conn)
     if not prepared:
         return []
+    for builder in builders:
+        builder.seal()
     with telemetry.spanned(lambda tracer: tracer.insert(prepared)):
         context = _trace_context()
         if context:
             prepared = [replace(workflow, trace_context=context) for workflow in prepared]
-        if conn is None and instance is not None:
-            return await to_the_end(_insert_own(builders, prepared, instance))
-        jobs = await _insert_borrowing(prepared, instance, conn)
-        _done(builders, prepared)
-        return jobs
+        work = _insert(builders, prepared, instance, conn)
+        return await (to_the_end(work) if conn is None else work)
 
 
 def _listed(workflows: Any) -> list[Prepares]:
@@ -90,11 +92,27 @@ def _prepared(builders: Sequence[Prepares]) -> list[NewWorkflow]:
     return prepared
 
 
-async def _insert_own(
-    builders: Sequence[Prepares], prepared: Sequence[NewWorkflow], instance: Instance
+async def _insert(
+    builders: Sequence[Prepares],
+    prepared: Sequence[NewWorkflow],
+    instance: Instance | None,
+    conn: object,
 ) -> list[Job]:
-    jobs = await insert_through(instance.database, prepared, notify=instance.settings.notify)
-    _done(builders, prepared)
+    try:
+        if conn is None and instance is not None:
+            notify = instance.settings.notify
+            jobs = await insert_through(instance.database, prepared, notify=notify)
+        else:
+            jobs = await _insert_borrowing(prepared, instance, conn)
+    except BaseException:
+        for builder in builders:
+            builder.unseal()
+        raise
+    if telemetry.active:
+        for workflow in prepared:
+            telemetry.emit(
+                WorkflowInserted(workflow.workflow_id, workflow.workflow_name, len(workflow.steps))
+            )
     return jobs
 
 
@@ -121,13 +139,3 @@ def _trace_context() -> dict[str, str]:
     except Exception:
         _log.exception("the trace context could not be taken along")
         return {}
-
-
-def _done(builders: Sequence[Prepares], workflows: Sequence[NewWorkflow]) -> None:
-    for builder in builders:
-        builder.inserted()
-    if telemetry.active:
-        for workflow in workflows:
-            telemetry.emit(
-                WorkflowInserted(workflow.workflow_id, workflow.workflow_name, len(workflow.steps))
-            )
