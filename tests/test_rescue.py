@@ -17,6 +17,7 @@ from baton.words.events import (
     ConnectionRegained,
     JobsRescued,
     StepCompleted,
+    StepDiscarded,
     StepExecuting,
     StepFenced,
     WorkflowFinished,
@@ -114,6 +115,11 @@ async def test_a_job_that_kills_its_engines_is_discarded(dsn: str) -> None:
         row = await run.tables.step(workflow, "a")
         assert (row.state, row.settled) == ("discarded", "discarded")
         assert row.error.endswith("stopped while running it, after 3 rescues")
+        (told,) = run.events.of(StepDiscarded)
+        facts = (told.job_id, told.worker, told.queue, told.workflow_id, told.step, told.error)
+        worker = works.spec.name
+        assert facts == (row.id, worker, "default", workflow.workflow_id, "a", row.error)
+        assert told.duration > 0
         assert (await run.tables.step(workflow, "b")).error == "dependency 'a' was discarded"
 
 

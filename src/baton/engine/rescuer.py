@@ -18,7 +18,7 @@ from baton.store.database import Database
 from baton.store.faults import is_content_fault
 from baton.store.jobs import Orphan, find_lost_claims, find_orphans
 from baton.words.config import EngineSettings
-from baton.words.events import JobsRescued
+from baton.words.events import JobsRescued, StepDiscarded
 from baton.words.rows import Outcome
 from baton.words.states import JobState
 
@@ -87,18 +87,40 @@ class Rescuer:
             for orphan in orphans if len(orphans) > 1 else ():
                 await self._settle([orphan])
             return
-        rescued = tuple(
-            orphan.id
+        rescued = [
+            orphan
             for orphan in orphans
             if (orphan.id, orphan.attempted_at) not in reply.stale
             and orphan.id not in reply.blocked
-        )
+        ]
         if rescued:
             _log.warning("rescued %d jobs of dead engines", len(rescued))
             if telemetry.active:
-                telemetry.emit(JobsRescued(self._settings.name, rescued))
+                self._tell(rescued)
             self._producer.wake()
         reply.tell()
+
+    def _tell(self, rescued: Sequence[Orphan]) -> None:
+        job_ids = tuple(orphan.id for orphan in rescued)
+        telemetry.emit(JobsRescued(self._settings.name, job_ids))
+        for orphan in rescued:
+            outcome = self._outcome(orphan)
+            if outcome.state is JobState.DISCARDED:
+                telemetry.emit(
+                    StepDiscarded(
+                        job_id=orphan.id,
+                        worker=orphan.worker,
+                        queue=orphan.queue,
+                        attempt=orphan.attempt,
+                        workflow_id=orphan.workflow_id,
+                        workflow_name=orphan.workflow_name,
+                        step=orphan.step,
+                        state=outcome.state,
+                        duration=orphan.duration,
+                        has_result=False,
+                        error=outcome.error,
+                    )
+                )
 
     def _outcome(self, orphan: Orphan) -> Outcome:
         if orphan.engine == str(self._engine_id):

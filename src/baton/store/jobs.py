@@ -41,11 +41,19 @@ class Settled(NamedTuple):
 
 
 class Orphan(NamedTuple):
+    """An executing job that nobody runs; `duration` is how long ago it was claimed, in seconds."""
+
     id: int
     attempted_at: datetime
     attempt: int
     engine: str | None
     rescues: int
+    worker: str
+    queue: str
+    workflow_id: UUID | None
+    workflow_name: str | None
+    step: str | None
+    duration: float
 
 
 class _Kind(IntEnum):

@@ -8,7 +8,7 @@
 -- The running jobs come first, by the index on the state: in the order of the ids the planner went through the
 -- finished ones too.
 WITH executing AS MATERIALIZED (
-    SELECT j.id, j.attempted_at, j.attempt, j.attempted_by, j.errors
+    SELECT j.id, j.attempted_at, j.attempt, j.attempted_by, j.errors, j.worker, j.queue
     FROM /*schema.*/oban_jobs j
     WHERE j.state = 'executing'
 ),
@@ -26,8 +26,16 @@ SELECT
     (
         SELECT count(*)::integer
         FROM jsonb_path_query(to_jsonb(j.errors), '$[*] ? (@.rescued == true)')
-    ) AS rescues
+    ) AS rescues,
+    j.worker,
+    j.queue,
+    n.workflow_id,
+    w.name AS workflow_name,
+    n.name AS step,
+    greatest(extract(epoch FROM timezone('UTC', now()) - j.attempted_at), 0)::double precision AS duration
 FROM executing j
+LEFT JOIN /*schema.*/workflow_nodes n ON n.job_id = j.id
+LEFT JOIN /*schema.*/workflows w ON w.id = n.workflow_id
 WHERE j.id > $6
 AND CASE
     WHEN j.attempted_by[3] IS DISTINCT FROM 'baton'
