@@ -5,11 +5,13 @@ import gc
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 from hypothesis import settings
 
 from baton import schema
 from support.databases import create_database, drop_database, run_apart
+from support.inserting import Client, Connection, opened_client, session
 from support.servers import running_server
 
 # A busy machine is no reason to fail, and a failure prints what reproduces it.
@@ -74,3 +76,25 @@ async def empty_dsn(server: str) -> AsyncIterator[str]:
     dsn = await create_database(server)
     yield dsn
     await drop_database(server, dsn)
+
+
+@pytest.fixture
+async def conn(dsn: str) -> AsyncIterator[Connection]:
+    """A caller's own connection."""
+    connection = await asyncpg.connect(dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def db(dsn: str) -> AsyncIterator[Connection]:
+    """A second session, to look from outside."""
+    async with session(dsn) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def client(dsn: str) -> AsyncIterator[Client]:
+    """An engine as insertion sees it, ambient."""
+    async with opened_client(dsn) as client:
+        yield client

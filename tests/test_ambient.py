@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 
 import pytest
 
 from baton import EngineSettings
 from baton.words.errors import NoEngineError
 from baton.workflow import ambient
-from support.inserting import Client, Connection, counts, diamond, opened_client, session
-
-
-@pytest.fixture
-async def client(dsn: str) -> AsyncIterator[Client]:
-    async with opened_client(dsn) as client:
-        yield client
-
-
-@pytest.fixture
-async def db(dsn: str) -> AsyncIterator[Connection]:
-    async with session(dsn) as connection:
-        yield connection
+from support.inserting import Client, Connection, counts, diamond
 
 
 class TestAmbient:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,24 +26,10 @@ from support.inserting import (
     Connection,
     Fetch,
     diamond,
-    opened_client,
     process,
-    session,
 )
 
 FIXTURES = Path(__file__).parent / "fixtures" / "oban"
-
-
-@pytest.fixture
-async def client(dsn: str) -> AsyncIterator[Client]:
-    async with opened_client(dsn) as client:
-        yield client
-
-
-@pytest.fixture
-async def db(dsn: str) -> AsyncIterator[Connection]:
-    async with session(dsn) as connection:
-        yield connection
 
 
 class TestRows:

@@ -28,21 +28,6 @@ from support.borrowing import Connection, Fetch, UndoError, count, engine_of, pa
 
 
 @pytest.fixture
-async def db(dsn: str) -> AsyncIterator[Connection]:
-    """A second session, to look from outside."""
-    connection = await asyncpg.connect(dsn)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def conn(dsn: str) -> AsyncIterator[Connection]:
-    connection = await asyncpg.connect(dsn)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
 async def alchemy(dsn: str) -> AsyncIterator[AsyncEngine]:
     async with engine_of(dsn, poolclass=NullPool) as engine:
         yield engine

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import anyio
@@ -15,21 +14,6 @@ from baton.store.borrowed import borrowed
 from baton.words.errors import WorkflowExistsError
 from support.borrowing import Connection, UndoError, count, pair
 from support.waiting import wait_until_blocked
-
-
-@pytest.fixture
-async def db(dsn: str) -> AsyncIterator[Connection]:
-    """A second session, to look from outside."""
-    connection = await asyncpg.connect(dsn)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def conn(dsn: str) -> AsyncIterator[Connection]:
-    connection = await asyncpg.connect(dsn)
-    yield connection
-    await connection.close()
 
 
 async def test_overlapping_insertions_take_their_locks_in_one_order(

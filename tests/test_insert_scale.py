@@ -5,19 +5,11 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from support.inserting import Connection, counts, session
-
-
-@pytest.fixture
-async def db(dsn: str) -> AsyncIterator[Connection]:
-    async with session(dsn) as connection:
-        yield connection
-
+from support.inserting import Connection, counts
 
 SCALE = """
 import asyncio, resource, sys

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -11,21 +10,6 @@ import pytest
 
 from baton.words.errors import WorkflowExistsError
 from support.borrowing import Connection, Fetch, count, pair
-
-
-@pytest.fixture
-async def db(dsn: str) -> AsyncIterator[Connection]:
-    """A second session, to look from outside."""
-    connection = await asyncpg.connect(dsn)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def conn(dsn: str) -> AsyncIterator[Connection]:
-    connection = await asyncpg.connect(dsn)
-    yield connection
-    await connection.close()
 
 
 class TestIsolation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import uuid4
@@ -27,22 +27,8 @@ from support.inserting import (
     Fetch,
     counts,
     diamond,
-    opened_client,
     process,
-    session,
 )
-
-
-@pytest.fixture
-async def client(dsn: str) -> AsyncIterator[Client]:
-    async with opened_client(dsn) as client:
-        yield client
-
-
-@pytest.fixture
-async def db(dsn: str) -> AsyncIterator[Connection]:
-    async with session(dsn) as connection:
-        yield connection
 
 
 class TestAllOrNothing:
