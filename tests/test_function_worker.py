@@ -33,11 +33,6 @@ class Count(Worker):
         return sum(self.numbers)
 
 
-class Bare(Worker):
-    async def perform(self, step: Step) -> None:
-        return None
-
-
 def spec(name: str) -> WorkerSpec:
     found = registry.find(f"{__name__}.{name}")
     assert found is not None

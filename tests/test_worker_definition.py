@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from pydantic import BaseModel, Field, model_validator
 
-from baton import Cancel, Step, SyncStep, Worker, worker
+from baton import Cancel, Step, Worker, worker
 from baton.words.errors import BatonError, InvalidArgsError, NotStorableError, WorkerError
 from baton.words.states import JobState
 from baton.workflow import registry
@@ -50,18 +50,6 @@ async def fetch_token(
     address: Address | None = None,
 ) -> dict[str, str]:
     return {"token": f"token-for-{api_key}"}
-
-
-@worker
-def count(step: SyncStep, *, numbers: Annotated[list[int], Field(max_length=3)]) -> int:
-    return sum(numbers)
-
-
-class Count(Worker):
-    numbers: Annotated[list[int], Field(max_length=3)]
-
-    def perform(self, step: SyncStep) -> int:
-        return sum(self.numbers)
 
 
 class Bare(Worker):

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from datetime import timedelta
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any, cast
 
 import pytest
 from pydantic import Field
@@ -25,33 +25,15 @@ from baton.workflow import registry
 from baton.workflow.registry import WorkerSpec
 from baton.workflow.worker import default_name, job_of
 
-if TYPE_CHECKING:
-    pass
-
-STEP = cast("Any", object())
-
 
 @worker
 def count(step: SyncStep, *, numbers: Annotated[list[int], Field(max_length=3)]) -> int:
     return sum(numbers)
 
 
-class Count(Worker):
-    numbers: Annotated[list[int], Field(max_length=3)]
-
-    def perform(self, step: SyncStep) -> int:
-        return sum(self.numbers)
-
-
 class Bare(Worker):
     async def perform(self, step: Step) -> None:
         return None
-
-
-def spec(name: str) -> WorkerSpec:
-    found = registry.find(f"{__name__}.{name}")
-    assert found is not None
-    return found
 
 
 class TestRegistry:

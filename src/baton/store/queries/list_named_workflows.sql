@@ -1,5 +1,6 @@
 -- Lists workflows of the name $6, newest first, past the place ($1, $2), of the state $3 (NULL: any). Looks at no
 -- more than $4 of them; the last one looked at is returned too, whatever its state: the next look goes on there.
+-- A query of its own: with an optional name the index by name would be lost to the generic plan.
 SELECT
     l.id,
     l.name,

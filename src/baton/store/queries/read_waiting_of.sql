@@ -1,4 +1,5 @@
--- Reads what is waiting for whom since when, in one workflow, oldest first.
+-- Reads what is waiting for whom since when, in one workflow, oldest first. A query of its own: with an optional
+-- workflow its index would be lost to the generic plan.
 SELECT
     g.id, g.workflow_id, w.name AS workflow_name, n.name AS step, g.key, g.names, g.need,
     ARRAY(
