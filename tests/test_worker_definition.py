@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel, Field, model_validator
@@ -16,9 +16,6 @@ from baton.workflow import registry
 from baton.workflow.args import NewJob
 from baton.workflow.registry import WorkerSpec
 from baton.workflow.worker import job_of
-
-if TYPE_CHECKING:
-    pass
 
 STEP = cast("Any", object())
 
