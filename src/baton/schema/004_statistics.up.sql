@@ -25,6 +25,8 @@ CREATE TABLE /*schema.*/workflow_step_stats (
     )
 );
 CREATE INDEX workflow_step_stats_workflow ON /*schema.*/workflow_step_stats (workflow_id);
+-- For pruning what jobs outside workflows left.
+CREATE INDEX workflow_step_stats_loose ON /*schema.*/workflow_step_stats (id) WHERE workflow_id IS NULL;
 
 CREATE TABLE /*schema.*/workflow_debug_logs (
     id          uuid PRIMARY KEY,
@@ -41,3 +43,4 @@ CREATE INDEX workflow_debug_logs_workflow
     ON /*schema.*/workflow_debug_logs (workflow_id, recorded_at, id);
 -- For pruning by age.
 CREATE INDEX workflow_debug_logs_recorded_at ON /*schema.*/workflow_debug_logs (recorded_at);
+CREATE INDEX workflow_debug_logs_loose ON /*schema.*/workflow_debug_logs (id) WHERE workflow_id IS NULL;

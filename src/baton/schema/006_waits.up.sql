@@ -48,6 +48,9 @@ CREATE INDEX workflow_wait_members_waiting_index
 CREATE INDEX workflow_wait_members_key_index
     ON /*schema.*/workflow_wait_members (correlation, name, workflow_id, group_id)
     WHERE state = 'waiting' AND correlation IS NOT NULL;
+-- For pruning events sent by a key, which stay as long as a wait that received them.
+CREATE INDEX workflow_wait_members_event_index
+    ON /*schema.*/workflow_wait_members (event_id) WHERE event_id IS NOT NULL AND correlation IS NOT NULL;
 
 -- kept: in the mailbox, for a wait to come; taken: by one group. An event sent by a correlation key has no
 -- workflow; it is open while it is handed out, then given, or kept when nobody waited.
@@ -76,6 +79,8 @@ CREATE INDEX workflow_events_open_index
     ON /*schema.*/workflow_events (wake_at, id) WHERE state = 'open';
 CREATE INDEX workflow_events_workflow_index
     ON /*schema.*/workflow_events (workflow_id, id);
+CREATE INDEX workflow_events_age_index
+    ON /*schema.*/workflow_events (sent_at, id) WHERE correlation IS NOT NULL;
 CREATE UNIQUE INDEX workflow_events_dedupe_index
     ON /*schema.*/workflow_events (workflow_id, name, dedupe_id)
     WHERE dedupe_id IS NOT NULL AND workflow_id IS NOT NULL;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -47,6 +47,17 @@ class Place(NamedTuple):
 
     at: datetime = datetime.min  # noqa: DTZ901 as the table has it
     id: int = 0
+
+
+BEGINNING = Place(datetime.min.replace(tzinfo=UTC))
+"""Where the look at events begins."""
+
+
+class Loose(NamedTuple):
+    """Where the look at what jobs outside workflows recorded, and captured, has come to."""
+
+    stats: UUID = START
+    logs: UUID = START
 
 
 async def find_prunable(database: Database, after: UUID, limit: int) -> Prunable:
@@ -109,3 +120,33 @@ async def prune_jobs(
         if row["looked_at"] == limit
     }
     return Pruned(oban_jobs=deleted), further
+
+
+async def prune_key_events(
+    database: Database, age: float, place: Place, limit: int
+) -> tuple[Pruned, Place]:
+    """Delete events that were sent by a key more than `age` seconds ago and that no wait has
+    received, or none that is left; looks at `limit`. Returns where the next look goes on.
+    """
+    async with database.transaction() as connection:
+        rows = await connection.fetch(database.sql("lock_key_events"), age, *place, limit)
+        # Looked at after the lock: meanwhile a wait may have received one.
+        (row,) = await connection.fetch(
+            database.sql("prune_key_events"), [found["id"] for found in rows]
+        )
+    further = Place(rows[-1]["sent_at"], rows[-1]["id"]) if len(rows) == limit else BEGINNING
+    return Pruned(workflow_events=row["deleted"]), further
+
+
+async def prune_loose(database: Database, places: Loose, limit: int) -> tuple[Pruned, Loose]:
+    """Delete what jobs outside workflows recorded and captured, once their rows are gone; looks at
+    `limit` of each. Returns where the next look goes on.
+    """
+    (row,) = await database.fetch("prune_loose", *places, limit)
+    return (
+        Pruned(workflow_step_stats=row["stats"], workflow_debug_logs=row["logs"]),
+        Loose(
+            row["last_stats"] if row["stats_seen"] == limit else START,
+            row["last_logs"] if row["logs_seen"] == limit else START,
+        ),
+    )

@@ -29,6 +29,7 @@ from baton.workflow.waits.expire import expire_waits
 _log = logging.getLogger("baton")
 
 LONGEST_SWEEP = 3_600.0
+EVENT_MAX_AGE = 30 * 86_400.0
 
 
 class Plugin:
@@ -37,7 +38,10 @@ class Plugin:
     announced, and prunes.
 
     `prune` deletes Baton's rows of finished and announced workflows once their job rows are gone,
-    at most `prune_limit` rows of each table in a sweep. `debug_log_max_age` (seconds or a
+    at most `prune_limit` rows of each table in a sweep. With them go what jobs outside workflows
+    recorded, once their rows are gone; and events sent by a key `event_max_age` (seconds or a
+    timedelta, by default 30 days; None: never) ago that no wait has received, or none that is left:
+    their `dedupe_id` is forgotten with them. `debug_log_max_age` (seconds or a
     timedelta) deletes what steps captured so long ago, whatever their jobs do. `job_max_age`
     deletes the job rows too: by state (completed, cancelled, discarded), seconds since their end;
     never those of a workflow that has not ended. Leave it out where another Oban runtime prunes its
@@ -55,6 +59,7 @@ class Plugin:
         prune_limit: int = 10_000,
         debug_log_max_age: float | timedelta | None = None,
         job_max_age: Mapping[str, float] | None = None,
+        event_max_age: float | timedelta | None = EVENT_MAX_AGE,
     ) -> None:
         self.interval = _interval(interval)
         self._prune = flag("prune", prune)
@@ -62,9 +67,8 @@ class Plugin:
         self._sweeper = Sweeper()
         self._pruner = Pruner(_limit(prune_limit), _ages(job_max_age))
         self._prunes_jobs = bool(job_max_age)
-        self._debug_log_age = (
-            None if debug_log_max_age is None else seconds("debug_log_max_age", debug_log_max_age)
-        )
+        self._debug_log_age = _age("debug_log_max_age", debug_log_max_age)
+        self._event_age = _age("event_max_age", event_max_age)
 
     async def run(self, database: Database | str, *, notify: bool = True) -> None:
         """Sweep until cancelled, without an engine: also rescues the jobs of dead engines, under a
@@ -125,6 +129,12 @@ class Plugin:
             await part("prune jobs", lambda: _tell(self._pruner.prune_jobs(database)))
         if self._prune:
             await part("prune", lambda: _tell(self._pruner.prune_workflows(database)))
+            await part("prune loose rows", lambda: _tell(self._pruner.prune_loose(database)))
+            kept = self._event_age
+            if kept is not None:
+                await part(
+                    "prune events", lambda: _tell(self._pruner.prune_key_events(database, kept))
+                )
         if telemetry.active:
             telemetry.emit(SweepFinished(monotonic() - begun, tuple(failed)))
 
@@ -147,6 +157,10 @@ def _interval(given: object) -> float:
     if not 0 < interval <= LONGEST_SWEEP:
         raise InvalidOptionError("interval", given, "a number of seconds above 0, at most an hour")
     return interval
+
+
+def _age(option: str, given: float | timedelta | None) -> float | None:
+    return None if given is None else seconds(option, given)
 
 
 def _limit(given: object) -> int:

@@ -11,11 +11,15 @@ from uuid import UUID
 from baton.store.database import Database
 from baton.store.faults import is_content_fault
 from baton.store.pruning import (
+    BEGINNING,
+    Loose,
     Place,
     Pruned,
     find_prunable,
     prune_debug_logs,
     prune_jobs,
+    prune_key_events,
+    prune_loose,
     prune_workflows,
 )
 from baton.store.sweeping import START
@@ -35,6 +39,8 @@ class Pruner:
         self._job_ages = job_ages
         self._after = START
         self._places: dict[JobState, Place] = {}
+        self._event = BEGINNING
+        self._loose = Loose()
 
     async def prune_jobs(self, database: Database) -> Pruned:
         """Delete jobs that ended longer ago than their state's age; none of a workflow that has not
@@ -73,6 +79,30 @@ class Pruner:
             deleted = await prune_debug_logs(database, age, portion)
             pruned = pruned.plus(deleted)
             if deleted.workflow_debug_logs < portion:
+                break
+        return pruned
+
+    async def prune_key_events(self, database: Database, age: float) -> Pruned:
+        """Delete events sent by a key more than `age` seconds ago that no wait needs any more."""
+        pruned, room = Pruned(), self._limit
+        while room > 0:
+            portion = min(PORTION, room)
+            room -= portion
+            deleted, self._event = await prune_key_events(database, age, self._event, portion)
+            pruned = pruned.plus(deleted)
+            if self._event == BEGINNING:
+                break
+        return pruned
+
+    async def prune_loose(self, database: Database) -> Pruned:
+        """Delete what jobs outside workflows recorded and captured, once their rows are gone."""
+        pruned, room = Pruned(), self._limit
+        while room > 0:
+            portion = min(PORTION, room)
+            room -= portion
+            deleted, self._loose = await prune_loose(database, self._loose, portion)
+            pruned = pruned.plus(deleted)
+            if self._loose == Loose():
                 break
         return pruned
 
