@@ -82,6 +82,18 @@ def test_unknown_settings_are_named() -> None:
     assert caught.value.option == "queue"
 
 
+@pytest.mark.parametrize("option", ["password", "pasword", "secret"])
+def test_an_unknown_setting_may_be_a_password(option: str) -> None:
+    wrong: dict[str, Any] = {option: "w0rd"}
+    with pytest.raises(InvalidOptionError) as caught:
+        Engine(DSN, **wrong)
+    assert caught.value.option == option
+    assert "w0rd" not in "".join(traceback.format_exception(caught.value)) + repr(
+        vars(caught.value)
+    )
+    assert ("postgresql://user:password@" in str(caught.value)) == (option == "password")
+
+
 @pytest.mark.parametrize("dsn", ["", None, 5, b"postgresql://"])
 def test_a_dsn_is_a_text(dsn: Any) -> None:
     with pytest.raises(InvalidOptionError, match="dsn"):

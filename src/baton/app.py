@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import anyio
 
+from baton.core.dsn import DSN_EXPECTED
 from baton.core.errortext import sanitize
 from baton.engine.runtime import Runtime
 from baton.engine.tasks import to_the_end
@@ -42,6 +43,8 @@ from baton.workflow.waiting import CompletionWaiters
 from baton.workflow.waits.expire import expire_until
 
 T = TypeVar("T")
+
+_PARTS_OF_DSN = frozenset({"host", "port", "user", "password", "database", "dbname", "passfile"})
 
 
 class EngineOptions(TypedDict, total=False):
@@ -97,10 +100,7 @@ class Engine:
         try:
             self.settings = EngineSettings(**options)
         except TypeError:
-            given: dict[str, object] = {**options}
-            unknown = next(name for name in given if name not in EngineOptions.__annotations__)
-            known = ", ".join(EngineOptions.__annotations__)
-            raise InvalidOptionError(unknown, given[unknown], f"one of {known}") from None
+            raise _unknown(options) from None
         settings = self.settings
         self.engine_id: UUID = uuid4()
         self.database = Database(
@@ -308,6 +308,15 @@ class Engine:
     def _expect(self, state: str, call: str) -> None:
         if self._state != state:
             raise EngineStateError(self._state, state, call)
+
+
+def _unknown(options: Mapping[str, object]) -> InvalidOptionError:
+    name = next(name for name in options if name not in EngineOptions.__annotations__)
+    expected = f"one of {', '.join(EngineOptions.__annotations__)}"
+    if name in _PARTS_OF_DSN:
+        expected = f"it in the DSN, {DSN_EXPECTED}"
+    # Never the value: it may be a password.
+    return InvalidOptionError(name, type(options[name]), expected)
 
 
 def _checked_plugins(given: object) -> tuple[Plugin, ...]:

@@ -10,7 +10,7 @@ from baton.words.errors import InvalidOptionError
 _SCHEMES = ("postgresql", "postgres")
 _SCHEME = re.compile(r"([a-z0-9]+)(?:\+([a-z0-9]+))?")
 _HOST = re.compile(r"(\[[^]]*\]|[^:]*)(:[0-9]*)?")
-_EXPECTED = (
+DSN_EXPECTED = (
     "postgresql://user:password@host:port/database, with special characters of the password "
     "percent-encoded"
 )
@@ -19,14 +19,14 @@ _EXPECTED = (
 def check_dsn(given: object) -> str:
     """The DSN. Raises InvalidOptionError, whose facts hold nothing of it but its scheme."""
     if not isinstance(given, str):
-        raise InvalidOptionError("dsn", type(given), _EXPECTED)
+        raise InvalidOptionError("dsn", type(given), DSN_EXPECTED)
     scheme, separator, _ = given.partition("://")
     known = _SCHEME.fullmatch(scheme)
     shown = f"{scheme}://…" if known and separator else "…"
     if known and known[1] in _SCHEMES and known[2]:
-        raise InvalidOptionError("dsn", shown, f"{_EXPECTED}; leave out '+{known[2]}'")
+        raise InvalidOptionError("dsn", shown, f"{DSN_EXPECTED}; leave out '+{known[2]}'")
     if scheme not in _SCHEMES or not _readable(given):
-        raise InvalidOptionError("dsn", shown, _EXPECTED)
+        raise InvalidOptionError("dsn", shown, DSN_EXPECTED)
     return given
 
 
