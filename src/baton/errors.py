@@ -37,6 +37,7 @@ BatonError
 └── DatabaseError               the database, its schema or a connection
     ├── ConnectionTypeError     given
     ├── IsolationError          what
+    ├── MissingRightError       problem (in the server's words)
     ├── SchemaMissingError      schema, found, expected
     ├── MigrationError          version, problem
     └── UnavailableError        what, timeout, refused (by the server, which answered)
@@ -58,6 +59,7 @@ from baton.words.errors import (
     InvalidNameError,
     InvalidOptionError,
     MigrationError,
+    MissingRightError,
     NoEngineError,
     NoResultError,
     NotStorableError,
@@ -106,6 +108,7 @@ __all__ = [
     "IsolationError",
     "MigrationError",
     "MissingExtraError",
+    "MissingRightError",
     "NoEngineError",
     "NoResultError",
     "NotStorableError",

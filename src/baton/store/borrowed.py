@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import anyio
 import asyncpg
 
-from baton.store.faults import sqlstate
+from baton.store.faults import missing_right, sqlstate
 from baton.words.errors import ConnectionTypeError, DatabaseError
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
@@ -38,7 +38,7 @@ async def borrowed(conn: object) -> AsyncGenerator[Connection, Any]:
 
     If the body raises or is cancelled, what it did is undone and the caller's transaction goes on.
     Raises ConnectionTypeError; DatabaseError for a connection that is closed or in a failed
-    transaction.
+    transaction; MissingRightError.
     """
     connection = await _usable(conn)
     begin, commit, undo = (
@@ -58,6 +58,8 @@ async def borrowed(conn: object) -> AsyncGenerator[Connection, Any]:
         await _undo(connection, undo)
         if sqlstate(error) == _IN_FAILED_TRANSACTION:
             raise DatabaseError(_FAILED) from error
+        if lacking := missing_right(error):
+            raise lacking from error
         raise
 
 

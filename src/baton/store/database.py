@@ -16,6 +16,7 @@ from baton.store.faults import (
     is_database_fault,
     is_lock_timeout,
     is_retryable,
+    missing_right,
     not_connected,
     poisons_pool,
 )
@@ -124,7 +125,10 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection[Any]]:
-        """A pooled connection, outside a transaction."""
+        """A pooled connection, outside a transaction.
+
+        Raises UnavailableError, MissingRightError.
+        """
         if self._pool is None:
             raise UnavailableError("the pool is closed")
         pool = self._pool
@@ -137,6 +141,8 @@ class Database:
         except BaseException as error:
             if poisons_pool(error):
                 await pool.expire_connections()
+            if lacking := missing_right(error):
+                raise lacking from error
             raise
         finally:
             # A cancelled release would leave the connection checked out for ever.

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from baton.words.errors import DatabaseError, UnavailableError
+from baton.words.errors import MissingRightError, UnavailableError
 
 # serialization failure, deadlock, lock not available, cached plan changed its result type,
 # transaction left idle for too long
@@ -70,10 +70,10 @@ def not_connected(error: BaseException) -> UnavailableError:
     return UnavailableError(f"no connection ({type(error).__name__}: {error})")
 
 
-def missing_right(error: BaseException) -> str | None:
-    """What the role may not do, as the server says it; None for all other failures."""
+def missing_right(error: BaseException) -> MissingRightError | None:
+    """What to raise when the role may not do it; None for all other failures."""
     if sqlstate(error) == _INSUFFICIENT_PRIVILEGE:
-        return f"the role lacks a right: {_said(error)}"
+        return MissingRightError(_said(error))
     return None
 
 
@@ -84,7 +84,7 @@ def told() -> Generator[None]:
         yield
     except Exception as error:
         if lacking := missing_right(error):
-            raise DatabaseError(lacking) from error
+            raise lacking from error
         if is_connection_loss(error):
             raise not_connected(error) from error
         raise

@@ -31,7 +31,7 @@ from baton.store.migration_scripts import (
     reverting,
 )
 from baton.store.sql import Sql
-from baton.words.errors import ConnectionTypeError, DatabaseError, MigrationError, UnavailableError
+from baton.words.errors import ConnectionTypeError, MigrationError, UnavailableError
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
@@ -244,7 +244,7 @@ def database_failures(
             raise UnavailableError(f"{type(error).__name__}: {error}") from error
         lacking = missing_right(error)
         if lacking and version is None:
-            raise DatabaseError(lacking) from error
+            raise lacking from error
         if is_database_fault(error):
-            raise MigrationError(version, lacking or str(error)) from error
+            raise MigrationError(version, str(lacking or error)) from error
         raise

@@ -362,6 +362,13 @@ class SchemaMissingError(DatabaseError):
         )
 
 
+class MissingRightError(DatabaseError):
+    problem: str
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the role lacks a right: {problem}", problem=problem)
+
+
 class MigrationError(DatabaseError):
     version: int | None
     problem: str

@@ -55,7 +55,7 @@ async def insert_all(
 
     Everything is checked before anything is written: raises GraphError, InvalidOptionError,
     NoEngineError, EngineStateError, ConnectionTypeError; then WorkflowExistsError,
-    SchemaMissingError, UnavailableError, DatabaseError.
+    SchemaMissingError, MissingRightError, UnavailableError, DatabaseError.
     """
     builders = _listed(workflows)
     prepared = _prepared(builders)
