@@ -16,7 +16,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from baton import Baton, Engine, schema
+from baton import Baton, Engine, Plugin, schema
+from baton.cli.target import overridden
 from baton.workflow.args import NewJob
 from support import operated
 from support.databases import execute
@@ -326,3 +327,14 @@ async def test_a_missing_extra_is_named() -> None:
     assert text.decode() == (
         "baton: the commands need the extra 'cli': pip install 'baton-workflows[cli]'\n"
     )
+
+
+def test_what_the_command_line_changes_leaves_the_plugins() -> None:
+    engine = Engine("postgresql://a@h/x", plugins=[Plugin(prune=True)], queues={"io": 2})
+    for other in (
+        overridden(engine, "postgresql://b@h/x", None, None),
+        overridden(engine, None, "jobs", None),
+        overridden(engine, None, None, {"default": 1}),
+    ):
+        assert other is not engine
+        assert other.plugins == engine.plugins

@@ -96,7 +96,7 @@ class Engine:
         plugins: Sequence[Plugin] = (),
         **options: Unpack[EngineOptions],
     ) -> None:
-        self._plugins = _checked_plugins(plugins)
+        self.plugins = _checked_plugins(plugins)
         try:
             self.settings = EngineSettings(**options)
         except TypeError:
@@ -158,7 +158,7 @@ class Engine:
                 ambient.enter(self)
                 await self._runtime.start()
             self._runtime.every(self.settings.poll_interval, "completions", self._waiters.poll)
-            for plugin in self._plugins:
+            for plugin in self.plugins:
                 sweep = partial(plugin.work, self.database, self.settings)
                 self._runtime.every(plugin.interval, "sweep", sweep)
         except BaseException:
