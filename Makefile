@@ -58,6 +58,10 @@ chaos: $(VENV)/.installed-dev ## Storm over engines and their server; ARGS="--mi
 crashes: $(VENV)/.installed-dev ## Break every round trip of every scenario, in every way
 	$(RUN) -m tests.crash_points $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/.installed-dev ## An hour at a steady rate: does anything grow? ARGS="--minutes 10"
+	$(RUN) -m tests.soak $(ARGS)
+
 .PHONY: clean
 clean: ## Remove the virtual environment, caches and build products
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
