@@ -1,4 +1,4 @@
-"""The database schema: migrate it, roll it back, print the SQL, verify it.
+"""The database schema: migrate it, roll it back, print the SQL, grant it to roles, verify it.
 
 The calls that reach a database take a DSN or an asyncpg connection; `require` takes an open
 `Database`:
@@ -8,13 +8,16 @@ The calls that reach a database take a DSN or an asyncpg connection; `require` t
 
 from __future__ import annotations
 
+from baton.store.grants import Role, grants_sql
 from baton.store.migration_scripts import latest_version, migration_sql
 from baton.store.migrations import current_version, migrate, rollback
 from baton.store.schema_check import SchemaReport, require, verify
 
 __all__ = [
+    "Role",
     "SchemaReport",
     "current_version",
+    "grants_sql",
     "latest_version",
     "migrate",
     "migration_sql",
