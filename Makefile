@@ -62,6 +62,11 @@ crashes: $(VENV)/.installed-dev ## Break every round trip of every scenario, in 
 soak: $(VENV)/.installed-dev ## An hour at a steady rate: does anything grow? ARGS="--minutes 10"
 	$(RUN) -m tests.soak $(ARGS)
 
+.PHONY: audit
+audit: $(VENV)/.installed-dev ## Ask for known vulnerabilities of what is installed; needs the internet
+	@$(RUN) -m pip_audit --version >/dev/null 2>&1 || $(PIP) install -e '.[audit]'
+	@$(RUN) -m tests.audit
+
 .PHONY: clean
 clean: ## Remove the virtual environment, caches and build products
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

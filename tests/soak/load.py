@@ -27,6 +27,7 @@ class Application:
     def __init__(self, engine: Engine, connection: asyncpg.Connection[Any], seed: int) -> None:
         self._engine = engine
         self._connection = connection
+        self._free = asyncio.Lock()
         self._chance = random.Random(seed)
         self._at_work: set[asyncio.Task[None]] = set()
         self.inserted: Counter[str] = Counter()
@@ -83,9 +84,10 @@ class Application:
 
     async def _loose(self, key: str) -> None:
         await send_event(None, "nobody", {"n": 1}, key=key, engine=self._engine)
-        await self._connection.execute(
-            "INSERT INTO public.oban_jobs (worker, args) VALUES ('soak.records', '{}')"
-        )
+        async with self._free:
+            await self._connection.execute(
+                "INSERT INTO public.oban_jobs (worker, args) VALUES ('soak.records', '{}')"
+            )
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         async def watched() -> None:
