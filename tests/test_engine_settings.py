@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from baton import Engine, EngineSettings, schema
+from baton import Database, Engine, EngineSettings, schema
 from baton.words.errors import (
     BatonError,
     DatabaseError,
@@ -27,6 +27,12 @@ BAD: list[tuple[str, Any]] = [
     ("name", ""),
     ("name", 5),
     ("name", "x" * 128),
+    ("name", "x\0user\0postgres"),
+    ("name", "\ud800"),
+    ("node", "a\0b"),
+    ("node", "\udfff"),
+    ("queues", {"a\0b": 1}),
+    ("queues", {"\ud800": 1}),
     ("node", None),
     ("queues", ["default"]),
     ("queues", {"default": 0}),
@@ -69,6 +75,13 @@ def test_bad_settings_are_refused(option: str, value: Any) -> None:
     assert caught.value.expected
     with pytest.raises(InvalidOptionError):
         EngineSettings(**wrong)
+
+
+@pytest.mark.parametrize("name", ["x\0user\0postgres", "\ud800", "", 5])
+def test_a_connections_name_can_be_no_other_parameter(name: Any) -> None:
+    """The driver writes what it is given: a NUL would begin another parameter, even the user."""
+    with pytest.raises(InvalidOptionError, match="application_name"):
+        Database(DSN, application_name=name)
 
 
 def test_every_setting_is_tried() -> None:
@@ -129,6 +142,8 @@ def test_the_limit_that_is_wrong_is_named(limit: Any, told: str) -> None:
         "mysql://u:w0rd@h/x",
         "u:w0rd@h/x?://",
         "host=h password=w0rd",
+        "postgresql://u%00user%00postgres:w0rd@h/x",
+        "postgresql://u:w0rd@h/x%00options%00-c",
         b"postgresql://u:w0rd@h/x",
     ],
 )

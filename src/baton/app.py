@@ -14,6 +14,7 @@ import anyio
 
 from baton.core.dsn import DSN_EXPECTED
 from baton.core.errortext import sanitize
+from baton.core.names import validate_step_name
 from baton.engine.runtime import Runtime
 from baton.engine.tasks import to_the_end
 from baton.store.database import Database
@@ -224,17 +225,18 @@ class Engine:
         """The stored result of a step, as plain JSON values or validated as `type`.
 
         Raises UnknownStepError, NoResultError (it has not completed), ResultTypeError,
-        UnavailableError.
+        InvalidNameError, UnavailableError.
         """
         self._expect("running", "engine.result")
         given = parse_workflow_id(workflow_id)
-        found = await read_step_result(self.database, given, step)
+        name = validate_step_name(step)
+        found = await read_step_result(self.database, given, name)
         if found is None:
-            raise UnknownStepError(given, step)
+            raise UnknownStepError(given, name)
         state, text = found
         if text is None:
-            raise NoResultError(None, step, state)
-        return typed(text, type, step=None, dependency=step)
+            raise NoResultError(None, name, state)
+        return typed(text, type, step=None, dependency=name)
 
     async def cancel(self, workflow_id: UUID | str, reason: str = "cancelled by request") -> int:
         """Cancel every unfinished step of a workflow; returns how many jobs that cancelled.

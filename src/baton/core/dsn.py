@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from baton.words.errors import InvalidOptionError
 
@@ -40,4 +40,6 @@ def _readable(dsn: str) -> bool:
     hosts = parts.netloc.rpartition("@")[2].split(",")
     # An @ further on: the password held a character that ended the host.
     stray = "@" in parts.path + parts.fragment
+    # A NUL would end the parameter it stands in, and begin another.
+    stray = stray or "\0" in unquote(dsn)
     return bool(parts.scheme) and not stray and all(_HOST.fullmatch(host) for host in hosts)

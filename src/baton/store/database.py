@@ -22,7 +22,8 @@ from baton.store.faults import (
 )
 from baton.store.session import LOCK_TIMEOUT, PlainConnection, server_settings
 from baton.store.sql import Sql
-from baton.words.errors import UnavailableError
+from baton.words.config import NAME_EXPECTED, is_name
+from baton.words.errors import InvalidOptionError, UnavailableError
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ class Database:
     not keep other engines from the workflows that it has locked. `lock_timeout` bounds the wait for
     a lock.
 
-    Raises InvalidOptionError for a DSN that cannot be read.
+    Raises InvalidOptionError for a DSN that cannot be read, and for a wrong application_name.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class Database:
         self.dsn = check_dsn(dsn)
         self.schema = schema
         self.sql = Sql(schema)
+        if not is_name(application_name):
+            raise InvalidOptionError("application_name", application_name, NAME_EXPECTED)
         self.application_name = application_name
         self._pool_size = pool_size
         self._command_timeout = command_timeout

@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 from baton.words.errors import InvalidOptionError
 
+NAME_EXPECTED = "a text of 1 to 127 characters, without NUL and lone surrogates"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineSettings:
@@ -65,12 +67,7 @@ class EngineSettings:
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name in ("name", "node"):
-                _require(
-                    isinstance(value, str) and 0 < len(value) < 128,
-                    item.name,
-                    value,
-                    "a text of 1 to 127",
-                )
+                _require(is_name(value), item.name, value, NAME_EXPECTED)
             elif item.name == "queues":
                 _check_queues(value)
             elif item.name in ("notify", "debug"):
@@ -102,13 +99,24 @@ def _check_queues(value: object) -> None:
     if not isinstance(value, Mapping):
         raise InvalidOptionError("queues", value, expected)
     for name, limit in value.items():
-        if not isinstance(name, str) or not 0 < len(name) < 128:
-            raise InvalidOptionError("queues", value, expected)
+        if not is_name(name):
+            raise InvalidOptionError(
+                "queues", value, f"{expected}; a queue's name is {NAME_EXPECTED}"
+            )
         if not _is_count(limit):
             why = f"a whole number of at least 1 as the limit of {name!r}"
             if limit == 0:
                 why += f"; a queue is paused with engine.pause({name!r})"
             raise InvalidOptionError("queues", value, why)
+
+
+def is_name(value: object) -> bool:
+    """Whether PostgreSQL can hold this as the name of something. A NUL would end the parameter of a
+    connection that it stands in, and begin another.
+    """
+    if not isinstance(value, str) or not 0 < len(value) < 128 or "\0" in value:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _is_count(value: object) -> bool:
