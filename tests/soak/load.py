@@ -32,6 +32,7 @@ class Application:
         self._at_work: set[asyncio.Task[None]] = set()
         self.inserted: Counter[str] = Counter()
         self.announced: Counter[UUID] = Counter()
+        self.tried: set[UUID] = set()
         self.ids: set[UUID] = set()
         self.latencies: list[float] = []
         self.faults: list[str] = []
@@ -67,8 +68,9 @@ class Application:
 
     async def _one(self, name: str, kind: Kind, key: str) -> None:
         workflow = kind.build(self._chance, key)
-        self.ids.add(workflow.workflow_id)
+        self.tried.add(workflow.workflow_id)
         await workflow.insert(self._engine)
+        self.ids.add(workflow.workflow_id)
         self.inserted[name] += 1
         if kind.by_key:
             await send_event(None, "go", {"n": 1}, key=key, dedupe_id=key, engine=self._engine)

@@ -156,7 +156,7 @@ def _rounded(quarters: dict[str, list[float | None]]) -> dict[str, list[float | 
 def _announced(app: Application) -> list[str]:
     wrong = Counter(app.announced[workflow_id] for workflow_id in app.ids)
     wrong.pop(1, None)
-    unknown = app.announced.keys() - app.ids
+    unknown = app.announced.keys() - app.tried
     found = [f"{count} workflows were announced {times} times" for times, count in wrong.items()]
     return found + ([f"{len(unknown)} unknown workflows were announced"] if unknown else [])
 
