@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NoReturn
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import typer
 
@@ -66,10 +66,11 @@ def reported(dsn: str) -> Generator[None]:
 
 def redacted(text: str, dsn: str) -> str:
     """The text without the DSN and its password, also where they stand percent-decoded."""
-    secrets = {dsn}
-    password = urlsplit(dsn).password
-    if password:
-        secrets |= {password, unquote(password)}
+    parts = urlsplit(dsn)
+    given = [value for name, value in parse_qsl(parts.query) if name.endswith("password")]
+    secrets = {dsn, *given, *(quote(value, safe="") for value in given)}
+    if parts.password:
+        secrets |= {parts.password, unquote(parts.password)}
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "***")
