@@ -9,6 +9,7 @@ import pytest
 from soak.run import soak
 from soak.verdict import BOUNDS, QUARTERS, bound_of, growth, medians
 
+POOLS = {"connections": 20.0}
 LEVELS = {
     "rss": 60e6,
     "tasks": 9.0,
@@ -36,18 +37,18 @@ def series(**slopes: float) -> list[dict[str, float]]:
 
 
 def test_what_swings_around_its_level_is_flat() -> None:
-    assert growth(series()) == []
+    assert growth(series(), POOLS) == []
 
 
 @pytest.mark.parametrize("name", LEVELS)
 def test_what_leaks_is_found(name: str) -> None:
-    (found,) = growth(series(**{name.replace(" ", "_", 1): 8.0}))
+    (found,) = growth(series(**{name.replace(" ", "_", 1): 8.0}), POOLS)
     assert found.startswith(f"{name} grew: ")
 
 
 def test_a_slow_leak_of_memory_is_found() -> None:
     """60 MB that become 102 in the run: 70 in the second quarter, 97 in the last."""
-    (found,) = growth(series(rss=1.7))
+    (found,) = growth(series(rss=1.7), POOLS)
     assert found.startswith("rss grew")
 
 
@@ -55,24 +56,31 @@ def test_warming_up_is_no_leak() -> None:
     warm = [
         dict(sample, rss=sample["rss"] * min(1, (20 + n) / 80)) for n, sample in enumerate(series())
     ]
-    assert growth(warm) == []
+    assert growth(warm, POOLS) == []
+
+
+def test_a_pool_that_fills_late_is_no_leak() -> None:
+    late = [dict(sample, connections=12.0 + n // 50) for n, sample in enumerate(series())]
+    assert growth(late, POOLS) == []
+    (found,) = growth(late, {"connections": 15.0})
+    assert found.startswith("connections grew: 18.5 in the last quarter, at most 16.5")
 
 
 def test_one_bad_moment_is_no_growth() -> None:
     samples = series()
     for sample in samples[350:370]:
         sample["latency p99"] = 9.0
-    assert growth(samples) == []
+    assert growth(samples, POOLS) == []
 
 
 def test_what_was_not_sampled_is_no_success() -> None:
-    assert len(growth([])) == len([name for name in BOUNDS if "*" not in name])
+    assert len(growth([], POOLS)) == len([name for name in BOUNDS if "*" not in name])
     samples = [{k: v for k, v in sample.items() if k != "rss"} for sample in series()]
-    assert growth(samples) == ["rss was never sampled"]
+    assert growth(samples, POOLS) == ["rss was never sampled"]
     half = [dict(sample) for sample in series()]
     for sample in half[300:]:
         del sample["latency p99"]
-    (found,) = growth(half)
+    (found,) = growth(half, POOLS)
     assert found.startswith("latency p99 was not sampled in every quarter")
 
 

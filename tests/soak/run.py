@@ -127,7 +127,11 @@ async def soak(
         if left["executing"]:
             faults.append(f"{left['executing']} jobs are executing")
         if judged:
-            faults += growth(watch.samples)
+            # Pools fill as they are used. Beside an engine's are settlers, heartbeat, listener and
+            # sweep; beside the application's a listener.
+            own = client.settings.pool_size + client.settings.settlers + 3
+            most = engines * own + client.settings.pool_size + 1
+            faults += growth(watch.samples, {"connections": most})
         return Report(
             seconds=round(took, 1),
             rate=rate,

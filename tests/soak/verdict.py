@@ -54,9 +54,9 @@ def medians(samples: Sequence[Sample]) -> dict[str, list[float | None]]:
     return found
 
 
-def growth(samples: Sequence[Sample]) -> list[str]:
+def growth(samples: Sequence[Sample], most: Mapping[str, float]) -> list[str]:
     """What grew past its bound, as text; empty when all stayed flat. A series that cannot be judged
-    is a finding too.
+    is a finding too. `most`: what a series may come to by its settings, however late it does.
     """
     found: list[str] = []
     series = medians(samples)
@@ -70,8 +70,10 @@ def growth(samples: Sequence[Sample]) -> list[str]:
         before, last = quarters[bound.against], quarters[-1]
         if before is None or last is None:
             found.append(f"{name} was not sampled in every quarter: {quarters}")
-        elif last > (most := before * bound.factor + bound.slack):
+            continue
+        limit = max(before * bound.factor + bound.slack, most.get(name, 0.0))
+        if last > limit:
             found.append(
-                f"{name} grew: {last:g} in the last quarter, at most {most:g} of {before:g}"
+                f"{name} grew: {last:g} in the last quarter, at most {limit:g} after {before:g}"
             )
     return found

@@ -51,7 +51,7 @@ class EngineSettings:
     threads: int = 32
     """Most synchronous steps in threads at once."""
     pool_size: int = 10
-    """Most pooled connections; heartbeat and listener have one each besides."""
+    """Most pooled connections; heartbeat, listener and each settler have one besides."""
     command_timeout: float = 30.0
     """Bound of every statement."""
     acquire_timeout: float = 10.0
