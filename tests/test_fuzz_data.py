@@ -47,12 +47,12 @@ FOREIGN = (
     | st.timedeltas(timedelta(days=-999), timedelta(days=999))
     | st.decimals()
     | st.uuids()
+    | st.complex_numbers()
     | st.tuples(st.integers(), st.text(max_size=3))
     | st.frozensets(st.integers(0, 9), max_size=1)
 )
 UNSTORABLE = (
     st.binary(max_size=4)
-    | st.complex_numbers()
     | st.just(object())
     | st.sampled_from([nested(129), nested(5_000), 10**4300, {1: 2}, {None: 1}, {"a": {(1, 2): 3}}])
 )
@@ -79,7 +79,7 @@ def plain(value: Any) -> Any:
             return {key: plain(item) for key, item in value.items()}
         case list() | tuple() | frozenset():
             return [plain(item) for item in value]
-        case datetime() | date() | time() | timedelta() | Decimal() | UUID():
+        case datetime() | date() | time() | timedelta() | Decimal() | UUID() | complex():
             return ANY.dump_python(value, mode="json")
         case _:
             return value
@@ -93,9 +93,9 @@ def storable(value: Any) -> bool:
             )
         case list() | tuple() | frozenset():
             return all(map(storable, value))
-        case bytes() | complex():
+        case bytes():
             return False
-        case datetime() | date() | time() | timedelta() | Decimal() | UUID():
+        case datetime() | date() | time() | timedelta() | Decimal() | UUID() | complex():
             return True
         case int():
             return abs(value) < 10**4300
