@@ -250,7 +250,7 @@ def check_payload(running: Fuzz, value: Any, ok: bool) -> None:
 
 
 def test_arguments(running: Fuzz) -> None:
-    @fuzzed(30)
+    @fuzzed(20)
     @given(ANYTHING)
     def check(value: Any) -> None:
         # The arguments are one object around it; a type that says Any tells no way back to a date.
@@ -287,7 +287,7 @@ def test_arguments_with_types_of_their_own(running: Fuzz) -> None:
             assert {name: getattr(Typed.seen[0], name) for name in values} == values
         await running.survived()
 
-    @fuzzed(15)
+    @fuzzed(8)
     @given(
         st.fixed_dictionaries(
             {
@@ -309,7 +309,7 @@ def test_arguments_with_types_of_their_own(running: Fuzz) -> None:
 
 @pytest.mark.parametrize("how", ["returns", "notes", "captures"])
 def test_results_notes_and_captures(running: Fuzz, how: str) -> None:
-    @fuzzed(20)
+    @fuzzed(8)
     @given(ANYTHING)
     def check(value: Any) -> None:
         check_outcome(running, how, value, fits(value, 0))
@@ -318,7 +318,7 @@ def test_results_notes_and_captures(running: Fuzz, how: str) -> None:
 
 
 def test_payloads(running: Fuzz) -> None:
-    @fuzzed(20)
+    @fuzzed(10)
     @given(ANYTHING)
     def check(value: Any) -> None:
         # Below `events` and its name in the gate's result it lies deeper than it was sent.
@@ -384,7 +384,7 @@ def test_texts_of_errors_and_reasons(running: Fuzz, how: str) -> None:
             assert "… (cut)" in row.error
         await running.survived()
 
-    @fuzzed(12)
+    @fuzzed(8)
     @given(TEXTS | LONG)
     def check(text: str) -> None:
         running.run(example(text))
@@ -629,7 +629,7 @@ def test_names(running: Fuzz, kind: str) -> None:
             assert isinstance(await running.refused(named.use(kind, name)), InvalidNameError)
         await running.survived()
 
-    @fuzzed(12)
+    @fuzzed(8)
     @given(NAMES)
     def check(name: str) -> None:
         running.run(example(name))
@@ -677,7 +677,7 @@ def test_whoever_asks_with_any_text_is_answered(running: Fuzz) -> None:
                 continue
         await running.survived()
 
-    @fuzzed(15)
+    @fuzzed(8)
     @given(NAMES | st.uuids().map(str) | st.integers().map(str))
     def check(name: str) -> None:
         if name not in ("gate", "default"):

@@ -151,7 +151,7 @@ async def test_a_password_is_shown_nowhere(
     assert [text for text in seen if leaks(text)] == []
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["in the query", "in the environment"])
 async def test_a_wrong_password_is_shown_nowhere(
     guarded: str,
     tmp_path: Path,
