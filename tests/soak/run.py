@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -76,6 +77,8 @@ class Watch:
             self.hear(one["finished"], one["pruned"])
         found["rss"] = float(max(one["rss"] for one in told))
         found["tasks"] = float(max(one["tasks"] for one in told))
+        # What others do on this machine explains a latency.
+        found["machine load"] = os.getloadavg()[0]
         taken, self.app.latencies = self.app.latencies, []
         self.samples.append(found | percentiles("latency", taken))
 
