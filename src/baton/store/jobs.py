@@ -105,7 +105,7 @@ async def settle_batch(
             reply.completions.append((row[9], row[5]))
         elif kind == _Kind.WAIT:
             waits.append(settled_wait(row[5]))
-        else:
+        elif kind == _Kind.WOKEN:
             reply.woken.append(row[3])
     return reply
 

@@ -1,0 +1,29 @@
+"""What the machine of `tests/model` has found, as plain tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from baton import Baton
+from races.arena import done, noop, settle
+from races.waiting import WaitRing, sweep, wait_ring
+
+
+@pytest.fixture
+async def ring(dsn: str) -> AsyncIterator[WaitRing]:
+    async with wait_ring(dsn) as made:
+        yield made
+
+
+async def test_an_armed_gate_without_time_wakes_no_queue(ring: WaitRing) -> None:
+    def make() -> Baton:
+        gate = Baton().add("a", noop.new())
+        return gate.wait("g", any_of=["x"], deps=["a"], timeout=0, on_timeout="cancel")
+
+    (workflow,) = await ring.insert(make, 1)
+    reply = await settle(ring.sides[0], [done(ring.claims[workflow["a"]])])
+    assert reply.woken == []
+    assert await sweep(ring.sides[0]) == 1
+    assert await ring.violations() == []
