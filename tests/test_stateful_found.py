@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from baton import Baton
+from baton.workflow.settle import cancel_workflow
 from races.arena import done, noop, settle
 from races.waiting import WaitRing, sweep, wait_ring
 
@@ -26,4 +27,17 @@ async def test_an_armed_gate_without_time_wakes_no_queue(ring: WaitRing) -> None
     reply = await settle(ring.sides[0], [done(ring.claims[workflow["a"]])])
     assert reply.woken == []
     assert await sweep(ring.sides[0]) == 1
+    assert await ring.violations() == []
+
+
+async def test_a_job_completed_by_hand_has_a_result_when_its_workflow_is_cancelled(
+    ring: WaitRing,
+) -> None:
+    (workflow,) = await ring.insert(lambda: Baton().add("a", noop.new()).add("b", noop.new()), 1)
+    await ring.monitor.execute(
+        "UPDATE public.oban_jobs SET state = 'completed', completed_at = timezone('UTC', now())"
+        " WHERE id = $1",
+        workflow["a"],
+    )
+    await cancel_workflow(ring.sides[0], workflow.id, "no", notify=False)
     assert await ring.violations() == []

@@ -19,6 +19,9 @@ from baton.words.rows import CancelledStep, Outcome
 from baton.words.states import TERMINAL_STATES, JobState
 from baton.workflow.gating import decision
 
+NO_RESULT = '{"value": null}'
+"""Stored for a job that somebody else completed and brought no result for, as `check` does."""
+
 
 class Failures(NamedTuple):
     """What a slow settlement did: ids of the jobs it accepted as ended, completions announced,
@@ -101,8 +104,7 @@ async def cancel_workflow(
             await settlement.notify_cancelled([i for i in live if states[i] is JobState.EXECUTING])
             # A job that ended behind our back settles as it ended, one that vanished as cancelled.
             ended = [
-                Ended(i, JobState.CANCELLED if i in live else states.get(i, JobState.CANCELLED))
-                for i in names
+                as_it_ended(i, JobState.CANCELLED if i in live else states.get(i)) for i in names
             ]
             settled = await settle_nodes(settlement, ended)
             return settled._replace(
@@ -111,6 +113,13 @@ async def cancel_workflow(
             )
 
     return await database.retrying(body, idempotent=True)
+
+
+def as_it_ended(job_id: int, state: JobState | None) -> Ended:
+    """How a step ends whose job has ended, or vanished (None)."""
+    if state is None:
+        return Ended(job_id, JobState.CANCELLED, gone=True)
+    return Ended(job_id, state, NO_RESULT if state is JobState.COMPLETED else None)
 
 
 async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Failures:

@@ -20,7 +20,7 @@ from baton.words.events import StepsRescued, StepsSettled
 from baton.words.states import TERMINAL_STATES, JobState
 from baton.workflow.cascade_hooks import tell_cancelled
 from baton.workflow.completion import announce_all, tell_finished
-from baton.workflow.settle import Failures, settle_nodes
+from baton.workflow.settle import Failures, as_it_ended, settle_nodes
 
 _log = logging.getLogger("baton")
 
@@ -32,8 +32,6 @@ ANNOUNCED = 200
 """Workflows announced in one transaction."""
 GRACE = 5.0
 """Seconds a host has to bring the result of a job that it has marked as completed."""
-NO_RESULT = '{"value": null}'
-"""Stored for a job that somebody else completed and brought no result for, as `check` does."""
 
 
 class Sweeper:
@@ -115,10 +113,8 @@ def _ended(job_ids: Sequence[int], states: dict[int, JobState]) -> Iterator[Ende
     """What is true now that the rows are locked; a job that was retried meanwhile is left alone."""
     for job_id in job_ids:
         state = states.get(job_id)
-        if state is None:
-            yield Ended(job_id, JobState.CANCELLED, gone=True)
-        elif state in TERMINAL_STATES:
-            yield Ended(job_id, state, NO_RESULT if state is JobState.COMPLETED else None)
+        if state is None or state in TERMINAL_STATES:
+            yield as_it_ended(job_id, state)
 
 
 def _tell(
