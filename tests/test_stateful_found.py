@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from baton import Baton
+from baton import Baton, Delivery
 from baton.workflow.settle import cancel_workflow
 from races.arena import done, noop, settle
-from races.waiting import WaitRing, sweep, wait_ring
+from races.waiting import WaitRing, cancel, send, sweep, wait_ring
 
 
 @pytest.fixture
@@ -40,4 +40,20 @@ async def test_a_job_completed_by_hand_has_a_result_when_its_workflow_is_cancell
         workflow["a"],
     )
     await cancel_workflow(ring.sides[0], workflow.id, "no", notify=False)
+    assert await ring.violations() == []
+
+
+async def test_a_dormant_gate_takes_no_more_than_it_needs(ring: WaitRing) -> None:
+    def make() -> Baton:
+        return Baton().add("a", noop.new()).wait("g", any_of=["x", "y"], key="k", deps=["a"])
+
+    first, second = await ring.insert(make, 2)
+    await cancel(second.id, "g")(ring.sides[0])
+    assert await send(None, "x", key="k")(ring.sides[0]) is Delivery.DELIVERED
+    # Nobody needs it: it is kept for a wait to come.
+    assert await send(None, "y", key="k")(ring.sides[0]) is Delivery.BUFFERED
+    await ring.complete(first["a"])(ring.sides[0])
+    (third,) = await ring.insert(make, 1)
+    await ring.complete(third["a"])(ring.sides[0])
+    assert await ring.statuses() == {"completed": 2, "cancelled": 1}
     assert await ring.violations() == []

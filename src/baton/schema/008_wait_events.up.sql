@@ -231,6 +231,11 @@ BEGIN
         WHERE g.id = ANY (v_groups) AND g.status IN ('dormant', 'pending')
         AND (g.deadline IS NULL OR v_event.sent_at <= g.deadline)
         AND (SELECT n.state IS NULL FROM /*schema.*/workflow_nodes n WHERE n.job_id = g.job_id)
+        -- One that is not armed yet may have enough: what it does not need is for others.
+        AND g.need > (
+            SELECT count(*) FROM /*schema.*/workflow_wait_members m
+            WHERE m.group_id = g.id AND m.state = 'received'
+        )
         AND (g.answers IS NULL OR EXISTS (
             SELECT FROM jsonb_array_elements(p_asked::jsonb) AS a (asked) WHERE a.asked = g.answers
         ))
