@@ -57,3 +57,23 @@ async def test_a_dormant_gate_takes_no_more_than_it_needs(ring: WaitRing) -> Non
     await ring.complete(third["a"])(ring.sides[0])
     assert await ring.statuses() == {"completed": 2, "cancelled": 1}
     assert await ring.violations() == []
+
+
+@pytest.mark.parametrize("ended", ["sent", "over"])
+async def test_a_gate_whose_job_was_retried_by_hand_settles(ring: WaitRing, ended: str) -> None:
+    def make() -> Baton:
+        return Baton().wait("g", any_of=["x"], timeout=3600).add("b", noop.new(), deps=["g"])
+
+    (workflow,) = await ring.insert(make, 1)
+    await ring.monitor.execute(
+        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", workflow["g"]
+    )
+    if ended == "sent":
+        assert await send(workflow.id, "x")(ring.sides[0]) is Delivery.SETTLED
+    else:
+        await ring.monitor.execute(
+            "UPDATE public.workflow_wait_groups SET deadline = now(), wake_at = now()"
+        )
+        assert await sweep(ring.sides[0]) == 1
+    assert await ring.states([workflow["g"], workflow["b"]]) == {"completed": 1, "available": 1}
+    assert await ring.violations() == []

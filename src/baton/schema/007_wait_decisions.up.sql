@@ -245,7 +245,9 @@ BEGIN
             v_stamp := timezone('UTC', clock_timestamp());
             UPDATE /*schema.*/oban_jobs j
             SET state = 'executing', attempted_at = v_stamp
-            WHERE j.id = ANY (v_gates) AND (j.state = 'suspended') IS TRUE;
+            WHERE j.id = ANY (v_gates)
+            -- Somebody may have moved it by hand: nobody claims it, so it settles all the same.
+            AND (j.state IN ('suspended', 'available', 'scheduled', 'retryable')) IS TRUE;
             FOR v_row IN
                 SELECT s.* FROM /*schema.*/baton_settle(
                     v_gates, array_fill(v_stamp, ARRAY[cardinality(v_gates)]), v_results, NULL,
