@@ -67,6 +67,10 @@ audit: $(VENV)/.installed-dev ## Ask for known vulnerabilities of what is instal
 	@$(RUN) -m pip_audit --version >/dev/null 2>&1 || $(PIP) install -e '.[audit]'
 	@$(RUN) -m tests.audit
 
+.PHONY: model
+model: $(VENV)/.installed-dev ## The library against a pure model; ARGS="--examples 5000 --seed 1", --mutants
+	$(RUN) -m tests.model $(ARGS)
+
 .PHONY: clean
 clean: ## Remove the virtual environment, caches and build products
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,100 @@
+"""What a long run must have seen, or the machine has grown blind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from model.coverage import Transition
+
+# Row, state before, state after: the rules that must have done it.
+TRANSITIONS = """
+jobs new available: insert_workflow prune_between
+jobs new scheduled: insert_workflow
+jobs new suspended: insert_workflow
+jobs available executing: claim settle
+jobs suspended executing: claim settle
+jobs suspended available: cancel_wait expire retry_by_hand send_event settle
+jobs suspended scheduled: settle
+jobs suspended completed: end_by_hand expire send_event send_key settle
+jobs suspended cancelled: cancel_wait cancel_workflow check expire settle sweep
+jobs suspended discarded: end_by_hand expire
+jobs executing completed: check settle
+jobs executing cancelled: cancel_workflow check settle
+jobs executing discarded: check rescue settle
+jobs executing available: rescue settle
+jobs executing retryable: settle
+jobs executing scheduled: settle
+jobs executing suspended: settle
+jobs retryable available: retry_by_hand stage
+jobs scheduled available: retry_by_hand stage
+jobs cancelled available: retry_by_hand sweep_and_retry
+jobs discarded available: retry_by_hand
+jobs completed available: retry_by_hand
+jobs available gone: delete_by_hand
+jobs executing gone: delete_by_hand
+jobs suspended gone: delete_by_hand
+jobs completed gone: prune_jobs
+jobs cancelled gone: prune_jobs
+jobs discarded gone: prune_jobs
+nodes new unsettled: insert_workflow prune_between
+nodes unsettled completed: check expire plugin send_event send_key settle sweep
+nodes unsettled cancelled: cancel_wait cancel_workflow check expire plugin settle sweep
+nodes unsettled discarded: check expire plugin rescue settle sweep
+nodes completed gone: prune prune_by_parts
+nodes cancelled gone: prune prune_by_parts
+nodes discarded gone: prune
+groups new dormant: insert_workflow
+groups new pending: insert_workflow settle
+groups dormant pending: settle send_event
+groups dormant completed: settle
+groups dormant timeout: settle
+groups dormant cancelled: cancel_wait cancel_workflow check
+groups pending completed: expire send_event send_key
+groups pending timeout: expire
+groups pending cancelled: cancel_wait cancel_workflow sweep
+groups cancelled gone: prune
+events new kept: send_event send_key
+events new taken: send_event
+events new given: send_key
+events new open: send_key
+events kept taken: expire settle
+events open kept: expire
+events open given: expire
+events kept gone: prune
+workflows new open: insert_workflow
+workflows open finished: cancel_wait cancel_workflow check expire send_event settle sweep
+workflows finished gone: prune prune_by_parts
+completions new announced: announce cancel_workflow check expire send_event settle sweep
+completions announced gone: forget_announcement prune
+"""
+
+MARKS = frozenset(
+    {
+        "gate: stored",
+        "gate: settled as failed",
+        "gate: hold",
+        "gate: cancel",
+        "claimed by a call whose reply was lost",
+        "outcome too late",
+        "discarded after the last attempt",
+        "wait inside: completed",
+        "wait inside: timeout",
+        "wait inside: cancelled",
+        "event: settled",
+        "event: delivered",
+        "event: buffered",
+        "event: duplicate",
+        "event: unknown",
+        "event: finished",
+    }
+)
+"""What no row shows."""
+
+
+def transitions() -> Iterable[Transition]:
+    """All that must be seen."""
+    for line in TRANSITIONS.strip().splitlines():
+        rows, rules = line.split(":")
+        kind, was, now = rows.split()
+        for rule in rules.split():
+            yield kind, was, rule, now

@@ -1,0 +1,184 @@
+"""Naive variants of the library, each of which the machine must tell from it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import NamedTuple
+
+import asyncpg
+
+from baton.store.sql import Sql
+
+
+class Edit(NamedTuple):
+    """In a function of the schema (`baton_…`), or in a query of the library."""
+
+    place: str
+    old: str
+    new: str
+
+
+MUTANTS: dict[str, tuple[Edit, ...]] = {
+    "settle by id alone": (
+        Edit(
+            "baton_settle",
+            "(j.state = 'executing') IS TRUE AND j.attempted_at = o.claim\n            RETURNING",
+            "j.state <> 'completed'\n            RETURNING",
+        ),
+    ),
+    "settle by state, not by claim": (
+        Edit("baton_settle", "AND j.attempted_at = o.claim\n            RETURNING", "RETURNING"),
+    ),
+    "fail without the claim": (
+        Edit("finish_jobs", "AND j.attempted_at = o.claim\nRETURNING", "RETURNING"),
+        Edit("finish_jobs", "AND (j.state = 'executing') IS TRUE", ""),
+    ),
+    "give back without the claim": (
+        Edit(
+            "requeue_jobs", "AND (j.state = 'executing') IS TRUE AND j.attempted_at = o.claim", ""
+        ),
+    ),
+    "a dependency counted twice": (
+        Edit("baton_settle", "greatest(n.pending - d.settled, 0)", "greatest(n.pending - 2, 0)"),
+    ),
+    "a failed dependency not counted": (Edit("decrement_pending", "- o.settled", "- 0"),),
+    "a settled step settles again": (
+        Edit("settle_nodes", "WHERE n.job_id = o.id AND n.state IS NULL", "WHERE n.job_id = o.id"),
+    ),
+    "announced again": (
+        Edit(
+            "find_unannounced",
+            'AND NOT EXISTS (SELECT FROM "public".workflow_completions c'
+            " WHERE c.workflow_id = w.id)",
+            "",
+        ),
+        Edit(
+            "baton_announce",
+            "ON CONFLICT DO NOTHING",
+            "ON CONFLICT (workflow_id) DO UPDATE SET announced_at = clock_timestamp()",
+        ),
+    ),
+    "announced before the end": (
+        Edit("baton_announce", "AND w.outstanding = 0", ""),
+        Edit("find_unannounced", "w.outstanding = 0", "true"),
+    ),
+    "jobs pruned before the announcement": (
+        Edit(
+            "prune_jobs",
+            'AND NOT EXISTS (SELECT FROM "public".workflow_completions c'
+            " WHERE c.workflow_id = n.workflow_id)",
+            "AND false",
+        ),
+    ),
+    "pruned by an old look": (
+        Edit(
+            "lock_prunable",
+            "WHERE n.workflow_id = w.id",
+            "WHERE n.workflow_id = w.id AND false",
+        ),
+        Edit(
+            "lock_prunable",
+            'AND EXISTS (SELECT FROM "public".workflow_completions c WHERE c.workflow_id = w.id)',
+            "",
+        ),
+        Edit("lock_prunable", "AND w.outstanding = 0", ""),
+    ),
+    "rescued from the living": (
+        Edit("find_orphans", "(SELECT a.steady FROM asking a) >= $1 AND NOT", "$1 > 0 OR NOT"),
+    ),
+    "a rescue costs an attempt": (
+        Edit("requeue_jobs", "greatest(j.attempt + o.attempt_change, 0)", "j.attempt"),
+    ),
+    "held for ever": (
+        Edit("hold_jobs", "CASE WHEN n.pending > 0 THEN", "CASE WHEN n.pending >= 0 THEN"),
+    ),
+    "a claim past the room": (Edit("baton_settle", "LIMIT v_room", "LIMIT v_room + 1"),),
+    "an event taken twice": (
+        Edit("baton_send", "SET state = 'taken', group_id", "SET state = 'kept', group_id"),
+    ),
+    "a duplicate counts": (Edit("baton_send_key", "IF FOUND THEN", "IF false THEN"),),
+    "a late event counts": (
+        Edit(
+            "baton_decide",
+            "AND (v_group.deadline IS NULL OR e.sent_at <= v_group.deadline)",
+            "",
+        ),
+        Edit(
+            "baton_send",
+            "AND (g.deadline IS NULL OR g.deadline > clock_timestamp())\n    AND (SELECT",
+            "AND (SELECT",
+        ),
+    ),
+    "time is over with the first event": (
+        Edit("baton_decide", "v_group.deadline > v_now OR v_group.deadline IS NULL", "false"),
+    ),
+    "woken while it runs": (Edit("baton_wake", "AND (j.state = 'suspended') IS TRUE", ""),),
+    "more events than needed": (Edit("baton_spread", "AND g.need > (", "AND 0 <= ("),),
+    "waits stay open behind their step": (
+        Edit("baton_close_waits", "g.status IN ('dormant', 'pending')", "g.status = 'none'"),
+    ),
+    "a gate moved by hand is lost": (
+        Edit(
+            "baton_decide",
+            "(j.state IN ('suspended', 'available', 'scheduled', 'retryable')) IS TRUE",
+            "(j.state = 'suspended') IS TRUE",
+        ),
+    ),
+    "cancelled though it had ended": (
+        Edit(
+            "cancel_jobs",
+            "AND (j.state NOT IN ('completed', 'cancelled', 'discarded')) IS TRUE",
+            "",
+        ),
+        Edit(
+            "read_unsettled",
+            "AND n.state IS NULL",
+            "",
+        ),
+    ),
+}
+QUICK = ("settle by id alone", "a dependency counted twice", "an event taken twice")
+"""Those that the ordinary test run tries."""
+
+
+@contextmanager
+def mutated(sql: Sql, edits: tuple[Edit, ...]) -> Iterator[None]:
+    """The queries of a database are edited for a while."""
+    before = dict(sql._rendered)
+    try:
+        for edit in edits:
+            if not edit.place.startswith("baton_"):
+                sql._rendered[edit.place] = _edited(sql(edit.place), edit)
+        yield
+    finally:
+        sql._rendered.clear()
+        sql._rendered.update(before)
+
+
+@asynccontextmanager
+async def mutated_schema(dsn: str, edits: tuple[Edit, ...]) -> AsyncIterator[None]:
+    """The functions of a schema are edited for a while."""
+    connection = await asyncpg.connect(dsn)
+    before: dict[str, str] = {}
+    try:
+        for edit in edits:
+            if edit.place.startswith("baton_"):
+                text = await connection.fetchval(
+                    "SELECT pg_get_functiondef(p.oid) FROM pg_proc p"
+                    " JOIN pg_namespace n ON n.oid = p.pronamespace"
+                    " WHERE n.nspname = 'public' AND p.proname = $1",
+                    edit.place,
+                )
+                before.setdefault(edit.place, text)
+                await connection.execute(_edited(text, edit))
+        yield
+    finally:
+        for text in before.values():
+            await connection.execute(text)
+        await connection.close()
+
+
+def _edited(text: str, edit: Edit) -> str:
+    assert edit.old in text, f"{edit.place} has no {edit.old!r}"
+    return text.replace(edit.old, edit.new)

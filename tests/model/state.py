@@ -1,0 +1,206 @@
+"""What the rows must be, in plain Python: workflows, steps, jobs, waits, events.
+
+Nothing here knows a database, a clock or the library. Whoever may break between two commits is a
+generator that yields before each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+TERMINAL = frozenset({"completed", "cancelled", "discarded"})
+FAILED = frozenset({"cancelled", "discarded"})
+NOT_CLAIMED = -1
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What is waited for; `timeout` is None, 0 or so far away that only a rule makes it pass."""
+
+    names: tuple[str, ...]
+    need: int
+    timeout: float | None = None
+    on_timeout: str = "result"
+    key: str | None = None
+    default: bool = False
+
+
+@dataclass(frozen=True)
+class NewStep:
+    name: str
+    deps: tuple[str, ...] = ()
+    ignore_cancelled: bool = False
+    ignore_discarded: bool = False
+    max_attempts: int = 1
+    priority: int = 0
+    queue: str = "default"
+    later: bool = False
+    wait: Wait | None = None
+
+
+@dataclass
+class Job:
+    """`stamp` orders jobs by their schedule; `due`: it has come. `claim` is the last one's number,
+    `holder` who made it.
+    """
+
+    state: str
+    max_attempts: int
+    stamp: int
+    due: bool
+    attempt: int = 0
+    claim: int = NOT_CLAIMED
+    holder: int | None = None
+    errors: int = 0
+    rescues: int = 0
+
+
+@dataclass(eq=False)
+class Event:
+    """By a key or for a workflow. `by_hand`: whoever looks for unfinished work finds it."""
+
+    number: int
+    name: str
+    workflow: int | None
+    key: str | None
+    dedupe_id: str | None
+    state: str = "kept"
+    taken_by: str | None = None
+    receivers: int = 0
+    duplicates: int = 0
+    overdue: int | None = None
+
+
+@dataclass(eq=False)
+class Group:
+    """`cutoff`: time is over, and events after this number are late. `due`: somebody has to look,
+    in this order.
+    """
+
+    order: int
+    step: Step
+    key: str
+    wait: Wait
+    status: str = "dormant"
+    received: dict[str, Event] = field(default_factory=dict)
+    cutoff: int | None = None
+    due: int | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.step.id}/{self.key}"
+
+    @property
+    def open(self) -> bool:
+        return self.status in ("dormant", "pending")
+
+    @property
+    def left(self) -> int:
+        return self.wait.need - len(self.received)
+
+    @property
+    def waiting(self) -> list[str]:
+        names = self.wait.names if self.open else ()
+        return [name for name in names if name not in self.received]
+
+    def outcome(self) -> dict[str, Any]:
+        arrived = sorted(self.received.items(), key=lambda item: item[1].number)
+        found: dict[str, Any] = {
+            "outcome": "events" if self.status == "completed" else self.status,
+            "winner": arrived[0][0] if arrived else None,
+            "order": [name for name, _ in arrived],
+            "events": {name: event.number for name, event in arrived},
+            "missing": [name for name in self.wait.names if name not in self.received],
+        }
+        if self.status == "timeout" and self.wait.default:
+            found["default"] = None
+        if self.status == "cancelled":
+            found["reason"] = "no"
+        return found
+
+
+@dataclass(eq=False)
+class Step:
+    """A node with its job, which may be gone; `script` are the waits its body came to."""
+
+    id: int
+    workflow: Workflow
+    new: NewStep
+    job: Job | None
+    deps: list[Step] = field(default_factory=list)
+    dependents: list[Step] = field(default_factory=list)
+    settled: str | None = None
+    result: dict[str, Any] | None = None
+    groups: dict[str, Group] = field(default_factory=dict)
+    script: list[Wait] = field(default_factory=list)
+
+    @property
+    def gate(self) -> Group | None:
+        return self.groups.get("")
+
+    @property
+    def waits(self) -> bool:
+        """Whether a wait of it is open; a gate's is from the beginning."""
+        return any(group.open for group in self.groups.values())
+
+    @property
+    def state(self) -> str | None:
+        return None if self.job is None else self.job.state
+
+    @property
+    def busy(self) -> bool:
+        """It settles by its own outcome, whatever becomes of what it depends on."""
+        return self.state == "executing" or self.state in TERMINAL
+
+    @property
+    def doomed(self) -> bool:
+        return any(self.dooms(dep.settled) for dep in self.deps)
+
+    @property
+    def pending(self) -> int:
+        """What it waits for; a gate's own count is never taken off. A doomed one that runs waits
+        for more than can come.
+        """
+        count = sum(dep.settled is None for dep in self.deps)
+        count += self.gate is not None or self.waits
+        return max(count, 1) if self.doomed else count
+
+    def dooms(self, state: str | None) -> bool:
+        return (state == "cancelled" and not self.new.ignore_cancelled) or (
+            state == "discarded" and not self.new.ignore_discarded
+        )
+
+    def gates(self) -> str:
+        """run, hold or cancel, as the worker's gate decides."""
+        found = [dep.settled or dep.state for dep in self.deps]
+        if any(state is None or self.dooms(state) for state in found):
+            return "cancel"
+        return "run" if all(state in TERMINAL for state in found) else "hold"
+
+
+@dataclass(eq=False)
+class Workflow:
+    """`announced`: a completion is recorded; how often it was, `announcements` tells."""
+
+    number: int
+    steps: list[Step] = field(default_factory=list)
+    announced: bool = False
+    announcements: int = 0
+
+    @property
+    def outstanding(self) -> int:
+        return sum(step.settled is None for step in self.steps)
+
+    @property
+    def failed(self) -> list[str]:
+        return [step.new.name for step in self.steps if step.settled in FAILED]
+
+
+class Entry(NamedTuple):
+    """How a step ends."""
+
+    step: Step
+    state: str
+    result: dict[str, Any] | None = None
+    gone: bool = False
