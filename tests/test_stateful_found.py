@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from baton import Baton, Delivery
-from baton.workflow.settle import cancel_workflow
-from races.arena import done, noop, settle
+from baton import Baton, Delivery, EngineSettings
+from baton.completion import check
+from baton.core.outcome import Ending, outcome
+from baton.workflow.settle import cancel_workflow, hold
+from races.arena import done, join, noop, settle
 from races.waiting import WaitRing, cancel, send, sweep, wait_ring
+from support.inserting import Client
 
 
 @pytest.fixture
@@ -77,3 +80,26 @@ async def test_a_gate_whose_job_was_retried_by_hand_settles(ring: WaitRing, ende
         assert await sweep(ring.sides[0]) == 1
     assert await ring.states([workflow["g"], workflow["b"]]) == {"completed": 1, "available": 1}
     assert await ring.violations() == []
+
+
+async def test_a_running_step_counts_what_settled_beside_a_dependency_cancelled_by_hand(
+    ring: WaitRing,
+) -> None:
+    (workflow,) = await ring.insert(lambda: join(2), 1)
+    first, second, below = (workflow[name] for name in ("p1", "p2", "d"))
+    retry = "UPDATE public.oban_jobs SET state = 'available', cancelled_at = NULL WHERE id = $1"
+    side = ring.sides[0]
+    await ring.monitor.execute(retry, below)
+    (job,) = (await settle(side, (), room=1)).jobs
+    await ring.monitor.execute(
+        "UPDATE public.oban_jobs SET state = 'cancelled', cancelled_at = timezone('UTC', now())"
+        " WHERE id = $1",
+        first,
+    )
+    assert await check(second, "completed", engine=Client(side, EngineSettings())) is None
+    # Before anybody has settled it, the first is retried by hand, and completes.
+    await ring.monitor.execute(retry, first)
+    (again,) = (await settle(side, (), room=1)).jobs
+    await settle(side, [done(again)])
+    await hold(side, [outcome(job, Ending.HELD)], notify=False)
+    assert await ring.states([below]) == {"available": 1}

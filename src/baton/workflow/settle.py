@@ -206,8 +206,9 @@ async def _without_doomed(
     """
     counted = dict(decrements)
     for job_id in busy.intersection(decrements):
-        decided = decision(await settlement.read_dependencies(job_id))
-        if decided.verdict is Verdict.CANCEL:
+        # What a job is before it settles may change yet: somebody may retry one that was cancelled.
+        found = [row for row in await settlement.read_dependencies(job_id) if row.settled]
+        if decision(found).verdict is Verdict.CANCEL:
             del counted[job_id]
     return counted
 
