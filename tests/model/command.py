@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from time import monotonic
 
 from baton import schema
@@ -32,14 +33,16 @@ async def _template(server: str) -> str:
     return dsn.partition("?")[0].rpartition("/")[2]
 
 
-def _mutants(dsn: str, examples: int, steps: int) -> int:
+def _mutants(dsn: str, names: Sequence[str], examples: int, steps: int) -> int:
+    # What the library itself does not pass would tell nothing of its mutants.
+    check(dsn, Coverage(), examples, steps, shrink=False)
     missed = 0
-    for name in MUTANTS:
+    for name in names:
         began, found = monotonic(), caught(dsn, name, examples, steps)
         missed += found is None
         told = f"{found.examples} examples, {found.steps} steps: {found.why}" if found else "MISSED"
         _say(f"{name}: {monotonic() - began:.0f} s, {' '.join(told.split())[:160]}")
-    _say(f"{len(MUTANTS)} mutants, {missed} missed")
+    _say(f"{len(names)} mutants, {missed} missed")
     return missed
 
 
@@ -48,7 +51,9 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=500)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=60.0, help="play no longer than so")
     parser.add_argument("--no-shrink", dest="shrink", action="store_false")
+    parser.add_argument("names", nargs="*", metavar="mutant", help=", ".join(MUTANTS))
     parser.add_argument("--mutants", action="store_true", help="tell each mutant from the library")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -56,19 +61,28 @@ def main() -> None:
         template = run_apart(_template(server))
         with database(server, template) as dsn:
             if given.mutants:
-                sys.exit(_mutants(dsn, given.examples, given.steps))
-            began, coverage = monotonic(), Coverage()
-            for number, start in enumerate(range(0, given.examples, PORTION)):
-                chance = given.seed * 1_000_000 + number
-                count = min(PORTION, given.examples - start)
-                check(dsn, coverage, count, given.steps, chance, shrink=given.shrink)
-                played = f"{coverage.examples} examples, {coverage.steps} steps"
-                _say(f"{played}, {monotonic() - began:.0f} s")
-            _say(coverage.table())
+                sys.exit(_mutants(dsn, given.names or list(MUTANTS), given.examples, given.steps))
+            coverage = Coverage()
+            try:
+                _play(dsn, coverage, given)
+            finally:
+                _say(coverage.table())
             blind = coverage.missing(rules(), transitions(), MARKS)
-            if given.examples >= LONG and blind:
+            if coverage.examples >= LONG and blind:
                 _say("\nnever seen:\n  " + "\n  ".join(blind))
                 sys.exit(1)
+
+
+def _play(dsn: str, coverage: Coverage, given: argparse.Namespace) -> None:
+    began = monotonic()
+    for number, start in enumerate(range(0, given.examples, PORTION)):
+        if monotonic() - began > 60 * given.minutes:
+            break
+        count = min(PORTION, given.examples - start)
+        chance = given.seed * 1_000_000 + number
+        check(dsn, coverage, count, given.steps, chance, shrink=given.shrink)
+        played = f"{coverage.examples} examples, {coverage.steps} steps"
+        _say(f"{played}, {monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":
