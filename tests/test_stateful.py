@@ -8,7 +8,7 @@ from model.coverage import Coverage
 from model.mutants import QUICK
 from model.run import caught, check, database
 
-EXAMPLES = 20
+EXAMPLES = 15
 STEPS = 30
 
 
