@@ -64,6 +64,7 @@ class Sweeping(Bench):
                     database, UUID(int=number), "no", notify=True
                 )
             case _:
+                self.rule = "sweep_and_delete"
                 step.job = None
                 between = lambda: self.world.monitor.execute(_DELETE, step.id)  # noqa: E731
 
