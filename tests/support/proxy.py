@@ -94,7 +94,7 @@ class Proxy:
             writer.close()
             return
         try:
-            server = await _connect(self._upstream)
+            server = await connect_to(self._upstream)
         except OSError:
             writer.close()
             return
@@ -114,13 +114,13 @@ class Proxy:
         reader, (_, writer) = line.client[0], line.server
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             # The first message has no letter before its length.
-            await _forward(writer, await _message(reader, b""))
+            await _forward(writer, await read_message(reader, b""))
             held = b""
             names: dict[bytes, str] = {}
             while True:
                 kind = await reader.readexactly(1)
-                message = await _message(reader, kind)
-                line.statement = _statement(kind, message[5:], names) or line.statement
+                message = await read_message(reader, kind)
+                line.statement = statement_of(kind, message[5:], names) or line.statement
                 if kind in b"SQ" and self._breaks_at(line):
                     await self._break(line, held + message)
                     return
@@ -135,7 +135,7 @@ class Proxy:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 kind = await reader.readexactly(1)
-                message = await _message(reader, kind)
+                message = await read_message(reader, kind)
                 if not line.muted:
                     await _forward(writer, message)
                 elif kind == b"Z":
@@ -195,7 +195,7 @@ async def proxied(dsn: str) -> AsyncIterator[Proxy]:
         shutil.rmtree(folder)
 
 
-async def _connect(dsn: str) -> Streams:
+async def connect_to(dsn: str) -> Streams:
     parts = urlsplit(dsn)
     given = parse_qs(parts.query).get("host", [parts.hostname or "localhost"])[0]
     port = parts.port or _PORT
@@ -204,7 +204,7 @@ async def _connect(dsn: str) -> Streams:
     return await asyncio.open_connection(given, port)
 
 
-async def _message(reader: asyncio.StreamReader, kind: bytes) -> bytes:
+async def read_message(reader: asyncio.StreamReader, kind: bytes) -> bytes:
     length = await reader.readexactly(4)
     return kind + length + await reader.readexactly(int.from_bytes(length, "big") - 4)
 
@@ -214,7 +214,7 @@ async def _forward(writer: asyncio.StreamWriter, message: bytes) -> None:
     await writer.drain()
 
 
-def _statement(kind: bytes, body: bytes, names: dict[bytes, str]) -> str:
+def statement_of(kind: bytes, body: bytes, names: dict[bytes, str]) -> str:
     """The text that a message runs; empty when it runs none."""
     match kind:
         case b"Q":

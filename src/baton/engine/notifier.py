@@ -1,8 +1,8 @@
 """One listener for everything an engine wants to hear. Notifications only shorten waiting.
 
 A listener that has just connected may have missed anything, so it wakes everybody; a silent
-half-open connection is found by a probe; through a pooler that swallows LISTEN the probe says so
-once and polling does the work.
+half-open connection is found by a probe. Through a pooler notifications do not arrive: that is said
+once, and polling does the work.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Notifier:
         try:
             self._lost.clear()
             await self._connection.connect()
+            if self._connection.lent:
+                await self._leave_it(listening)
             self._connection.on_termination(self._lost.set)
             for channel in (*self._receivers, self._probe_channel):
                 await self._connection.listen(channel, self._receive)
@@ -62,13 +64,21 @@ class Notifier:
             self._answered.clear()
             await self._connection.fetch("notify_probe", self._probe_channel, self._token)
             heard = await _within(PROBE_TIMEOUT, self._answered)
-            if not heard and not self._deaf:
-                _log.warning(
-                    "notifications do not arrive (a transaction pooler?); polling does the work"
-                )
-            self._deaf = not heard
+            self._hears(heard)
             await _within(PROBE_INTERVAL, self._lost)
         raise ConnectionError("the listener's connection was lost")
+
+    async def _leave_it(self, listening: Callable[[], None]) -> None:
+        # LISTEN would stay behind in a session that others are lent next.
+        self._connection.drop()
+        self._hears(False)
+        listening()
+        await asyncio.Event().wait()
+
+    def _hears(self, heard: bool) -> None:
+        if not heard and not self._deaf:
+            _log.warning("notifications do not arrive (a pooler?); polling does the work")
+        self._deaf = not heard
 
     def _receive(self, channel: str, payload: str) -> None:
         if channel == self._probe_channel:

@@ -126,6 +126,11 @@ DECLARE
 BEGIN
     PERFORM /*schema.*/baton_require_read_committed();
 
+    -- Baton's own sessions bound their waits for locks; through a pooler they cannot.
+    IF current_setting('lock_timeout') = '0' THEN
+        PERFORM set_config('lock_timeout', '2s', true);
+    END IF;
+
     IF cardinality(p_ids) > 0 THEN
         PERFORM FROM /*schema.*/workflows w
         WHERE w.id = ANY (ARRAY(

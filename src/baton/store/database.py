@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 import asyncpg
@@ -20,7 +20,13 @@ from baton.store.faults import (
     not_connected,
     poisons_pool,
 )
-from baton.store.session import LOCK_TIMEOUT, PlainConnection, server_settings
+from baton.store.session import (
+    LOCK_TIMEOUT,
+    PlainConnection,
+    connect,
+    server_settings,
+    transaction,
+)
 from baton.store.sql import Sql
 from baton.words.config import NAME_EXPECTED, is_name
 from baton.words.errors import InvalidOptionError, UnavailableError
@@ -84,6 +90,7 @@ class Database:
         try:
             pool = await asyncpg.create_pool(
                 self.dsn,
+                connect=cast(Any, connect),
                 # A floor would be restored by the driver, with a traceback for every failure.
                 min_size=0,
                 max_size=self._pool_size,
@@ -160,14 +167,18 @@ class Database:
         """
         async with self.connection() as connection:
             with anyio.CancelScope(shield=True):
-                async with connection.transaction(isolation="read_committed"):
+                async with transaction(connection):
                     yield connection
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         """Run one named query on its own, shielded: what it wrote is known when this returns."""
         async with self.connection() as connection:
             with anyio.CancelScope(shield=True):
-                rows = await connection.fetch(self.sql(query), *args)
+                if not connection.lent:  # type: ignore[attr-defined]
+                    rows = await connection.fetch(self.sql(query), *args)
+                else:
+                    async with transaction(connection):
+                        rows = await connection.fetch(self.sql(query), *args)
         return rows
 
     async def retrying(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import anyio
 import asyncpg
 
-from baton.store.session import server_settings
+from baton.store.faults import is_wrong_isolation
+from baton.store.session import PlainConnection, connect, server_settings, transaction
 from baton.store.sql import Sql
 
 
@@ -23,11 +23,17 @@ class Dedicated:
         self._sql = sql
         self._application_name = application_name
         self._timeout = timeout
-        self._connection: asyncpg.Connection[Any] | None = None
+        self._connection: PlainConnection | None = None
+        self._isolates = False
 
     @property
     def connected(self) -> bool:
         return self._connection is not None and not self._connection.is_closed()
+
+    @property
+    def lent(self) -> bool:
+        """Whether a pooler lends the session for each transaction, so that it keeps nothing."""
+        return self._connection is not None and bool(self._connection.lent)
 
     async def connect(self) -> None:
         """Connect unless connected."""
@@ -35,7 +41,7 @@ class Dedicated:
             return
         self.drop()
         with anyio.fail_after(self._timeout):
-            self._connection = await asyncpg.connect(
+            self._connection = await connect(
                 self._dsn,
                 timeout=self._timeout,
                 command_timeout=self._timeout,
@@ -46,7 +52,16 @@ class Dedicated:
         """Run a named query; on any failure the connection is gone."""
         connection = self._required()
         try:
-            return await connection.fetch(self._sql(query), *args, timeout=self._timeout)
+            if not self._isolates:
+                try:
+                    return await connection.fetch(self._sql(query), *args, timeout=self._timeout)
+                except asyncpg.PostgresError as error:
+                    if not (connection.lent and is_wrong_isolation(error)):
+                        raise
+                # A pooler's session has the database's default, which is none of ours.
+                self._isolates = True
+            async with transaction(connection):
+                return await connection.fetch(self._sql(query), *args, timeout=self._timeout)
         except BaseException:
             self.drop()
             raise
@@ -54,7 +69,9 @@ class Dedicated:
     async def begin(self) -> None:
         """Begin a transaction, which ends when the connection is dropped: nothing in it is kept."""
         try:
-            await self._required().execute("BEGIN", timeout=self._timeout)
+            await self._required().execute(
+                "BEGIN ISOLATION LEVEL READ COMMITTED", timeout=self._timeout
+            )
         except BaseException:
             self.drop()
             raise
@@ -85,7 +102,7 @@ class Dedicated:
         if connection is not None and not connection.is_closed():
             connection.terminate()
 
-    def _required(self) -> asyncpg.Connection[Any]:
+    def _required(self) -> PlainConnection:
         if self._connection is None:
             raise asyncpg.InterfaceError("the dedicated connection is closed")
         return self._connection

@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
 import asyncpg
 
 
 class PlainConnection(asyncpg.Connection):
     """A connection without a reset query: Baton keeps no session state, so a release costs no round
     trip.
+
+    `lent` is empty unless a pooler lends a session for each transaction: then it is the SQL that
+    makes the session's settings for one.
     """
+
+    lent = ""
 
     def get_reset_query(self) -> str:
         return ""
+
+
+async def connect(
+    dsn: str, *, server_settings: Mapping[str, str], **options: Any
+) -> PlainConnection:
+    """Connect. A pooler such as PgBouncer refuses the settings at the start: through it they are
+    made in each transaction, and no statement is prepared for longer than one.
+    """
+    kept: dict[str, str] = {**server_settings}
+    options["connection_class"] = PlainConnection
+    try:
+        connection: PlainConnection = await asyncpg.connect(dsn, server_settings=kept, **options)
+        return connection
+    except asyncpg.ProtocolViolationError as error:
+        if "unsupported startup parameter" not in str(error):
+            raise
+    told = {"application_name": kept.pop("application_name")}
+    options["statement_cache_size"] = 0
+    connection = await asyncpg.connect(dsn, server_settings=told, **options)
+    connection.lent = "".join(f"SET LOCAL {name} = '{value}';" for name, value in kept.items())
+    return connection
+
+
+@asynccontextmanager
+async def transaction(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
+    """A READ COMMITTED transaction with the session's settings."""
+    lent: str = connection.lent  # type: ignore[attr-defined]
+    async with connection.transaction(isolation="read_committed"):
+        if lent:
+            await connection.execute(lent)
+        yield
 
 
 LOCK_TIMEOUT = 2.0
