@@ -9,7 +9,18 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from baton import Baton, Cancel, Engine, Plugin, Step, insert_all, schema, send_event, worker
+from baton import (
+    Baton,
+    Cancel,
+    Database,
+    Engine,
+    Plugin,
+    Step,
+    insert_all,
+    schema,
+    send_event,
+    worker,
+)
 from baton.app import EngineOptions
 from baton.words.events import StepCompleted, StepExecuting
 from support.databases import execute
@@ -160,3 +171,29 @@ async def test_a_lock_holds_up_only_what_needs_it(pooler: Pooler, dsn: str) -> N
             assert not events.of(StepCompleted, workflow_id=victim.workflow_id)
             await holder.execute("COMMIT")
             assert await ends(engine, victim) == ["completed"]
+
+
+async def test_a_cancelled_call_leaves_no_transaction_open(pooler: Pooler, dsn: str) -> None:
+    database = Database(pooler.dsn, pool_size=2)
+    await database.open()
+    try:
+        for turns in range(0, 160, 2):
+            call = asyncio.create_task(database.fetch("count_queues"))
+            for wait in (turns, 1 + turns % 5):
+                for _ in range(wait):
+                    await asyncio.sleep(0)
+                call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+        # The fixture of the loop fails the test when the driver had to clean up.
+        assert await database.fetch("count_queues") == []
+    finally:
+        await database.close()
+    async with opened(dsn) as tables:
+
+        async def none_open() -> bool:
+            return not await tables.value(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND state LIKE 'idle in transaction%'"
+            )
+
+        await eventually(none_open)

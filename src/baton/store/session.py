@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -48,10 +49,16 @@ async def connect(
 async def transaction(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
     """A READ COMMITTED transaction with the session's settings."""
     lent: str = connection.lent  # type: ignore[attr-defined]
-    async with connection.transaction(isolation="read_committed"):
+    try:
+        async with connection.transaction(isolation="read_committed"):
+            if lent:
+                await connection.execute(lent)
+            yield
+    except asyncio.CancelledError:
+        # The driver may not know whether it has begun: a pooler ends what its client leaves.
         if lent:
-            await connection.execute(lent)
-        yield
+            connection.terminate()
+        raise
 
 
 LOCK_TIMEOUT = 2.0
