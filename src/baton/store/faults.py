@@ -16,6 +16,8 @@ from baton.words.errors import MissingRightError, UnavailableError
 _RETRYABLE = frozenset({"40001", "40P01", "55P03", "0A000", "25P03"})
 
 _INSUFFICIENT_PRIVILEGE = "42501"
+_READ_ONLY = "25006"
+_LACKING = "53"
 
 # read-only after a failover, server shutting down or starting, plans of a changed schema
 _POISONS_POOL = frozenset({"25006", "57P01", "57P02", "57P03", "0A000"})
@@ -70,6 +72,16 @@ def not_connected(error: BaseException) -> UnavailableError:
     return UnavailableError(f"no connection ({type(error).__name__}: {error})")
 
 
+def out_of_service(error: BaseException) -> UnavailableError | None:
+    """What to raise where nothing was done because the server is read-only, as after a failover, or
+    lacks disk, memory or connections; None for all other failures.
+    """
+    code = sqlstate(error)
+    if code is None or not (code == _READ_ONLY or code.startswith(_LACKING)):
+        return None
+    return UnavailableError(f"the database is out of service: {_said(error)}", refused=True)
+
+
 def missing_right(error: BaseException) -> MissingRightError | None:
     """What to raise when the role may not do it; None for all other failures."""
     if sqlstate(error) == _INSUFFICIENT_PRIVILEGE:
@@ -79,12 +91,16 @@ def missing_right(error: BaseException) -> MissingRightError | None:
 
 @contextmanager
 def told() -> Generator[None]:
-    """A missing right and a lost connection as our errors; all else as it is."""
+    """A missing right, a lost connection and a server out of service as our errors; all else as it
+    is.
+    """
     try:
         yield
     except Exception as error:
         if lacking := missing_right(error):
             raise lacking from error
+        if refusal := out_of_service(error):
+            raise refusal from error
         if is_connection_loss(error):
             raise not_connected(error) from error
         raise

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from baton.store.database import Database
-from baton.store.faults import is_connection_loss
+from baton.store.faults import is_connection_loss, out_of_service
 from baton.words.errors import UnavailableError
 from baton.words.states import JobState
 
@@ -52,8 +52,9 @@ async def _read(database: Database, query: str, *args: object) -> list[asyncpg.R
     try:
         return await database.retrying(partial(database.fetch, query, *args), idempotent=True)
     except Exception as error:
-        if isinstance(error, UnavailableError):
-            raise UnreadError(error.what, error.timeout) from error
+        refusal = error if isinstance(error, UnavailableError) else out_of_service(error)
+        if refusal is not None:
+            raise UnreadError(refusal.what, refusal.timeout, refused=refusal.refused) from error
         if is_connection_loss(error):
             raise UnreadError(f"no connection ({type(error).__name__}: {error})") from error
         raise

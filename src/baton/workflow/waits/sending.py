@@ -15,7 +15,7 @@ from baton.engine.tasks import to_the_end
 from baton.store.borrowed import borrowed
 from baton.store.completions import parse_completion
 from baton.store.database import Database
-from baton.store.faults import is_connection_loss, is_wrong_isolation
+from baton.store.faults import is_connection_loss, is_wrong_isolation, out_of_service
 from baton.store.sql import Sql
 from baton.store.waits import Borrowed, Fetches, SettledWait, settled_wait
 from baton.store.waits import send_event as send
@@ -140,6 +140,8 @@ async def _through(database: Database, message: _Message) -> _Sent:
             return await database.retrying(lambda: _send(database, message))
         return await _send_to_all(database, message)
     except Exception as error:
+        if refusal := out_of_service(error):
+            raise refusal from error
         if is_connection_loss(error):
             raise UnavailableError(
                 f"sending an event ({type(error).__name__}: {error}); nobody knows whether it was "
