@@ -22,8 +22,11 @@ from baton.words.states import JobState
 
 _log = logging.getLogger("baton")
 
-FAULT_DELAY = 5.0
+FAULT_DELAY = 3.0
 """Seconds a job waits after a fault of the engine itself, which would else repeat without end."""
+
+TELL_INTERVAL = 1.0
+"""Seconds between two warnings of jobs that go back: an outage meets all that run at once."""
 
 Claim = tuple[int, datetime]
 """Identity of a claim: job id and attempted_at."""
@@ -95,6 +98,7 @@ class Executor:
         self._stragglers: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._tell_from = 0.0
 
     def __len__(self) -> int:
         return len(self._running)
@@ -126,7 +130,7 @@ class Executor:
                 outcome = release(job)
             else:
                 if isinstance(error, UnavailableError):
-                    _log.warning("job %s goes back for later: %s", job.id, error)
+                    _log.log(self._level(), "job %s goes back for later: %s", job.id, error)
                 else:
                     _log.error("performing job %s failed inside the engine", job.id, exc_info=error)
                 outcome = postpone(job)
@@ -137,6 +141,12 @@ class Executor:
         execution.end(outcome)
         self._leave(execution)
         self._finished(execution)
+
+    def _level(self) -> int:
+        if monotonic() < self._tell_from:
+            return logging.DEBUG
+        self._tell_from = monotonic() + TELL_INTERVAL
+        return logging.WARNING
 
     def interrupt(self, job_ids: Container[int]) -> int:
         """Cancel the tasks of these jobs; returns how many."""

@@ -14,7 +14,7 @@ from baton.words.events import ConnectionLost, ConnectionRegained
 _log = logging.getLogger("baton")
 
 FIRST_DELAY = 0.1
-LONGEST_DELAY = 10.0
+LONGEST_DELAY = 5.0
 
 Work = Callable[[], Awaitable[None]]
 
