@@ -19,7 +19,7 @@ PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 
 .PHONY: help
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(VENV)/.installed-demo ## Run the demo on a database of its own; INPUT=path takes your data
@@ -70,6 +70,14 @@ audit: $(VENV)/.installed-dev ## Ask for known vulnerabilities of what is instal
 .PHONY: model
 model: $(VENV)/.installed-dev ## The library against a pure model; ARGS="--examples 5000 --seed 1", --mutants
 	$(RUN) -m tests.model $(ARGS)
+
+.PHONY: environments
+environments: $(VENV)/.installed-dev ## Run a part of the tests in every environment; ARGS="--fetch"
+	$(RUN) -m tests.environments $(ARGS)
+
+.PHONY: outages
+outages: $(VENV)/.installed-dev ## Troubles of the database for a minute each, and stops at any moment
+	$(RUN) -m tests.outages $(ARGS)
 
 .PHONY: clean
 clean: ## Remove the virtual environment, caches and build products

@@ -1,0 +1,104 @@
+"""The environments: what each consists of, and how it is made."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from environments.servers import pooler, server
+from environments.suite import NOT_THROUGH_A_POOLER
+from environments.through_pooler import VARIABLE
+from environments.tools import PYTHONS, SERVERS, Tools
+from support.databases import execute, run_apart
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how the tests run. `left_out` are expressions of pytest's -k."""
+
+    dsn: str
+    python: Path = Path(sys.executable)
+    plugins: Sequence[str] = ()
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    left_out: Sequence[str] = ()
+
+
+@contextmanager
+def _version(version: str, tools: Tools) -> Iterator[Place]:
+    with server(tools.server(version), {}) as dsn:
+        yield Place(dsn)
+
+
+@contextmanager
+def _python(version: str, tools: Tools) -> Iterator[Place]:
+    python = tools.python(version)
+    with server(tools.any_server(), {}) as dsn:
+        yield Place(dsn, python)
+
+
+@contextmanager
+def _settings(settings: Mapping[str, str], tools: Tools) -> Iterator[Place]:
+    with server(tools.any_server(), {}) as dsn:
+        # Of the role: the tests' databases have settings of their own, which are weaker.
+        for name, value in settings.items():
+            run_apart(execute(dsn, f"ALTER ROLE postgres SET {name} = '{value}'"))
+        yield Place(dsn)
+
+
+@contextmanager
+def _uvloop(tools: Tools) -> Iterator[Place]:
+    with server(tools.any_server(), {}) as dsn:
+        yield Place(dsn, plugins=["environments.on_uvloop"])
+
+
+@contextmanager
+def _pooler(version: str | None, isolation: str, tools: Tools) -> Iterator[Place]:
+    program = tools.pooler(version)
+    with (
+        server(tools.any_server(), {"default_transaction_isolation": isolation}) as dsn,
+        pooler(program, dsn) as folder,
+    ):
+        yield Place(
+            dsn,
+            plugins=["environments.through_pooler"],
+            variables={VARIABLE: str(folder)},
+            left_out=NOT_THROUGH_A_POOLER,
+        )
+
+
+@contextmanager
+def _clock(offset: str, tools: Tools) -> Iterator[Place]:
+    # Time that passes is measured by another clock, which nobody sets.
+    variables = {
+        "LD_PRELOAD": tools.clock(),
+        "FAKETIME": offset,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    with server(tools.any_server(), {}) as dsn:
+        yield Place(dsn, variables=variables)
+
+
+_PATIENCE = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
+
+ENVIRONMENTS: Mapping[str, Callable[[Tools], AbstractContextManager[Place]]] = {
+    **{f"PostgreSQL {version}": partial(_version, version) for version in SERVERS},
+    **{f"Python {version}": partial(_python, version) for version in PYTHONS},
+    "uvloop": _uvloop,
+    **{
+        f"default isolation {level}": partial(_settings, {"default_transaction_isolation": level})
+        for level in ("repeatable read", "serializable")
+    },
+    "empty search path": partial(_settings, {"search_path": ""}),
+    "TimeZone America/St_Johns": partial(_settings, {"timezone": "America/St_Johns"}),
+    "timeouts of the role": partial(_settings, _PATIENCE),
+    "PgBouncer": partial(_pooler, None, "read committed"),
+    "PgBouncer, serializable": partial(_pooler, None, "serializable"),
+    "PgBouncer 1.24": partial(_pooler, "1.24", "read committed"),
+    "clock an hour ahead, fast": partial(_clock, "+3600s x1.05"),
+    "clock an hour behind, slow": partial(_clock, "-3600s x0.95"),
+}

@@ -1,0 +1,18 @@
+"""What of the suite is run in every environment."""
+
+FILES = (
+    "test_insert.py",
+    "test_gate_running.py",
+    "test_completion.py",
+    "test_races_join.py",
+    "test_waits_gates.py",
+    "test_rescue.py",
+    "test_plugin.py",
+    "test_migrations.py",
+)
+
+# Their subject is what a pooler does not have: notifications, and sessions that last.
+NOT_THROUGH_A_POOLER = (
+    "(test_a_client_waits_before_and_after_the_end and True)",
+    "(test_connections_that_die_lose_nothing and True)",
+)

@@ -1,0 +1,9 @@
+"""A database that is away, full, read-only or out of connections, and stops at any moment.
+
+    python -m tests.outages                  each trouble for a minute, and a hundred stops
+    python -m tests.outages --seconds 5 --stops 10
+
+What must hold: the process lives, tries again later and later but never later than some seconds,
+says little, and within ten seconds after the trouble's end everything has ended as if there had
+been none. A process that is asked to stop ends in its time, whatever the moment.
+"""

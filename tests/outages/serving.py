@@ -1,0 +1,54 @@
+"""What the process runs that is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+
+from baton import Engine, Step, SyncStep, worker
+from baton.app import EngineOptions
+
+GRACE = 0.5
+OPTIONS: EngineOptions = {
+    "queues": {"default": 20},
+    "shutdown_grace": GRACE,
+    "interrupt_grace": 0.2,
+    "heartbeat_interval": 0.2,
+    "rescue_after": 1.0,
+    "rescue_interval": 0.1,
+    "poll_interval": 0.1,
+    "stage_interval": 0.1,
+}
+
+
+@worker(name="outages.quick")
+async def quick(step: Step) -> int:
+    return step.attempt
+
+
+@worker(name="outages.slow")
+async def slow(step: Step) -> int:
+    await asyncio.sleep(0.2)
+    return step.attempt
+
+
+@worker(name="outages.blocking")
+def blocking(step: SyncStep) -> int:
+    time.sleep(0.2)
+    return step.attempt
+
+
+@worker(name="outages.stuck")
+def stuck(step: SyncStep) -> None:
+    if os.environ.get("BATON_TEST_STUCK"):
+        threading.Event().wait()
+
+
+def make() -> Engine:
+    return made(os.environ["BATON_DATABASE_URL"])
+
+
+def made(dsn: str) -> Engine:
+    return Engine(dsn, **OPTIONS)
