@@ -213,7 +213,11 @@ async def test_a_role_that_owns_only_the_schema(
     empty_dsn: str, connection: asyncpg.Connection[Any]
 ) -> None:
     role = f"baton_{uuid4().hex}"
-    await connection.execute(f"CREATE ROLE {role}; CREATE SCHEMA own AUTHORIZATION {role}")
+    await connection.execute(
+        # Before PostgreSQL 15 everybody may create there.
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC;"
+        f"CREATE ROLE {role}; CREATE SCHEMA own AUTHORIZATION {role}"
+    )
     other = await asyncpg.connect(empty_dsn)
     try:
         await other.execute(f"SET SESSION AUTHORIZATION {role}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -103,7 +104,7 @@ def main() -> None:
         began = monotonic()
         try:
             with ENVIRONMENTS[name](tools) as place:
-                figures = run(place, given.pytest.split())
+                figures = run(place, shlex.split(given.pytest))
         except NotAvailableError as missing:
             found[name] = {"outcome": NOT_AVAILABLE, "missing": str(missing)}
             _say(f"{name}: {NOT_AVAILABLE} ({missing})")

@@ -50,9 +50,9 @@ def _settings(settings: Mapping[str, str], tools: Tools) -> Iterator[Place]:
 
 
 @contextmanager
-def _uvloop(tools: Tools) -> Iterator[Place]:
+def _plugin(name: str, tools: Tools) -> Iterator[Place]:
     with server(tools.any_server(), {}) as dsn:
-        yield Place(dsn, plugins=["environments.on_uvloop"])
+        yield Place(dsn, plugins=[f"environments.{name}"])
 
 
 @contextmanager
@@ -88,7 +88,8 @@ _PATIENCE = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": 
 ENVIRONMENTS: Mapping[str, Callable[[Tools], AbstractContextManager[Place]]] = {
     **{f"PostgreSQL {version}": partial(_version, version) for version in SERVERS},
     **{f"Python {version}": partial(_python, version) for version in PYTHONS},
-    "uvloop": _uvloop,
+    "uvloop": partial(_plugin, "on_uvloop"),
+    "quoted schema": partial(_plugin, "in_odd_schema"),
     **{
         f"default isolation {level}": partial(_settings, {"default_transaction_isolation": level})
         for level in ("repeatable read", "serializable")
