@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -29,15 +27,15 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def run(place: Place, arguments: Sequence[str]) -> dict[str, Any]:
-    """Run the suite in one place: what passed and what failed."""
+def run(place: Place, only: str) -> dict[str, Any]:
+    """Run the suite, or `only` what this expression names, in one place: what passed and failed."""
     with tempfile.TemporaryDirectory(prefix="baton-") as folder:
         report = Path(folder) / "report.xml"
         command = [str(place.python), "-m", "pytest", "--tb=short", f"--junitxml={report}"]
         command += [word for plugin in place.plugins for word in ("-p", plugin)]
-        if place.left_out:
-            command += ["-k", "not " + " and not ".join(place.left_out)]
-        command += [*(f"tests/{name}" for name in FILES), *arguments]
+        if chosen := [*filter(None, [only]), *(f"not {name}" for name in place.left_out)]:
+            command += ["-k", " and ".join(chosen)]
+        command += [f"tests/{name}" for name in FILES]
         ended = subprocess.run(
             command,
             cwd=ROOT,
@@ -84,7 +82,7 @@ def main() -> None:
     parser.add_argument("--tools", type=Path, default=ROOT / ".environments")
     parser.add_argument("--fetch", action="store_true", help="get what can be downloaded")
     parser.add_argument("--list", action="store_true", help="name the environments")
-    parser.add_argument("--pytest", default="", help="more arguments, such as '-k join'")
+    parser.add_argument("-k", dest="only", default="", help="an expression that chooses tests")
     parser.add_argument("--verbose", action="store_true", help="what pytest says of failures")
     given = parser.parse_args()
     names = [
@@ -104,7 +102,7 @@ def main() -> None:
         began = monotonic()
         try:
             with ENVIRONMENTS[name](tools) as place:
-                figures = run(place, shlex.split(given.pytest))
+                figures = run(place, f"({given.only})" if given.only else "")
         except NotAvailableError as missing:
             found[name] = {"outcome": NOT_AVAILABLE, "missing": str(missing)}
             _say(f"{name}: {NOT_AVAILABLE} ({missing})")

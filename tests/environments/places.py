@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from environments.servers import pooler, server
-from environments.suite import NOT_THROUGH_A_POOLER
+from environments.suite import NOT_THROUGH_A_POOLER, NOT_WITH_A_WRONG_CLOCK
 from environments.through_pooler import VARIABLE
 from environments.tools import PYTHONS, SERVERS, Tools
 from support.databases import execute, run_apart
@@ -80,7 +80,7 @@ def _clock(offset: str, tools: Tools) -> Iterator[Place]:
         "DONT_FAKE_MONOTONIC": "1",
     }
     with server(tools.any_server(), {}) as dsn:
-        yield Place(dsn, variables=variables)
+        yield Place(dsn, variables=variables, left_out=NOT_WITH_A_WRONG_CLOCK)
 
 
 _PATIENCE = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
