@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from environments.servers import pooler, server
-from environments.suite import NOT_THROUGH_A_POOLER, NOT_WITH_A_WRONG_CLOCK
+from environments.suite import NOT_IN_ANOTHER_SCHEMA, NOT_THROUGH_A_POOLER, NOT_WITH_A_WRONG_CLOCK
 from environments.through_pooler import VARIABLE
 from environments.tools import PYTHONS, SERVERS, Tools
 from support.databases import execute, run_apart
@@ -50,9 +50,9 @@ def _settings(settings: Mapping[str, str], tools: Tools) -> Iterator[Place]:
 
 
 @contextmanager
-def _plugin(name: str, tools: Tools) -> Iterator[Place]:
+def _plugin(name: str, left_out: Sequence[str], tools: Tools) -> Iterator[Place]:
     with server(tools.any_server(), {}) as dsn:
-        yield Place(dsn, plugins=[f"environments.{name}"])
+        yield Place(dsn, plugins=[f"environments.{name}"], left_out=left_out)
 
 
 @contextmanager
@@ -88,8 +88,8 @@ _PATIENCE = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": 
 ENVIRONMENTS: Mapping[str, Callable[[Tools], AbstractContextManager[Place]]] = {
     **{f"PostgreSQL {version}": partial(_version, version) for version in SERVERS},
     **{f"Python {version}": partial(_python, version) for version in PYTHONS},
-    "uvloop": partial(_plugin, "on_uvloop"),
-    "quoted schema": partial(_plugin, "in_odd_schema"),
+    "uvloop": partial(_plugin, "on_uvloop", ()),
+    "quoted schema": partial(_plugin, "in_odd_schema", NOT_IN_ANOTHER_SCHEMA),
     **{
         f"default isolation {level}": partial(_settings, {"default_transaction_isolation": level})
         for level in ("repeatable read", "serializable")

@@ -23,3 +23,6 @@ NOT_WITH_A_WRONG_CLOCK = (
     "test_what_a_completion_tells",
     "test_a_step_that_blocks_the_loop_is_not_rescued",
 )
+
+# They name the schemas that they are about, also without "public.".
+NOT_IN_ANOTHER_SCHEMA = ("test_migrations",)

@@ -11,12 +11,13 @@ import sys
 from dataclasses import asdict
 
 from outages.run import endure
-from outages.stops import stop_after
+from outages.stops import CHAINS, stop_after
 from outages.troubles import SETTINGS, TROUBLES
 from support.restarting import restarting_server
 
 RECOVERY = 10.0
 LATEST = 4.0
+MOST = 4 * CHAINS
 
 
 def _say(what: object) -> None:
@@ -37,7 +38,9 @@ async def _all(seconds: float, stops: int, seed: int) -> int:
         for number in range(stops):
             stop = await stop_after(
                 server,
-                seconds=chance.uniform(0.0, LATEST),
+                # By the clock, which may find it at its start, or by what it has done.
+                seconds=chance.uniform(0.0, LATEST) if number % 3 == 0 else 0.0,
+                completed=chance.randint(1, MOST) if number % 3 else 0,
                 twice=number % 4 == 1,
                 dead=number % 4 == 3,
             )
