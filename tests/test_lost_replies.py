@@ -9,7 +9,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from baton import Baton, Database, Step, insert_all, worker
+from baton import Baton, Database, Step, insert_all, send_event, worker
 from baton.engine import executor
 from baton.store.database import ATTEMPTS
 from baton.store.dedicated import Dedicated
@@ -197,3 +197,25 @@ async def test_a_step_that_cannot_read_for_long_keeps_its_attempt(
         await run.completed(workflow)
         assert len(run.events.of(StepExecuting, step="b")) == 2
         assert (await run.tables.step(workflow, "b")).attempt == 1
+
+
+@worker(max_attempts=1)
+async def waits(step: Step) -> list[str]:
+    return [await step.memo("noted", lambda: "here"), await step.wait_for("x")]
+
+
+@pytest.mark.parametrize("query", ["read_waits", "read_memo", "write_memo"])
+@pytest.mark.parametrize("times", [1, ATTEMPTS])
+async def test_a_step_that_cannot_read_its_waits_keeps_its_attempt(
+    dsn: str, failing: list[str], monkeypatch: pytest.MonkeyPatch, query: str, times: int
+) -> None:
+    """It was its only one."""
+    monkeypatch.setattr(executor, "FAULT_DELAY", 0.01)
+    workflow = Baton().add("a", waits.new())
+    failing += [query] * times
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        await send_event(workflow.workflow_id, "x", "came", engine=run.engine)
+        await run.end(workflow)
+        step = await run.tables.step(workflow, "a")
+        assert (step.state, step.attempt, step.result) == ("completed", 1, ["here", "came"])

@@ -48,7 +48,8 @@ def job_state(text: str | None) -> JobState | None:
     return None if text is None else JobState(text)
 
 
-async def _read(database: Database, query: str, *args: object) -> list[asyncpg.Record]:
+async def read_for_step(database: Database, query: str, *args: object) -> list[asyncpg.Record]:
+    """What a step needs, by a query that may be repeated. Raises UnreadError."""
     try:
         return await database.retrying(partial(database.fetch, query, *args), idempotent=True)
     except Exception as error:
@@ -61,7 +62,7 @@ async def _read(database: Database, query: str, *args: object) -> list[asyncpg.R
 
 
 async def read_dependencies(database: Database, job_id: int) -> list[DependencyRow]:
-    return parse_dependencies(await _read(database, "read_dependencies", job_id))
+    return parse_dependencies(await read_for_step(database, "read_dependencies", job_id))
 
 
 def parse_dependencies(rows: Sequence[asyncpg.Record]) -> list[DependencyRow]:
@@ -80,7 +81,7 @@ def parse_dependencies(rows: Sequence[asyncpg.Record]) -> list[DependencyRow]:
 
 async def read_result(database: Database, job_id: int, name: str) -> StoredResult | None:
     """The named step of the job's workflow; None when there is no step of that name."""
-    rows = await _read(database, "read_result", job_id, name)
+    rows = await read_for_step(database, "read_result", job_id, name)
     if not rows:
         return None
     row = rows[0]
@@ -89,7 +90,7 @@ async def read_result(database: Database, job_id: int, name: str) -> StoredResul
 
 async def read_results(database: Database, job_id: int) -> list[DependencyResult]:
     """The dependencies that have a result, in declared order."""
-    rows = await _read(database, "read_results", job_id)
+    rows = await read_for_step(database, "read_results", job_id)
     return [DependencyResult(row["name"], row["model"], row["result"]) for row in rows]
 
 
@@ -97,7 +98,7 @@ async def read_step_result(
     database: Database, workflow_id: UUID, name: str
 ) -> tuple[JobState | None, str | None] | None:
     """Settled state and result of a step, by name; None when there is no such step."""
-    rows = await _read(database, "read_step_result", workflow_id, name)
+    rows = await read_for_step(database, "read_step_result", workflow_id, name)
     return (job_state(rows[0]["state"]), rows[0]["result"]) if rows else None
 
 
@@ -105,10 +106,10 @@ async def read_own_result(database: Database, job_id: int) -> str | None:
     """The job's own stored result; None when nothing is stored (a stored null is the
     text "null").
     """
-    rows = await _read(database, "read_own_result", job_id)
+    rows = await read_for_step(database, "read_own_result", job_id)
     return rows[0]["result"] if rows else None
 
 
 async def read_dependency_names(database: Database, job_id: int) -> tuple[str, ...]:
-    rows = await _read(database, "read_dependency_names", job_id)
+    rows = await read_for_step(database, "read_dependency_names", job_id)
     return tuple(row["name"] for row in rows)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from baton.core.jsonvalue import DEFAULT_LIMIT, decode, encode
 from baton.store.database import Database
+from baton.store.results import read_for_step
 from baton.store.sql import Sql
 from baton.words.rows import NewWait, Outcome, WaitingStep
 
@@ -272,7 +273,7 @@ async def next_wait(database: Database) -> float | None:
 
 async def read_waits(database: Database, job_id: int) -> dict[str, StoredWait]:
     """The waits a step has come to before, by key."""
-    rows = await database.fetch("read_waits", job_id)
+    rows = await read_for_step(database, "read_waits", job_id)
     return {
         row["key"]: StoredWait(tuple(row["names"]), row["need"], row["outcome"]) for row in rows
     }
@@ -285,7 +286,7 @@ async def read_event(database: Database, event_id: int) -> tuple[str, str, list[
 
 
 async def read_memo(database: Database, job_id: int, key: str) -> str | None:
-    rows = await database.fetch("read_memo", job_id, key)
+    rows = await read_for_step(database, "read_memo", job_id, key)
     return rows[0]["value"] if rows else None
 
 
@@ -293,7 +294,7 @@ async def write_memo(
     database: Database, job_id: int, key: str, workflow_id: UUID, value: str
 ) -> str:
     """Note a value unless one is noted; returns the one that counts, as JSON text."""
-    rows = await database.fetch("write_memo", job_id, key, workflow_id, value)
+    rows = await read_for_step(database, "write_memo", job_id, key, workflow_id, value)
     if rows:
         return rows[0]["value"]  # type: ignore[no-any-return]
     # Another run of the step noted one in the same instant, unseen by that statement.
