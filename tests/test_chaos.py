@@ -15,5 +15,7 @@ async def test_a_short_storm(tmp_path: Path) -> None:
     assert report.faults == [], report
     assert report.settled == report.workflows > 50, report
     assert report.kills >= 3, report
-    assert report.restarts >= 1, report
+    assert report.restarts_fast + report.restarts_immediate >= 1, report
+    assert report.blackholes >= 1, report
+    assert min(report.waits_by_end[end] for end in ("completed", "timeout")) > 0, report
     assert report.cancelled > 0, report

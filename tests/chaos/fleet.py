@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Unpack
 
 from baton.app import EngineOptions
+from support.door import Door, door
+from support.waiting import moment
+from two_engines.fault import Fault, Kind
 from two_engines.process import EngineProcess, engine_process
 
 RESCUE_AFTER = 2.0
@@ -37,9 +39,9 @@ class Berth:
     """One process after the other, on one database."""
 
     def __init__(
-        self, dsn: str, ledger: Path, sweeps: float | None, **options: Unpack[EngineOptions]
+        self, door: Door, ledger: Path, sweeps: float | None, **options: Unpack[EngineOptions]
     ) -> None:
-        self._dsn = dsn
+        self.door = door
         self._ledger = ledger
         self._sweeps = sweeps
         self._options = options
@@ -49,14 +51,14 @@ class Berth:
         self._killed = False
         self.started = 0
         self.fenced = 0
-        self.faults: list[str] = []
+        self.faults: list[Fault] = []
 
     async def keep(self) -> None:
         """Keep a process running until `close`; then let it stop gracefully."""
         while not self._closing.is_set():
             try:
                 async with engine_process(
-                    self._dsn, ledger=self._ledger, sweeps=self._sweeps, **self._options
+                    self.door.dsn, ledger=self._ledger, sweeps=self._sweeps, **self._options
                 ) as process:
                     self.started += 1
                     self._killed = False
@@ -68,7 +70,7 @@ class Berth:
                 if self._closing.is_set():
                     raise
             except Exception as error:
-                self.faults.append(f"a berth is given up: {error!r}")
+                self.faults.append(Fault(Kind.PROCESSES, f"a berth is given up: {error!r}"))
                 raise
             finally:
                 self._ready.clear()
@@ -79,7 +81,8 @@ class Berth:
         try:
             await asyncio.wait((ended, closing), return_when=asyncio.FIRST_COMPLETED)
             if ended.done() and not self._killed:
-                self.faults.append(f"a process ended by itself with {ended.result()}")
+                text = f"a process ended by itself with {ended.result()}"
+                self.faults.append(Fault(Kind.PROCESSES, text))
             elif closing.done():
                 self.fenced += (await process.stop())["fenced"]
         finally:
@@ -100,37 +103,42 @@ class Berth:
         process = await self.running()
         self._killed = True
         self._ready.clear()
+        self.door.forget()
         await process.kill()
 
     async def freeze(self, seconds: float) -> None:
         """Stop the process for some time, unless it is killed meanwhile."""
         process = await self.running()
         process.signal(signal.SIGSTOP)
-        await asyncio.sleep(seconds)
+        await moment(asyncio.get_running_loop().time() + seconds)
         if self._running is process and self._ready.is_set():
             process.signal(signal.SIGCONT)
 
     def close(self) -> None:
+        self.door.forget()
         self._closing.set()
 
 
 @asynccontextmanager
-async def fleet(
-    dsn: str, ledger: Path, engines: int, chance: random.Random
-) -> AsyncIterator[Sequence[Berth]]:
-    """Engines, the second of them without notifications, and a plugin by itself. Where the block
-    ends well, all of them have stopped gracefully.
+async def fleet(dsn: str, ledger: Path, engines: int) -> AsyncIterator[Sequence[Berth]]:
+    """Engines, the second of them without notifications, and a plugin by itself, each behind a door
+    of its own. Where the block ends well, all of them have stopped gracefully.
     """
     options: list[EngineOptions] = [{**OPTIONS, "notify": n % 3 != 1} for n in range(engines)]
-    berths = [Berth(dsn, ledger, None, **given) for given in options]
-    berths.append(Berth(dsn, ledger, SWEEPS))
-    keeping = [asyncio.create_task(berth.keep()) for berth in berths]
-    try:
-        yield berths
-        for berth in berths:
-            berth.close()
-        await asyncio.gather(*keeping)
-    finally:
-        for task in keeping:
-            task.cancel()
-        await asyncio.gather(*keeping, return_exceptions=True)
+    async with AsyncExitStack() as stack:
+        doors = [await stack.enter_async_context(door(dsn)) for _ in range(engines + 1)]
+        berths = [
+            Berth(behind, ledger, None, **given)
+            for behind, given in zip(doors, options, strict=False)
+        ]
+        berths.append(Berth(doors[-1], ledger, SWEEPS))
+        keeping = [asyncio.create_task(berth.keep()) for berth in berths]
+        try:
+            yield berths
+            for berth in berths:
+                berth.close()
+            await asyncio.gather(*keeping)
+        finally:
+            for task in keeping:
+                task.cancel()
+            await asyncio.gather(*keeping, return_exceptions=True)

@@ -1,97 +1,164 @@
-"""The application: inserts workflows, cancels some, and waits for the end of each."""
+"""The application: inserts workflows, sends what they wait for, cancels some, and waits for the end
+of each.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from uuid import UUID
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
 
-from baton import Baton, Engine, insert_all
+from baton import Baton, Engine, Job, insert_all, send_event
 from baton.words.errors import WorkflowExistsError
+from baton.words.wait_errors import WorkflowFinishedError
+from chaos.waits import Sending, sendings, with_waits
+from support.door import Door
 from support.running import fast
-from two_engines.graphs import Expected, graph
+from support.waiting import answering, eventually, moment
+from two_engines.graphs import Expected, Graph, graph
+from two_engines.truth import FileLedger
+
+T = TypeVar("T")
 
 BATCH = 5
 STEPS = 12
 SECONDS = 0.15
-PATIENCE = 0.2
 CANCELLED = 0.15
+SENDERS = 3
+TWICE = 0.2
+"""How many events are sent by two senders at once."""
+AWAY = 120.0
 
 
 class Application:
     """Made by `application`. Whatever a call raises, it makes the call again."""
 
-    def __init__(self, engine: Engine, chance: random.Random, most_open: int) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        dsn: str,
+        engines: Sequence[Engine],
+        ledger: FileLedger,
+        chance: random.Random,
+        most_open: int,
+    ) -> None:
+        self._dsn = dsn
+        self._engine = engines[0]
+        self._senders = engines
+        self._ledger = ledger
         self._chance = chance
         self._most_open = most_open
         self._waiting: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
         self.expected: dict[UUID, Expected] = {}
         self.ended: Counter[UUID] = Counter()
         self.raised: Counter[str] = Counter()
-        self.enough = False
+        self.answers: Counter[str] = Counter()
+        self._enough = False
 
     @property
     def open(self) -> int:
         return len(self.expected) - len(self.ended)
 
+    def enough(self) -> None:
+        """Begin nothing more."""
+        self._enough = True
+        self._room.set()
+
     async def work(self) -> None:
         """Insert until `enough`, as fast as what was inserted ends."""
-        while not self.enough:
+        while not self._enough:
             if self.open < self._most_open:
                 await self._insert()
-            await asyncio.sleep(0.02)
+            else:
+                self._room.clear()
+                await self._room.wait()
 
     async def _insert(self) -> None:
-        made: list[tuple[Baton, Expected]] = []
+        shared = str(uuid4())
+        graphs: dict[UUID, Graph] = {}
+        workflows: list[Baton] = []
         for _ in range(BATCH):
-            shape = graph(self._chance, STEPS)
+            shape = with_waits(self._chance, graph(self._chance, STEPS), shared)
             workflow = shape.workflow(SECONDS * self._chance.random())
-            made.append((workflow, Expected(workflow.workflow_id, shape)))
+            workflows.append(workflow)
+            graphs[workflow.workflow_id] = shape
         # From here on they may be in the tables, whatever the call says.
-        self.expected.update((one.workflow_id, one) for _, one in made)
-        while True:
-            try:
-                await insert_all([workflow for workflow, _ in made], self._engine)
-                break
-            except WorkflowExistsError:
-                break
-            except Exception as error:
-                await self._again("insert", error)
-        for workflow, _ in made:
-            self._begin(self._await_end(workflow.workflow_id))
+        self.expected.update((i, Expected(i, shape)) for i, shape in graphs.items())
+        jobs = await self._surely("insert", lambda: self._inserted(workflows))
+        for sending in sendings(self._chance, graphs):
+            chosen = self._chance.sample(self._senders, 1 + (self._chance.random() < TWICE))
+            for sender in chosen:
+                self._begin(self._send(sender, sending))
+        for workflow_id in graphs:
+            self._begin(self._await_end(workflow_id))
             if self._chance.random() < CANCELLED:
-                self._begin(self._cancel(workflow.workflow_id, self._chance.random()))
+                own = [job.id for job in jobs if job.workflow_id == workflow_id]
+                self._begin(self._cancel(workflow_id, self._chance.choice(own) if own else None))
 
-    async def _cancel(self, workflow_id: UUID, after: float) -> None:
-        await asyncio.sleep(after)
-        self.expected[workflow_id] = replace(self.expected[workflow_id], cancelled=True)
-        while True:
+    async def _inserted(self, workflows: Sequence[Baton]) -> Sequence[Job]:
+        try:
+            return await insert_all(workflows, self._engine)
+        except WorkflowExistsError:
+            return ()
+
+    async def _send(self, sender: Engine, sending: Sending) -> None:
+        if sending.after:
+            await moment(asyncio.get_running_loop().time() + sending.after)
+
+        async def send() -> str | None:
             try:
-                await self._engine.cancel(workflow_id)
-                return
-            except Exception as error:
-                await self._again("cancel", error)
+                return await send_event(
+                    sending.workflow_id,
+                    sending.name,
+                    {"id": sending.event_id},
+                    key=sending.key,
+                    dedupe_id=sending.event_id,
+                    engine=sender,
+                )
+            except WorkflowFinishedError:
+                return None
+
+        answer = await self._surely("send", send)
+        self.answers[answer or "finished"] += 1
+        if answer is not None:
+            self._ledger.sent(
+                sending.event_id, sending.workflow_id, sending.key, sending.name, answer
+            )
+
+    async def _cancel(self, workflow_id: UUID, job_id: int | None) -> None:
+        """Cancel a workflow when one of its steps has begun, if it does."""
+
+        if job_id is not None:
+            step = job_id
+
+            async def look() -> bool:
+                return bool(self.ended[workflow_id]) or self._ledger.has_begun(step)
+
+            await eventually(look, float("inf"))
+        self.expected[workflow_id] = replace(self.expected[workflow_id], cancelled=True)
+        await self._surely("cancel", lambda: self._engine.cancel(workflow_id))
 
     async def _await_end(self, workflow_id: UUID) -> None:
+        await self._surely("completion", lambda: self._engine.completion(workflow_id))
+        self.ended[workflow_id] += 1
+        self._room.set()
+
+    async def _surely(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
         while True:
             try:
-                await self._engine.completion(workflow_id)
-                self.ended[workflow_id] += 1
-                return
+                return await call()
             except Exception as error:
-                await self._again("completion", error)
+                self.raised[f"{what}: {type(error).__name__}"] += 1
+                await answering(self._dsn, AWAY)
 
-    async def _again(self, what: str, error: Exception) -> None:
-        self.raised[f"{what}: {type(error).__name__}"] += 1
-        await asyncio.sleep(PATIENCE)
-
-    def _begin(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 
@@ -110,10 +177,24 @@ class Application:
 
 @asynccontextmanager
 async def application(
-    dsn: str, chance: random.Random, most_open: int
+    door: Door, dsn: str, folder: Path, chance: random.Random, most_open: int
 ) -> AsyncIterator[Application]:
-    async with fast(dsn, queues={}, poll_interval=0.5, command_timeout=5.0) as engine:
-        made = Application(engine, chance, most_open)
+    """Several clients behind a door."""
+    async with AsyncExitStack() as stack:
+        engines = [
+            await stack.enter_async_context(
+                fast(
+                    door.dsn,
+                    name=f"sender-{number}",
+                    queues={},
+                    poll_interval=0.5,
+                    command_timeout=5.0,
+                    pool_size=5,
+                )
+            )
+            for number in range(SENDERS)
+        ]
+        made = Application(dsn, engines, FileLedger(folder), chance, most_open)
         try:
             yield made
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
@@ -16,9 +17,12 @@ from chaos.fleet import fleet
 from chaos.load import Application, application
 from chaos.storm import Storm
 from support.databases import create_database
+from support.door import door
 from support.restarting import restarting_server
+from support.waiting import eventually
 from two_engines import truth
 from two_engines.checker import faults
+from two_engines.fault import Fault, Kind
 from two_engines.truth import FileLedger
 
 # A server that was killed keeps what it committed; only a crash of the machine would not.
@@ -28,6 +32,12 @@ QUIET = 60.0
 _FIGURES = """
 SELECT
     (SELECT count(*) FROM public.workflow_nodes) AS steps,
+    (SELECT count(*) FROM public.workflow_wait_groups WHERE gate) AS gates,
+    (SELECT count(*) FROM public.workflow_wait_groups WHERE NOT gate) AS waits,
+    (SELECT coalesce(json_object_agg(status, n), '{}')::text FROM (
+        SELECT status, count(*) AS n FROM public.workflow_wait_groups GROUP BY status
+    ) ends) AS ends,
+    (SELECT count(*) FROM public.workflow_events) AS events,
     (SELECT count(*) FROM public.ledger WHERE mark = 'start') AS executions,
     (SELECT count(*) FROM public.oban_jobs j, jsonb_array_elements(to_jsonb(j.errors)) AS e
      WHERE e ->> 'rescued' = 'true') AS rescues,
@@ -45,18 +55,30 @@ class Report:
     seconds: float
     workflows: int
     steps: int
+    gates: int
+    waits: int
+    waits_by_end: dict[str, int]
+    events: int
+    answers: dict[str, int]
     executions: int
     cancelled: int
     kills: int
-    stops: int
+    freezes: int
     terminations: int
-    restarts: int
+    listener_terminations: int
+    restarts_fast: int
+    restarts_immediate: int
+    notification_drops: int
+    notifications_dropped: int
+    blackholes: int
+    blackholes_noticed: int
     processes: int
     rescues: int
     fenced: int
     quiet_after: float
     settled: int
     raised: dict[str, int]
+    faults_by_invariant: dict[str, int]
     faults: list[str]
 
     def __str__(self) -> str:
@@ -67,22 +89,23 @@ async def storm(folder: Path, seed: int, seconds: float, engines: int, most_open
     """Run a storm on a server of its own; the ledger and the logs are kept in `folder`."""
     began = monotonic()
     chance = random.Random(seed)
-    ledger = FileLedger(folder)
     with restarting_server(SETTINGS) as server:
         dsn = await create_database(server.dsn)
         await schema.migrate(dsn)
         await truth.create(dsn)
         async with (
-            fleet(dsn, folder, engines, chance) as berths,
-            application(dsn, random.Random(seed + 1), most_open) as app,
+            door(dsn) as front,
+            fleet(dsn, folder, engines) as berths,
+            application(front, dsn, folder, random.Random(seed + 1), most_open) as app,
         ):
             for berth in berths:
                 await berth.running()
-            raging = Storm(server, berths, chance)
+            doors = [front, *(berth.door for berth in berths)]
+            raging = Storm(server, berths, doors, chance)
             working = asyncio.create_task(app.work())
             try:
                 await raging.rage(seconds)
-                app.enough = True
+                app.enough()
                 # What it has begun to insert, it inserts.
                 await working
             finally:
@@ -90,33 +113,63 @@ async def storm(folder: Path, seed: int, seconds: float, engines: int, most_open
                 await asyncio.gather(working, return_exceptions=True)
             calm = monotonic()
             left = await app.all_ended(QUIET + len(app.expected) / 20)
+            await _handed_out(dsn)
             quiet_after = monotonic() - calm
-        await ledger.load(dsn)
-        found = [f"nobody was told of the end of {workflow_id}" for workflow_id in left]
+        await FileLedger(folder).load(dsn)
+        found = [Fault(Kind.UNSETTLED, f"nobody was told of the end of {i}") for i in left]
         found += [fault for berth in berths for fault in berth.faults]
         figures, wrong = await _checked(dsn, app)
+        found += wrong
+        counted = Counter(fault.kind for fault in found)
+        done = raging.done
         return Report(
             seed=seed,
             seconds=round(monotonic() - began, 1),
             workflows=len(app.expected),
             steps=figures["steps"],
+            gates=figures["gates"],
+            waits=figures["waits"],
+            waits_by_end=json.loads(figures["ends"]),
+            events=figures["events"],
+            answers=dict(app.answers),
             executions=figures["executions"],
             cancelled=sum(one.cancelled for one in app.expected.values()),
-            kills=raging.done["kill"],
-            stops=raging.done["stop"],
-            terminations=raging.done["terminate"],
-            restarts=raging.done["restart fast"] + raging.done["restart immediate"],
+            kills=done["kill"],
+            freezes=done["freeze"],
+            terminations=done["terminate"],
+            listener_terminations=done["terminate listeners"],
+            restarts_fast=done["restart fast"],
+            restarts_immediate=done["restart immediate"],
+            notification_drops=done["drop notifications"],
+            notifications_dropped=sum(one.swallowed for one in doors),
+            blackholes=done["blackhole"],
+            blackholes_noticed=sum(one.noticed for one in doors),
             processes=sum(berth.started for berth in berths),
             rescues=figures["rescues"],
             fenced=sum(berth.fenced for berth in berths),
             quiet_after=round(quiet_after, 1),
             settled=len(app.ended),
             raised=dict(app.raised),
-            faults=[*found, *wrong],
+            faults_by_invariant={kind: counted[kind] for kind in Kind},
+            faults=[str(fault) for fault in found],
         )
 
 
-async def _checked(dsn: str, app: Application) -> tuple[asyncpg.Record, list[str]]:
+async def _handed_out(dsn: str) -> None:
+    """Wait until all events that were sent by a key have been handed out."""
+    connection = await asyncpg.connect(dsn)
+
+    async def look() -> bool:
+        query = "SELECT NOT EXISTS (SELECT FROM public.workflow_events WHERE state = 'open')"
+        return bool(await connection.fetchval(query))
+
+    try:
+        await eventually(look, QUIET)
+    finally:
+        await connection.close()
+
+
+async def _checked(dsn: str, app: Application) -> tuple[asyncpg.Record, list[Fault]]:
     connection = await asyncpg.connect(dsn)
     try:
         wrong = await faults(connection, list(app.expected.values()), None, calm=False)
@@ -124,7 +177,7 @@ async def _checked(dsn: str, app: Application) -> tuple[asyncpg.Record, list[str
         assert figures is not None
         for what in ("executing", "connections"):
             if figures[what]:
-                wrong.append(f"{figures[what]} {what} left")
+                wrong.append(Fault(Kind.UNSETTLED, f"{figures[what]} {what} left"))
         return figures, wrong
     finally:
         await connection.close()

@@ -5,16 +5,29 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
-from time import monotonic
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import asyncpg
 
 from chaos.fleet import RESCUE_AFTER, Berth
+from support.door import Door
 from support.restarting import RestartingServer
+from support.waiting import moment
 
-PER_MINUTE = {"kill": 20, "stop": 4, "terminate": 10, "restart fast": 1.2, "restart immediate": 1.2}
-LEAST = {"kill": 3, "stop": 1, "terminate": 2, "restart fast": 0, "restart immediate": 1}
+PER_MINUTE = {
+    "kill": 20,
+    "freeze": 4,
+    "terminate": 8,
+    "terminate listeners": 2,
+    "drop notifications": 2,
+    "blackhole": 6,
+    "restart fast": 1.2,
+    "restart immediate": 1.2,
+}
+LEAST = {"kill": 3, "freeze": 1, "terminate": 2, "blackhole": 1, "restart immediate": 1}
+DROPPING = 10.0
+"""Seconds in which all notifications are lost, at most a third of a storm."""
 
 
 def plan(chance: random.Random, seconds: float) -> list[tuple[float, str]]:
@@ -22,7 +35,7 @@ def plan(chance: random.Random, seconds: float) -> list[tuple[float, str]]:
     return sorted(
         (chance.uniform(0.05, 1.0) * seconds, what)
         for what, rate in PER_MINUTE.items()
-        for _ in range(max(LEAST[what], round(rate * seconds / 60)))
+        for _ in range(max(LEAST.get(what, 0), round(rate * seconds / 60)))
     )
 
 
@@ -30,50 +43,75 @@ class Storm:
     """Counts what it has done."""
 
     def __init__(
-        self, server: RestartingServer, berths: Sequence[Berth], chance: random.Random
+        self,
+        server: RestartingServer,
+        berths: Sequence[Berth],
+        doors: Sequence[Door],
+        chance: random.Random,
     ) -> None:
         self._server = server
         self._berths = berths
+        self._doors = doors
         self._chance = chance
-        self._frozen: set[asyncio.Task[None]] = set()
+        self._later: set[asyncio.Task[None]] = set()
+        self._clock = asyncio.get_running_loop().time
         self.done: Counter[str] = Counter()
 
     async def rage(self, seconds: float) -> None:
         """Do all that is planned; everything runs again when this returns."""
-        began = monotonic()
+        began = self._clock()
         for due, what in plan(self._chance, seconds):
-            await asyncio.sleep(max(began + due - monotonic(), 0.0))
-            await self._do(what)
-        await asyncio.gather(*self._frozen)
+            await moment(began + due)
+            self.done[what] += await self._do(what, seconds)
+        await asyncio.gather(*self._later)
         for berth in self._berths:
             await berth.running()
 
-    async def _do(self, what: str) -> None:
+    async def _do(self, what: str, length: float) -> int:
+        """How often it was done."""
         match what:
             case "kill":
                 await self._chance.choice(self._berths).kill()
-            case "stop":
-                berth = self._chance.choice(self._berths)
+            case "freeze":
                 seconds = self._chance.uniform(1.0, 3.0) * RESCUE_AFTER
-                self._frozen.add(asyncio.create_task(berth.freeze(seconds)))
+                self._begin(self._chance.choice(self._berths).freeze(seconds))
             case "terminate":
-                await self._terminate(self._chance.randint(1, 6))
+                await self._terminate("baton%", self._chance.randint(1, 6))
+            case "terminate listeners":
+                await self._terminate("baton-listener", 100)
+            case "drop notifications":
+                self._begin(self._drop(min(DROPPING, length / 3)))
+            case "blackhole":
+                return self._chance.choice(self._doors).blackhole()
             case "restart fast":
                 await self._server.stop()
-                await asyncio.sleep(self._chance.uniform(0.0, 2.0))
-                await self._server.start()
+                await self._restart()
             case "restart immediate":
                 await self._server.crash()
-                await asyncio.sleep(self._chance.uniform(0.0, 2.0))
-                await self._server.start()
-        self.done[what] += 1
+                await self._restart()
+        return 1
 
-    async def _terminate(self, count: int) -> None:
+    async def _restart(self) -> None:
+        await moment(self._clock() + self._chance.uniform(0.0, 2.0))
+        await self._server.start()
+
+    async def _drop(self, seconds: float) -> None:
+        for door in self._doors:
+            door.swallowing = True
+        await moment(self._clock() + seconds)
+        for door in self._doors:
+            door.swallowing = False
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._later.add(asyncio.create_task(work))
+
+    async def _terminate(self, names: str, count: int) -> None:
         connection = await asyncpg.connect(self._server.dsn)
         try:
             rows = await connection.fetch(
-                "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'baton%'"
-                " ORDER BY backend_start"
+                "SELECT pid FROM pg_stat_activity WHERE application_name LIKE $1"
+                " ORDER BY backend_start",
+                names,
             )
             chosen = self._chance.sample([row[0] for row in rows], min(count, len(rows)))
             await connection.fetch(

@@ -11,7 +11,8 @@ from time import monotonic
 
 from crash_points.place import create_places, drop_places
 from crash_points.scenarios import SCENARIOS
-from crash_points.sweep import sweep
+from crash_points.sweep import every, sweep
+from support.proxy import Way
 from support.servers import running_server
 
 
@@ -20,16 +21,20 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def _sweep(server: str, names: Sequence[str], places: int, *, statements: bool) -> int:
+async def _sweep(
+    server: str, names: Sequence[str], ways: Sequence[Way], places: int, *, statements: bool
+) -> int:
     points, wrong = 0, 0
     dsns = await create_places(server, places)
     try:
         for name in names:
             began = monotonic()
-            played = await sweep(dsns, SCENARIOS[name], thorough=True)
+            played = await sweep(dsns, SCENARIOS[name], every(ways))
             points += len(played.broken)
             wrong += len(played.faults)
             _say(f"{name}: {played}, {monotonic() - began:.1f} s")
+            for way in ways:
+                _say(f"    {way}: {sum(cut.way is way for cut in played.broken)} crash points")
             for number, statement in enumerate(played.boundaries if statements else (), 1):
                 _say(f"    {number}: {' '.join(statement.split())[:100]}")
             for fault in played.faults:
@@ -44,13 +49,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.crash_points")
     parser.add_argument("names", nargs="*", metavar="scenario", help=", ".join(SCENARIOS))
     parser.add_argument("--places", type=int, default=4, help="databases used at once")
+    parser.add_argument(
+        "--ways",
+        nargs="+",
+        type=lambda name: Way[name.upper()],
+        default=list(Way),
+        metavar="way",
+        help=", ".join(way.name.lower() for way in Way),
+    )
     parser.add_argument("--statements", action="store_true", help="list what stands at each point")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     with running_server() as server:
         wrong = asyncio.run(
             _sweep(
-                server, given.names or list(SCENARIOS), given.places, statements=given.statements
+                server,
+                given.names or list(SCENARIOS),
+                given.ways,
+                given.places,
+                statements=given.statements,
             )
         )
     sys.exit(1 if wrong else 0)

@@ -12,15 +12,18 @@ from uuid import UUID
 
 import asyncpg
 
-from baton import Baton, Database, Engine, EngineSettings, Plugin, insert_all, schema
+from baton import Baton, Database, EngineSettings, Plugin, insert_all, schema, send_event
 from baton.app import EngineOptions
+from baton.words.wait_errors import WorkflowFinishedError
+from crash_points.actor import Actor, Apart, here
 from support.databases import create_database, drop_database
 from support.inserting import Client
-from support.proxy import Cut, Proxy, proxied
+from support.proxy import Cut, Proxy, Way, proxied
 from support.running import fast
 from support.waiting import eventually
 from two_engines import truth
 from two_engines.checker import faults
+from two_engines.fault import Fault, Kind
 from two_engines.graphs import Expected, Graph
 from two_engines.run import finished, heard, listening
 from two_engines.truth import FileLedger
@@ -55,6 +58,12 @@ class LedgerHere:
     async def end(self, job_id: int, attempt: int, token: UUID, ending: str) -> None:
         await ledger.get().end(job_id, attempt, token, ending)
 
+    async def left(self, job_id: int, attempt: int, token: UUID, error: str) -> None:
+        await ledger.get().left(job_id, attempt, token, error)
+
+    async def resumed(self, job_id: int, key: str, token: UUID, outcome: object) -> None:
+        await ledger.get().resumed(job_id, key, token, outcome)
+
     async def tell(self, workflow_ids: Sequence[UUID]) -> None:
         await ledger.get().tell(workflow_ids)
 
@@ -68,7 +77,12 @@ class Place:
     """
 
     def __init__(
-        self, dsn: str, proxy: Proxy, tables: asyncpg.Connection[Any], notified: list[str]
+        self,
+        dsn: str,
+        proxy: Proxy,
+        tables: asyncpg.Connection[Any],
+        notified: list[str],
+        apart: Apart,
     ) -> None:
         self.dsn = dsn
         self.proxy = proxy
@@ -77,28 +91,62 @@ class Place:
         self.plan: Cut | None = None
         self.expected: list[Expected] = []
         self.again: Callable[[str], Awaitable[None]] | None = None
+        self._apart = apart
 
     def arm(self) -> None:
         """From here on the way may break."""
         self.proxy.arm(self.plan)
 
-    async def resume(self, engine: Engine) -> None:
+    async def resume(self, actor: Actor) -> None:
         """Let an engine go on with its queue, and arm: what it did to start is over."""
         await self.proxy.quiet(0.03)
         self.arm()
-        engine.resume("default")
-
-    def engine(self, **options: Unpack[EngineOptions]) -> Engine:
-        """An engine behind the door."""
-        given: EngineOptions = {**VICTIM, **options}
-        return fast(self.proxy.dsn, **given)
+        await actor.resume("default")
 
     @asynccontextmanager
-    async def client(self, dsn: str) -> AsyncIterator[Engine]:
-        """An engine without queues, and without a listener."""
-        given: EngineOptions = {**VICTIM, "queues": {}, "notify": False}
-        async with fast(dsn, **given) as engine:
-            yield engine
+    async def engine(self, **options: Unpack[EngineOptions]) -> AsyncIterator[Actor]:
+        """An engine behind the door, in a process of its own where that is to be killed."""
+        given: EngineOptions = {**VICTIM, **options}
+        if self.plan is not None and self.plan.way is Way.KILL:
+            async with self._apart.act(self.proxy.dsn, **given) as actor:
+                yield actor
+        else:
+            async with here(self.proxy.dsn, **given) as actor:
+                yield actor
+
+    @asynccontextmanager
+    async def client(self, dsn: str, *, notify: bool = False) -> AsyncIterator[Actor]:
+        """An engine without queues, and unless it shall `notify` without a listener."""
+        given: EngineOptions = {**VICTIM, "queues": {}, "notify": notify}
+        if dsn == self.proxy.dsn:
+            async with self.engine(**given) as actor:
+                await self.proxy.quiet(0.03)
+                yield actor
+        else:
+            async with here(dsn, **given) as actor:
+                yield actor
+
+    async def send(self, workflow_id: UUID | None, name: str, *, key: str | None = None) -> None:
+        """Send an event past the door; as often as wanted, it counts once."""
+        event_id = f"{workflow_id or key} {name}"
+        try:
+            answer = await send_event(
+                workflow_id,
+                name,
+                {"id": event_id},
+                key=key,
+                dedupe_id=event_id,
+                conn=self.tables,
+                engine=Client(Database(self.dsn), EngineSettings()),
+            )
+        except WorkflowFinishedError:
+            return
+        self.sent(event_id, workflow_id, key, name, answer)
+
+    def sent(
+        self, event_id: str, workflow_id: UUID | None, key: str | None, name: str, answer: str
+    ) -> None:
+        ledger.get().sent(event_id, workflow_id, key, name, answer)
 
     def expect(self, graph: Graph, cancelled: bool = False, *, seconds: float = 0.0) -> Baton:
         """A workflow of this shape, which will be checked at the end."""
@@ -124,6 +172,37 @@ class Place:
 
         await eventually(look, DEADLINE)
 
+    async def waiting(self, count: int) -> None:
+        """Wait until so many waits are pending."""
+        query = "SELECT count(*) = $1 FROM public.workflow_wait_groups WHERE status = 'pending'"
+
+        async def look() -> bool:
+            return bool(await self.tables.fetchval(query, count))
+
+        await eventually(look, DEADLINE)
+
+    async def armed(self, workflow_id: UUID, key: str) -> None:
+        """Wait until this wait of a step has been armed."""
+        query = (
+            "SELECT count(*) FROM public.workflow_wait_groups WHERE workflow_id = $1 AND key = $2"
+        )
+
+        async def look() -> bool:
+            return bool(await self.tables.fetchval(query, workflow_id, key))
+
+        await eventually(look, DEADLINE)
+
+    async def time_passes(self) -> None:
+        """The time of all that waits with a deadline is over, and that of open events has come."""
+        await self.tables.execute(
+            "UPDATE public.workflow_wait_groups SET armed_at = armed_at - interval '1 hour',"
+            " deadline = deadline - interval '1 hour', wake_at = wake_at - interval '1 hour'"
+            " WHERE status = 'pending' AND deadline IS NOT NULL"
+        )
+        await self.tables.execute(
+            "UPDATE public.workflow_events SET wake_at = now() WHERE state = 'open'"
+        )
+
     async def steady(self) -> None:
         """An hour passes: who was silent is dead, and who beats now has been steady."""
         await self.tables.execute(
@@ -137,19 +216,20 @@ class Place:
         await self.tables.execute(
             "UPDATE public.baton_engines SET seen_at = seen_at - interval '1 hour'"
         )
+        await self.time_passes()
         async with fast(self.dsn, **HEALTHY) as healthy:
             await self.steady()
             await Plugin().sweep(healthy.database)
             await self.finished()
 
-    async def faults(self) -> list[str]:
+    async def faults(self) -> list[Fault]:
         """All that is not as it has to be."""
         await heard(self.notified, [one.workflow_id for one in self.expected])
         await ledger.get().load(self.dsn)
         found = await faults(self.tables, self.expected, self.notified, calm=False)
         query = "SELECT count(*) FROM public.oban_jobs WHERE state = 'executing'"
         if count := await self.tables.fetchval(query):
-            found.append(f"{count} jobs are executing")
+            found.append(Fault(Kind.UNSETTLED, f"{count} jobs are executing"))
         return found
 
 
@@ -168,7 +248,9 @@ async def place(dsn: str) -> AsyncIterator[Place]:
         ledger.set(FileLedger(Path(folder)))
         proxy = await stack.enter_async_context(proxied(dsn))
         notified = await stack.enter_async_context(listening(dsn))
-        yield Place(dsn, proxy, tables, notified)
+        apart = Apart(Path(folder))
+        proxy.kill = apart.kill
+        yield Place(dsn, proxy, tables, notified, apart)
 
 
 async def create_places(server: str, count: int) -> list[str]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
 
-from baton import Database, Plugin, insert_all, schema
+from baton import schema
 from baton.words.errors import WorkflowExistsError
 from crash_points.place import Place
+from crash_points.waits import WAITS, Scenario
 from support.running import fast
 from support.waiting import eventually
 from two_engines.graphs import Graph
 from two_engines.workers import Plan
-
-Scenario = Callable[[Place], Awaitable[None]]
 
 JOIN = Graph({"a": (), "b": (), "c": (), "d": ("a", "b", "c")}, dict.fromkeys("abcd", Plan.SUCCEED))
 
@@ -43,7 +41,7 @@ async def insert(place: Place) -> None:
         async with place.client(dsn) as client:
             place.arm()
             with suppress(WorkflowExistsError):
-                await insert_all(workflows, client)
+                await client.insert(workflows)
         found = await place.tables.fetchval(
             "SELECT count(*) FROM public.workflow_nodes WHERE workflow_id = ANY ($1::uuid[])", ids
         )
@@ -53,37 +51,37 @@ async def insert(place: Place) -> None:
     await do(place.proxy.dsn)
 
 
-async def _run(place: Place, *graphs: Graph, stage_interval: float = 300.0) -> None:
+async def run(place: Place, *graphs: Graph, stage_interval: float = 300.0) -> None:
     async with place.engine(stage_interval=stage_interval) as engine:
-        engine.pause("default")
+        await engine.pause("default")
         await place.insert(*[place.expect(graph) for graph in graphs])
         await place.resume(engine)
         await place.finished()
 
 
 async def claim_and_settle(place: Place) -> None:
-    await _run(place, *[chain(Plan.SUCCEED)] * 3)
+    await run(place, *[chain(Plan.SUCCEED)] * 3)
 
 
 async def last_sibling(place: Place) -> None:
-    await _run(place, JOIN)
+    await run(place, JOIN)
 
 
 async def retry(place: Place) -> None:
-    await _run(place, chain(Plan.RETRY, Plan.SUCCEED), stage_interval=0.05)
+    await run(place, chain(Plan.RETRY, Plan.SUCCEED), stage_interval=0.05)
 
 
 async def exhausted(place: Place) -> None:
     """The last attempt fails: a cascade, down to a step that forgives."""
-    await _run(place, chain(Plan.EXHAUST, Plan.SUCCEED, Plan.SUCCEED, forgiving="c"))
+    await run(place, chain(Plan.EXHAUST, Plan.SUCCEED, Plan.SUCCEED, forgiving="c"))
 
 
 async def given_up(place: Place) -> None:
-    await _run(place, chain(Plan.DISCARD, Plan.SUCCEED), chain(Plan.CANCEL, Plan.SUCCEED))
+    await run(place, chain(Plan.DISCARD, Plan.SUCCEED), chain(Plan.CANCEL, Plan.SUCCEED))
 
 
 async def snooze(place: Place) -> None:
-    await _run(place, chain(Plan.SNOOZE, Plan.SUCCEED), stage_interval=0.05)
+    await run(place, chain(Plan.SNOOZE, Plan.SUCCEED), stage_interval=0.05)
 
 
 async def cancel(place: Place) -> None:
@@ -104,28 +102,24 @@ async def cancel(place: Place) -> None:
 async def rescue(place: Place) -> None:
     workflow = place.expect(chain(Plan.SUCCEED, Plan.SUCCEED))
     async with place.engine(queues={"default": 1}, rescue_interval=0.05) as engine:
-        engine.pause("default")
+        await engine.pause("default")
         await place.insert(workflow)
         await place.tables.execute(
             "UPDATE public.oban_jobs SET state = 'executing', attempt = 1,"
             " attempted_at = timezone('UTC', now()), attempted_by = $1 WHERE state = 'available'",
             ["elsewhere", str(uuid4()), "baton"],
         )
-        engine.resume("default")
+        await engine.resume("default")
         place.arm()
         await place.steady()
         await place.finished()
 
 
-async def _sweep(place: Place, make: Callable[[], Plugin]) -> None:
+async def sweep(place: Place, **options: Any) -> None:
     async def do(dsn: str) -> None:
-        database = Database(dsn, command_timeout=1.0, acquire_timeout=1.0)
-        await database.open()
-        try:
+        async with place.client(dsn) as client:
             place.arm()
-            await make().sweep(database)
-        finally:
-            await database.close()
+            await client.sweep(options)
 
     place.again = do
     await do(place.proxy.dsn)
@@ -143,7 +137,7 @@ async def settle_by_the_sweep(place: Place) -> None:
         ended.workflow_id,
     )
     await place.tables.execute(f"DELETE FROM public.oban_jobs WHERE {root}", waiting.workflow_id)
-    await _sweep(place, Plugin)
+    await sweep(place)
 
 
 async def _finished_before(place: Place, graph: Graph) -> UUID:
@@ -163,7 +157,7 @@ async def announce_by_the_sweep(place: Place) -> None:
     await place.tables.execute("DELETE FROM public.workflow_completions")
     await eventually(lambda: _heard(place, workflow.workflow_id))
     place.notified.clear()
-    await _sweep(place, Plugin)
+    await sweep(place)
 
 
 async def _heard(place: Place, workflow_id: UUID) -> bool:
@@ -179,7 +173,7 @@ async def prune(place: Place) -> None:
     )
     await place.insert(place.expect(chain(Plan.SUCCEED, Plan.SUCCEED)))
     ages = {"completed": 60.0, "discarded": 60.0}
-    await _sweep(place, partial(Plugin, prune=True, job_max_age=ages))
+    await sweep(place, prune=True, job_max_age=ages)
     left = await place.tables.fetchval(
         "SELECT count(*) FROM public.workflow_nodes WHERE workflow_id = $1", old
     )
@@ -190,8 +184,9 @@ async def migrate(place: Place) -> None:
     await place.tables.execute("DROP SCHEMA IF EXISTS again CASCADE")
 
     async def do(dsn: str) -> None:
-        place.arm()
-        await schema.migrate(dsn, schema="again")
+        async with place.client(dsn) as client:
+            place.arm()
+            await client.migrate("again")
         report = await schema.verify(place.dsn, schema="again")
         assert not report.problems
 
@@ -241,4 +236,4 @@ SCENARIOS: dict[str, Scenario] = {
         heartbeat,
         shutdown,
     )
-}
+} | WAITS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, product
 
@@ -11,28 +11,47 @@ import pytest
 
 from baton.engine import runtime
 from baton.words.errors import UnavailableError
+from crash_points.actor import FLUSH_TIMEOUT
 from crash_points.place import DEADLINE, LedgerHere, Place, place
-from crash_points.scenarios import Scenario
-from support.proxy import Cut
+from crash_points.waits import Scenario
+from support.proxy import Cut, Way
 from two_engines.workers import Planned
 
-ALL = tuple(product((False, True), (False, True)))
-"""Before and after, with the connection alone and with the whole process."""
 # What a crash leaves before a round trip is what it leaves after the one before.
-CRASH_BEFORE = (False, True)
-REPLY_LOST = (True, False)
-SOME = 8
+CRASH_BEFORE = (False, Way.CRASH)
+REPLY_LOST = (True, Way.LOST)
+
+Plans = Callable[[Sequence[str]], list[Cut]]
+"""Where and how to break, given what is said at each boundary."""
 
 
-def plans(boundaries: int, *, thorough: bool) -> list[Cut]:
-    """All ways at every boundary; or, at some from the first to the last, one of the two that
-    differ most, in turn.
+def every(ways: Iterable[Way] = tuple(Way)) -> Plans:
+    """Before and after every boundary, in all of these ways."""
+    kinds = list(product((False, True), ways))
+    return lambda said: [Cut(at, *kind) for at in range(1, len(said) + 1) for kind in kinds]
+
+
+def some(count: int) -> Plans:
+    """At some boundaries from the first to the last, in one of the two ways that differ most, in
+    turn.
     """
-    if thorough:
-        return [Cut(number, *way) for number in range(1, boundaries + 1) for way in ALL]
-    chosen = sorted({1 + round(n * (boundaries - 1) / (SOME - 1)) for n in range(SOME)})
-    ways = cycle((CRASH_BEFORE, REPLY_LOST))
-    return [Cut(number, *way) for number, way in zip(chosen, ways, strict=False)]
+
+    def plans(said: Sequence[str]) -> list[Cut]:
+        chosen = sorted({1 + round(n * (len(said) - 1) / (count - 1)) for n in range(count)})
+        kinds = cycle((CRASH_BEFORE, REPLY_LOST))
+        return [Cut(at, *kind) for at, kind in zip(chosen, kinds, strict=False)]
+
+    return plans
+
+
+def around(words: str, *ways: Way) -> Plans:
+    """Before and after the first boundary where these words are said, in these ways."""
+
+    def plans(said: Sequence[str]) -> list[Cut]:
+        at = next(at for at, statement in enumerate(said, 1) if words in statement)
+        return [Cut(at, *kind) for kind in product((False, True), ways)]
+
+    return plans
 
 
 @dataclass
@@ -51,15 +70,15 @@ class Played:
         )
 
 
-async def sweep(dsns: Sequence[str], scenario: Scenario, *, thorough: bool = False) -> Played:
-    """Play a scenario once whole, then broken at every point; at once on as many databases."""
+async def sweep(dsns: Sequence[str], scenario: Scenario, plans: Plans) -> Played:
+    """Play a scenario once whole, then broken as planned; at once on as many databases."""
     Planned.ledger = LedgerHere()
     played = Played()
-    patience, runtime.FLUSH_TIMEOUT = runtime.FLUSH_TIMEOUT, 0.1
+    patience, runtime.FLUSH_TIMEOUT = runtime.FLUSH_TIMEOUT, FLUSH_TIMEOUT
     try:
         async with place(dsns[0]) as whole:
             played.boundaries = await play(whole, scenario, None, played.faults)
-        left = iter(plans(len(played.boundaries), thorough=thorough))
+        left = iter(plans(played.boundaries))
 
         async def work(dsn: str) -> None:
             for plan in left:
@@ -87,7 +106,7 @@ async def play(place: Place, scenario: Scenario, plan: Cut | None, found: list[s
         found.append(f"{_where(place, scenario)}: {error!r}")
         return list(place.proxy.boundaries)
     if faults:
-        found.append("\n    ".join((_where(place, scenario), *faults)))
+        found.append("\n    ".join((_where(place, scenario), *map(str, faults))))
     return boundaries
 
 
@@ -102,11 +121,14 @@ async def _act(place: Place, scenario: Scenario) -> None:
     try:
         async with asyncio.timeout(2 * DEADLINE):
             await asyncio.wait((acting, cut), return_when=asyncio.FIRST_COMPLETED)
-            if cut.done() and place.plan is not None and place.plan.crash:
+            dead = place.plan is not None and place.plan.way.ends_all
+            if cut.done() and dead:
                 acting.cancel()
             await asyncio.wait((acting,))
+        if acting.cancelled() or (place.proxy.cut.is_set() and dead):
+            return
         # The call was lost, and says so: whoever made it makes it again.
-        if not acting.cancelled() and not isinstance(acting.exception(), UnavailableError):
+        if not isinstance(acting.exception(), UnavailableError):
             acting.result()
     finally:
         for task in (acting, cut):

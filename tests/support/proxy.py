@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+import asyncpg
 
 from support.waiting import eventually
 
@@ -26,19 +29,33 @@ _SETTING_UP = ("current_setting('jit')", "typeinfo_tree")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
+class Way(StrEnum):
+    """What breaks: one connection; all at that moment and for good, as the death of the process
+    would break them; the process itself, by SIGKILL; the server's end of the connection, which says
+    so.
+    """
+
+    LOST = "lost connection"
+    CRASH = "crash"
+    KILL = "killed process"
+    TERMINATE = "terminated backend"
+
+    @property
+    def ends_all(self) -> bool:
+        return self in (Way.CRASH, Way.KILL)
+
+
 class Cut(NamedTuple):
-    """Where a connection breaks: before the boundary's message reaches the server, or `after` the
-    server has done its work and before anybody hears of it. A `crash` breaks all connections at
-    that moment and lets no new one through, as the death of the process would.
+    """Where it breaks: before the boundary's message reaches the server, or `after` the server has
+    done its work and before anybody hears of it.
     """
 
     boundary: int
     after: bool
-    crash: bool
+    way: Way
 
     def __str__(self) -> str:
-        what = "crash" if self.crash else "lost connection"
-        return f"{what} {'after' if self.after else 'before'} {self.boundary}"
+        return f"{self.way} {'after' if self.after else 'before'} {self.boundary}"
 
 
 @dataclass(eq=False)
@@ -50,6 +67,8 @@ class _Line:
     muted: bool = False
     statement: str = ""
     answered: asyncio.Event = field(default_factory=asyncio.Event)
+    backend: int = 0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def close(self) -> None:
         for _, writer in (self.client, self.server):
@@ -60,21 +79,21 @@ class Proxy:
     """Made by `proxied`. Counts from `arm` on."""
 
     def __init__(self, dsn: str, folder: Path) -> None:
-        parts = urlsplit(dsn)
         self._upstream = dsn
-        self.dsn = urlunsplit(
-            parts._replace(netloc=parts.netloc.rpartition("@")[0] + "@", query=f"host={folder}")
-        )
+        self.dsn = door_dsn(dsn, folder)
         self.path = folder / f".s.PGSQL.{_PORT}"
         self.cut = asyncio.Event()
         """Set when the cut has happened."""
         self.boundaries: list[str] = []
         """The statement of each boundary so far."""
+        self.kill: Callable[[], Awaitable[None]] | None = None
+        """Kills the process behind the door, where it has one of its own."""
         self._last = 0.0
         self._plan: Cut | None = None
         self._armed = False
         self._slammed = False
         self._lines: set[_Line] = set()
+        self._breaking: asyncio.Task[None] | None = None
 
     def arm(self, plan: Cut | None = None) -> None:
         """Count from now on, and break as planned."""
@@ -122,7 +141,9 @@ class Proxy:
                 message = await read_message(reader, kind)
                 line.statement = statement_of(kind, message[5:], names) or line.statement
                 if kind in b"SQ" and self._breaks_at(line):
-                    await self._break(line, held + message)
+                    # Its end ends this line, and must come to its own end all the same.
+                    self._breaking = asyncio.create_task(self._break(line, held + message))
+                    await asyncio.shield(self._breaking)
                     return
                 # The parts of one request go on together.
                 held += message
@@ -136,10 +157,13 @@ class Proxy:
             while True:
                 kind = await reader.readexactly(1)
                 message = await read_message(reader, kind)
+                if kind == b"K":
+                    line.backend = int.from_bytes(message[5:9], "big")
                 if not line.muted:
                     await _forward(writer, message)
                 elif kind == b"Z":
                     line.answered.set()
+        line.over.set()
 
     def _breaks_at(self, line: _Line) -> bool:
         self._last = monotonic()
@@ -152,24 +176,51 @@ class Proxy:
 
     async def _break(self, line: _Line, message: bytes) -> None:
         assert self._plan is not None
-        if self._plan.crash:
-            self._slammed = True
-            for other in list(self._lines):
-                if other is not line:
-                    other.close()
+        way = self._plan.way
+        if way is Way.CRASH:
+            self._slam(line)
         if self._plan.after:
             line.muted = True
             await _forward(line.server[1], message)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_ANSWER_TIMEOUT):
                     await line.answered.wait()
+        if way is Way.KILL:
+            assert self.kill is not None
+            self._slammed = True
+            self.cut.set()
+            await self.kill()
+            self._slam(line)
+        if way is Way.TERMINATE:
+            line.muted = False
+            await self._terminate(line)
         line.close()
         self.cut.set()
 
-    def close(self) -> None:
+    def _slam(self, line: _Line) -> None:
+        self._slammed = True
+        for other in list(self._lines):
+            if other is not line:
+                other.close()
+
+    async def _terminate(self, line: _Line) -> None:
+        """End the server's side of a line, and let its last words through."""
+        connection = await asyncpg.connect(self._upstream)
+        try:
+            await connection.execute(
+                "SELECT pg_catalog.pg_terminate_backend($1, 5000)", line.backend
+            )
+        finally:
+            await connection.close()
+        async with asyncio.timeout(_ANSWER_TIMEOUT):
+            await line.over.wait()
+
+    async def close(self) -> None:
         self._slammed = True
         for line in list(self._lines):
             line.close()
+        if self._breaking is not None:
+            await self._breaking
 
 
 @asynccontextmanager
@@ -190,12 +241,21 @@ async def proxied(dsn: str) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         server.close()
-        proxy.close()
+        await proxy.close()
         await asyncio.gather(*serving, return_exceptions=True)
         shutil.rmtree(folder)
 
 
+def door_dsn(dsn: str, folder: Path) -> str:
+    """The DSN of the same database behind a door in this folder."""
+    parts = urlsplit(dsn)
+    return urlunsplit(
+        parts._replace(netloc=parts.netloc.rpartition("@")[0] + "@", query=f"host={folder}")
+    )
+
+
 async def connect_to(dsn: str) -> Streams:
+    """A bare connection to the server of this DSN. Raises OSError."""
     parts = urlsplit(dsn)
     given = parse_qs(parts.query).get("host", [parts.hostname or "localhost"])[0]
     port = parts.port or _PORT
@@ -205,6 +265,7 @@ async def connect_to(dsn: str) -> Streams:
 
 
 async def read_message(reader: asyncio.StreamReader, kind: bytes) -> bytes:
+    """The rest of a message that begins with `kind`, with it."""
     length = await reader.readexactly(4)
     return kind + length + await reader.readexactly(int.from_bytes(length, "big") - 4)
 

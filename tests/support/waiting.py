@@ -29,6 +29,25 @@ async def eventually(look: Callable[[], Awaitable[T]], deadline: float = DEADLIN
         pause = min(pause * 1.5, 0.05)
 
 
+async def moment(due: float) -> None:
+    """Wait for a planned moment of the loop's clock: when to act, not what comes of it."""
+    await asyncio.sleep(max(due - asyncio.get_running_loop().time(), 0.0))
+
+
+async def answering(dsn: str, deadline: float = DEADLINE) -> None:
+    """Wait until the server answers."""
+
+    async def look() -> bool:
+        try:
+            connection = await asyncpg.connect(dsn, timeout=2.0)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+        await connection.close()
+        return True
+
+    await eventually(look, deadline)
+
+
 async def wait_until_blocked(dsn: str, count: int = 1, deadline: float = DEADLINE) -> set[int]:
     """Wait until at least `count` backends of the database wait for a lock; their process ids."""
     connection = await asyncpg.connect(dsn)

@@ -10,12 +10,22 @@ from uuid import UUID
 import asyncpg
 
 from support.invariants import violations
+from two_engines.fault import Fault, Kind
 from two_engines.graphs import Expected, Fate
+from two_engines.wait_checker import wait_faults
 
 _STEPS = """
 SELECT n.workflow_id, n.name, n.state::text AS state, n.result -> 'value' ->> 'token' AS token,
     coalesce(j.attempt, 0) AS attempt,
     (SELECT count(*) FROM public.ledger l WHERE l.job_id = n.job_id AND l.mark = 'start') AS starts,
+    (
+        SELECT count(*) FROM public.ledger l
+        WHERE l.job_id = n.job_id AND l.mark = 'left' AND l.ending <> 'Suspension'
+    ) AS left,
+    (
+        SELECT count(*) FROM jsonb_array_elements(to_jsonb(j.errors)) AS e
+        WHERE e ->> 'rescued' = 'true'
+    ) AS rescues,
     (
         SELECT array_agg(l.token::text ORDER BY l.seq)
         FROM public.ledger l
@@ -56,65 +66,99 @@ AND d.result -> 'value' ->> 'token' IS DISTINCT FROM r.value
 """
 
 
+# A dependent of a gate wrote down the whole of what it read.
+_REPLACED_GATE = """
+SELECT n.workflow_id, n.name, r.key AS dependency
+FROM public.workflow_nodes n
+CROSS JOIN LATERAL jsonb_each(n.result -> 'value' -> 'gates') AS r
+JOIN public.workflow_nodes d ON d.workflow_id = n.workflow_id AND d.name = r.key
+WHERE n.workflow_id = ANY ($1::uuid[])
+AND d.result -> 'value' IS DISTINCT FROM r.value
+"""
+
+
 async def faults(
     connection: asyncpg.Connection[Any],
     expected: Sequence[Expected],
     notified: Sequence[str] | None,
     *,
     calm: bool = True,
-) -> list[str]:
-    """All that is not as it has to be, as text. `calm`: no process was stopped by force, so that
-    no step was performed again, and the event of every workflow has reached the ledger. `notified`
-    is None where nobody could listen all the time.
+) -> list[Fault]:
+    """All that is not as it has to be. `calm`: no process was stopped by force, so that no step was
+    performed again, and the event of every workflow has reached the ledger. `notified` is None
+    where nobody could listen all the time.
     """
     ids = [one.workflow_id for one in expected]
-    found = await violations(connection)
+    found = [Fault(Kind.TABLES, text) for text in await violations(connection)]
     found += await _step_faults(connection, expected, calm)
-    found += [f"started early: {tuple(row)}" for row in await connection.fetch(_EARLY, ids)]
-    found += [f"second outcome: {tuple(row)}" for row in await connection.fetch(_REPLACED, ids)]
+    for kind, query in (
+        (Kind.EARLY, _EARLY),
+        (Kind.SECOND, _REPLACED),
+        (Kind.SECOND, _REPLACED_GATE),
+    ):
+        found += [Fault(kind, str(tuple(row))) for row in await connection.fetch(query, ids)]
+    found += await wait_faults(connection, expected)
     if notified is not None:
-        found += _once("notified", ids, Counter(notified))
+        found += _announced("notified", ids, Counter(notified), least=1)
     rows = await connection.fetch("SELECT workflow_id::text FROM public.workflow_completions")
-    found += _once("completed", ids, Counter(row[0] for row in rows))
+    found += _announced("completed", ids, Counter(row[0] for row in rows), least=1)
     rows = await connection.fetch("SELECT workflow_id::text FROM public.told")
-    told = Counter(row[0] for row in rows)
-    found += _once("told", ids, told) if calm else _at_most_once("told", ids, told)
+    found += _announced("told", ids, Counter(row[0] for row in rows), least=int(calm))
     return found
 
 
 async def _step_faults(
     connection: asyncpg.Connection[Any], expected: Sequence[Expected], calm: bool
-) -> list[str]:
+) -> list[Fault]:
     rows = await connection.fetch(_STEPS, [one.workflow_id for one in expected])
     steps = {(row["workflow_id"], row["name"]): row for row in rows}
-    found: list[str] = []
+    found: list[Fault] = []
     for one in expected:
         for name, fate in one.fates().items():
             row = steps.get((one.workflow_id, name))
             step = f"{one.workflow_id} {name}"
             if row is None:
-                found.append(f"{step}: it is lost")
+                found.append(Fault(Kind.LOST, f"{step}: it is lost"))
                 continue
             if row["state"] not in fate.states:
-                found.append(f"{step}: {row['state']}, not {' or '.join(sorted(fate.states))}")
-            if row["state"] == "completed" and row["token"] not in (row["successes"] or ()):
-                found.append(f"{step}: its result is of no execution")
-            if not _fits(row["starts"], fate, calm, one.cancelled and row["state"] == "cancelled"):
-                found.append(f"{step}: performed {row['starts']} times, not {fate.executions}")
+                kind = Kind.UNSETTLED if row["state"] is None else Kind.WRONG
+                wanted = " or ".join(sorted(fate.states))
+                found.append(Fault(kind, f"{step}: {row['state']}, not {wanted}"))
+            gate = name in one.graph.gates
+            if (
+                row["state"] == "completed"
+                and not gate
+                and row["token"] not in (row["successes"] or ())
+            ):
+                found.append(Fault(Kind.SECOND, f"{step}: its result is of no execution"))
+            cancelled = one.cancelled and row["state"] == "cancelled"
+            found += _performed(step, row, fate, calm, cancelled, name in one.graph.waits)
             if row["attempt"] > fate.attempts:
-                found.append(f"{step}: attempt {row['attempt']}, not {fate.attempts}")
+                text = f"{step}: attempt {row['attempt']}, not {fate.attempts}"
+                found.append(Fault(Kind.WRONG, text))
     return found
 
 
-def _fits(executions: int, fate: Fate, calm: bool, cancelled: bool) -> bool:
-    if cancelled:
-        return executions <= fate.executions or (not calm and fate.executions > 0)
-    return executions == fate.executions or (not calm and executions > fate.executions > 0)
+def _performed(
+    step: str, row: asyncpg.Record, fate: Fate, calm: bool, cancelled: bool, waits: bool
+) -> list[Fault]:
+    """A step that is performed again has a reason: it was rescued, or its body was left."""
+    least = 0 if cancelled else fate.executions
+    most = fate.executions
+    if not calm and fate.executions:
+        most += row["rescues"] + row["left"]
+    if least <= row["starts"] <= most:
+        return []
+    kind = Kind.LOST if row["starts"] < least else Kind.TWICE if waits else Kind.SECOND
+    return [Fault(kind, f"{step}: performed {row['starts']} times, not {least} to {most}")]
 
 
-def _once(what: str, ids: Sequence[UUID], seen: Counter[str]) -> list[str]:
-    return [f"{what} {seen[str(i)]} times: {i}" for i in ids if seen[str(i)] != 1]
-
-
-def _at_most_once(what: str, ids: Sequence[UUID], seen: Counter[str]) -> list[str]:
-    return [f"{what} {seen[str(i)]} times: {i}" for i in ids if seen[str(i)] > 1]
+def _announced(what: str, ids: Sequence[UUID], seen: Counter[str], *, least: int) -> list[Fault]:
+    return [
+        Fault(
+            Kind.MISSING if seen[str(i)] < least else Kind.DUPLICATE,
+            f"{what} {seen[str(i)]} times: {i}",
+        )
+        for i in ids
+        if not least <= seen[str(i)] <= 1
+    ]

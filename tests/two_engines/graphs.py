@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
 from baton import Baton
-from two_engines.workers import Plan, Planned
+from two_engines.workers import Awaited, Plan, Planned
 
 # Most steps succeed, so that failures happen in all places of a graph.
 PLANS = (
@@ -24,35 +24,60 @@ PLANS = (
 
 
 class Fate(NamedTuple):
-    """How a step may settle, how often it is performed if no engine dies, and its last attempt."""
+    """How a step may settle, how often it is performed if no engine dies, and its last attempt.
+    `doomed`: it is not even begun.
+    """
 
     states: frozenset[str]
     executions: int
     attempts: int
+    doomed: bool = False
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The dependencies of each step, in an order of their own; its plan and whom it forgives."""
+    """The dependencies of each step, in an order of their own; its plan and whom it forgives. What
+    has a place in `gates` is a gate instead; `waits` are those inside of steps, in their order.
+    """
 
     deps: Mapping[str, tuple[str, ...]]
     plans: Mapping[str, Plan]
     ignore_cancelled: frozenset[str] = frozenset()
     ignore_discarded: frozenset[str] = frozenset()
+    gates: Mapping[str, Awaited] = field(default_factory=dict[str, Awaited])
+    waits: Mapping[str, tuple[Awaited, ...]] = field(default_factory=dict[str, tuple[Awaited, ...]])
 
     def workflow(self, seconds: float = 0.0, max_attempts: int = 3) -> Baton:
         """The workflow to insert; each of its steps works for `seconds`."""
         workflow = Baton()
         for name, plan in self.plans.items():
+            if gate := self.gates.get(name):
+                workflow.wait(
+                    name,
+                    at_least=(gate.need, gate.names),
+                    on_timeout=gate.on_timeout,
+                    deps=self.deps[name],
+                    ignore_cancelled=name in self.ignore_cancelled,
+                    ignore_discarded=name in self.ignore_discarded,
+                    timeout=gate.timeout,
+                    key=gate.key,
+                )
+                continue
             workflow.add(
                 name,
-                Planned(plan=plan, seconds=seconds),
+                Planned(plan=plan, seconds=seconds, waits=self.waits.get(name, ())),
                 deps=self.deps[name],
                 ignore_cancelled=name in self.ignore_cancelled,
                 ignore_discarded=name in self.ignore_discarded,
                 max_attempts=1 if plan is Plan.EXHAUST else max_attempts,
             )
         return workflow
+
+    def awaited(self, step: str) -> dict[str, Awaited]:
+        """What a step waits for, by the keys of its waits."""
+        if gate := self.gates.get(step):
+            return {"": gate}
+        return {f"#{number}": one for number, one in enumerate(self.waits.get(step, ()), 1)}
 
     def fates(self) -> dict[str, Fate]:
         """What becomes of each step of a workflow that nobody cancels."""
@@ -62,15 +87,24 @@ class Graph:
             doomed = ("cancelled" in above and name not in self.ignore_cancelled) or (
                 "discarded" in above and name not in self.ignore_discarded
             )
-            fates[name] = _DOOMED if doomed else _fate(plan)
+            fates[name] = _DOOMED if doomed else self._fate(name, plan)
         return fates
 
+    def _fate(self, name: str, plan: Plan) -> Fate:
+        if gate := self.gates.get(name):
+            return Fate(frozenset(_GATE[gate.on_timeout, end] for end in gate.ends), 0, 0)
+        executions = plan.executions + len(self.waits.get(name, ()))
+        return Fate(frozenset({plan.state}), executions, 2 if plan is Plan.RETRY else 1)
 
-def _fate(plan: Plan) -> Fate:
-    return Fate(frozenset({plan.state}), plan.executions, 2 if plan is Plan.RETRY else 1)
 
-
-_DOOMED = Fate(frozenset({"cancelled"}), 0, 0)
+_GATE = {
+    ("result", "completed"): "completed",
+    ("result", "timeout"): "completed",
+    ("result", "cancelled"): "cancelled",
+    ("cancel", "timeout"): "cancelled",
+    ("discard", "timeout"): "discarded",
+}
+_DOOMED = Fate(frozenset({"cancelled"}), 0, 0, doomed=True)
 
 
 @dataclass(frozen=True)

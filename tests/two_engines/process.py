@@ -26,12 +26,15 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProces
 from baton import Engine, Plugin, subscribe
 from baton.app import EngineOptions
 from baton.contrib.otel import instrument
+from baton.engine import notifier
 from baton.words.events import Event, StepFenced, SweepFinished, WorkflowFinished
 from two_engines.truth import FileLedger, Ledger
 from two_engines.workers import Planned
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 40.0
+PROBE_INTERVAL = 2.0
+"""Of processes that live for seconds only."""
 
 
 class Report(TypedDict):
@@ -181,6 +184,7 @@ async def _run(dsn: str, options: dict[str, Any]) -> None:
     subscribe(lambda event: seen.update((type(event),)))
     if os.environ.get(LEDGER):
         _die_with_parent()
+        notifier.PROBE_INTERVAL = PROBE_INTERVAL
         Planned.ledger = lines = FileLedger(Path(os.environ[LEDGER]))
         subscribe(lambda e: lines.told(e.workflow_id) if isinstance(e, WorkflowFinished) else None)
         await _work(dsn, options)

@@ -129,7 +129,7 @@ async def one_round(dsn: str, workflows: int, seed: int, processes: int = 2) -> 
             sum(report["fenced"] for report in reports),
             tuple(report["finished"] for report in reports),
             sum(_fails(one) for one in expected),
-            tuple(found),
+            tuple(map(str, found)),
         )
     finally:
         await connection.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +13,9 @@ from uuid import UUID
 
 import asyncpg
 
-# `mark` is start or end; a row of an end says how the step meant to end. `told` are the events
-# WorkflowFinished of all processes.
+# `mark` is start, end or left; a row of an end says how the step meant to end, one of left what the
+# body raised before. `resumed` is what a wait returned to its step, at each run of its body. `told`
+# are the events WorkflowFinished of all processes; `sent` is what senders got as an answer.
 _TABLES = """
 CREATE TABLE public.ledger (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -27,6 +29,14 @@ CREATE TABLE public.ledger (
 );
 CREATE INDEX ON public.ledger (job_id, mark);
 CREATE TABLE public.told (workflow_id uuid NOT NULL, pid integer NOT NULL);
+CREATE TABLE public.resumed (
+    job_id bigint NOT NULL, key text NOT NULL, token uuid NOT NULL, outcome jsonb NOT NULL
+);
+CREATE INDEX ON public.resumed (job_id);
+CREATE TABLE public.sent (
+    id text NOT NULL, workflow_id uuid, key text, name text NOT NULL, answer text NOT NULL
+);
+CREATE INDEX ON public.sent (id);
 """
 
 
@@ -41,6 +51,8 @@ class Truth(Protocol):
 
     async def start(self, job_id: int, attempt: int, token: UUID) -> int: ...
     async def end(self, job_id: int, attempt: int, token: UUID, ending: str) -> None: ...
+    async def left(self, job_id: int, attempt: int, token: UUID, error: str) -> None: ...
+    async def resumed(self, job_id: int, key: str, token: UUID, outcome: object) -> None: ...
     async def tell(self, workflow_ids: Sequence[UUID]) -> None: ...
     async def close(self) -> None: ...
 
@@ -67,14 +79,31 @@ class Ledger:
         return before
 
     async def end(self, job_id: int, attempt: int, token: UUID, ending: str) -> None:
+        await self._note("end", job_id, attempt, token, ending)
+
+    async def left(self, job_id: int, attempt: int, token: UUID, error: str) -> None:
+        await self._note("left", job_id, attempt, token, error)
+
+    async def _note(self, mark: str, job_id: int, attempt: int, token: UUID, ending: str) -> None:
         await self._run(
             "INSERT INTO public.ledger (mark, job_id, attempt, token, pid, ending)"
-            " VALUES ('end', $1, $2, $3, $4, $5)",
+            " VALUES ($1, $2, $3, $4, $5, $6)",
+            mark,
             job_id,
             attempt,
             token,
             os.getpid(),
             ending,
+        )
+
+    async def resumed(self, job_id: int, key: str, token: UUID, outcome: object) -> None:
+        """Note what a wait returned."""
+        await self._run(
+            "INSERT INTO public.resumed VALUES ($1, $2, $3, $4::text::jsonb)",
+            job_id,
+            key,
+            token,
+            json.dumps(outcome),
         )
 
     async def tell(self, workflow_ids: Sequence[UUID]) -> None:
@@ -123,8 +152,26 @@ class FileLedger:
             return 1
         return 0
 
+    def has_begun(self, job_id: int) -> bool:
+        """Whether a step has started."""
+        return (self._begun / str(job_id)).exists()
+
     async def end(self, job_id: int, attempt: int, token: UUID, ending: str) -> None:
         self._append("end", job_id, attempt, str(token), os.getpid(), ending)
+
+    async def left(self, job_id: int, attempt: int, token: UUID, error: str) -> None:
+        self._append("left", job_id, attempt, str(token), os.getpid(), error)
+
+    async def resumed(self, job_id: int, key: str, token: UUID, outcome: object) -> None:
+        """Note what a wait returned."""
+        self._append("resumed", job_id, key, str(token), json.dumps(outcome))
+
+    def sent(
+        self, event_id: str, workflow_id: UUID | None, key: str | None, name: str, answer: str
+    ) -> None:
+        """Note what came of sending an event, whose payload holds this id."""
+        workflow = None if workflow_id is None else str(workflow_id)
+        self._append("sent", event_id, workflow, key, name, answer)
 
     async def tell(self, workflow_ids: Sequence[UUID]) -> None:
         for workflow_id in workflow_ids:
@@ -146,25 +193,23 @@ class FileLedger:
     async def load(self, dsn: str) -> None:
         """Bring all that was written into the tables of the ledger, in its order."""
         text = self._file.read_text() if self._file.exists() else ""
-        lines = [json.loads(line) for line in text.splitlines()]
+        lines: dict[str, list[list[Any]]] = defaultdict(list)
+        for mark, *line in map(json.loads, text.splitlines()):
+            table = "ledger" if mark in ("start", "end", "left") else mark
+            lines[table].append([mark, *line] if table == "ledger" else line)
         connection = await asyncpg.connect(dsn)
         try:
-            await connection.copy_records_to_table(
-                "ledger",
-                schema_name="public",
-                records=[
-                    (mark, job_id, attempt, UUID(token), pid, ending)
-                    for mark, job_id, attempt, token, pid, ending in (
-                        line for line in lines if line[0] != "told"
-                    )
-                ],
-                columns=["mark", "job_id", "attempt", "token", "pid", "ending"],
-            )
-            await connection.copy_records_to_table(
-                "told",
-                schema_name="public",
-                records=[(UUID(line[1]), line[2]) for line in lines if line[0] == "told"],
-                columns=["workflow_id", "pid"],
-            )
+            for table, columns in _COLUMNS.items():
+                await connection.copy_records_to_table(
+                    table, schema_name="public", records=lines[table], columns=columns
+                )
         finally:
             await connection.close()
+
+
+_COLUMNS = {
+    "ledger": ("mark", "job_id", "attempt", "token", "pid", "ending"),
+    "told": ("workflow_id", "pid"),
+    "resumed": ("job_id", "key", "token", "outcome"),
+    "sent": ("id", "workflow_id", "key", "name", "answer"),
+}

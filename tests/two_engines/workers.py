@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
-from uuid import uuid4
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
 
-from baton import Cancel, Discard, Snooze, Step, Worker
+from baton import Cancel, Discard, Snooze, Step, WaitCancelled, WaitEvents, WaitTimeout, Worker
 from two_engines.truth import Truth
 
 
@@ -42,28 +43,45 @@ class Plan(StrEnum):
 _TWICE = (Plan.RETRY, Plan.SNOOZE, Plan.HANG)
 
 
+@dataclass(frozen=True)
+class Awaited:
+    """What a gate waits for, or a step. `ends` are the ways in which it may end."""
+
+    names: tuple[str, ...]
+    need: int = 1
+    timeout: float | None = None
+    on_timeout: str = "result"
+    key: str | None = None
+    ends: tuple[str, ...] = ("completed",)
+
+
 class Planned(Worker, name="two_engines.planned", backoff=0.02):
-    """Works for `seconds` of idle waiting, then does as planned."""
+    """Works for `seconds` of idle waiting, waits for what it awaits, then does as planned. What it
+    awaits and a plan that needs two attempts do not go together.
+    """
 
     plan: Plan
     seconds: float = 0.0
+    waits: tuple[Awaited, ...] = ()
 
     ledger: ClassVar[Truth]
 
     async def perform(self, step: Step) -> object:
         token = uuid4()
         before = await self.ledger.start(step.job_id, step.attempt, token)
-        if self.seconds:
-            await asyncio.sleep(self.seconds)
-        results = await step.results()
         plan = Plan.SUCCEED if before and self.plan in _TWICE else self.plan
-        if plan is Plan.HANG:
-            await asyncio.Event().wait()
-        await self.ledger.end(step.job_id, step.attempt, token, plan)
+        try:
+            results = await self._work(step, token, plan)
+            await self.ledger.end(step.job_id, step.attempt, token, plan)
+        except BaseException as error:
+            # Whoever dies writes nothing: what is performed again has its reason here or there.
+            await self.ledger.left(step.job_id, step.attempt, token, type(error).__name__)
+            raise
         match plan:
             case Plan.SUCCEED:
-                read = {name: result["token"] for name, result in results.items()}
-                return {"token": str(token), "read": read}
+                read = {name: result.get("token") for name, result in results.items()}
+                gates = {name: result for name, result in results.items() if "token" not in result}
+                return {"token": str(token), "read": read, "gates": gates}
             case Plan.SNOOZE:
                 return Snooze(0.02)
             case Plan.DISCARD:
@@ -72,3 +90,34 @@ class Planned(Worker, name="two_engines.planned", backoff=0.02):
                 return Cancel("as planned")
             case Plan.RETRY | Plan.EXHAUST | Plan.HANG:
                 raise RuntimeError("as planned")
+
+    async def _work(self, step: Step, token: UUID, plan: Plan) -> dict[str, Any]:
+        if self.seconds:
+            await asyncio.sleep(self.seconds)
+        results = await step.results()
+        for number, awaited in enumerate(self.waits, 1):
+            outcome = await step.wait_n(
+                awaited.need,
+                *awaited.names,
+                timeout=awaited.timeout,
+                correlation_key=awaited.key,
+            )
+            await self.ledger.resumed(step.job_id, f"#{number}", token, seen(outcome))
+        if plan is Plan.HANG:
+            await asyncio.Event().wait()
+        return results
+
+
+def seen(outcome: WaitEvents | WaitTimeout | WaitCancelled) -> dict[str, Any]:
+    """What a wait returned, as the ledger keeps it: its events by the id in their payload."""
+    match outcome:
+        case WaitEvents(events):
+            return {"outcome": "events", "events": _ids(events)}
+        case WaitTimeout(received):
+            return {"outcome": "timeout", "events": _ids(received)}
+        case WaitCancelled():
+            return {"outcome": "cancelled", "events": {}}
+
+
+def _ids(events: Any) -> dict[str, str]:
+    return {name: payload["id"] for name, payload in events.items()}

@@ -1,0 +1,266 @@
+"""The checker can fail: whatever breaks an invariant, in tables or ledger, is reported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from baton import Engine, insert_all, send_event
+from support.running import fast
+from two_engines import truth
+from two_engines.checker import faults
+from two_engines.fault import Kind
+from two_engines.graphs import Expected, Graph
+from two_engines.run import finished
+from two_engines.truth import FileLedger
+from two_engines.workers import Awaited, Plan, Planned
+
+NAMES = ("plain", "gate", "over", "below", "waits")
+GRAPH = Graph(
+    {"plain": (), "gate": ("plain",), "over": (), "below": ("gate", "over"), "waits": ()},
+    dict.fromkeys(NAMES, Plan.SUCCEED),
+    gates={
+        "gate": Awaited(("x", "y"), need=2),
+        "over": Awaited(("never",), timeout=0.05, ends=("timeout",)),
+    },
+    waits={"waits": (Awaited(("p", "q")), Awaited(("k",), key="key"))},
+)
+
+
+@dataclass(frozen=True)
+class Round:
+    """A workflow that has ended as it had to."""
+
+    tables: asyncpg.Connection[Any]
+    expected: Expected
+
+    async def kinds(self) -> set[Kind]:
+        """What the checker finds."""
+        return {fault.kind for fault in await self.found(calm=False)}
+
+    async def found(self, *, calm: bool) -> Sequence[Any]:
+        return await faults(self.tables, [self.expected], None, calm=calm)
+
+
+async def _send(
+    engine: Engine, ledger: FileLedger, expected: Expected, name: str, key: str | None = None
+) -> None:
+    workflow_id = None if key else expected.workflow_id
+    answer = await send_event(
+        workflow_id, name, {"id": name}, key=key, dedupe_id=name, engine=engine
+    )
+    ledger.sent(name, workflow_id, key, name, answer)
+
+
+@pytest.fixture
+async def ended(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Round]:
+    await truth.create(dsn)
+    ledger = FileLedger(tmp_path)
+    monkeypatch.setattr(Planned, "ledger", ledger, raising=False)
+    tables = await asyncpg.connect(dsn)
+    workflow = GRAPH.workflow()
+    expected = Expected(workflow.workflow_id, GRAPH)
+    async with fast(dsn) as engine:
+        await insert_all([workflow], engine)
+        for name in "xyp":
+            await _send(engine, ledger, expected, name)
+        await _send(engine, ledger, expected, "k", "key")
+        await finished(tables, [workflow.workflow_id], 20)
+    ledger.told(workflow.workflow_id)
+    await ledger.load(dsn)
+    yield Round(tables, expected)
+    await tables.close()
+
+
+async def test_what_is_right_is_found_right(ended: Round) -> None:
+    assert await ended.found(calm=True) == []
+
+
+GROUP = "(SELECT g.id FROM public.workflow_wait_groups g WHERE g.names = ARRAY['p', 'q'])"
+EVENT = "(SELECT e.id FROM public.workflow_events e WHERE e.name = 'p')"
+JOB = "(SELECT n.job_id FROM public.workflow_nodes n WHERE n.name = '{}')"
+AGAIN = json.dumps({"outcome": "timeout", "events": {}})
+
+MUTANTS = {
+    # Of waits: I8.
+    "a second resume with another end": (
+        Kind.TWICE,
+        (
+            f"INSERT INTO public.resumed SELECT job_id, key, token, '{AGAIN}' FROM public.resumed"
+            " WHERE key = '#1' LIMIT 1"
+        ),
+    ),
+    "a resume with another event": (
+        Kind.TWICE,
+        (
+            """UPDATE public.resumed SET outcome = '{"outcome": "events", "events": {"q": "q"}}'"""
+            " WHERE key = '#1'"
+        ),
+    ),
+    "a second resume with the same end": (
+        Kind.TWICE,
+        (
+            "INSERT INTO public.ledger (mark, job_id, attempt, token, pid)"
+            f" VALUES ('start', {JOB.format('waits')}, 1, gen_random_uuid(), 1)"
+        ),
+    ),
+    "no resume": (Kind.NEVER, "DELETE FROM public.resumed WHERE key = '#2'"),
+    "a wait that was never armed": (
+        Kind.NEVER,
+        "DELETE FROM public.workflow_wait_groups WHERE key = '#2'",
+    ),
+    "a wait that is still pending": (
+        Kind.NEVER,
+        f"UPDATE public.workflow_wait_groups SET status = 'pending' WHERE id = {GROUP}",
+    ),
+    "a wait that timed out though it has no deadline": (
+        Kind.EVENTS,
+        f"UPDATE public.workflow_wait_groups SET status = 'timeout' WHERE id = {GROUP}",
+    ),
+    "a timeout before the deadline": (
+        Kind.EVENTS,
+        (
+            "UPDATE public.workflow_wait_groups SET deadline = settled_at + interval '1 s'"
+            " WHERE status = 'timeout'"
+        ),
+    ),
+    "an end that was not to be": (
+        Kind.WRONG,
+        "UPDATE public.workflow_wait_groups SET status = 'completed' WHERE status = 'timeout'",
+    ),
+    "a gate with another result": (
+        Kind.TWICE,
+        (
+            "UPDATE public.workflow_nodes"
+            """ SET result = jsonb_set(result, '{value,events,x,id}', '"z"')"""
+            " WHERE name = 'gate'"
+        ),
+    ),
+    "a dependent that read another result of a gate": (
+        Kind.SECOND,
+        (
+            "UPDATE public.workflow_nodes"
+            " SET result = jsonb_set(result, '{value,gates,over,outcome}', '\"events\"')"
+            " WHERE name = 'below'"
+        ),
+    ),
+    "an event that was accepted and is gone": (
+        Kind.EVENTS,
+        (
+            "INSERT INTO public.sent SELECT 'z', workflow_id, key, 'z', 'buffered' FROM public.sent"
+            " WHERE name = 'x'"
+        ),
+    ),
+    "an event that nobody sent": (Kind.WRONG, "DELETE FROM public.sent WHERE name = 'p'"),
+    "an event that is there twice": (
+        Kind.EVENTS,
+        (
+            "INSERT INTO public.workflow_events (workflow_id, name, payload)"
+            " SELECT workflow_id, name, payload FROM public.workflow_events WHERE name = 'x'"
+        ),
+    ),
+    "an event that two waits took": (
+        Kind.EVENTS,
+        f"UPDATE public.workflow_wait_members SET event_id = {EVENT} WHERE name = 'x'",
+    ),
+    "an event in time that a timeout overlooked": (
+        Kind.EVENTS,
+        (
+            "INSERT INTO public.workflow_events (workflow_id, name, payload, sent_at)"
+            """ SELECT workflow_id, 'never', '{"id": "never"}', armed_at"""
+            " FROM public.workflow_wait_groups WHERE status = 'timeout'"
+        ),
+    ),
+    "an event that is still handed out": (
+        Kind.EVENTS,
+        "UPDATE public.workflow_events SET state = 'open' WHERE correlation IS NOT NULL",
+    ),
+    # Of steps and announcements: I1 to I5.
+    "a step that is gone": (
+        Kind.LOST,
+        "DELETE FROM public.workflow_nodes WHERE name = 'plain'",
+    ),
+    "a step that was not performed": (
+        Kind.LOST,
+        f"DELETE FROM public.ledger WHERE job_id = {JOB.format('plain')} AND mark = 'start'",
+    ),
+    "a step that was performed again for no reason": (
+        Kind.SECOND,
+        (
+            "INSERT INTO public.ledger (mark, job_id, attempt, token, pid)"
+            f" VALUES ('start', {JOB.format('plain')}, 1, gen_random_uuid(), 1)"
+        ),
+    ),
+    "a result of nobody": (
+        Kind.SECOND,
+        (
+            "UPDATE public.workflow_nodes"
+            f""" SET result = jsonb_set(result, '{{value,token}}', '"{uuid4()}"')"""
+            " WHERE name = 'plain'"
+        ),
+    ),
+    "a step that has not settled": (
+        Kind.UNSETTLED,
+        "UPDATE public.workflow_nodes SET state = NULL, result = NULL WHERE name = 'below'",
+    ),
+    "a step that settled otherwise": (
+        Kind.WRONG,
+        "UPDATE public.workflow_nodes SET state = 'discarded', result = NULL WHERE name = 'below'",
+    ),
+    "a step that started too early": (
+        Kind.EARLY,
+        (
+            f"UPDATE public.workflow_nodes SET deps = ARRAY[{JOB.format('waits')}],"
+            " result = jsonb_set(result, '{value,read}', '{}') WHERE name = 'plain'"
+        ),
+    ),
+    "a workflow that was announced twice": (
+        Kind.DUPLICATE,
+        "INSERT INTO public.told SELECT * FROM public.told",
+    ),
+    "a workflow that was not announced": (
+        Kind.MISSING,
+        "DELETE FROM public.workflow_completions",
+    ),
+}
+
+
+async def test_what_is_wrong_is_found(ended: Round) -> None:
+    assert await ended.kinds() == set()
+    # What must not be may not even be written.
+    await ended.tables.execute("SET session_replication_role = replica")
+    overlooked = {}
+    for mutant, (kind, change) in MUTANTS.items():
+        transaction = ended.tables.transaction()
+        await transaction.start()
+        await ended.tables.execute(change)
+        kinds = await ended.kinds()
+        await transaction.rollback()
+        if kind not in kinds:
+            overlooked[mutant] = kinds
+    assert overlooked == {}
+
+
+async def test_a_body_that_was_left_or_a_rescue_explains_another_run(ended: Round) -> None:
+    start = MUTANTS["a second resume with the same end"][1]
+    await ended.tables.execute(start)
+    assert await ended.kinds() == {Kind.TWICE}
+    await ended.tables.execute(
+        "INSERT INTO public.ledger (mark, job_id, attempt, token, pid, ending)"
+        f" VALUES ('left', {JOB.format('waits')}, 1, gen_random_uuid(), 1, 'UnreadError')"
+    )
+    assert await ended.kinds() == set()
+    await ended.tables.execute(start)
+    assert await ended.kinds() == {Kind.TWICE}
+    await ended.tables.execute(
+        "UPDATE public.oban_jobs SET errors = errors || '{\"rescued\": true}'::jsonb"
+        f" WHERE id = {JOB.format('waits')}"
+    )
+    assert await ended.kinds() == set()
