@@ -252,7 +252,7 @@ async def test_a_signal_lets_running_steps_finish(dsn: str, number: signal.Signa
         await workflow.insert(client)
         await client.completion(workflow.workflow_id, DEADLINE)
         await execute(dsn, "DELETE FROM public.oban_jobs")
-        running = Baton().add("b", operated.wait.new(seconds=0.5))
+        running = Baton().add("b", operated.finish.new())
         await running.insert(client)
         await wait_for_state(dsn, "executing")
         process.send_signal(number)
@@ -267,14 +267,14 @@ async def test_what_does_not_finish_in_time_is_put_back(dsn: str) -> None:
         Engine(dsn) as client,
         working("support.operated:make", dsn=dsn, GRACE="0.1") as process,
     ):
-        await Baton().add("a", operated.wait.new(seconds=300)).insert(client)
+        await Baton().add("a", operated.hang.new()).insert(client)
         await wait_for_state(dsn, "executing")
         process.terminate()
         assert (await ended(process))[0] == 0
         await wait_for_state(dsn, "available")
 
 
-@pytest.mark.parametrize("stuck", [operated.wait.new(seconds=300), operated.block.new()])
+@pytest.mark.parametrize("stuck", [operated.hang.new(), operated.block.new()])
 async def test_a_second_signal_ends_at_once(dsn: str, stuck: NewJob) -> None:
     async with (
         Engine(dsn) as client,

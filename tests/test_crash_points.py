@@ -1,7 +1,8 @@
 """A way that breaks at any round trip of any scenario loses nothing; see the package.
 
-Here the way breaks at some points, in one of two ways in turn. BATON_CRASH_POINTS=all breaks it at
-every point in all four ways, as the command does.
+Here the way breaks at some points, in one of two ways in turn, and around the commits that matter
+most a process is killed and a backend terminated. BATON_CRASH_POINTS=all breaks every point in
+every way, as the command does.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import pytest
 
 from crash_points.place import create_places, drop_places
 from crash_points.scenarios import SCENARIOS
-from crash_points.sweep import every, some, sweep
+from crash_points.sweep import at, every, some, sweep
 from crash_points.waits import WAITS
 from support.databases import run_apart
+from support.proxy import Way
 
 PLACES = 4
 THOROUGH = os.environ.get("BATON_CRASH_POINTS") == "all"
@@ -38,19 +40,19 @@ LEAST = {
     "migrate": 20,
     "heartbeat": 4,
     "shutdown": 2,
-    "arm_a_gate": 3,
-    "arm_what_has_come": 3,
-    "suspend_and_resume": 3,
-    "last_sibling_is_a_gate": 3,
-    "rescue_what_resumed": 3,
+    "arm_a_gate": 5,
+    "arm_what_has_come": 12,
+    "suspend_and_resume": 12,
+    "last_sibling_is_a_gate": 8,
+    "rescue_what_resumed": 10,
     "send_to_a_gate": 1,
     "send_to_a_step": 1,
-    "send_by_a_key": 2,
-    "expire": 3,
-    "expire_by_the_sweep": 3,
-    "cancel_what_waits": 3,
-    "cancel_waits": 3,
-    "prune_waits": 3,
+    "send_by_a_key": 3,
+    "expire": 25,
+    "expire_by_the_sweep": 25,
+    "cancel_what_waits": 20,
+    "cancel_waits": 15,
+    "prune_waits": 15,
 }
 
 
@@ -64,11 +66,32 @@ def places(server: str) -> Iterator[list[str]]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_a_broken_way(places: list[str], name: str) -> None:
-    plans = every() if THOROUGH else some(4 if name in WAITS else 8)
+    plans = every() if THOROUGH else some(3 if name in WAITS else 8)
     played = await sweep(places, SCENARIOS[name], plans)
     assert played.faults == []
     assert len(played.boundaries) >= LEAST[name], played
-    assert len(played.broken) > 0.7 * len(plans(played.boundaries)), played
+    # How often an engine looks is not the same each time; of three points one may be missed.
+    least = 0.5 if name in WAITS else 0.7
+    assert len(played.broken) > least * len(plans(played.boundaries)), played
+
+
+# The commits that matter most, by what is said and how often before: a settlement that arms a gate,
+# a step that goes to sleep, an event, an announcement.
+COMMITS = {
+    "arm_a_gate": ("baton_settle", 2),
+    "suspend_and_resume": ("baton_suspend", 1),
+    "send_to_a_gate": ("baton_send", 1),
+    "announce_by_the_sweep": ("Announces", 1),
+}
+KINDS = [(False, Way.KILL), (True, Way.KILL), (True, Way.TERMINATE)]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", COMMITS)
+async def test_a_killed_process_and_a_terminated_backend(places: list[str], name: str) -> None:
+    played = await sweep(places, SCENARIOS[name], at(*COMMITS[name], KINDS))
+    assert played.faults == []
+    assert len(played.broken) == len(KINDS), played
 
 
 def test_each_scenario_is_known() -> None:

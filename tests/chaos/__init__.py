@@ -1,8 +1,10 @@
 """Engines in processes that are killed, stopped and cut off while their server restarts.
 
-Workflows of mixed fate are inserted, and some of them cancelled, all the while. When the storm is
-over everything has to come to its end; the ledger, which is a file, is compared with the tables.
-The tests run a short storm. A longer one is a command:
+Workflows of mixed fate are inserted, some of their steps wait for events that several senders send
+early, late or never, and some of them are cancelled, all the while. Connections are terminated,
+notifications are lost, listeners fall silent. When the storm is over everything has to come to its
+end; the ledger, which is a file, is compared with the tables. The tests run a short storm. A longer
+one is a command, which prints its figures as JSON:
 
     python -m tests.chaos --minutes 20 --engines 3
 """

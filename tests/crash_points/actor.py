@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from multiprocessing import get_context
@@ -155,6 +156,7 @@ async def _readable(file: int) -> AsyncIterator[None]:
 
 
 def _serve(pipe: Connection, folder: Path, dsn: str, options: EngineOptions) -> None:
+    logging.disable(logging.CRITICAL)
     runtime.FLUSH_TIMEOUT = FLUSH_TIMEOUT
     Planned.ledger = FileLedger(folder)
     with suppress(EOFError, BrokenPipeError):

@@ -44,12 +44,12 @@ def some(count: int) -> Plans:
     return plans
 
 
-def around(words: str, *ways: Way) -> Plans:
-    """Before and after the first boundary where these words are said, in these ways."""
+def at(words: str, nth: int, kinds: Sequence[tuple[bool, Way]]) -> Plans:
+    """At the nth boundary where these words are said: after it or before, in which way."""
 
     def plans(said: Sequence[str]) -> list[Cut]:
-        at = next(at for at, statement in enumerate(said, 1) if words in statement)
-        return [Cut(at, *kind) for kind in product((False, True), ways)]
+        places = [place for place, statement in enumerate(said, 1) if words in statement]
+        return [Cut(places[nth - 1], *kind) for kind in kinds]
 
     return plans
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 
 from baton import Engine, Step, worker
+from support.waiting import eventually
 
 
 @worker(name="operated.answer")
@@ -15,15 +15,26 @@ async def answer(step: Step) -> int:
     return 42
 
 
-@worker(name="operated.wait")
-async def wait(step: Step, *, seconds: float) -> str:
-    await asyncio.sleep(seconds)
-    return "waited"
+@worker(name="operated.finish")
+async def finish(step: Step) -> str:
+    """Ends once its engine stops."""
+
+    async def stopping() -> bool:
+        return engine.state == "stopping"
+
+    await eventually(stopping)
+    return "finished"
+
+
+@worker(name="operated.hang")
+async def hang(step: Step) -> None:
+    await asyncio.Event().wait()
 
 
 @worker(name="operated.block")
 async def block(step: Step) -> None:
-    time.sleep(300)  # noqa: ASYNC251
+    """Neither does the loop go on."""
+    threading.Event().wait()
 
 
 @worker(name="operated.never")
