@@ -9,11 +9,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from baton import Baton, Database, Step, insert_all, send_event, worker
+from baton import Baton, Database, Step, cancel_wait, insert_all, send_event, worker
 from baton.engine import executor
 from baton.store.database import ATTEMPTS
 from baton.store.dedicated import Dedicated
 from baton.store.jobs import Claimant, read_claims, settle_batch
+from baton.store.settlement import Settlement
+from baton.words.errors import UnavailableError
 from baton.words.events import StepCompleted, StepExecuting
 from baton.words.rows import Demand
 from support.running import running
@@ -202,6 +204,25 @@ async def test_a_step_that_cannot_read_for_long_keeps_its_attempt(
 @worker(max_attempts=1)
 async def waits(step: Step) -> list[str]:
     return [await step.memo("noted", lambda: "here"), await step.wait_for("x")]
+
+
+async def test_a_cancellation_of_a_wait_that_was_lost_says_so(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And may be made again."""
+    workflow = Baton().wait("g", any_of=["x"])
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        with monkeypatch.context() as lost:
+
+            async def lock(_: object, __: object) -> bool:
+                raise asyncpg.InterfaceError("the underlying connection is closed")
+
+            lost.setattr(Settlement, "lock_workflow", lock)
+            with pytest.raises(UnavailableError):
+                await cancel_wait(workflow.workflow_id, "g", engine=run.engine)
+        assert await cancel_wait(workflow.workflow_id, "g", engine=run.engine)
+        await run.end(workflow)
 
 
 @pytest.mark.parametrize("query", ["read_waits", "read_memo", "write_memo"])

@@ -7,6 +7,7 @@ from uuid import UUID
 from baton.core.errortext import sanitize
 from baton.core.names import validate_step_name
 from baton.engine.tasks import to_the_end
+from baton.store.faults import told
 from baton.store.settlement import Settlement
 from baton.store.waits import read_waiting
 from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
@@ -32,7 +33,8 @@ async def cancel_wait(
 
     A gate is cancelled with the reason, and its dependents with it unless they ignore that. A wait
     inside a step returns WaitCancelled(reason), and the step goes on.
-    Raises UnknownWorkflowError, UnknownStepError.
+    Raises UnknownWorkflowError, UnknownStepError; UnavailableError when it is unknown whether that
+    was done, so that the call may be made again.
     """
     instance = current(engine)
     given = parse_workflow_id(workflow_id)
@@ -61,7 +63,8 @@ async def cancel_wait(
         tell_failures(database, instance.settings, failures)
         return bool(failures.waits)
 
-    return await to_the_end(work())
+    with told():
+        return await to_the_end(work())
 
 
 async def waiting_steps(
