@@ -17,7 +17,7 @@ from two_engines.process import EngineProcess, engine_process
 
 RESCUE_AFTER = 2.0
 SWEEPS = 1.0
-READY_TIMEOUT = 60.0
+READY_TIMEOUT = 150.0
 
 OPTIONS: EngineOptions = {
     "queues": {"default": 8},

@@ -31,7 +31,7 @@ from baton.words.events import Event, StepFenced, SweepFinished, WorkflowFinishe
 from two_engines.truth import FileLedger, Ledger
 from two_engines.workers import Planned
 
-START_TIMEOUT = 30.0
+START_TIMEOUT = 120.0
 STOP_TIMEOUT = 40.0
 PROBE_INTERVAL = 2.0
 """Of processes that live for seconds only."""
