@@ -29,8 +29,10 @@ class Sending:
 
 def with_waits(chance: random.Random, graph: Graph, shared: str) -> Graph:
     """The same with some of its steps as gates, and others that wait. `shared` is a key that gates
-    of several workflows may have.
+    of several workflows may have: they wait since they were inserted. A step that comes later than
+    the event finds it only when nobody else had the key.
     """
+    own = f"{shared} {chance.getrandbits(64):x}"
     gates: dict[str, Awaited] = {}
     waits: dict[str, tuple[Awaited, ...]] = {}
     for step, plan in graph.plans.items():
@@ -39,7 +41,7 @@ def with_waits(chance: random.Random, graph: Graph, shared: str) -> Graph:
             gates[step] = _awaited(chance, step, gate=True, key=shared)
         elif drawn < GATES + WAITS and plan in WAITING:
             waits[step] = tuple(
-                _awaited(chance, f"{step}.{number}", gate=False, key=f"{shared} {step}.{number}")
+                _awaited(chance, f"{step}.{number}", gate=False, key=f"{own} {step}.{number}")
                 for number in range(chance.randint(1, 2))
             )
     return replace(graph, gates=gates, waits=waits)
