@@ -30,7 +30,7 @@ check: lint types test ## Run lint, types and test
 
 .PHONY: test
 test: $(VENV)/.installed-dev ## Run the tests; BATON_TEST_DSN names a server, else they bring one
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## Check style and formatting

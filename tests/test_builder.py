@@ -275,7 +275,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"deps": None}, "deps"),
     ({"deps": [Fetch()]}, "step names, such as deps=\\['a'\\], not a Fetch"),
     ({"deps": [process.new()]}, "step names, such as deps=\\['a'\\], not a NewJob"),
-    ({"deps": [Job(1, UUID(int=1), "a", "w", "q", JobState.AVAILABLE)]}, "step names, .* not a Job"),
+    (
+        {"deps": [Job(1, UUID(int=1), "a", "w", "q", JobState.AVAILABLE)]},
+        "step names, .* not a Job",
+    ),
     ({"deps": process.new()}, "deps=\\['a', 'b'\\]"),
     # A model without fields would be no dependencies.
     ({"deps": Empty()}, "deps=\\['a', 'b'\\]"),

@@ -28,6 +28,8 @@ PER_MINUTE = {
 LEAST = {"kill": 3, "freeze": 1, "terminate": 2, "blackhole": 1, "restart immediate": 1}
 DROPPING = 10.0
 """Seconds in which all notifications are lost, at most a third of a storm."""
+LISTENING = 10.0
+"""Seconds in which some process is to listen again."""
 
 
 def plan(chance: random.Random, seconds: float) -> list[tuple[float, str]]:
@@ -82,7 +84,7 @@ class Storm:
             case "drop notifications":
                 self._begin(self._drop(min(DROPPING, length / 3)))
             case "blackhole":
-                return self._chance.choice(self._doors).blackhole()
+                return await self._blackhole()
             case "restart fast":
                 await self._server.stop()
                 await self._restart()
@@ -94,6 +96,16 @@ class Storm:
     async def _restart(self) -> None:
         await moment(self._clock() + self._chance.uniform(0.0, 2.0))
         await self._server.start()
+
+    async def _blackhole(self) -> int:
+        # A process that was killed a moment ago listens again in a while.
+        end = self._clock() + LISTENING
+        while True:
+            if listening := [door for door in self._doors if door.listeners]:
+                return self._chance.choice(listening).blackhole()
+            if self._clock() > end:
+                return 0
+            await moment(self._clock() + 0.05)
 
     async def _drop(self, seconds: float) -> None:
         for door in self._doors:

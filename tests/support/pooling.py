@@ -56,11 +56,13 @@ class Pooler:
             self._returned.notify()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            body = (await read_message(reader, b""))[4:]
-            if int.from_bytes(body[:4], "big") == _PROTOCOL:
-                await self._admit(body[4:].split(b"\0")[0:-2:2], reader, writer)
-        writer.close()
+        try:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                body = (await read_message(reader, b""))[4:]
+                if int.from_bytes(body[:4], "big") == _PROTOCOL:
+                    await self._admit(body[4:].split(b"\0")[0:-2:2], reader, writer)
+        finally:
+            writer.close()
 
     async def _admit(
         self, names: list[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
