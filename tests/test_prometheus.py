@@ -24,7 +24,7 @@ import httpx
 import pytest
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
-from prometheus_client import REGISTRY, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 
 from baton import Baton, Plugin, Step, worker
 from baton.contrib.otel import instrument
@@ -70,11 +70,12 @@ async def fails(step: Step) -> None:
 
 
 @pytest.fixture
-def exported() -> Iterator[None]:
-    """The real exporter, fed by everything Baton does."""
-    provider = MeterProvider([PrometheusMetricReader()])
+def exported() -> Iterator[CollectorRegistry]:
+    """What the real exporter tells, fed by everything Baton does."""
+    registry = CollectorRegistry()
+    provider = MeterProvider([PrometheusMetricReader(registry=registry)])
     undo = instrument(meter_provider=provider, spans=False, events=False)
-    yield
+    yield registry
     undo()
     provider.shutdown()
 
@@ -87,11 +88,10 @@ def test_every_panel_has_a_query() -> None:
     assert len(alerts()) == ALERTS.read_text("utf-8").count("- alert:") >= 8
 
 
-@pytest.mark.usefixtures("exported")
-def test_every_name_in_a_query_is_exported() -> None:
+def test_every_name_in_a_query_is_exported(exported: CollectorRegistry) -> None:
     for kind in EVENTS:
         telemetry.emit(sample(kind))
-    text = generate_latest(REGISTRY).decode()
+    text = generate_latest(exported).decode()
     names = set(re.findall(r"^(\w+)(?:\{| )", text, re.MULTILINE))
     labels = set(re.findall(r"[{,](\w+)=", text))
     for title, query in QUERIES.items():
@@ -152,10 +152,11 @@ async def load(run: Run) -> None:
 
 
 @pytest.mark.skipif(PROMETHEUS is None, reason="there is no Prometheus server on this machine")
-@pytest.mark.usefixtures("exported")
-async def test_every_query_finds_data(dsn: str, tmp_path: Path) -> None:
+async def test_every_query_finds_data(
+    dsn: str, tmp_path: Path, exported: CollectorRegistry
+) -> None:
     port = free_port()
-    exporter, thread = start_http_server(port, addr="127.0.0.1")
+    exporter, thread = start_http_server(port, addr="127.0.0.1", registry=exported)
     async with (
         running(dsn, plugins=[Plugin(interval=0.2)]) as run,
         prometheus(tmp_path, port) as client,
@@ -177,7 +178,11 @@ async def test_every_query_finds_data(dsn: str, tmp_path: Path) -> None:
             await eventually(all_found, 40)
         except BaseException:
             silent = [title for title, query in QUERIES.items() if not await answered(query)]
-            pytest.fail(f"no data for: {silent}")
+            scrapes = await answered("sum_over_time(up[60s])")
+            told = [
+                line for line in generate_latest(exported).decode().splitlines() if "_lag" in line
+            ]
+            pytest.fail(f"no data for: {silent}; scrapes: {scrapes}; exported: {told}")
         rules = (await client.get("/api/v1/rules")).json()["data"]["groups"][0]["rules"]
         assert {rule["name"] for rule in rules} == set(alerts())
         assert {rule["health"] for rule in rules} <= {"ok", "unknown"}
