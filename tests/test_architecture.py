@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "src" / "baton"
 FILES = {str(path.relative_to(SOURCES)): path for path in sorted(SOURCES.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text("utf-8"), name) for name, path in FILES.items()}
+PLACES = ("tests", "examples", "benchmarks")
 FILE_LINES = 400
 FUNCTION_LINES = 50
 
@@ -78,6 +79,13 @@ def test_imports_keep_the_contracts() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_no_file_has_two_thoughts(name: str) -> None:
     assert len(FILES[name].read_text("utf-8").splitlines()) <= FILE_LINES
+
+
+def test_no_file_beside_the_package_has_two_thoughts() -> None:
+    paths = [path for place in PLACES for path in (ROOT / place).rglob("*.py")]
+    lengths = {path: len(path.read_text("utf-8").splitlines()) for path in paths}
+    assert len(paths) > 100
+    assert [path for path, length in lengths.items() if length > FILE_LINES] == []
 
 
 def test_functions_are_short() -> None:

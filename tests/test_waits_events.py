@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -35,32 +32,17 @@ from baton.errors import (
     UnknownWorkflowError,
     WorkflowFinishedError,
 )
-from baton.words.events import EventReceived, StepSuspended, WaitSettled
+from baton.words.events import EventReceived, StepSuspended
 from support.borrowing import engine_of
+from support.deciding import BAD, GOOD, Decision, gate, keyed
 from support.running import running
-from support.waiting import eventually
 from support.waits import mailbox, statuses, until_waits
-
-
-class Decision(BaseModel):
-    approved: bool
-    by: str = Field(min_length=2)
-    level: Literal["low", "high"] = "low"
-
-
-@worker(name="events.keyed", max_attempts=1)
-async def keyed(step: Step, *, key: str = "k") -> Any:
-    return await step.wait_for("x", correlation_key=key)
 
 
 @worker(name="events.decided", max_attempts=1)
 async def decided(step: Step) -> Any:
     found = await step.wait_for("x", model=Decision, prompt="Well?")
     return found.by
-
-
-def gate(*names: str, **options: Any) -> Baton:
-    return Baton().wait("gate", all_of=names or ["x"], **options)
 
 
 async def test_an_event_is_kept_until_a_wait_comes_and_given_once(dsn: str) -> None:
@@ -172,9 +154,6 @@ async def test_what_is_refused(
             await send_event(*args, **options)
 
 
-GOOD, BAD = {"approved": True, "by": "ada"}, {"approved": "perhaps", "by": "a"}
-
-
 async def test_an_invalid_payload_is_refused_and_changes_nothing(dsn: str) -> None:
     workflow = Baton().add("a", decided.new())
     async with running(dsn) as run:
@@ -279,143 +258,6 @@ async def test_what_waits_can_be_listed(dsn: str) -> None:
         with pytest.raises(InvalidOptionError):
             await waiting_steps(limit=0)
         await run.engine.cancel(workflow.workflow_id)
-
-
-async def test_a_key_reaches_all_who_wait_with_it_and_no_others(dsn: str) -> None:
-    workflows = [gate(key="k"), gate("x", "y", key="k"), gate(key="other"), gate()]
-    waiting = Baton().add("s", keyed.new())
-    later = Baton().wait("a", any_of=["go"]).wait("gate", any_of=["x"], deps=["a"], key="k")
-    async with running(dsn) as run:
-        await insert_all([*workflows, waiting, later])
-        await until_waits(run.tables, waiting)
-        assert await send_event(None, "x", "all", key="k") is Delivery.SETTLED
-        (told,) = await run.events.until(EventReceived)
-        assert (told.correlation_key, told.workflow_id, told.waits) == ("k", None, 4)
-        await run.end(workflows[0])
-        await run.end(waiting)
-        assert await run.engine.result(waiting.workflow_id, "s") == "all"
-        assert [len(await waiting_steps(w.workflow_id)) for w in workflows] == [0, 1, 1, 1]
-        assert await send_event(later.workflow_id, "go") is Delivery.SETTLED
-        await run.end(later)
-        assert await send_event(workflows[1].workflow_id, "y") is Delivery.SETTLED
-        for workflow in workflows[2:]:
-            await run.engine.cancel(workflow.workflow_id)
-
-
-async def test_what_is_sent_by_a_key_before_anybody_waits_is_for_the_first(dsn: str) -> None:
-    first, second = gate(key="k"), gate(key="k")
-    async with running(dsn) as run:
-        assert await send_event(None, "x", 1, key="k") is Delivery.BUFFERED
-        assert await send_event(None, "x", 1, key="k", dedupe_id="d") is Delivery.BUFFERED
-        assert await send_event(None, "x", 2, key="k", dedupe_id="d") is Delivery.DUPLICATE
-        for workflow in (first, second):
-            await run.workflow(workflow)
-        third = gate(key="k")
-        await run.insert(third)
-        assert await statuses(run.tables, third) == ["pending"]
-        await run.engine.cancel(third.workflow_id)
-
-
-async def test_a_thousand_wait_with_one_key(dsn: str) -> None:
-    """Four senders at once: each event goes to each of them that still needs one."""
-    workflows = [gate("x", "y", "z", key="k") for _ in range(1000)]
-    async with running(dsn) as run:
-        await insert_all(workflows)
-        sent = await asyncio.gather(
-            *(send_event(None, name, name, key="k") for name in ("x", "y", "z", "other"))
-        )
-        assert sent[3] is Delivery.BUFFERED
-        counted = "SELECT count(*) FROM public.workflow_completions"
-        assert await run.tables.value(counted) == 1000
-        assert len(await run.events.until(WaitSettled, 1000)) == 1000
-        states = "SELECT array_agg(state || ' ' || receivers ORDER BY name) FROM workflow_events"
-        assert await run.tables.value(states.replace("FROM ", "FROM public.")) == [
-            "kept 0",
-            *["given 1000"] * 3,
-        ]
-
-
-async def test_an_invalid_payload_by_a_key(dsn: str) -> None:
-    workflow = gate(key="k", model=Decision)
-    async with running(dsn) as run:
-        await run.insert(workflow)
-        with pytest.raises(InvalidPayloadError):
-            await send_event(None, "x", BAD, key="k")
-        assert await run.tables.value("SELECT count(*) FROM public.workflow_events") == 0
-        assert await send_event(None, "x", GOOD, key="k") is Delivery.SETTLED
-        await run.end(workflow)
-
-
-async def test_others_finish_what_a_sender_by_a_key_began(dsn: str) -> None:
-    """It died after its first transaction."""
-    workflows = [gate(key="k", model=Decision), gate(key="k")]
-    async with running(dsn, queues={}) as run:
-        await insert_all(workflows)
-        await run.tables.execute(
-            "SELECT public.baton_send_key('k', 'x', $1, NULL, $2, '0.01', true)",
-            json.dumps(GOOD),
-            json.dumps([{"*": Decision.model_json_schema()}]),
-        )
-        async with running(dsn) as engine:
-            for workflow in workflows:
-                await engine.end(workflow)
-
-
-async def test_a_workflow_that_is_locked_keeps_no_other_wait(dsn: str) -> None:
-    """Whoever sends in a long transaction holds it; the sweep passes it by and comes back."""
-    held = [gate(timeout=0.05), gate(timeout=0.05, on_timeout="cancel")]
-    other = gate(timeout=0.05)
-    connection = await asyncpg.connect(dsn)
-    async with running(dsn, queues={}) as run:
-        await insert_all([*held, other])
-        async with connection.transaction():
-            for workflow in held:
-                await send_event(workflow.workflow_id, "unknown", conn=connection)
-            async with running(dsn, name="other") as engine:
-                await engine.end(other)
-                for workflow in held:
-                    assert await statuses(run.tables, workflow) == ["pending"]
-        async with running(dsn, name="other") as engine:
-            for workflow in held:
-                await engine.end(workflow)
-    await connection.close()
-
-
-async def test_what_the_database_refuses_keeps_no_other_wait(dsn: str) -> None:
-    """One row that cannot be written: the others expire, and it is tried again later."""
-    cursed, careful = gate(timeout=0.05), gate(timeout=0.05, on_timeout="cancel")
-    others = [gate(timeout=0.05) for _ in range(3)]
-    async with running(dsn, queues={}) as run:
-        await insert_all([cursed, careful, *others])
-        await run.tables.execute(
-            "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            " RAISE EXCEPTION 'cursed'; END $$"
-        )
-        await run.tables.execute(
-            "CREATE TRIGGER refuse BEFORE UPDATE ON public.workflow_nodes FOR EACH ROW"
-            f" WHEN (OLD.workflow_id IN ('{cursed.workflow_id}', '{careful.workflow_id}'))"
-            " EXECUTE FUNCTION public.refuse()"
-        )
-        async with running(dsn, name="other") as engine:
-            for workflow in others:
-                await engine.end(workflow)
-
-            async def put_off() -> bool:
-                return bool(
-                    await run.tables.value(
-                        "SELECT count(*) = 2 FROM public.workflow_wait_groups"
-                        " WHERE status = 'pending' AND wake_at > now() + interval '30 s'"
-                    )
-                )
-
-            await eventually(put_off)
-            await run.tables.execute("DROP TRIGGER refuse ON public.workflow_nodes")
-            await run.tables.execute(
-                "UPDATE public.workflow_wait_groups SET wake_at = now() WHERE status = 'pending'"
-            )
-            await run.tables.execute('NOTIFY "public.baton_waits"')
-            for workflow in (cursed, careful):
-                await engine.end(workflow)
 
 
 async def hostile(dsn: str) -> asyncpg.Connection[Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import anyio
@@ -12,7 +11,6 @@ import pytest
 from pydantic import BaseModel
 
 from baton import (
-    Baton,
     Delivery,
     Step,
     SyncStep,
@@ -24,17 +22,14 @@ from baton import (
     worker,
 )
 from baton.words.events import (
-    StepCompleted,
     StepDiscarded,
     StepExecuting,
     StepSuspended,
     WaitSettled,
 )
-from support.running import Run, running
+from support.running import running
+from support.waiting_steps import forms, one, only, runs, seen, several
 from support.waits import members, statuses, until_waits
-
-runs: Counter[str] = Counter()
-seen: list[Any] = []
 
 
 @pytest.fixture(autouse=True)
@@ -46,40 +41,6 @@ def fresh() -> None:
 class Answer(BaseModel):
     by: str
     at: datetime
-
-
-@worker(name="steps.one", max_attempts=1)
-async def one(step: Step) -> Any:
-    runs["one"] += 1
-    return await step.wait_for("x")
-
-
-@worker(name="steps.forms", max_attempts=1)
-async def forms(step: Step, *, form: str, options: dict[str, Any] | None = None) -> str:
-    given: Any = options or {}
-    match form:
-        case "any":
-            found = await step.wait_any("x", "y", "z", **given)
-        case "all":
-            found = await step.wait_all("x", "y", **given)
-        case "n":
-            found = await step.wait_n(2, "x", "y", "z", **given)
-        case "for":
-            found = await step.wait_for("x", **given)
-        case "sleep":
-            found = await step.sleep(0.05)
-        case "until":
-            found = await step.sleep_until(datetime.now(UTC) + timedelta(seconds=0.05), key="k")
-        case _:
-            found = await step.sleep_until(datetime.now(UTC) - timedelta(days=9), key="k")
-    seen.append(found)
-    return repr(found)
-
-
-async def only(run: Run, job: Any) -> Baton:
-    workflow = Baton().add("s", job)
-    await run.insert(workflow)
-    return workflow
 
 
 async def test_the_body_is_run_again_when_its_event_has_come(dsn: str) -> None:
@@ -196,16 +157,6 @@ async def test_cancelling_the_workflow_settles_the_wait(dsn: str) -> None:
         assert (await run.end(workflow)).failed_steps == ("s",)
         assert await statuses(run.tables, workflow) == ["cancelled"]
     assert runs["one"] == 1
-
-
-@worker(name="steps.several", max_attempts=1, timeout=0.5)
-async def several(step: Step) -> Any:
-    runs["several"] += 1
-    found = [await step.wait_for("x"), await step.wait_for("x")]
-    found.append(await step.wait_for("y", key="mine"))
-    await step.sleep(0.4)
-    await step.sleep(0.4)
-    return [*found, step.attempt]
 
 
 async def test_several_waits_in_turn(dsn: str) -> None:
@@ -395,53 +346,3 @@ async def test_payloads_come_as_their_models(dsn: str) -> None:
             await send_event(workflow.workflow_id, name, value)
         await run.end(workflow)
         assert await run.engine.result(workflow.workflow_id, "s") == ["ada", 2026, 5, "any"]
-
-
-async def test_a_step_that_is_retried_by_hand_adopts_its_wait(dsn: str) -> None:
-    """With the deadline it had; and its event wakes it once."""
-    async with running(dsn) as run:
-        workflow = await only(run, forms.new(form="for", options={"timeout": 3600}))
-        await until_waits(run.tables, workflow)
-        look = "SELECT (id, armed_at, deadline)::text FROM public.workflow_wait_groups"
-        before = await run.tables.value(look)
-        await run.tables.change(workflow, "s", state="'available'")
-        await run.tables.execute("NOTIFY \"public.oban_insert\", '{}'")
-        await run.events.until(StepSuspended, 2)
-        assert await run.tables.value(look) == before
-        assert await run.tables.violations() == []
-        await send_event(workflow.workflow_id, "x")
-        await run.end(workflow)
-        assert len(await run.events.until(StepCompleted, 1)) == 1
-
-
-async def test_a_wait_that_settled_while_its_step_was_moved_by_hand(dsn: str) -> None:
-    async with running(dsn) as run:
-        workflow = await only(run, one.new())
-        await until_waits(run.tables, workflow)
-        await run.tables.change(workflow, "s", state="'available'", scheduled_at="'2099-01-01'")
-        await send_event(workflow.workflow_id, "x", 7)
-        await run.tables.change(workflow, "s", scheduled_at="timezone('UTC', now())")
-        await run.tables.execute("NOTIFY \"public.oban_insert\", '{}'")
-        await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "s") == 7
-
-
-async def test_waits_survive_a_stop_of_the_engine(dsn: str) -> None:
-    async with running(dsn) as run:
-        workflow = await only(run, several.new())
-        await send_event(workflow.workflow_id, "x", 1)
-        await run.events.until(StepSuspended, 2)
-        workflow_id = workflow.workflow_id
-    async with running(dsn) as run:
-        for name in "xy":
-            await send_event(workflow_id, name, 2)
-        await run.end(workflow)
-        assert await run.engine.result(workflow_id, "s") == [1, 2, 2, 1]
-
-
-async def test_a_timer_without_notifications(dsn: str) -> None:
-    async with running(dsn, notify=False, poll_interval=0.05) as run:
-        workflow = await only(run, several.new())
-        for name in "xxy":
-            await send_event(workflow.workflow_id, name, 2)
-        await run.end(workflow)
