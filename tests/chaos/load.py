@@ -59,6 +59,8 @@ class Application:
         self.ended: Counter[UUID] = Counter()
         self.raised: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
+        self.broken: list[str] = []
+        """What ended tasks of the application itself: nothing may."""
         self._enough = False
 
     @property
@@ -160,7 +162,12 @@ class Application:
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._waiting.add(task)
-        task.add_done_callback(self._waiting.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._waiting.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.broken.append(repr(error))
 
     async def all_ended(self, deadline: float) -> list[UUID]:
         """Wait until all that was begun has ended; the workflows that have not in time."""

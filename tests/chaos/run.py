@@ -118,6 +118,7 @@ async def storm(folder: Path, seed: int, seconds: float, engines: int, most_open
         await FileLedger(folder).load(dsn)
         found = [Fault(Kind.UNSETTLED, f"nobody was told of the end of {i}") for i in left]
         found += [fault for berth in berths for fault in berth.faults]
+        found += [Fault(Kind.PROCESSES, f"the application: {error}") for error in app.broken]
         figures, wrong = await _checked(dsn, app)
         found += wrong
         counted = Counter(fault.kind for fault in found)

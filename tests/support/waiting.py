@@ -40,9 +40,9 @@ async def answering(dsn: str, deadline: float = DEADLINE) -> None:
     async def look() -> bool:
         try:
             connection = await asyncpg.connect(dsn, timeout=2.0)
+            await connection.close()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
-        await connection.close()
         return True
 
     await eventually(look, deadline)
