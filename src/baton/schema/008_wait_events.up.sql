@@ -25,7 +25,7 @@ DECLARE
     v_asked bigint[] := v_refusing || string_to_array(p_accepting, ',')::bigint[];
     v_outstanding integer;
     v_groups bigint[];
-    v_ask boolean;
+    v_candidates text;
     v_event bigint;
     v_group bigint;
 BEGIN
@@ -57,22 +57,19 @@ BEGIN
     );
     IF cardinality(v_groups) > 0 THEN
         SELECT
-            bool_or(g.answers IS NOT NULL AND g.id <> ALL (v_asked)),
+            CASE WHEN bool_or(g.answers IS NOT NULL AND g.id <> ALL (v_asked)) THEN json_agg(
+                json_build_object('group', g.id, 'schema', g.answers, 'pending', g.status = 'pending')
+            )::text END,
             min(g.id) FILTER (
                 WHERE (g.status = 'pending') IS TRUE AND g.id <> ALL (v_refusing)
                 AND (SELECT n.state IS NULL FROM /*schema.*/workflow_nodes n WHERE n.job_id = g.job_id)
             )
-        INTO v_ask, v_group
+        INTO v_candidates, v_group
         FROM /*schema.*/workflow_wait_groups g
         WHERE g.id = ANY (v_groups) AND (g.deadline IS NULL OR g.deadline > clock_timestamp());
     END IF;
-    IF v_ask THEN
-        RETURN QUERY
-        SELECT 'check', json_agg(
-            json_build_object('group', g.id, 'schema', g.answers, 'pending', g.status = 'pending')
-        )::text
-        FROM /*schema.*/workflow_wait_groups g
-        WHERE g.id = ANY (v_groups) AND (g.deadline IS NULL OR g.deadline > clock_timestamp());
+    IF v_candidates IS NOT NULL THEN
+        RETURN QUERY SELECT 'check', v_candidates;
         RETURN;
     END IF;
 
