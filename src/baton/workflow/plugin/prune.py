@@ -5,7 +5,7 @@ are gone. By whole finished and announced workflow, in bounded portions.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from baton.store.database import Database
@@ -72,38 +72,41 @@ class Pruner:
 
     async def prune_debug_logs(self, database: Database, age: float) -> Pruned:
         """Delete what was captured more than `age` seconds ago, whatever its workflow does."""
-        pruned, room = Pruned(), self._limit
-        while room > 0:
-            portion = min(PORTION, room)
-            room -= portion
+
+        async def prune(portion: int) -> tuple[Pruned, bool]:
             deleted = await prune_debug_logs(database, age, portion)
-            pruned = pruned.plus(deleted)
-            if deleted.workflow_debug_logs < portion:
-                break
-        return pruned
+            return deleted, deleted.workflow_debug_logs == portion
+
+        return await self._by_portions(prune)
 
     async def prune_key_events(self, database: Database, age: float) -> Pruned:
         """Delete events sent by a key more than `age` seconds ago that no wait needs any more."""
-        pruned, room = Pruned(), self._limit
-        while room > 0:
-            portion = min(PORTION, room)
-            room -= portion
+
+        async def prune(portion: int) -> tuple[Pruned, bool]:
             deleted, self._event = await prune_key_events(database, age, self._event, portion)
-            pruned = pruned.plus(deleted)
-            if self._event == BEGINNING:
-                break
-        return pruned
+            return deleted, self._event != BEGINNING
+
+        return await self._by_portions(prune)
 
     async def prune_loose(self, database: Database) -> Pruned:
         """Delete what jobs outside workflows recorded and captured, once their rows are gone."""
-        pruned, room = Pruned(), self._limit
-        while room > 0:
+
+        async def prune(portion: int) -> tuple[Pruned, bool]:
+            deleted, self._loose = await prune_loose(database, self._loose, portion)
+            return deleted, self._loose != Loose()
+
+        return await self._by_portions(prune)
+
+    async def _by_portions(self, prune: Callable[[int], Awaitable[tuple[Pruned, bool]]]) -> Pruned:
+        """Call `prune` with a portion's size until it tells that there is no more, or the limit is
+        reached.
+        """
+        pruned, room, more = Pruned(), self._limit, True
+        while more and room > 0:
             portion = min(PORTION, room)
             room -= portion
-            deleted, self._loose = await prune_loose(database, self._loose, portion)
+            deleted, more = await prune(portion)
             pruned = pruned.plus(deleted)
-            if self._loose == Loose():
-                break
         return pruned
 
     async def prune_workflows(self, database: Database) -> Pruned:
