@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Unpack
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -153,6 +153,14 @@ class Place:
         workflow = graph.workflow(seconds)
         self.expected.append(Expected(workflow.workflow_id, graph, cancelled))
         return workflow
+
+    async def orphan(self) -> None:
+        """What is available was claimed by an engine that is dead."""
+        await self.tables.execute(
+            "UPDATE public.oban_jobs SET state = 'executing', attempt = 1,"
+            " attempted_at = timezone('UTC', now()), attempted_by = $1 WHERE state = 'available'",
+            ["elsewhere", str(uuid4()), "baton"],
+        )
 
     async def insert(self, *workflows: Baton) -> None:
         """Insert past the door."""

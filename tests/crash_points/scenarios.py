@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from baton import schema
 from baton.words.errors import WorkflowExistsError
@@ -104,11 +104,7 @@ async def rescue(place: Place) -> None:
     async with place.engine(queues={"default": 1}, rescue_interval=0.05) as engine:
         await engine.pause("default")
         await place.insert(workflow)
-        await place.tables.execute(
-            "UPDATE public.oban_jobs SET state = 'executing', attempt = 1,"
-            " attempted_at = timezone('UTC', now()), attempted_by = $1 WHERE state = 'available'",
-            ["elsewhere", str(uuid4()), "baton"],
-        )
+        await place.orphan()
         await engine.resume("default")
         place.arm()
         await place.steady()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from baton import Baton
 from crash_points.place import Place
@@ -110,11 +110,7 @@ async def rescue_what_resumed(place: Place) -> None:
     await place.send(workflow.workflow_id, "x")
     async with place.engine(queues={"default": 1}, rescue_interval=0.05) as engine:
         await engine.pause("default")
-        await place.tables.execute(
-            "UPDATE public.oban_jobs SET state = 'executing', attempt = 1,"
-            " attempted_at = timezone('UTC', now()), attempted_by = $1 WHERE state = 'available'",
-            ["elsewhere", str(uuid4()), "baton"],
-        )
+        await place.orphan()
         await engine.resume("default")
         place.arm()
         await place.steady()
