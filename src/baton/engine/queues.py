@@ -9,11 +9,13 @@ from typing import NamedTuple
 from baton.words.errors import InvalidOptionError
 from baton.words.rows import Demand
 
+UNSEEN = -1
+
 
 class Queue:
-    """One queue. `hungry` means that jobs may be available that nobody has looked for."""
+    """One queue. `hungry` means that jobs may be available that nobody has found."""
 
-    __slots__ = ("hungry", "limit", "name", "paused", "promised", "running", "wakes")
+    __slots__ = ("hungry", "limit", "looks", "name", "paused", "promised", "running", "wakes")
 
     def __init__(self, name: str, limit: int) -> None:
         self.name = name
@@ -23,6 +25,12 @@ class Queue:
         self.promised = 0
         self.hungry = True
         self.wakes = 0
+        self.looks = UNSEEN
+
+    @property
+    def unseen(self) -> bool:
+        """Whether nobody looks yet for what it was woken for last."""
+        return self.hungry and self.looks != self.wakes
 
     @property
     def room(self) -> int:
@@ -63,8 +71,10 @@ class Queues:
 
     @property
     def hungry(self) -> bool:
-        """Whether a look for available jobs could bring some now."""
-        return any(queue.hungry and queue.room for queue in self._queues.values())
+        """Whether a look for available jobs could bring some now. One look for what woke a queue is
+        enough: another beside it would find nothing, and keep the first one waiting.
+        """
+        return any(queue.unseen and queue.room for queue in self._queues.values())
 
     def promise(self) -> list[Promise]:
         """Promise room to one settlement, at most its share of each limit.
@@ -77,6 +87,7 @@ class Queues:
             room = min(queue.room, -(-queue.limit // self._settlers))
             if room:
                 queue.promised += room
+                queue.looks = queue.wakes
                 promises.append(Promise(queue, room, queue.hungry, queue.wakes))
         return promises
 
@@ -86,9 +97,13 @@ class Queues:
             promise.queue.promised -= promise.room
 
     def feed(self, promises: Iterable[Promise], claimed: Counter[str]) -> None:
-        """Note which queues had fewer jobs than room, unless somebody woke them meanwhile."""
+        """Note which queues had fewer jobs than room, unless somebody woke them meanwhile. A queue
+        that filled it may have more.
+        """
         for queue, room, claim, wakes in promises:
-            if claim and claimed[queue.name] < room and queue.wakes == wakes:
+            if claim and claimed[queue.name] == room:
+                queue.looks = UNSEEN
+            elif claim and queue.wakes == wakes:
                 queue.hungry = False
 
     def wake(self, name: str | None = None) -> None:
