@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from baton.store.sql import Sql
 from model.coverage import Coverage
-from model.mutants import QUICK
+from model.mutants import MUTANTS, QUICK, Edit, LostPlaceError, mutated, mutated_schema
 from model.run import caught, check, database
 
 EXAMPLES = 15
@@ -26,3 +27,20 @@ def test_the_library_agrees_with_the_model(server: str, template: str) -> None:
 def test_a_mutant_is_told_from_the_library(server: str, template: str, mutant: str) -> None:
     with database(server, template) as dsn:
         assert caught(dsn, mutant, EXAMPLES, STEPS)
+
+
+async def test_every_mutant_has_its_place(dsn: str) -> None:
+    for edits in MUTANTS.values():
+        async with mutated_schema(dsn, edits):
+            with mutated(Sql("public"), edits):
+                pass
+
+
+def test_a_mutant_that_has_lost_its_place_is_not_caught(
+    server: str, template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database(server, template) as dsn:
+        for place in ("baton_send", "hold_jobs"):
+            monkeypatch.setitem(MUTANTS, "lost", (Edit(place, "what is not there", ""),))
+            with pytest.raises(LostPlaceError, match=place):
+                caught(dsn, "lost", 1, 1)

@@ -12,7 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from model.coverage import Coverage
 from model.machine import Machine
-from model.mutants import MUTANTS, Edit, mutated, mutated_schema
+from model.mutants import MUTANTS, Edit, LostPlaceError, mutated, mutated_schema
 from model.world import PREPARED, world
 from support.databases import create_database, drop_database, execute, run_apart
 
@@ -30,6 +30,8 @@ def caught(dsn: str, name: str, examples: int, steps: int) -> Caught | None:
     coverage = Coverage()
     try:
         check(dsn, coverage, examples, steps, shrink=False, edits=MUTANTS[name])
+    except LostPlaceError:
+        raise
     except Exception as error:
         return Caught(coverage.examples, coverage.steps, str(error).strip())
     return None
