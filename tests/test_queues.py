@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from baton.engine.queues import Queues
 
 
@@ -26,11 +28,12 @@ def test_a_look_that_finds_less_than_its_room_is_enough() -> None:
     assert not queues.promise()[0].claim
 
 
-def test_a_look_that_fills_its_room_is_followed_by_another() -> None:
+@pytest.mark.parametrize("brought", [5, 6], ids=["claimed", "also found again"])
+def test_a_look_that_fills_its_room_is_followed_by_another(brought: int) -> None:
     queues = Queues({"default": 10}, settlers=2)
     looks = queues.promise()
     queues.release(looks)
-    queues.feed(looks, Counter(default=5))
+    queues.feed(looks, Counter(default=brought))
     assert queues.hungry
 
 
@@ -66,3 +69,27 @@ def test_a_paused_queue_is_not_looked_into() -> None:
     assert [promise.queue.name for promise in queues.promise()] == ["other"]
     queues["default"].paused = False
     assert queues.hungry
+
+
+def test_a_refused_look_is_blamed_on_one_queue() -> None:
+    queues = Queues({"a": 4, "b": 4}, settlers=1)
+    looks = queues.promise()
+    queues.release(looks)
+    assert queues.blame(looks) is None
+    for look in looks:
+        look.queue.wake()
+
+    (first,) = queues.promise()
+    assert (first.queue.name, first.room) == ("a", 1)
+    queues.release([first])
+    queues.feed([first], Counter(a=1))
+
+    (second,) = queues.promise()
+    assert (second.queue.name, second.room) == ("b", 1)
+    queues.release([second])
+    second.queue.wake()
+    assert queues.blame([second]) is second.queue
+    assert [(look.queue.name, look.room) for look in queues.promise()] == [("a", 4)]
+
+    queues.forgive(second.queue)
+    assert [look.queue.name for look in queues.promise()] == ["b"]

@@ -158,7 +158,7 @@ async def test_jobs_claimed_but_not_started_go_back(dsn: str) -> None:
     workflow = Baton()
     for number in range(20):
         workflow.add(str(number), Stubborn("x").job, schedule_in=1_000)
-    async with running(dsn, queues={"default": 20}) as run, opened(dsn) as other:
+    async with running(dsn, queues={"default": 40}) as run, opened(dsn) as other:
         await run.insert(workflow)
         await other.execute("BEGIN")
         for number in range(20):

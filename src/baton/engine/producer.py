@@ -17,7 +17,7 @@ from baton.engine import telemetry
 from baton.engine.executor import Claim, Execution, Executor, release
 from baton.engine.ledger import Ledger, Reply
 from baton.engine.outbox import Outbox
-from baton.engine.queues import Promise, Queues, demands
+from baton.engine.queues import Promise, Queue, Queues, demands
 from baton.engine.settled_events import settled_event
 from baton.engine.tasks import begin
 from baton.store.faults import is_content_fault
@@ -106,16 +106,13 @@ class Producer:
         try:
             reply = await self._write(outcomes, promises)
         except BaseException as error:
-            if batch and isinstance(error, Exception) and is_content_fault(error):
-                if promises:
-                    self._outbox.try_alone(batch)
-                else:
-                    self._outbox.distrust(batch, error)
+            # It may have claimed what another settlement then did not find.
+            for promise in promises:
+                promise.queue.wake()
+            if isinstance(error, Exception) and is_content_fault(error):
+                self._refused(batch, promises, error)
             else:
                 self._outbox.put_back(batch)
-                # It may have claimed what another settlement then did not find.
-                for promise in promises:
-                    promise.queue.wake()
                 self._back_off(error)
             if not isinstance(error, Exception):
                 raise
@@ -133,6 +130,28 @@ class Producer:
             self._settling_ids.difference_update(e.job.id for e in batch)
             self.queues.release(promises)
             self._pump_after_this()
+
+    def _refused(
+        self, batch: Sequence[Execution], promises: Sequence[Promise], error: Exception
+    ) -> None:
+        """The database will refuse this at every try: what is to blame is set apart."""
+        if batch and promises:
+            self._outbox.try_alone(batch)
+        elif batch:
+            self._outbox.distrust(batch, error)
+        elif queue := self.queues.blame(promises):
+            _log.error(
+                "a job of queue %r cannot be claimed and holds up those behind it; the queue is"
+                " tried again every %g s",
+                queue.name,
+                LONGEST_DELAY,
+                exc_info=error,
+            )
+            asyncio.get_running_loop().call_later(LONGEST_DELAY, self._forgive, queue)
+
+    def _forgive(self, queue: Queue) -> None:
+        self.queues.forgive(queue)
+        self.plan()
 
     async def _write(self, outcomes: Sequence[Outcome], promises: list[Promise]) -> Reply:
         if telemetry.tracer is None or not outcomes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from baton.words.errors import InvalidOptionError
@@ -15,12 +15,23 @@ UNSEEN = -1
 class Queue:
     """One queue. `hungry` means that jobs may be available that nobody has found."""
 
-    __slots__ = ("hungry", "limit", "looks", "name", "paused", "promised", "running", "wakes")
+    __slots__ = (
+        "barred",
+        "hungry",
+        "limit",
+        "looks",
+        "name",
+        "paused",
+        "promised",
+        "running",
+        "wakes",
+    )
 
     def __init__(self, name: str, limit: int) -> None:
         self.name = name
         self.limit = limit
         self.paused = False
+        self.barred = False
         self.running = 0
         self.promised = 0
         self.hungry = True
@@ -34,7 +45,9 @@ class Queue:
 
     @property
     def room(self) -> int:
-        return 0 if self.paused else max(self.limit - self.running - self.promised, 0)
+        if self.paused or self.barred:
+            return 0
+        return max(self.limit - self.running - self.promised, 0)
 
     def wake(self) -> None:
         self.hungry = True
@@ -56,6 +69,7 @@ class Queues:
     def __init__(self, limits: Mapping[str, int], settlers: int) -> None:
         self._queues = {name: Queue(name, limit) for name, limit in limits.items()}
         self._settlers = settlers
+        self._suspects: deque[Queue] = deque()
 
     def __getitem__(self, name: str) -> Queue:
         try:
@@ -82,14 +96,31 @@ class Queues:
         With all of the room, one settlement would take everything in turn, and nothing would be
         performed while another settles.
         """
-        promises: list[Promise] = []
-        for queue in self._queues.values():
-            room = min(queue.room, -(-queue.limit // self._settlers))
-            if room:
-                queue.promised += room
-                queue.looks = queue.wakes
-                promises.append(Promise(queue, room, queue.hungry, queue.wakes))
-        return promises
+        while self._suspects:
+            suspect = self._suspects.popleft()
+            if suspect.unseen and suspect.room:
+                return [_promised(suspect, 1)]
+        return [
+            _promised(queue, min(queue.room, -(-queue.limit // self._settlers)))
+            for queue in self._queues.values()
+            if queue.room
+        ]
+
+    def blame(self, promises: Sequence[Promise]) -> Queue | None:
+        """The database refused a look, as it will every one that finds the same job: next, each of
+        its queues is asked for one job alone. Returns the queue that was: it is barred until it is
+        `forgiven`, and holds up no other.
+        """
+        if len(promises) > 1 or promises[0].room > 1:
+            self._suspects.extend(promise.queue for promise in promises)
+            return None
+        promises[0].queue.barred = True
+        return promises[0].queue
+
+    def forgive(self, queue: Queue) -> None:
+        """Look into a barred queue again."""
+        queue.barred = False
+        queue.wake()
 
     def release(self, promises: Iterable[Promise]) -> None:
         """Take the promises of a settlement back: it has returned."""
@@ -101,7 +132,7 @@ class Queues:
         that filled it may have more.
         """
         for queue, room, claim, wakes in promises:
-            if claim and claimed[queue.name] == room:
+            if claim and claimed[queue.name] >= room:
                 queue.looks = UNSEEN
             elif claim and queue.wakes == wakes:
                 queue.hungry = False
@@ -119,6 +150,12 @@ class Queues:
     def pause_all(self) -> None:
         for queue in self._queues.values():
             queue.paused = True
+
+
+def _promised(queue: Queue, room: int) -> Promise:
+    queue.promised += room
+    queue.looks = queue.wakes
+    return Promise(queue, room, queue.hungry, queue.wakes)
 
 
 def demands(promises: Iterable[Promise]) -> list[Demand]:
