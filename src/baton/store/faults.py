@@ -90,9 +90,9 @@ def missing_right(error: BaseException) -> MissingRightError | None:
 
 
 @contextmanager
-def told() -> Generator[None]:
+def told(doing: str | None = None, advice: str = "") -> Generator[None]:
     """A missing right, a lost connection and a server out of service as our errors; all else as it
-    is.
+    is. A connection that was lost while `doing` something leaves it in doubt: `advice` says more.
     """
     try:
         yield
@@ -101,9 +101,11 @@ def told() -> Generator[None]:
             raise lacking from error
         if refusal := out_of_service(error):
             raise refusal from error
-        if is_connection_loss(error):
+        if not is_connection_loss(error):
+            raise
+        if doing is None:
             raise not_connected(error) from error
-        raise
+        raise UnavailableError(f"{doing} ({type(error).__name__}: {error}){advice}") from error
 
 
 def is_wrong_isolation(error: BaseException) -> bool:

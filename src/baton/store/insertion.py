@@ -14,7 +14,7 @@ from uuid import UUID
 from baton.core.jsonvalue import encode
 from baton.store.borrowed import Connection
 from baton.store.database import Database
-from baton.store.faults import is_connection_loss, out_of_service, sqlstate
+from baton.store.faults import sqlstate, told
 from baton.store.migration_scripts import latest_version
 from baton.store.sql import Sql
 from baton.store.waits import insert_gates, wait_json
@@ -22,7 +22,6 @@ from baton.words.errors import (
     DatabaseError,
     NotStorableError,
     SchemaMissingError,
-    UnavailableError,
     WorkflowExistsError,
 )
 from baton.words.rows import Job, NewStep, NewWorkflow
@@ -78,16 +77,8 @@ async def insert_through(
         return last.jobs
 
     async with _faults(database.schema):
-        try:
+        with told("inserting workflows"):
             return await database.retrying(body, idempotent=True)
-        except Exception as error:
-            if refusal := out_of_service(error):
-                raise refusal from error
-            if is_connection_loss(error):
-                raise UnavailableError(
-                    f"inserting workflows ({type(error).__name__}: {error})"
-                ) from error
-            raise
 
 
 async def insert_on(

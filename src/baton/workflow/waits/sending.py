@@ -15,12 +15,12 @@ from baton.engine.tasks import to_the_end
 from baton.store.borrowed import borrowed
 from baton.store.completions import parse_completion
 from baton.store.database import Database
-from baton.store.faults import is_connection_loss, is_wrong_isolation, out_of_service
+from baton.store.faults import is_wrong_isolation, told
 from baton.store.sql import Sql
 from baton.store.waits import Borrowed, Fetches, SettledWait, settled_wait
 from baton.store.waits import send_event as send
 from baton.store.waits import send_key_event as send_by_key
-from baton.words.errors import InvalidOptionError, UnavailableError, UnknownWorkflowError
+from baton.words.errors import InvalidOptionError, UnknownWorkflowError
 from baton.words.events import EventReceived
 from baton.words.states import Delivery
 from baton.words.wait_errors import InvalidPayloadError, IsolationError, WorkflowFinishedError
@@ -32,6 +32,9 @@ from baton.workflow.waits.spread import spread
 
 FINISH_AFTER = 5.0
 """Seconds after which others go on with an event sent by a key, if its sender has not finished."""
+
+
+IN_DOUBT = "; nobody knows whether it was sent: with a dedupe_id, send it again"
 
 
 class _Message(NamedTuple):
@@ -135,19 +138,10 @@ async def _send_own(instance: Instance, message: _Message) -> Delivery:
 
 
 async def _through(database: Database, message: _Message) -> _Sent:
-    try:
+    with told("sending an event", IN_DOUBT):
         if message.key is None:
             return await database.retrying(lambda: _send(database, message))
         return await _send_to_all(database, message)
-    except Exception as error:
-        if refusal := out_of_service(error):
-            raise refusal from error
-        if is_connection_loss(error):
-            raise UnavailableError(
-                f"sending an event ({type(error).__name__}: {error}); nobody knows whether it was "
-                "sent: with a dedupe_id, send it again"
-            ) from error
-        raise
 
 
 async def _send(database: Fetches, message: _Message) -> _Sent:
