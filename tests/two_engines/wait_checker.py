@@ -79,16 +79,15 @@ AND (g.deadline IS NULL OR g.settled_at < g.deadline)
 
 # What was accepted is there, once, and was given to one group, or to as many as it says.
 _EVENTS = """
-SELECT s.id, s.name, s.answer, e.rows, 'rows'
+SELECT s.id, s.name, s.answer, coalesce(e.rows, 0), 'rows'
 FROM (
     SELECT DISTINCT ON (id) * FROM public.sent
     WHERE workflow_id IS NULL OR workflow_id = ANY ($1::uuid[])
 ) s
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows FROM public.workflow_events e
-    WHERE e.name = s.name AND e.payload ->> 'id' = s.id
-) e
-WHERE e.rows <> 1
+LEFT JOIN (
+    SELECT name, payload ->> 'id' AS id, count(*) AS rows FROM public.workflow_events GROUP BY 1, 2
+) e ON e.name = s.name AND e.id = s.id
+WHERE coalesce(e.rows, 0) <> 1
 UNION ALL
 SELECT e.payload ->> 'id', e.name, e.state, count(m.group_id), 'receivers'
 FROM public.workflow_events e
