@@ -129,6 +129,21 @@ async def test_finished_and_unknown_workflows(dsn: str) -> None:
         )
 
 
+async def test_what_ended_the_workflow_may_be_sent_again(dsn: str) -> None:
+    workflow = gate()
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        assert await send_event(workflow.workflow_id, "x", dedupe_id="d") is Delivery.SETTLED
+        assert await send_event(workflow.workflow_id, "x", dedupe_id="d") is Delivery.DUPLICATE
+        async with engine_of(dsn) as alchemy, alchemy.begin() as conn:
+            again = await send_event(workflow.workflow_id, "x", dedupe_id="d", conn=conn)
+        assert again is Delivery.DUPLICATE
+        for name, dedupe_id in (("x", "e"), ("y", "d")):
+            with pytest.raises(WorkflowFinishedError):
+                await send_event(workflow.workflow_id, name, dedupe_id=dedupe_id)
+        assert await run.tables.value("SELECT duplicates FROM public.workflow_events") == 2
+
+
 @pytest.mark.parametrize(
     ("args", "options", "error"),
     [

@@ -68,11 +68,13 @@ async def test_an_approval(dsn: str, page: Any) -> None:
 
 
 async def test_a_webhook(dsn: str, page: Any) -> None:
-    workflow = Baton().wait("paid", any_of=["paid"], model=dict[str, int])
+    workflow = Baton().wait("paid", all_of=["paid", "sent"], model={"paid": dict[str, int]})
     other = Baton().wait("paid", any_of=["paid"], model=dict[str, str])
     counted = "SELECT count(*) FROM public.payments"
     async with running(dsn, name="worker") as engine:
-        await engine.tables.execute("CREATE TABLE public.payments (workflow_id uuid, amount int)")
+        await engine.tables.execute(
+            "CREATE TABLE public.payments (delivery_id text PRIMARY KEY, amount int)"
+        )
         name = await engine.tables.value("SELECT current_database()")
         await engine.tables.execute(f'ALTER DATABASE "{name}" SET search_path TO public')
         for one in (workflow, other):
@@ -93,9 +95,13 @@ async def test_a_webhook(dsn: str, page: Any) -> None:
             assert (await post(uuid4(), "d0")).status_code == 404
             assert (await post(other.workflow_id, "d0")).status_code == 422
             assert await engine.tables.value(counted) == 0
-            assert (await post(workflow.workflow_id, "d1")).json() == "settled"
+            assert (await post(workflow.workflow_id, "d1")).json() == "delivered"
+            assert (await post(workflow.workflow_id, "d1")).json() == "duplicate"
+            await send_event(workflow.workflow_id, "sent", engine="worker")
             await engine.end(workflow)
-            assert (await post(workflow.workflow_id, "d1")).status_code == 404
+            assert (await post(workflow.workflow_id, "d1")).json() == "duplicate"
+            assert await engine.tables.value(counted) == 1
+            assert (await post(workflow.workflow_id, "d2")).status_code == 404
             assert await engine.tables.value(counted) == 1
         await engine.engine.cancel(other.workflow_id)
 

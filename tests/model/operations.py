@@ -57,10 +57,10 @@ class Model(Work):
         yield
         if workflow is None:
             return "unknown"
-        if workflow.outstanding == 0:
-            return "finished"
         if self._is_duplicate(number, None, name, dedupe_id):
             return "duplicate"
+        if workflow.outstanding == 0:
+            return "finished"
         event = self._record(Event(self.sent + 1, name, number, None, dedupe_id))
         taker = next(
             (

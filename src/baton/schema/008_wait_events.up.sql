@@ -33,14 +33,8 @@ BEGIN
 
     SELECT w.outstanding INTO v_outstanding
     FROM /*schema.*/workflows w WHERE w.id = v_workflow FOR NO KEY UPDATE;
-    IF v_outstanding IS NULL OR v_outstanding = 0 THEN
-        RETURN QUERY SELECT CASE WHEN v_outstanding = 0 OR EXISTS (
-            SELECT FROM /*schema.*/workflow_completions c WHERE c.workflow_id = v_workflow
-        ) THEN 'finished' ELSE 'unknown' END, NULL;
-        RETURN;
-    END IF;
-
-    IF p_dedupe IS NOT NULL THEN
+    -- Asked before the end is looked at: the event may be what ended the workflow, and its sender not know.
+    IF p_dedupe IS NOT NULL AND v_outstanding IS NOT NULL THEN
         UPDATE /*schema.*/workflow_events e
         SET duplicates = e.duplicates + 1
         WHERE e.workflow_id = v_workflow AND e.name = p_name AND e.dedupe_id = p_dedupe;
@@ -48,6 +42,13 @@ BEGIN
             RETURN QUERY SELECT 'duplicate', NULL;
             RETURN;
         END IF;
+    END IF;
+
+    IF v_outstanding IS NULL OR v_outstanding = 0 THEN
+        RETURN QUERY SELECT CASE WHEN v_outstanding = 0 OR EXISTS (
+            SELECT FROM /*schema.*/workflow_completions c WHERE c.workflow_id = v_workflow
+        ) THEN 'finished' ELSE 'unknown' END, NULL;
+        RETURN;
     END IF;
 
     -- In two steps: joined, a plan that was made while the tables were empty went through all groups.

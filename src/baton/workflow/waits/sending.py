@@ -71,7 +71,8 @@ async def send_event(
     The oldest wait for its name takes it; one event is taken by one wait. An event that nobody
     waits for is kept, for a wait to come. `payload` is any JSON value of up to 1 MiB. With a
     `dedupe_id` the same event may be sent again, after a failure or by a webhook's own retries: it
-    counts once per workflow and name.
+    counts once per workflow (or key) and name, and is a `duplicate` also when it, or anything
+    else, has finished the workflow.
 
     With `key`, and None for the workflow, it goes to every wait that has this key, in any workflow;
     when there is none, the first that comes takes it.
