@@ -169,6 +169,12 @@ async def test_what_is_refused(
             await send_event(*args, **options)
 
 
+async def test_a_workflow_given_for_its_id(dsn: str) -> None:
+    async with running(dsn, queues={}):
+        with pytest.raises(InvalidOptionError, match="a UUID or its text: its workflow_id"):
+            await send_event(gate(), "x")  # type: ignore[arg-type]
+
+
 async def test_an_invalid_payload_is_refused_and_changes_nothing(dsn: str) -> None:
     workflow = Baton().add("a", decided.new())
     async with running(dsn) as run:

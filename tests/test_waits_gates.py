@@ -295,6 +295,11 @@ def test_what_is_refused(options: dict[str, Any], error: type[Exception]) -> Non
         Baton().wait("gate", **options)
 
 
+def test_an_unknown_option_is_named_before_what_is_missing() -> None:
+    with pytest.raises(InvalidOptionError, match="one of: any_of, all_of, at_least, on_timeout, "):
+        Baton().wait("gate", events=["a"])  # type: ignore[call-arg]
+
+
 @pytest.mark.parametrize("timeout", [0, 0.5, timedelta(days=100), timedelta(days=3650)])
 async def test_long_times(dsn: str, timeout: Any) -> None:
     workflow = Baton().wait("gate", any_of=["x"], timeout=timeout)

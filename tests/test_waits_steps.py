@@ -305,6 +305,40 @@ async def test_a_replay_that_asks_for_other_events_is_an_error(dsn: str) -> None
         assert "the key '#1' for 1 of ['x', 'z'], and before for 1 of ['x', 'y']" in row.error
 
 
+@worker(name="steps.reordering", max_attempts=1)
+async def reordering(step: Step) -> Any:
+    runs["reordering"] += 1
+    found = await step.wait_all(*("xyz" if runs["reordering"] % 2 else "zyx"))
+    return list(found.events)
+
+
+async def test_a_replay_may_name_its_events_in_another_order(dsn: str) -> None:
+    async with running(dsn) as run:
+        workflow = await only(run, reordering.new())
+        await until_waits(run.tables, workflow)
+        for name in "yzx":
+            await send_event(workflow.workflow_id, name)
+        await run.end(workflow)
+        assert await run.engine.result(workflow.workflow_id, "s") == ["y", "z", "x"]
+    assert runs["reordering"] == 2
+
+
+@worker(name="steps.called_memo", max_attempts=1)
+async def called_memo(step: Step) -> Any:
+    async def order() -> int:
+        return 17
+
+    return await step.memo("order", order())  # type: ignore[call-overload]
+
+
+async def test_a_memo_is_given_a_function(dsn: str) -> None:
+    async with running(dsn) as run:
+        workflow = await only(run, called_memo.new())
+        await run.end(workflow)
+        row = await run.tables.step(workflow, "s")
+        assert "expected a function without parameters, not called: memo('order', " in row.error
+
+
 @worker(name="steps.plain", max_attempts=1)
 def plain(step: SyncStep) -> Any:
     assert not hasattr(step, "nothing")

@@ -14,6 +14,7 @@ from baton.core.waits import (
     Wanted,
     read_outcome,
     wanted,
+    wanted_by_call,
 )
 from baton.words.errors import InvalidNameError, InvalidOptionError
 
@@ -86,3 +87,61 @@ def test_names_that_are_none(names: Any) -> None:
     for form in ({"any_of": names}, {"all_of": names}, {"at_least": (1, names)}):
         with pytest.raises(InvalidNameError):
             wanted(**form)
+
+
+PAIR = "at_least=(2, ['a', 'b', 'c'])"
+
+
+@pytest.mark.parametrize(
+    ("form", "advice"),
+    [
+        ({}, "any_of=None: expected exactly one of any_of, all_of and at_least, not 0, such as"),
+        ({"all_of": ["a"], "at_least": (1, ["a"])}, "all_of=['a']: expected exactly one of"),
+        ({"any_of": "a"}, "expected a list of names: any_of=['a']"),
+        ({"all_of": ["a", "a"]}, "different names, such as all_of=['a', 'b']"),
+        ({"at_least": (1, "ab")}, PAIR),
+        ({"at_least": (["a", "b"], 1)}, PAIR),
+        ({"at_least": (1, ["a", "a"])}, PAIR),
+        ({"at_least": (1, [])}, PAIR),
+        ({"at_least": (3, ["a"])}, PAIR),
+    ],
+)
+def test_a_slip_is_answered_with_the_right_form(form: dict[str, Any], advice: str) -> None:
+    with pytest.raises(InvalidOptionError) as caught:
+        wanted(**form)
+    assert advice in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("call", "names", "count", "expected"),
+    [
+        ("wait_any", ("a", "b"), None, Wanted(("a", "b"), 1)),
+        ("wait_all", ("a", "b"), None, Wanted(("a", "b"), 2)),
+        ("wait_n", ("a", "b", "c"), 2, Wanted(("a", "b", "c"), 2)),
+        ("wait_for", ["a"], None, Wanted(("a",), 1)),
+    ],
+)
+def test_calls(call: str, names: Any, count: Any, expected: Wanted) -> None:
+    assert wanted_by_call(call, names, count) == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "names", "count", "advice"),
+    [
+        ("wait_any", (), None, "names=(): expected 1 to 1000 different names: wait_any('a', 'b')"),
+        ("wait_any", (["a", "b"],), None, "the names one by one: wait_any('a', 'b')"),
+        ("wait_all", ({"a"},), None, "the names one by one: wait_all('a', 'b')"),
+        ("wait_all", ("a", "a"), None, "different names: wait_all('a', 'b')"),
+        ("wait_n", ("b", 1), "a", "count='a': expected a number before the names: wait_n(2, 'a'"),
+        ("wait_n", (["a", "b"],), 1, "the names one by one: wait_n(2, 'a', 'b', 'c')"),
+        ("wait_n", ("a", "b"), 3, "count=3: expected a number from 1 to that of the names, 2: "),
+        ("wait_n", ("a", "b"), 0, "count=0: expected a number from 1 to that of the names, 2: "),
+        ("wait_n", ("a",), True, "count=True: expected a number from 1 to that of the names, 1: "),
+    ],
+)
+def test_a_slip_is_answered_with_the_right_call(
+    call: str, names: Any, count: Any, advice: str
+) -> None:
+    with pytest.raises(InvalidOptionError) as caught:
+        wanted_by_call(call, names, count)
+    assert advice in caught.value.message

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -86,35 +86,65 @@ def wanted(
     chosen = [option for option, value in given.items() if value is not None]
     if len(chosen) != 1:
         raise InvalidOptionError(
-            "any_of", any_of, f"exactly one of any_of, all_of and at_least, not {len(chosen)}"
+            chosen[0] if chosen else "any_of",
+            given[chosen[0]] if chosen else None,
+            f"exactly one of any_of, all_of and at_least, not {len(chosen)}, "
+            "such as any_of=['a', 'b']",
         )
     option = chosen[0]
     if at_least is None:
-        names = event_names(option, given[option])
+        names = _listed(option, given[option])
         return Wanted(names, 1 if option == "any_of" else len(names))
-    expected = "a pair of a count and a list of names, such as at_least=(2, ['a', 'b', 'c'])"
+    expected = (
+        "a pair of a count and a list of different names, such as at_least=(2, ['a', 'b', 'c'])"
+    )
     if not isinstance(at_least, tuple | list) or len(at_least) != 2:
         raise InvalidOptionError(option, at_least, expected)
-    need, listed = at_least
-    names = event_names(option, listed)
-    if not isinstance(need, int) or isinstance(need, bool) or not 1 <= need <= len(names):
+    try:
+        names = _listed(option, at_least[1])
+    except InvalidOptionError:
+        raise InvalidOptionError(option, at_least, expected) from None
+    if not _is_count(at_least[0], names):
         raise InvalidOptionError(
             option, at_least, f"a count from 1 to the number of names, {len(names)}; {expected}"
         )
-    return Wanted(names, need)
+    return Wanted(names, at_least[0])
 
 
-def event_names(option: str, given: Any) -> tuple[str, ...]:
-    """One to MOST_NAMES different names. Raises InvalidOptionError, InvalidNameError."""
+def wanted_by_call(call: str, names: Sequence[Any], count: Any = None) -> Wanted:
+    """The events of a call of a step: `wait_any("a", "b")`, or `wait_n(2, "a", "b", "c")`, which
+    has a count. Raises InvalidOptionError, InvalidNameError.
+    """
+    example = f"{call}(2, 'a', 'b', 'c')" if call == "wait_n" else f"{call}('a', 'b')"
+    if call == "wait_n" and not isinstance(count, int):
+        raise InvalidOptionError("count", count, f"a number before the names: {example}")
+    if len(names) == 1 and isinstance(names[0], Iterable) and not isinstance(names[0], str):
+        raise InvalidOptionError("names", names[0], f"the names one by one: {example}")
+    found = _different("names", names, f"1 to {MOST_NAMES} different names: {example}")
+    if call == "wait_n" and not _is_count(count, found):
+        expected = f"a number from 1 to that of the names, {len(found)}: {example}"
+        raise InvalidOptionError("count", count, expected)
+    return Wanted(found, {"wait_n": count, "wait_all": len(found)}.get(call, 1))
+
+
+def _listed(option: str, given: Any) -> tuple[str, ...]:
     expected = f"a list of 1 to {MOST_NAMES} different names, such as {option}=['a', 'b']"
     if isinstance(given, str):
         raise InvalidOptionError(option, given, f"a list of names: {option}=[{given!r}]")
     if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
         raise InvalidOptionError(option, given, expected)
+    return _different(option, tuple(given), expected)
+
+
+def _different(option: str, given: Sequence[Any], expected: str) -> tuple[str, ...]:
     names = tuple(validate_event_name(name) for name in given)
     if not 1 <= len(names) <= MOST_NAMES or len(set(names)) < len(names):
         raise InvalidOptionError(option, names, expected)
     return names
+
+
+def _is_count(given: Any, names: Sequence[str]) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= len(names)
 
 
 def read_outcome(stored: Mapping[str, Any]) -> WaitOutcome | Default:

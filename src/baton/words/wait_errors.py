@@ -17,8 +17,8 @@ class WaitMismatchError(StepError):
     def __init__(self, step: str | None, key: str, given: str, stored: str) -> None:
         super().__init__(
             f"step {step!r} waits under the key {key!r} for {given}, and before for {stored}: run "
-            "again from the top it must wait for the same, in the same order; give waits that may "
-            "change places key='…' of their own",
+            "again from the top it must come to the same waits in the same order; give waits that "
+            "may change places key='…' of their own",
             step=step,
             key=key,
             given=given,

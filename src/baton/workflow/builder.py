@@ -13,7 +13,6 @@ from uuid import UUID
 from baton.core.dag import topological_order
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.core.uuid7 import RANDOM_BYTES, uuid7
-from baton.core.waits import wanted
 from baton.words.errors import (
     DuplicateStepError,
     InvalidNameError,
@@ -196,12 +195,13 @@ class Baton:
         """Add a gate: a step that waits for events, without a worker and without a slot.
 
         It waits for the first of `any_of`, for `all_of`, or for `at_least=(k, [...])`, once its
-        dependencies have settled; its `timeout` (seconds or timedelta) runs from then. Its result
-        is a dict: `outcome` ("events" or "timeout"), `events` (payloads by name), `order` and
-        `winner` (by arrival), `missing`, and `default` where one was given and time is over. With
-        `on_timeout` "cancel" or "discard" its step fails instead. `key` lets `send_event(key=...)`
-        reach it; `prompt` tells people what is asked of them; `model` is the pydantic type of the
-        payloads, or a mapping of event name to type: what is not valid is refused.
+        dependencies have settled; its `timeout` (seconds or timedelta) runs from then, and without
+        one it waits for ever. Its result is a dict: `outcome` ("events" or "timeout"), `events`
+        (payloads by name), `order` and `winner` (by arrival), `missing`, and `default` where one
+        was given and time is over. With `on_timeout` "cancel" or "discard" its step fails instead.
+        `key` lets `send_event(key=...)` reach it; `prompt` tells people what is asked of them;
+        `model` is the pydantic type of the payloads, or a mapping of event name to type: what is
+        not valid is refused.
 
         Raises DuplicateStepError, InvalidNameError, InvalidOptionError, NotStorableError.
         """
@@ -214,7 +214,9 @@ class Baton:
             deps=_deps(deps),
             ignore_cancelled=_flag_or("ignore_cancelled", ignore_cancelled, self._ignore_cancelled),
             ignore_discarded=_flag_or("ignore_discarded", ignore_discarded, self._ignore_discarded),
-            wait=new_gate(wanted(any_of, all_of, at_least), on_timeout, options),
+            wait=new_gate(
+                {"any_of": any_of, "all_of": all_of, "at_least": at_least}, on_timeout, options
+            ),
         )
         return self
 

@@ -100,7 +100,8 @@ def parse_workflow_id(given: UUID | str) -> UUID:
     try:
         return UUID(given)
     except (ValueError, TypeError, AttributeError):
-        raise InvalidOptionError("workflow_id", given, "a UUID or its text") from None
+        own = ": its workflow_id" if hasattr(given, "workflow_id") else ""
+        raise InvalidOptionError("workflow_id", given, f"a UUID or its text{own}") from None
 
 
 def step_options(given: Mapping[str, Any]) -> dict[str, Any]:

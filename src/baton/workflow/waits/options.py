@@ -12,7 +12,7 @@ from pydantic.errors import PydanticUserError
 from baton.core.answers import require
 from baton.core.jsonvalue import encode
 from baton.core.names import validate_event_name, validate_key
-from baton.core.waits import UNSET, Wanted
+from baton.core.waits import UNSET, Wanted, wanted
 from baton.words.errors import InvalidOptionError
 from baton.words.rows import NewWait
 from baton.words.states import OnTimeout
@@ -92,18 +92,21 @@ def new_wait(
     )
 
 
-def new_gate(wants: Wanted, on_timeout: object, options: Mapping[str, Any]) -> NewWait:
-    """The wait of a gate, from its checked options. Raises as `new_wait`."""
+def new_gate(forms: Mapping[str, Any], on_timeout: object, options: Mapping[str, Any]) -> NewWait:
+    """The wait of a gate, from its checked options; `forms` are those of `wanted`. Raises as
+    `new_wait`.
+    """
+    for option, value in options.items():
+        if option not in GateOptions.__annotations__:
+            known = ", ".join([*forms, "on_timeout", *GateOptions.__annotations__])
+            raise InvalidOptionError(option, value, f"an option of a wait, one of: {known}")
+    wants = wanted(**forms)
     try:
         ending = OnTimeout(str(on_timeout))
     except ValueError:
         raise InvalidOptionError(
             "on_timeout", on_timeout, "'result', 'cancel' or 'discard'"
         ) from None
-    for option, value in options.items():
-        if option not in GateOptions.__annotations__:
-            expected = f"an option of a wait, one of: {', '.join(GateOptions.__annotations__)}"
-            raise InvalidOptionError(option, value, expected)
     if ending is not OnTimeout.RESULT and options.get("timeout") is None:
         raise InvalidOptionError("on_timeout", on_timeout, "a timeout too")
     if ending is not OnTimeout.RESULT and "default" in options:

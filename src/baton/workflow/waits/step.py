@@ -18,9 +18,8 @@ from baton.core.waits import (
     WaitEvents,
     WaitTimeout,
     Wanted,
-    event_names,
     read_outcome,
-    wanted,
+    wanted_by_call,
 )
 from baton.store.database import Database
 from baton.store.waits import StoredWait, read_memo, read_waits, write_memo
@@ -82,7 +81,7 @@ class Replay:
         if self._stored is None:
             self._stored = await read_waits(self._database, self._job_id)
         found = self._stored.get(wait.key)
-        if found is not None and (found.names, found.need) != (wait.names, wait.need):
+        if found is not None and (set(found.names), found.need) != (set(wait.names), wait.need):
             given, stored = Wanted(wait.names, wait.need), Wanted(found.names, found.need)
             raise WaitMismatchError(self.step, wait.key, str(given), str(stored))
         if found is None or found.outcome is None:
@@ -97,6 +96,11 @@ class Replay:
         if self.workflow_id is None:
             raise WaitNotPossibleError(self.step, "it runs outside a workflow")
         key = validate_key("key", key)
+        if not callable(function):
+            if inspect.iscoroutine(function):
+                function.close()
+            expected = f"a function without parameters, not called: memo({key!r}, place_order)"
+            raise InvalidOptionError("function", function, expected)
         text = await read_memo(self._database, self._job_id, key)
         if text is None:
             value = function()
@@ -114,7 +118,7 @@ class StepWaits:
     steps, or behind the wait. Waits are known by their order, or by a `key` of their own.
 
     Raises, all of them: InvalidOptionError, InvalidNameError; WaitMismatchError when the same key
-    waited for other events before; WaitNotPossibleError outside a workflow.
+    waited for other events before, in whatever order; WaitNotPossibleError outside a workflow.
     """
 
     __slots__ = ()
@@ -125,20 +129,26 @@ class StepWaits:
     async def wait_any(self, *names: str, **options: Unpack[WaitOptions]) -> Any:
         """Wait for the first of these events. Returns WaitEvents, WaitTimeout (or the `default`),
         WaitCancelled.
+
+        Options, of all waits for events: `timeout` (seconds or timedelta from when the wait is
+        armed; without, it waits for ever), `default` (returned instead of a WaitTimeout), `key`
+        (tells this wait from others of its step), `correlation_key` (lets `send_event(key=…)`
+        reach it), `prompt` (tells people what is asked of them), `model` (the type of the
+        payloads, or a mapping of event name to type).
         """
-        return await self._wait(wanted(any_of=names), options)
+        return await self._wait(wanted_by_call("wait_any", names), options)
 
     async def wait_all(self, *names: str, **options: Unpack[WaitOptions]) -> Any:
         """Wait for all of these events. Returns as `wait_any`."""
-        return await self._wait(wanted(all_of=names), options)
+        return await self._wait(wanted_by_call("wait_all", names), options)
 
     async def wait_n(self, count: int, *names: str, **options: Unpack[WaitOptions]) -> Any:
         """Wait for as many of these events. Returns as `wait_any`."""
-        return await self._wait(wanted(at_least=(count, names)), options)
+        return await self._wait(wanted_by_call("wait_n", names, count), options)
 
     async def wait_for(self, name: str, **options: Unpack[WaitOptions]) -> Any:
         """Wait for one event. Returns its payload, WaitTimeout (or `default`), WaitCancelled."""
-        outcome = await self._wait(Wanted(event_names("name", [name]), 1), options)
+        outcome = await self._wait(wanted_by_call("wait_for", [name]), options)
         return outcome[name] if isinstance(outcome, WaitEvents) else outcome
 
     async def sleep(self, duration: Seconds, *, key: str | None = None) -> WaitCancelled | None:
@@ -166,8 +176,9 @@ class StepWaits:
         """Call a function without parameters once, and remember what it returned: run again from
         the top, the body gets the remembered value.
 
-        The value is any JSON value and comes back as plain JSON values. Between the call and the
-        remembering the process may die: then the function is called again.
+        The function may be `async def`. The value is any JSON value and comes back as plain JSON
+        values, in the first run too. Between the call and the remembering the process may die:
+        then the function is called again.
         """
         return await self.replay.memo(key, function)
 
