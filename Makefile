@@ -55,7 +55,7 @@ chaos: $(VENV)/.installed-dev ## Storm over engines and their server; ARGS="--mi
 	$(RUN) -m tests.chaos $(ARGS)
 
 .PHONY: crashes
-crashes: $(VENV)/.installed-dev ## Break every round trip of every scenario, in every way
+crashes: $(VENV)/.installed-dev ## Break every round trip of every scenario, in every way; ARGS="insert --ways kill"
 	$(RUN) -m tests.crash_points $(ARGS)
 
 .PHONY: soak

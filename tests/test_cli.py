@@ -236,8 +236,9 @@ async def test_a_dsn_in_the_operators_source_is_not_shown() -> None:
     assert "w0rd" not in text
 
 
-async def test_the_help_shows_a_dsn() -> None:
-    status, text = await baton("migrate", "--help")
+@pytest.mark.parametrize("option", ["--help", "-h"])
+async def test_the_help_shows_a_dsn(option: str) -> None:
+    status, text = await baton("migrate", option)
     assert status == 0
     assert "baton migrate --dsn postgresql://" in text
 

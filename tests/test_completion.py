@@ -267,6 +267,16 @@ async def test_who_gave_up_is_told_what_the_workflow_waits_for(dsn: str) -> None
             await run.end(workflow)
 
 
+async def test_a_gate_is_told_as_a_gate(dsn: str) -> None:
+    workflow = Baton().wait("g", any_of=["x"])
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        assert "step 'g' is a gate, suspended (waiting_steps and" in str(
+            await late(run.engine, workflow)
+        )
+        await run.engine.cancel(workflow.workflow_id)
+
+
 async def test_of_many_steps_those_of_other_queues_are_told_first(dsn: str) -> None:
     workflow = Baton()
     for number in range(20):

@@ -45,6 +45,12 @@ async def _sweep(
     return wrong
 
 
+def _way(name: str) -> Way:
+    if name.upper() not in Way.__members__:
+        raise argparse.ArgumentTypeError(f"no way to break {name!r}")
+    return Way[name.upper()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.crash_points")
     parser.add_argument("names", nargs="*", metavar="scenario", help=", ".join(SCENARIOS))
@@ -52,13 +58,15 @@ def main() -> None:
     parser.add_argument(
         "--ways",
         nargs="+",
-        type=lambda name: Way[name.upper()],
+        type=_way,
         default=list(Way),
         metavar="way",
         help=", ".join(way.name.lower() for way in Way),
     )
     parser.add_argument("--statements", action="store_true", help="list what stands at each point")
     given = parser.parse_args()
+    if unknown := [name for name in given.names if name not in SCENARIOS]:
+        parser.error(f"no scenario {', '.join(unknown)}; there are: {', '.join(SCENARIOS)}")
     logging.disable(logging.CRITICAL)
     with running_server() as server:
         wrong = asyncio.run(

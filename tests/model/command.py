@@ -56,6 +56,12 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="mutant", help=", ".join(MUTANTS))
     parser.add_argument("--mutants", action="store_true", help="tell each mutant from the library")
     given = parser.parse_args()
+    if unknown := [name for name in given.names if name not in MUTANTS]:
+        parser.error(f"no mutant {', '.join(unknown)}; there are: {', '.join(MUTANTS)}")
+    if given.names and not given.mutants:
+        parser.error("mutants are named with --mutants")
+    if min(given.examples, given.steps) < 1:
+        parser.error("--examples and --steps are at least 1")
     logging.disable(logging.CRITICAL)
     with running_server() as server:
         template = run_apart(_template(server))

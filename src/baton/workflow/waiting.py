@@ -19,6 +19,7 @@ from baton.store.database import Database
 from baton.words.errors import CompletionTimeoutError, EngineStateError, UnknownWorkflowError
 from baton.words.rows import Completion, UnsettledStep
 from baton.words.states import JobState
+from baton.workflow.waits.options import GATE_QUEUE
 
 _log = logging.getLogger("baton")
 
@@ -169,6 +170,8 @@ def _why(unsettled: int, steps: Sequence[UnsettledStep], queues: Sequence[str]) 
         place = "has lost its job"
         if step.state is not None:
             place = f"is {step.state} in queue {step.queue!r}"
+        if step.state is JobState.SUSPENDED and step.queue == GATE_QUEUE:
+            place = "is a gate, suspended (waiting_steps and `baton why` tell what it waits for)"
         if step.state is JobState.AVAILABLE and step.queue not in queues:
             place += (
                 f", which this engine does not serve (its queues: {', '.join(queues) or 'none'})"
