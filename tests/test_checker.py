@@ -214,6 +214,14 @@ MUTANTS = {
         Kind.WRONG,
         "UPDATE public.workflow_nodes SET state = 'discarded', result = NULL WHERE name = 'below'",
     ),
+    "a step that was not given what it depends on": (
+        Kind.WRONG,
+        (
+            "UPDATE public.workflow_nodes"
+            " SET result = jsonb_set(result, '{value,read}', '{\"over\": null}')"
+            " WHERE name = 'below'"
+        ),
+    ),
     "a step that started too early": (
         Kind.EARLY,
         (

@@ -65,6 +65,14 @@ WHERE n.workflow_id = ANY ($1::uuid[])
 AND d.result -> 'value' ->> 'token' IS DISTINCT FROM r.value
 """
 
+# And wrote down all that were there to be read.
+_UNREAD = """
+SELECT n.workflow_id, n.name, d.name AS dependency, 'was not read'
+FROM public.workflow_nodes n
+JOIN public.workflow_nodes d ON d.job_id = ANY (n.deps) AND d.result IS NOT NULL
+WHERE n.workflow_id = ANY ($1::uuid[])
+AND n.result -> 'value' ? 'read' AND NOT n.result -> 'value' -> 'read' ? d.name
+"""
 
 # A dependent of a gate wrote down the whole of what it read.
 _REPLACED_GATE = """
@@ -95,6 +103,7 @@ async def faults(
         (Kind.EARLY, _EARLY),
         (Kind.SECOND, _REPLACED),
         (Kind.SECOND, _REPLACED_GATE),
+        (Kind.WRONG, _UNREAD),
     ):
         found += [Fault(kind, str(tuple(row))) for row in await connection.fetch(query, ids)]
     found += await wait_faults(connection, expected)
