@@ -90,8 +90,16 @@ SELECT json_build_object(
 
 async def read(connection: asyncpg.Connection[Any]) -> Dump:
     """The tables."""
-    found: Dump = json.loads(await connection.fetchval(QUERY))
+    text = await connection.fetchval(QUERY)
+    found: Dump = json.loads(text, object_pairs_hook=_each_once)
     return {name: rows or {} for name, rows in found.items()}
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What stands under one key twice would be seen once."""
+    found = dict(pairs)
+    assert len(found) == len(pairs), f"twice in the tables: {pairs}"
+    return found
 
 
 def expected(model: Model, names: dict[int, str], engines: dict[int, str]) -> Dump:

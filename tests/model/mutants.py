@@ -97,6 +97,17 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     "an event taken twice": (
         Edit("baton_send", "CASE WHEN v_group IS NULL THEN 'kept' ELSE 'taken' END", "'kept'"),
     ),
+    "an event kept twice": (
+        Edit(
+            "baton_send",
+            "RETURN QUERY SELECT 'buffered', NULL;",
+            "IF p_dedupe IS NULL THEN"
+            " INSERT INTO public.workflow_events (workflow_id, name, payload, state)"
+            " VALUES (v_workflow, p_name, p_payload::jsonb, 'kept');"
+            " END IF;"
+            " RETURN QUERY SELECT 'buffered', NULL;",
+        ),
+    ),
     "a duplicate counts": (Edit("baton_send_key", "IF FOUND THEN", "IF false THEN"),),
     "a late event counts": (
         Edit(
