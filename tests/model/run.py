@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from typing import NamedTuple
 
+import asyncpg
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -33,8 +34,19 @@ def caught(dsn: str, name: str, examples: int, steps: int) -> Caught | None:
     except LostPlaceError:
         raise
     except Exception as error:
+        if _cannot_run(error):
+            raise
         return Caught(coverage.examples, coverage.steps, str(error).strip())
     return None
+
+
+def _cannot_run(error: BaseException | None) -> bool:
+    """Its SQL is none: it would be told from the library by this alone."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(_cannot_run, error.exceptions))
+    return error is not None and (
+        isinstance(error, asyncpg.SyntaxOrAccessError) or _cannot_run(error.__cause__)
+    )
 
 
 @contextmanager
