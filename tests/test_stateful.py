@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 
 from baton.store.sql import Sql
 from model.coverage import Coverage
 from model.mutants import MUTANTS, QUICK, Edit, LostPlaceError, mutated, mutated_schema
 from model.run import caught, check, database
+from model.world import World
 
 EXAMPLES = 15
 STEPS = 30
@@ -44,3 +46,23 @@ def test_a_mutant_that_has_lost_its_place_is_not_caught(
             monkeypatch.setitem(MUTANTS, "lost", (Edit(place, "what is not there", ""),))
             with pytest.raises(LostPlaceError, match=place):
                 caught(dsn, "lost", 1, 1)
+
+
+def test_a_mutant_that_cannot_run_is_not_caught(
+    server: str, template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit = Edit("baton_settle", "greatest(n.pending", "greatest(n.no_such_column")
+    monkeypatch.setitem(MUTANTS, "broken", (edit,))
+    with (
+        database(server, template) as dsn,
+        pytest.raises(asyncpg.UndefinedColumnError, match="no_such_column"),
+    ):
+        caught(dsn, "broken", EXAMPLES, STEPS)
+
+
+def test_an_end_that_nobody_is_told_of_is_noticed(
+    server: str, template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(World, "_hear", lambda world, event: None)
+    with database(server, template) as dsn, pytest.raises(AssertionError, match="not told after"):
+        check(dsn, Coverage(), EXAMPLES, STEPS, shrink=False)

@@ -38,6 +38,8 @@ class Bench(RuleBasedStateMachine):
         self.moves = 0
         self.unannounced: dict[int, int] = {}
         self.rule = ""
+        self.untold: dict[int, int] = {}
+        self.lost = False
         self.sound = True
         for _ in range(2):
             self._hire()
@@ -65,6 +67,7 @@ class Bench(RuleBasedStateMachine):
         wanted = run(work, crash)
         found = self.world.call(real, crash)
         assert (wanted is LOST) is (found is LOST), f"{rule} {crash}: {found}, expected {wanted}"
+        self.lost = wanted is LOST
         if wanted is LOST and crash is not None:
             self.coverage.crashes[rule, "after" if crash.after else "before"] += 1
         return wanted, found
@@ -89,9 +92,14 @@ class Bench(RuleBasedStateMachine):
         wanted = comparison.expected(self.model, self.ids, engines)
         wrong = comparison.differences(comparison.alike(found, self.model), wanted)
         assert not wrong, f"after {rule}:\n" + "\n".join(wrong)
+        silent, self.lost = self.lost or rule.endswith("cancel_workflow"), False
         for number, name in self.ids.items():
-            told = self.world.told[UUID(name)]
-            assert told <= self.model.announcements.get(number, 0), f"workflow {number} told twice"
+            untold = self.model.announcements.get(number, 0) - self.world.told[UUID(name)]
+            assert untold >= 0, f"workflow {number} told twice"
+            # Who lost the reply cannot tell; of what is cancelled its caller does.
+            known = self.untold.get(number, 0)
+            assert silent or untold <= known, f"workflow {number} not told after {rule}"
+            self.untold[number] = untold
         self.moves += 1
         self.coverage.note(rule, self.dump, found)
         self.dump = found

@@ -21,6 +21,7 @@ from baton.store.jobs import Claimant
 from baton.store.session import server_settings
 from baton.words.events import Event, WorkflowFinished
 from baton.workflow import ledger as ledger_module
+from baton.workflow.completion import tell_finished
 from baton.workflow.ledger import WorkflowLedger
 from baton.workflow.perform import Performer
 from baton.workflow.waits import sending
@@ -156,7 +157,7 @@ class Engine:
             self.performer,
             Claimant("model", self.id),
             notify=True,
-            on_finished=lambda ended: None,
+            on_finished=tell_finished,
             on_cancelled=lambda steps: None,
         )
 
