@@ -18,9 +18,12 @@ from support.databases import execute, run_apart
 
 @dataclass(frozen=True)
 class Place:
-    """Where and how the tests run. `left_out` are expressions of pytest's -k."""
+    """Where and how the tests run. `facts` are what must be true there, see `applied`; `left_out`
+    are expressions of pytest's -k.
+    """
 
     dsn: str
+    facts: Mapping[str, str]
     python: Path = Path(sys.executable)
     plugins: Sequence[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -30,14 +33,14 @@ class Place:
 @contextmanager
 def _version(version: str, tools: Tools) -> Iterator[Place]:
     with server(tools.server(version), {}) as dsn:
-        yield Place(dsn)
+        yield Place(dsn, {"server": version})
 
 
 @contextmanager
 def _python(version: str, tools: Tools) -> Iterator[Place]:
     python = tools.python(version)
     with server(tools.any_server(), {}) as dsn:
-        yield Place(dsn, python)
+        yield Place(dsn, {"python": version}, python)
 
 
 @contextmanager
@@ -46,13 +49,15 @@ def _settings(settings: Mapping[str, str], tools: Tools) -> Iterator[Place]:
         # Of the role: the tests' databases have settings of their own, which are weaker.
         for name, value in settings.items():
             run_apart(execute(dsn, f"ALTER ROLE postgres SET {name} = '{value}'"))
-        yield Place(dsn)
+        yield Place(dsn, settings)
 
 
 @contextmanager
-def _plugin(name: str, left_out: Sequence[str], tools: Tools) -> Iterator[Place]:
+def _plugin(
+    name: str, facts: Mapping[str, str], left_out: Sequence[str], tools: Tools
+) -> Iterator[Place]:
     with server(tools.any_server(), {}) as dsn:
-        yield Place(dsn, plugins=[f"environments.{name}"], left_out=left_out)
+        yield Place(dsn, facts, plugins=[f"environments.{name}"], left_out=left_out)
 
 
 @contextmanager
@@ -64,6 +69,7 @@ def _pooler(version: str | None, isolation: str, tools: Tools) -> Iterator[Place
     ):
         yield Place(
             dsn,
+            {"pooled": "True", "default_transaction_isolation": isolation},
             plugins=["environments.through_pooler"],
             variables={VARIABLE: str(folder)},
             left_out=NOT_THROUGH_A_POOLER,
@@ -71,7 +77,7 @@ def _pooler(version: str | None, isolation: str, tools: Tools) -> Iterator[Place
 
 
 @contextmanager
-def _clock(offset: str, tools: Tools) -> Iterator[Place]:
+def _clock(offset: str, facts: Mapping[str, str], tools: Tools) -> Iterator[Place]:
     # Time that passes is measured by another clock, which nobody sets.
     variables = {
         "LD_PRELOAD": tools.clock(),
@@ -80,7 +86,7 @@ def _clock(offset: str, tools: Tools) -> Iterator[Place]:
         "DONT_FAKE_MONOTONIC": "1",
     }
     with server(tools.any_server(), {}) as dsn:
-        yield Place(dsn, variables=variables, left_out=NOT_WITH_A_WRONG_CLOCK)
+        yield Place(dsn, facts, variables=variables, left_out=NOT_WITH_A_WRONG_CLOCK)
 
 
 _PATIENCE = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
@@ -88,8 +94,10 @@ _PATIENCE = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": 
 ENVIRONMENTS: Mapping[str, Callable[[Tools], AbstractContextManager[Place]]] = {
     **{f"PostgreSQL {version}": partial(_version, version) for version in SERVERS},
     **{f"Python {version}": partial(_python, version) for version in PYTHONS},
-    "uvloop": partial(_plugin, "on_uvloop", ()),
-    "quoted schema": partial(_plugin, "in_odd_schema", NOT_IN_ANOTHER_SCHEMA),
+    "uvloop": partial(_plugin, "on_uvloop", {"loop": "uvloop"}, ()),
+    "quoted schema": partial(
+        _plugin, "in_odd_schema", {"schema": 'Der "Plan"; é%$1'}, NOT_IN_ANOTHER_SCHEMA
+    ),
     **{
         f"default isolation {level}": partial(_settings, {"default_transaction_isolation": level})
         for level in ("repeatable read", "serializable")
@@ -100,6 +108,10 @@ ENVIRONMENTS: Mapping[str, Callable[[Tools], AbstractContextManager[Place]]] = {
     "PgBouncer": partial(_pooler, None, "read committed"),
     "PgBouncer, serializable": partial(_pooler, None, "serializable"),
     "PgBouncer 1.24": partial(_pooler, "1.24", "read committed"),
-    "clock an hour ahead, fast": partial(_clock, "+3600s x1.05"),
-    "clock an hour behind, slow": partial(_clock, "-3600s x0.95"),
+    "clock an hour ahead, fast": partial(
+        _clock, "+3600s x1.05", {"clock": "+60 min", "pace": "1.05"}
+    ),
+    "clock an hour behind, slow": partial(
+        _clock, "-3600s x0.95", {"clock": "-60 min", "pace": "0.95"}
+    ),
 }

@@ -1,6 +1,11 @@
 """What of the suite is run in every environment."""
 
+FACTS = "BATON_TEST_FACTS"
+"""Names the variable that tells the tests where they must be."""
+APPLIES = "test_the_environment_applies"
+
 FILES = (
+    "environments/applied.py",
     "test_insert.py",
     "test_gate_running.py",
     "test_completion.py",
