@@ -72,6 +72,7 @@ async def test_a_broken_way(places: list[str], name: str) -> None:
     assert len(played.boundaries) >= LEAST[name], played
     # How often an engine looks is not the same each time, above all on a busy machine.
     assert len(played.broken) > 0.3 * len(plans(played.boundaries)), played
+    assert not (THOROUGH and played.idle), played.idle
 
 
 # The commits that matter most, by what is said and how often before: a settlement that arms a gate,

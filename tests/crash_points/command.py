@@ -33,10 +33,13 @@ async def _sweep(
             points += len(played.broken)
             wrong += len(played.faults)
             _say(f"{name}: {played}, {monotonic() - began:.1f} s")
+            wrong += len(played.idle)
             for way in ways:
                 _say(f"    {way}: {sum(cut.way is way for cut in played.broken)} crash points")
             for number, statement in enumerate(played.boundaries if statements else (), 1):
                 _say(f"    {number}: {' '.join(statement.split())[:100]}")
+            for way in played.idle:
+                _say(f"    {way}: it never broke")
             for fault in played.faults:
                 _say(f"    {fault}")
     finally:

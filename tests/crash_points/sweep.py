@@ -46,12 +46,7 @@ def some(count: int) -> Plans:
 
 def at(words: str, nth: int, kinds: Sequence[tuple[bool, Way]]) -> Plans:
     """At the nth boundary where these words are said: after it or before, in which way."""
-
-    def plans(said: Sequence[str]) -> list[Cut]:
-        places = [place for place, statement in enumerate(said, 1) if words in statement]
-        return [Cut(places[nth - 1], *kind) for kind in kinds]
-
-    return plans
+    return lambda said: [Cut(nth, *kind, words) for kind in kinds]
 
 
 @dataclass
@@ -62,6 +57,11 @@ class Played:
     broken: list[Cut] = field(default_factory=list)
     missed: list[Cut] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def idle(self) -> set[Way]:
+        """Ways that were planned and never broke anything."""
+        return {cut.way for cut in self.missed} - {cut.way for cut in self.broken}
 
     def __str__(self) -> str:
         return (
@@ -111,8 +111,7 @@ async def play(place: Place, scenario: Scenario, plan: Cut | None, found: list[s
 
 
 def _where(place: Place, scenario: Scenario) -> str:
-    said = place.proxy.boundaries[: place.plan.boundary] if place.plan else []
-    return f"{scenario.__name__}: {place.plan}: {' '.join(said[-1].split())[:200] if said else ''}"
+    return f"{scenario.__name__}: {place.plan}: {' '.join(place.proxy.struck.split())[:200]}"
 
 
 async def _act(place: Place, scenario: Scenario) -> None:
@@ -125,8 +124,10 @@ async def _act(place: Place, scenario: Scenario) -> None:
             if cut.done() and dead:
                 acting.cancel()
             await asyncio.wait((acting,))
-        if acting.cancelled() or (place.proxy.cut.is_set() and dead):
+        if place.proxy.cut.is_set() and dead:
             return
+        if acting.cancelled():
+            raise AssertionError("a call ended as if it had been cancelled")
         # The call was lost, and says so: whoever made it makes it again.
         if not isinstance(acting.exception(), UnavailableError):
             acting.result()

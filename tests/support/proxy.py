@@ -47,15 +47,17 @@ class Way(StrEnum):
 
 class Cut(NamedTuple):
     """Where it breaks: before the boundary's message reaches the server, or `after` the server has
-    done its work and before anybody hears of it.
+    done its work and before anybody hears of it. Only boundaries where `words` are said count.
     """
 
     boundary: int
     after: bool
     way: Way
+    words: str = ""
 
     def __str__(self) -> str:
-        return f"{self.way} {'after' if self.after else 'before'} {self.boundary}"
+        where = f"{self.words} {self.boundary}".strip()
+        return f"{self.way} {'after' if self.after else 'before'} {where}"
 
 
 @dataclass(eq=False)
@@ -86,6 +88,8 @@ class Proxy:
         """Set when the cut has happened."""
         self.boundaries: list[str] = []
         """The statement of each boundary so far."""
+        self.struck = ""
+        """The statement at which it broke."""
         self.kill: Callable[[], Awaitable[None]] | None = None
         """Kills the process behind the door, where it has one of its own."""
         self._last = 0.0
@@ -172,7 +176,12 @@ class Proxy:
         if any(words in line.statement for words in _SETTING_UP):
             return False
         self.boundaries.append(line.statement)
-        return self._plan is not None and len(self.boundaries) == self._plan.boundary
+        if self._plan is None or self._plan.words not in line.statement:
+            return False
+        count = sum(self._plan.words in statement for statement in self.boundaries)
+        if count == self._plan.boundary:
+            self.struck = line.statement
+        return count == self._plan.boundary
 
     async def _break(self, line: _Line, message: bytes) -> None:
         assert self._plan is not None
