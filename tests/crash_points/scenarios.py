@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 from baton import schema
@@ -111,11 +110,11 @@ async def rescue(place: Place) -> None:
         await place.finished()
 
 
-async def sweep(place: Place, **options: Any) -> None:
+async def sweep(place: Place) -> None:
     async def do(dsn: str) -> None:
         async with place.client(dsn) as client:
             place.arm()
-            await client.sweep(options)
+            await client.sweep({})
 
     place.again = do
     await do(place.proxy.dsn)
@@ -169,11 +168,21 @@ async def prune(place: Place) -> None:
     )
     await place.insert(place.expect(chain(Plan.SUCCEED, Plan.SUCCEED)))
     ages = {"completed": 60.0, "discarded": 60.0}
-    await sweep(place, prune=True, job_max_age=ages)
-    left = await place.tables.fetchval(
-        "SELECT count(*) FROM public.workflow_nodes WHERE workflow_id = $1", old
-    )
-    assert left in (0, 2), "a workflow was pruned in part"
+
+    async def do(dsn: str) -> None:
+        async with place.client(dsn) as client:
+            place.arm()
+            # What breaks the first does not break the second.
+            for _ in range(2):
+                await client.sweep({"prune": True, "job_max_age": ages})
+                left = await place.tables.fetchval(
+                    "SELECT count(*) FROM public.workflow_nodes WHERE workflow_id = $1", old
+                )
+                assert left in (0, 2), "a workflow was pruned in part"
+        assert left == 0
+
+    place.again = do
+    await do(place.proxy.dsn)
 
 
 async def migrate(place: Place) -> None:
