@@ -172,7 +172,8 @@ class Application:
     async def all_ended(self, deadline: float) -> list[UUID]:
         """Wait until all that was begun has ended; the workflows that have not in time."""
         if self._waiting:
-            await asyncio.wait(self._waiting, timeout=deadline)
+            _, late = await asyncio.wait(self._waiting, timeout=deadline)
+            self.broken += [f"{task.get_coro()} does not end" for task in late]
         return [workflow_id for workflow_id in self.expected if not self.ended[workflow_id]]
 
     async def stop(self) -> None:

@@ -39,6 +39,7 @@ SELECT
     ) ends) AS ends,
     (SELECT count(*) FROM public.workflow_events) AS events,
     (SELECT count(*) FROM public.ledger WHERE mark = 'start') AS executions,
+    (SELECT count(*) FROM public.told) AS told,
     (SELECT count(*) FROM public.oban_jobs j, jsonb_array_elements(to_jsonb(j.errors)) AS e
      WHERE e ->> 'rescued' = 'true') AS rescues,
     (SELECT count(*) FROM public.oban_jobs WHERE state = 'executing') AS executing,
@@ -61,6 +62,7 @@ class Report:
     events: int
     answers: dict[str, int]
     executions: int
+    told: int
     cancelled: int
     kills: int
     freezes: int
@@ -119,6 +121,7 @@ async def storm(folder: Path, seed: int, seconds: float, engines: int, most_open
         found = [Fault(Kind.UNSETTLED, f"nobody was told of the end of {i}") for i in left]
         found += [fault for berth in berths for fault in berth.faults]
         found += [Fault(Kind.PROCESSES, f"the application: {error}") for error in app.broken]
+        found += [Fault(Kind.IDLE, f"{what} struck nothing") for what in raging.idle]
         figures, wrong = await _checked(dsn, app)
         found += wrong
         counted = Counter(fault.kind for fault in found)
@@ -134,6 +137,7 @@ async def storm(folder: Path, seed: int, seconds: float, engines: int, most_open
             events=figures["events"],
             answers=dict(app.answers),
             executions=figures["executions"],
+            told=figures["told"],
             cancelled=sum(one.cancelled for one in app.expected.values()),
             kills=done["kill"],
             freezes=done["freeze"],
@@ -179,6 +183,9 @@ async def _checked(dsn: str, app: Application) -> tuple[asyncpg.Record, list[Fau
         for what in ("executing", "connections"):
             if figures[what]:
                 wrong.append(Fault(Kind.UNSETTLED, f"{figures[what]} {what} left"))
+        # Who is killed tells nobody, and what is cancelled or sent to the application tells.
+        if not figures["told"]:
+            wrong.append(Fault(Kind.MISSING, "no process told of the end of any workflow"))
         return figures, wrong
     finally:
         await connection.close()

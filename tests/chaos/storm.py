@@ -58,14 +58,18 @@ class Storm:
         self._later: set[asyncio.Task[None]] = set()
         self._clock = asyncio.get_running_loop().time
         self.done: Counter[str] = Counter()
+        self.idle: list[str] = []
+        """What was planned and struck nothing."""
 
     async def rage(self, seconds: float) -> None:
         """Do all that is planned; everything runs again when this returns."""
         began = self._clock()
-        for due, what in plan(self._chance, seconds):
+        planned = plan(self._chance, seconds)
+        for due, what in planned:
             await moment(began + due)
             self.done[what] += await self._do(what, seconds)
         await asyncio.gather(*self._later)
+        self.idle = sorted({what for _, what in planned if not self.done[what]})
         for berth in self._berths:
             await berth.running()
 
@@ -76,13 +80,15 @@ class Storm:
                 await self._chance.choice(self._berths).kill()
             case "freeze":
                 seconds = self._chance.uniform(1.0, 3.0) * RESCUE_AFTER
-                self._begin(self._chance.choice(self._berths).freeze(seconds))
+                self._begin(self._freeze(self._chance.choice(self._berths), seconds))
+                return 0
             case "terminate":
-                await self._terminate("baton%", self._chance.randint(1, 6))
+                return await self._terminate("baton%", self._chance.randint(1, 6))
             case "terminate listeners":
-                await self._terminate("baton-listener", 100)
+                return await self._terminate("baton-listener", 100)
             case "drop notifications":
                 self._begin(self._drop(min(DROPPING, length / 3)))
+                return 0
             case "blackhole":
                 return await self._blackhole()
             case "restart fast":
@@ -107,17 +113,23 @@ class Storm:
                 return 0
             await moment(self._clock() + 0.05)
 
+    async def _freeze(self, berth: Berth, seconds: float) -> None:
+        await berth.freeze(seconds)
+        self.done["freeze"] += 1
+
     async def _drop(self, seconds: float) -> None:
+        before = sum(door.swallowed for door in self._doors)
         for door in self._doors:
             door.swallowing = True
         await moment(self._clock() + seconds)
         for door in self._doors:
             door.swallowing = False
+        self.done["drop notifications"] += sum(door.swallowed for door in self._doors) > before
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._later.add(asyncio.create_task(work))
 
-    async def _terminate(self, names: str, count: int) -> None:
+    async def _terminate(self, names: str, count: int) -> int:
         connection = await asyncpg.connect(self._server.dsn)
         try:
             rows = await connection.fetch(
@@ -126,8 +138,11 @@ class Storm:
                 names,
             )
             chosen = self._chance.sample([row[0] for row in rows], min(count, len(rows)))
-            await connection.fetch(
-                "SELECT pg_terminate_backend(pid) FROM unnest($1::integer[]) AS pid", chosen
+            ended: int = await connection.fetchval(
+                "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid))"
+                " FROM unnest($1::integer[]) AS pid",
+                chosen,
             )
+            return ended
         finally:
             await connection.close()

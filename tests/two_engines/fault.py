@@ -21,6 +21,7 @@ class Kind(StrEnum):
     EVENTS = "events lost or doubled"
     TABLES = "rows that break a rule"
     PROCESSES = "processes"
+    IDLE = "faults that did not strike"
 
 
 class Fault(NamedTuple):
