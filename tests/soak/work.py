@@ -7,10 +7,10 @@ import random
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
-from baton import Baton, Discard, Snooze, Step, SyncStep, Worker, worker
+from baton import Baton, Discard, Snooze, Step, SyncStep, WaitEvents, Worker, worker
 
 FORGET = 60.0
-"""Seconds for which a wait that nobody sends to may stand; longer than anything here takes."""
+"""Seconds for which a wait may stand, longer than anything here takes: the event was lost."""
 
 
 class Plain(Worker, name="soak.plain"):
@@ -53,10 +53,10 @@ class Snoozes(Worker, name="soak.snoozes"):
 
 
 class Waits(Worker, name="soak.waits"):
-    async def perform(self, step: Step) -> str:
+    async def perform(self, step: Step) -> object:
         noted = await step.memo("noted", _noted)
         answer = await step.wait_any("go", timeout=FORGET)
-        return f"{noted}: {type(answer).__name__}"
+        return f"{noted}: {answer}" if isinstance(answer, WaitEvents) else Discard(repr(answer))
 
 
 async def _noted() -> str:
@@ -115,12 +115,18 @@ def _failing(chance: random.Random, key: str) -> Baton:
 
 
 def _gate(chance: random.Random, key: str) -> Baton:
-    made = Baton().add("a", Plain()).wait("gate", any_of=["go"], timeout=FORGET, deps=["a"])
+    made = Baton().add("a", Plain())
+    made.wait("gate", any_of=["go"], timeout=FORGET, on_timeout="discard", deps=["a"])
     return made.add("b", Plain(), deps=["gate"])
 
 
+def _left(chance: random.Random, key: str) -> Baton:
+    """Nobody sends to its gate, and its time would do no harm."""
+    return Baton().add("a", Plain()).wait("gate", any_of=["go"], timeout=FORGET, deps=["a"])
+
+
 def _keyed(chance: random.Random, key: str) -> Baton:
-    return Baton().wait("gate", any_of=["go"], timeout=FORGET, key=key)
+    return Baton().wait("gate", any_of=["go"], timeout=FORGET, on_timeout="discard", key=key)
 
 
 KINDS: dict[str, tuple[int, Kind]] = {
@@ -133,6 +139,6 @@ KINDS: dict[str, tuple[int, Kind]] = {
     "gate": (6, Kind(_gate, event="go")),
     "wait": (6, Kind(lambda _, __: Baton().add("a", Waits()), event="go")),
     "key": (5, Kind(_keyed, event="go", by_key=True)),
-    "cancel": (3, Kind(_gate, outcome="failed", cancelled=True)),
+    "cancel": (3, Kind(_left, outcome="failed", cancelled=True)),
     "usage": (5, Kind(lambda _, __: Baton(debug=True).add("a", Records()))),
 }
