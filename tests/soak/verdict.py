@@ -61,7 +61,7 @@ def growth(samples: Sequence[Sample], most: Mapping[str, float]) -> list[str]:
     found: list[str] = []
     series = medians(samples)
     for name in BOUNDS:
-        if "*" not in name and name not in series:
+        if not any(fnmatchcase(one, name) for one in series):
             found.append(f"{name} was never sampled")
     for name, quarters in series.items():
         bound = bound_of(name)
