@@ -150,6 +150,8 @@ def _judge(report: Report, records: Sequence[logging.LogRecord]) -> None:
     if report.lines > LINES + LINES * report.seconds:
         report.faults.append(f"{report.lines} lines were logged")
     report.faults += [f"a traceback: {r.getMessage()[:200]}" for r in records if r.exc_info]
+    if set(report.refused) <= {"inserted"}:
+        report.faults.append("no caller met it")
     report.faults += [
         f"a caller was told {what}" for what in report.refused if what.startswith("not ours")
     ]
