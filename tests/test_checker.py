@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from baton import Engine, insert_all, send_event
+from support.invariants import violations
 from support.running import fast
 from two_engines import truth
 from two_engines.checker import faults
@@ -253,6 +254,64 @@ async def test_what_is_wrong_is_found(ended: Round) -> None:
         await transaction.rollback()
         if kind not in kinds:
             overlooked[mutant] = kinds
+    assert overlooked == {}
+
+
+PLAIN, BELOW = (f"WHERE name = '{name}'" for name in ("plain", "below"))
+
+# By what is said of them: rows that no moment may show.
+RULES = {
+    "counters 0/1, steps 0/0": "UPDATE public.workflows SET failed = 1",
+    "counters 0/0, steps 0/0": "UPDATE public.workflows SET finished_at = NULL",
+    "counters 0/0, steps /": "DELETE FROM public.workflow_nodes",
+    "0 steps outstanding, completion": "DELETE FROM public.workflow_completions",
+    ",failed,": "UPDATE public.workflow_completions SET outcome = 'failed'",
+    "settled completed, its job is available": (
+        f"UPDATE public.oban_jobs SET state = 'available' WHERE id = {JOB.format('plain')}"
+    ),
+    "pending 7, 0 dependencies unsettled": (
+        f"UPDATE public.workflow_nodes SET state = NULL, result = NULL, pending = 7 {BELOW}"
+    ),
+    "suspended for ever": (
+        f"UPDATE public.oban_jobs SET state = 'suspended' WHERE id = {JOB.format('below')}"
+    ),
+    "completed before its dependencies": (
+        f"UPDATE public.workflow_nodes SET state = 'discarded', result = NULL {PLAIN}"
+    ),
+    "settled completed with result": f"UPDATE public.workflow_nodes SET result = NULL {PLAIN}",
+    "is pending: its step is settled completed": (
+        f"UPDATE public.workflow_wait_groups SET status = 'pending' WHERE id = {GROUP}"
+    ),
+    "is completed with 0 of 1 events": (
+        "UPDATE public.workflow_wait_members SET state = 'missed', event_id = NULL"
+        f" WHERE group_id = {GROUP}"
+    ),
+    "is kept by group": "UPDATE public.workflow_events SET state = 'kept' WHERE name = 'p'",
+    "is received with event": (
+        "UPDATE public.workflow_wait_members SET event_id = NULL WHERE name = 'p'"
+    ),
+    "is kept, sent before its deadline": (
+        "UPDATE public.workflow_wait_groups SET status = 'pending',"
+        f" wake_at = now() + interval '1 h' WHERE id = {GROUP};"
+        " UPDATE public.workflow_wait_members SET state = 'waiting' WHERE name = 'q';"
+        " INSERT INTO public.workflow_events (workflow_id, name, payload)"
+        " SELECT workflow_id, 'q', '{}' FROM public.workflow_events WHERE name = 'p'"
+    ),
+}
+
+
+async def test_every_rule_of_the_tables_can_be_broken(ended: Round) -> None:
+    assert await violations(ended.tables) == []
+    await ended.tables.execute("SET session_replication_role = replica")
+    overlooked = {}
+    for rule, change in RULES.items():
+        transaction = ended.tables.transaction()
+        await transaction.start()
+        await ended.tables.execute(change)
+        found = await violations(ended.tables)
+        await transaction.rollback()
+        if not any(rule in text for text in found):
+            overlooked[rule] = found
     assert overlooked == {}
 
 

@@ -48,8 +48,8 @@ counts AS (
 SELECT format('workflow %s: counters %s/%s, steps %s/%s', w.id, w.outstanding, w.failed,
     c.outstanding, c.failed)
 FROM public.workflows w
-JOIN counts c ON c.workflow_id = w.id
-WHERE (w.steps, w.outstanding, w.failed) <> (c.total, c.outstanding, c.failed)
+LEFT JOIN counts c ON c.workflow_id = w.id
+WHERE (w.steps, w.outstanding, w.failed) IS DISTINCT FROM (c.total, c.outstanding, c.failed)
 OR (w.finished_at IS NULL) <> (w.outstanding > 0)
 UNION ALL
 SELECT format('workflow %s: %s steps outstanding, completion %s', w.id, w.outstanding, f)
