@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -14,9 +15,9 @@ from baton import Baton
 from baton.store.database import Database
 from baton.store.jobs import Settled, requeue_jobs
 from baton.words.states import JobState
-from baton.workflow.settle import Failures, cancel_workflow, settle_failures
+from baton.workflow.settle import Failures, cancel_workflow, hold, settle_failures
 from races import naive
-from races.arena import Arena, arena, noop, roots, settle
+from races.arena import Arena, Workflow, arena, noop, roots, settle
 from support.waiting import wait_until_blocked
 
 ROUNDS = 200
@@ -105,8 +106,32 @@ async def cancel(database: Database, workflow_id: UUID) -> Failures | None:
     return await cancel_workflow(database, workflow_id, "by request", notify=False)
 
 
+async def failed(ring: Arena, workflow: Workflow) -> None:
+    ids = [job.id for job in workflow.steps.values()]
+    outcomes = [ring.ended(job_id, JobState.DISCARDED, error="no") for job_id in ids]
+    await settle_failures(ring.right, outcomes, notify=False)
+
+
+async def held(ring: Arena, workflow: Workflow) -> None:
+    ids = [job.id for job in workflow.steps.values()]
+    outcomes = [ring.ended(job_id, JobState.SUSPENDED, attempt_change=-1) for job_id in ids]
+    await hold(ring.right, outcomes, notify=False)
+
+
+async def cancelled(ring: Arena, workflow: Workflow) -> None:
+    await cancel(ring.right, workflow.id)
+
+
+@pytest.mark.parametrize(
+    ("later", "ended"), [(cancelled, "cancelled"), (failed, "retryable"), (held, "retryable")]
+)
 @pytest.mark.parametrize("statistics", ["none", "fresh"])
-async def test_jobs_are_locked_in_the_order_of_their_ids(ring: Arena, statistics: str) -> None:
+async def test_jobs_are_locked_in_the_order_of_their_ids(
+    ring: Arena,
+    statistics: str,
+    later: Callable[[Arena, Workflow], Coroutine[Any, Any, None]],
+    ended: str,
+) -> None:
     """The middle job is locked by a third side; meanwhile the others take what they can.
 
     The rows lie in the table in the opposite order, which is the order of a sequential scan.
@@ -126,10 +151,10 @@ async def test_jobs_are_locked_in_the_order_of_their_ids(ring: Arena, statistics
         ids = [workflow["r1"], workflow["r2"], workflow["r3"]]
         requeues = asyncio.create_task(requeue(ring.left, ring, ids))
         await wait_until_blocked(ring.left.dsn, 1)
-        cancels = asyncio.create_task(cancel(ring.right, workflow.id))
+        others = asyncio.create_task(later(ring, workflow))
         await wait_until_blocked(ring.left.dsn, 2)
-    await asyncio.gather(requeues, cancels)
-    assert await ring.states(ids) == ["cancelled"] * 3
+    await asyncio.gather(requeues, others)
+    assert await ring.states(ids) == [ended] * 3
     assert await ring.violations() == []
 
 
