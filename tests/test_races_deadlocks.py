@@ -15,6 +15,7 @@ from baton import Baton
 from baton.store.database import Database
 from baton.store.jobs import Settled, requeue_jobs
 from baton.words.states import JobState
+from baton.workflow.completion import announce_all
 from baton.workflow.settle import Failures, cancel_workflow, hold, settle_failures
 from races import naive
 from races.arena import Arena, Workflow, arena, noop, roots, settle
@@ -167,4 +168,22 @@ async def test_requeues_and_cancels_at_once(ring: Arena) -> None:
             partial(requeue, ring=ring, job_ids=ids), partial(cancel, workflow_id=workflow.id)
         )
         assert await ring.states(ids) == ["cancelled"] * 4
+    assert await ring.violations() == []
+
+
+async def test_announcements_lock_workflows_in_the_order_of_their_ids(ring: Arena) -> None:
+    """The middle workflow is locked by a third side; meanwhile the others take what they can."""
+    workflows = sorted(await ring.insert(*(roots() for _ in range(3))), key=lambda w: w.id)
+    await ring.claim()
+    ids, jobs = [w.id for w in workflows], [w["r1"] for w in workflows]
+    async with ring.monitor.transaction():
+        await ring.monitor.execute(
+            "SELECT FROM public.workflows WHERE id = $1 FOR UPDATE", workflows[1].id
+        )
+        announces = asyncio.create_task(announce_all(ring.left, ids, notify=False))
+        await wait_until_blocked(ring.left.dsn, 1)
+        settles = asyncio.create_task(settle(ring.right, ring.done(*jobs)))
+        await wait_until_blocked(ring.left.dsn, 2)
+    _, reply = await asyncio.gather(announces, settles)
+    assert reply.stale == []
     assert await ring.violations() == []
