@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from baton import Baton, Delivery, EngineSettings
 from baton.completion import check
 from baton.core.outcome import Ending, outcome
+from baton.words.rows import NewWait
 from baton.workflow.settle import cancel_workflow, hold
+from model.mutants import MUTANTS, mutated, mutated_schema
 from races.arena import done, join, noop, settle
 from races.waiting import WaitRing, cancel, send, sweep, wait_ring
 from support.inserting import Client
@@ -103,3 +105,46 @@ async def test_a_running_step_counts_what_settled_beside_a_dependency_cancelled_
     await settle(side, [done(again)])
     await hold(side, [outcome(job, Ending.HELD)], notify=False)
     assert await ring.states([below]) == {"available": 1}
+
+
+async def hold_when_all_has_settled(ring: WaitRing) -> None:
+    (workflow,) = await ring.insert(lambda: join(1), 1)
+    await ring.monitor.execute(
+        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", workflow["d"]
+    )
+    (job,) = (await settle(ring.sides[0], (), room=1)).jobs
+    await ring.complete(workflow["p1"])(ring.sides[0])
+    await hold(ring.sides[0], [outcome(job, Ending.HELD)], notify=False)
+    assert await ring.states([workflow["d"]]) == {"available": 1}
+
+
+async def send_to_a_wait_whose_step_runs(ring: WaitRing) -> None:
+    (workflow,) = await ring.insert(lambda: Baton().add("a", noop.new()), 1)
+    await ring.suspend(workflow["a"], NewWait(("x",), 1, key="#1"))(ring.sides[0])
+    await ring.monitor.execute(
+        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", workflow["a"]
+    )
+    assert len((await settle(ring.sides[0], (), room=1)).jobs) == 1
+    assert await send(workflow.id, "x")(ring.sides[0]) is Delivery.SETTLED
+    assert await ring.states([workflow["a"]]) == {"executing": 1}
+
+
+SEQUENCES: dict[str, Callable[[WaitRing], Awaitable[None]]] = {
+    "held for ever": hold_when_all_has_settled,
+    "more events than needed": test_a_dormant_gate_takes_no_more_than_it_needs,
+    "woken while it runs": send_to_a_wait_whose_step_runs,
+}
+"""What chance seldom leads to."""
+
+
+@pytest.mark.parametrize("mutant", SEQUENCES)
+async def test_what_chance_seldom_leads_to(ring: WaitRing, mutant: str) -> None:
+    await SEQUENCES[mutant](ring)
+
+
+@pytest.mark.parametrize("mutant", SEQUENCES)
+async def test_a_mutant_that_chance_seldom_finds(ring: WaitRing, dsn: str, mutant: str) -> None:
+    edits = MUTANTS[mutant]
+    async with mutated_schema(dsn, edits):
+        with mutated(ring.sides[0].sql, edits), pytest.raises(AssertionError):
+            await SEQUENCES[mutant](ring)
