@@ -53,9 +53,11 @@ async def test_a_killed_process_breaks_no_trace(dsn: str, tmp_path: Path) -> Non
     for span in found:
         facts = span["attributes"]
         if facts["messaging.operation.type"] == "process":
-            # The killed process said nothing of the attempts that it could not end.
-            assert (facts["baton.workflow.id"], facts["baton.step.name"]) not in attempts
-            attempts[facts["baton.workflow.id"], facts["baton.step.name"]] = span
+            step = facts["baton.workflow.id"], facts["baton.step.name"]
+            # The killed process said nothing of the attempts that it could not end; what it ended
+            # and could not settle any more, somebody else did again.
+            assert step not in attempts or attempts[step]["context"]["span_id"] in killed_ones
+            attempts[step] = span
     assert len(attempts) == 4 * len(workflows)
     over_processes = 0
     for workflow, send in zip(workflows, sends, strict=True):
