@@ -201,8 +201,9 @@ async def migrate(place: Place) -> None:
 
 async def heartbeat(place: Place) -> None:
     """An engine says that it is alive while it performs a step."""
-    workflow = place.expect(chain(Plan.SUCCEED), seconds=0.25)
-    async with place.engine(heartbeat_interval=0.05, rescue_after=0.2):
+    workflow = place.expect(chain(Plan.SUCCEED), seconds=0.7)
+    # On a busy machine a beat is late by more than it would be found dead after, if this were less.
+    async with place.engine(heartbeat_interval=0.1, rescue_after=0.6):
         await place.insert(workflow)
         await place.begun(1)
         place.arm()
