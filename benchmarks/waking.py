@@ -49,11 +49,6 @@ async def dependent(step: Step) -> None:
     at["ran"] = perf_counter()
 
 
-@worker(queue="elsewhere")
-async def distant(step: Step) -> None:
-    at["ran"] = perf_counter()
-
-
 @worker
 async def waits(step: Step) -> None:
     at["ran"] = perf_counter()
@@ -61,12 +56,9 @@ async def waits(step: Step) -> None:
     at["received"] = perf_counter()
 
 
-def pair() -> Baton:
-    return Baton().add("first", first.new()).add("dependent", dependent.new(), deps=["first"])
-
-
-def distant_pair() -> Baton:
-    return Baton().add("first", first.new()).add("dependent", distant.new(), deps=["first"])
+def pair(queue: str) -> Baton:
+    workflow = Baton().add("first", first.new())
+    return workflow.add("dependent", dependent.new(), deps=["first"], queue=queue)
 
 
 def gate() -> Baton:
@@ -100,7 +92,7 @@ async def one_run(dsn: str, times: int) -> Mapping[str, float]:
         Engine(dsn, name="elsewhere", queues={"elsewhere": 10}),
     ):
         for _ in range(WARM_UP + times):
-            for kind, workflow in (("handed", pair()), ("woken", distant_pair())):
+            for kind, workflow in (("handed", pair("default")), ("woken", pair("elsewhere"))):
                 taken[kind].append((await seconds(workflow, sender, engine, event=False))[0])
             resumed, received = await seconds(Baton().add("waits", waits.new()), sender, engine)
             taken["resumed"].append(resumed)

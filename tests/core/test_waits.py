@@ -132,6 +132,7 @@ def test_calls(call: str, names: Any, count: Any, expected: Wanted) -> None:
         ("wait_any", (["a", "b"],), None, "the names one by one: wait_any('a', 'b')"),
         ("wait_all", ({"a"},), None, "the names one by one: wait_all('a', 'b')"),
         ("wait_all", ("a", "a"), None, "different names: wait_all('a', 'b')"),
+        ("wait_for", (["a"],), None, "the names one by one: wait_for('a')"),
         ("wait_n", ("b", 1), "a", "count='a': expected a number before the names: wait_n(2, 'a'"),
         ("wait_n", (["a", "b"],), 1, "the names one by one: wait_n(2, 'a', 'b', 'c')"),
         ("wait_n", ("a", "b"), 3, "count=3: expected a number from 1 to that of the names, 2: "),

@@ -115,7 +115,8 @@ def wanted_by_call(call: str, names: Sequence[Any], count: Any = None) -> Wanted
     """The events of a call of a step: `wait_any("a", "b")`, or `wait_n(2, "a", "b", "c")`, which
     has a count. Raises InvalidOptionError, InvalidNameError.
     """
-    example = f"{call}(2, 'a', 'b', 'c')" if call == "wait_n" else f"{call}('a', 'b')"
+    arguments = {"wait_n": "2, 'a', 'b', 'c'", "wait_for": "'a'"}.get(call, "'a', 'b'")
+    example = f"{call}({arguments})"
     if call == "wait_n" and not isinstance(count, int):
         raise InvalidOptionError("count", count, f"a number before the names: {example}")
     if len(names) == 1 and isinstance(names[0], Iterable) and not isinstance(names[0], str):

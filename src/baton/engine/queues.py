@@ -101,9 +101,9 @@ class Queues:
             if suspect.unseen and suspect.room:
                 return [_promised(suspect, 1)]
         return [
-            _promised(queue, min(queue.room, -(-queue.limit // self._settlers)))
+            _promised(queue, min(room, -(-queue.limit // self._settlers)))
             for queue in self._queues.values()
-            if queue.room
+            if (room := queue.room)
         ]
 
     def blame(self, promises: Sequence[Promise]) -> Queue | None:
