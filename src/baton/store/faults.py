@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from baton.words.errors import MissingRightError, UnavailableError
+from baton.words.errors import BatonError, MissingRightError, UnavailableError
 
 # serialization failure, deadlock, lock not available, cached plan changed its result type,
 # transaction left idle for too long
@@ -18,12 +18,22 @@ _RETRYABLE = frozenset({"40001", "40P01", "55P03", "0A000", "25P03"})
 _INSUFFICIENT_PRIVILEGE = "42501"
 _READ_ONLY = "25006"
 _LACKING = "53"
+_LIMIT_EXCEEDED = "54000"
+
+# lost connections, refused logins, a lack of disk, memory or connections, a server that shuts down
+# or starts, transactions that lost to another
+_OUTAGES = ("08", "28", "40", "53", "57P")
+# no such database, read-only after a failover, transactions that the server ended for their age
+_OUTAGE_STATES = frozenset({"3D000", "25006", "25P03", "25P04"})
 
 # read-only after a failover, server shutting down or starting, plans of a changed schema
 _POISONS_POOL = frozenset({"25006", "57P01", "57P02", "57P03", "0A000"})
 
 
 def sqlstate(error: BaseException) -> str | None:
+    """The server's code; an error of ours has the code of what it was raised from."""
+    if isinstance(error, BatonError) and error.__cause__ is not None:
+        return sqlstate(error.__cause__)
     return getattr(error, "sqlstate", None)
 
 
@@ -54,12 +64,41 @@ def is_database_fault(error: BaseException) -> bool:
     return isinstance(error, asyncpg.PostgresError) or is_connection_loss(error)
 
 
-def is_content_fault(error: BaseException) -> bool:
-    """The database refused what was to be written, and will again: the data, a constraint, a limit
-    of its own, or somebody's trigger.
+def is_outage(error: BaseException) -> bool:
+    """The failure says nothing of what was to be written: the connection, the server's state, or a
+    lost race is to blame, and the same work goes through later as it is.
+
+    Everything else is a refusal, whatever its SQLSTATE: code of others runs inside our statements
+    and may raise anything. Whoever wrote several rows finds the refused ones by halves, and nothing
+    is thrown away on the word of an error that nobody foresaw. A lock time-out is a refusal too:
+    it keeps back what needs the lock, not what was written with it.
     """
     code = sqlstate(error)
-    return code is not None and (code.startswith(("22", "23", "54")) or code == "P0001")
+    if code is not None:
+        return code.startswith(_OUTAGES) or code in _OUTAGE_STATES
+    return isinstance(error, UnavailableError) or is_connection_loss(error)
+
+
+def is_content_fault(error: BaseException) -> bool:
+    """The database refused the data itself, and will again: a value that it cannot hold, a
+    constraint, or somebody's trigger that says so.
+    """
+    code = sqlstate(error)
+    if code is None:
+        return False
+    return code.startswith(("22", "23")) or code == "P0001" or _is_oversized_json(error)
+
+
+def is_notify_queue_full(error: BaseException) -> bool:
+    """The server has no room for another notification: some session listens and does not read."""
+    if sqlstate(error) != _LIMIT_EXCEEDED:
+        return False
+    return _source(error) == "async.c" or "NOTIFY queue" in str(error)
+
+
+def is_statement_timeout(error: BaseException) -> bool:
+    """The statement took longer than the server lets one take, or somebody cancelled it."""
+    return sqlstate(error) == "57014"
 
 
 def not_connected(error: BaseException) -> UnavailableError:
@@ -124,6 +163,17 @@ def is_unique_violation(error: BaseException, constraint: str) -> bool:
 
 def _is_lost_cache(error: BaseException) -> bool:
     return sqlstate(error) == "XX000" and "cache lookup failed" in str(error)
+
+
+def _is_oversized_json(error: BaseException) -> bool:
+    # Class 54 has limits of the server and of others too: only the type's own is the data's fault.
+    return sqlstate(error) == _LIMIT_EXCEEDED and _source(error).startswith("jsonb")
+
+
+def _source(error: BaseException) -> str:
+    """The server's source file that raised it: unlike the message, it is not translated."""
+    driver = error.__cause__ if isinstance(error, BatonError) else error
+    return getattr(driver, "server_source_filename", None) or ""
 
 
 def _said(error: BaseException) -> str:
