@@ -14,8 +14,8 @@ from uuid import UUID
 from baton.engine import telemetry
 from baton.engine.ledger import Ledger
 from baton.engine.producer import Producer
+from baton.engine.quarantine import Quarantine, bisect
 from baton.store.database import Database
-from baton.store.faults import is_content_fault
 from baton.store.jobs import Orphan, find_lost_claims, find_orphans
 from baton.words.config import EngineSettings
 from baton.words.events import JobsRescued, StepDiscarded
@@ -28,7 +28,9 @@ BATCH = 500
 
 
 class Rescuer:
-    """One pass looks at all orphans, batch by batch."""
+    """One pass looks at all orphans, batch by batch; one that the database refuses to change keeps
+    no other.
+    """
 
     def __init__(
         self,
@@ -43,9 +45,11 @@ class Rescuer:
         self._engine_id = engine_id
         self._ledger = ledger
         self._producer = producer
+        self._refused: Quarantine[int] = Quarantine("orphaned job %s cannot be rescued")
 
     async def rescue(self) -> None:
         after = 0
+        due, gone = set(self._refused.take_due()), set(self._refused.ids)
         while True:
             orphans = await find_orphans(
                 self._database,
@@ -60,33 +64,29 @@ class Rescuer:
             )
             if orphans:
                 after = orphans[-1].id
-                await self._return(orphans)
+                gone.difference_update(o.id for o in orphans)
+                await self._return([o for o in orphans if o.id not in self._refused])
+                await self._return([o for o in orphans if o.id in due])
             if len(orphans) < BATCH:
                 break
+        self._refused.accept(gone)
         await self._interrupt_lost()
 
     async def _return(self, orphans: Sequence[Orphan]) -> None:
         # In two calls: the first may be written when the second fails, and then has to be told of.
         for hopeless in (False, True):
             chosen = [o for o in orphans if self._is_hopeless(o) is hopeless]
-            if chosen:
-                await self._settle(chosen)
+            await bisect(chosen, self._settle, self._refuse)
 
     def _is_hopeless(self, orphan: Orphan) -> bool:
         return orphan.rescues >= self._settings.max_rescues
 
+    def _refuse(self, orphan: Orphan, error: Exception) -> None:
+        self._refused.refuse(orphan.id, error)
+
     async def _settle(self, orphans: Sequence[Orphan]) -> None:
-        try:
-            reply = await self._ledger.settle([self._outcome(orphan) for orphan in orphans], [])
-        except Exception as error:
-            if not is_content_fault(error):
-                raise
-            if len(orphans) == 1:
-                _log.exception("orphaned job %s cannot be rescued", orphans[0].id)
-            # One bad row must not keep the others.
-            for orphan in orphans if len(orphans) > 1 else ():
-                await self._settle([orphan])
-            return
+        reply = await self._ledger.settle([self._outcome(orphan) for orphan in orphans], [])
+        self._refused.accept(orphan.id for orphan in orphans)
         rescued = [
             orphan
             for orphan in orphans

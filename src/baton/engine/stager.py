@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from baton.engine.quarantine import Quarantine, bisect
 from baton.store.database import Database
-from baton.store.jobs import stage_jobs
+from baton.store.faults import is_outage, is_too_slow
+from baton.store.jobs import find_due_jobs, stage_chosen, stage_jobs
 from baton.words.config import EngineSettings
 
 
 class Stager:
-    """One pass stages all that is due, batch by batch, and wakes the queues that got jobs."""
+    """One pass stages all that is due, batch by batch, and wakes the queues that got jobs.
+
+    A batch that is refused is bisected, so that one job keeps no other back. A batch that takes
+    longer than a statement may is halved, and grows again while batches succeed.
+    """
 
     def __init__(
         self, database: Database, settings: EngineSettings, wake: Callable[[str], None]
@@ -18,12 +24,46 @@ class Stager:
         self._database = database
         self._settings = settings
         self._wake = wake
+        self._size = settings.stage_limit
+        self._refused: Quarantine[int] = Quarantine("job %s cannot be staged")
 
     async def stage(self) -> None:
-        limit = self._settings.stage_limit
+        await self._stage_refused()
         while True:
-            staged = await stage_jobs(self._database, limit, notify=self._settings.notify)
-            for queue in staged:
-                self._wake(queue)
-            if sum(staged.values()) < limit:
+            size = self._size
+            try:
+                staged = await stage_jobs(
+                    self._database, size, self._refused.ids, notify=self._settings.notify
+                )
+            except Exception as error:
+                if is_too_slow(error):
+                    self._size = max(size // 2, 1)
+                if is_outage(error):
+                    raise
+                if await self._bisect(self._size) < self._size:
+                    return
+                continue
+            self._size = min(2 * size, self._settings.stage_limit)
+            self._tell(staged)
+            if sum(staged.values()) < size:
                 return
+
+    async def _bisect(self, size: int) -> int:
+        """Stage the next `size` jobs as far as the database accepts them; how many there were."""
+        found = await find_due_jobs(self._database, size, self._refused.ids)
+        await bisect(found, self._stage, self._refused.refuse)
+        # More than can be left out would be the first of every batch.
+        return 0 if self._refused.full else len(found)
+
+    async def _stage_refused(self) -> None:
+        """Try those again whose delay is over."""
+        await bisect(self._refused.take_due(), self._stage, self._refused.refuse)
+
+    async def _stage(self, job_ids: Sequence[int]) -> None:
+        notify = self._settings.notify
+        self._tell(await stage_chosen(self._database, job_ids, notify=notify))
+        self._refused.accept(job_ids)
+
+    def _tell(self, staged: dict[str, int]) -> None:
+        for queue in staged:
+            self._wake(queue)

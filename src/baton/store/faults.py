@@ -101,6 +101,11 @@ def is_statement_timeout(error: BaseException) -> bool:
     return sqlstate(error) == "57014"
 
 
+def is_too_slow(error: BaseException) -> bool:
+    """The statement took longer than the server or we let one take; less work at once may fit."""
+    return is_statement_timeout(error) or isinstance(error, TimeoutError)
+
+
 def not_connected(error: BaseException) -> UnavailableError:
     """What to raise when connecting failed: the server's own words when it refused."""
     code = sqlstate(error)

@@ -161,9 +161,24 @@ async def requeue_jobs(
     return {row["id"] for row in rows}
 
 
-async def stage_jobs(database: Database, limit: int, *, notify: bool) -> dict[str, int]:
+async def stage_jobs(
+    database: Database, limit: int, left_out: Sequence[int] = (), *, notify: bool
+) -> dict[str, int]:
     """Make due scheduled and retryable jobs available; returns how many per queue."""
-    rows = await database.fetch("stage_jobs", limit, notify)
+    rows = await database.fetch("stage_jobs", limit, left_out, notify)
+    return {row["queue"]: row["staged"] for row in rows}
+
+
+async def find_due_jobs(database: Database, limit: int, left_out: Sequence[int]) -> list[int]:
+    """The ids of the jobs that the next call of `stage_jobs` would make available."""
+    return [row["id"] for row in await database.fetch("find_due_jobs", limit, left_out)]
+
+
+async def stage_chosen(
+    database: Database, job_ids: Sequence[int], *, notify: bool
+) -> dict[str, int]:
+    """Make those of these jobs available that are due; returns how many per queue."""
+    rows = await database.fetch("stage_chosen", job_ids, notify)
     return {row["queue"]: row["staged"] for row in rows}
 
 

@@ -1,9 +1,10 @@
--- Makes due scheduled and retryable jobs available, oldest first, and names the queues that got some.
--- now() and not clock_timestamp(): a volatile bound could not use the index.
+-- Makes due scheduled and retryable jobs available, oldest first, but for those in $2, and names the queues that
+-- got some. now() and not clock_timestamp(): a volatile bound could not use the index.
 WITH due AS MATERIALIZED (
     SELECT j.id
     FROM /*schema.*/oban_jobs j
     WHERE j.state IN ('scheduled', 'retryable') AND j.scheduled_at <= timezone('UTC', now())
+    AND j.id NOT IN (SELECT unnest($2::bigint[]))
     ORDER BY j.scheduled_at, j.id
     LIMIT $1
     FOR UPDATE SKIP LOCKED
@@ -18,7 +19,7 @@ staged AS (
 SELECT
     s.queue,
     s.staged,
-    CASE WHEN $2::boolean THEN pg_notify(
+    CASE WHEN $3::boolean THEN pg_notify(
         /*schema_literal*/'public' || '.oban_insert', json_build_object('queue', s.queue)::text
     ) END AS notified
 FROM (SELECT queue, count(*)::integer AS staged FROM staged GROUP BY queue) s
