@@ -88,7 +88,11 @@ $announce$;
 -- p_traces is NULL unless somebody traces: then it is what the steps' nodes keep, and the jobs handed over or
 -- claimed come with what their dependencies kept (links).
 --
--- Rows returned, by kind: 0 a job now held by the caller; 1 a stale outcome (id, attempted_at = its claim); 2 a workflow announced
+-- A job is the one of a node when its meta names the node's workflow and step, not by its id alone: ids come from a
+-- sequence that others may restart. What has the id of a node and is not its job is a job outside workflows.
+--
+-- Rows returned, by kind: 0 a job now held by the caller (with a name and no workflow_id: a node of another job has
+-- its id); 1 a stale outcome (id, attempted_at = its claim); 2 a workflow announced
 -- (workflow_id, args = its completion as JSON); 3 a queue with jobs left available (queue); 4 a wait that
 -- settled in the same breath (args = its facts as JSON); 5 a wait group that is to be decided (id), told to the
 -- decider of the waits only, which calls this without a claimant.
@@ -144,13 +148,15 @@ BEGIN
             SET state = 'completed', completed_at = v_now
             FROM unnest(p_ids, p_claims, p_results, p_traces) AS o (id, claim, result, trace)
             WHERE j.id = o.id AND (j.state = 'executing') IS TRUE AND j.attempted_at = o.claim
-            RETURNING j.id, o.result, o.trace
+            RETURNING
+                j.id, o.result, o.trace, j.meta ->> 'workflow_id' AS workflow_id, j.meta ->> 'workflow_name' AS name
         ),
         settled AS (
             UPDATE /*schema.*/workflow_nodes n
             SET state = 'completed', result = d.result::jsonb, trace = d.trace
             FROM done d
             WHERE n.job_id = d.id AND n.state IS NULL
+            AND (n.workflow_id::text = d.workflow_id AND n.name = d.name) IS TRUE
             RETURNING n.workflow_id, n.dependents, n.job_id, n.waits
         ),
         counted AS (
@@ -172,7 +178,7 @@ BEGIN
                 GROUP BY d.job_id
             ) d
             WHERE n.job_id = d.job_id
-            RETURNING n.job_id, n.pending, n.state, n.waits
+            RETURNING n.job_id, n.workflow_id, n.name, n.pending, n.state, n.waits
         ),
         ready AS (
             SELECT
@@ -186,6 +192,7 @@ BEGIN
             JOIN /*schema.*/oban_jobs j ON j.id = d.job_id
             LEFT JOIN unnest(p_queues, p_rooms) AS q (queue, room) ON q.queue = j.queue
             WHERE d.pending = 0 AND d.state IS NULL AND (j.state = 'suspended') IS TRUE
+            AND (j.meta ->> 'workflow_id' = d.workflow_id::text AND j.meta ->> 'workflow_name' = d.name) IS TRUE
         ),
         released AS (
             UPDATE /*schema.*/oban_jobs j
@@ -299,7 +306,10 @@ BEGIN
     RETURN QUERY
     SELECT
         0::smallint, j.id, j.attempted_at, j.queue, j.worker, j.args::text, j.meta::text,
-        j.attempt::integer, j.max_attempts::integer, n.workflow_id, n.name, n.pending, n.state::text,
+        j.attempt::integer, j.max_attempts::integer,
+        CASE WHEN (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+            THEN n.workflow_id END,
+        n.name, n.pending, n.state::text,
         cardinality(n.deps), n.timeout, n.model, n.debug,
         -- As many as OpenTelemetry keeps by default.
         CASE WHEN p_traces IS NOT NULL AND cardinality(n.deps) > 0 THEN ARRAY(

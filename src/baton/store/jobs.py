@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from enum import IntEnum
@@ -12,6 +13,8 @@ from baton.store.database import Database
 from baton.store.waits import Fetches, SettledWait, settled_wait
 from baton.words.rows import ClaimedJob, Demand, Node, Outcome
 from baton.words.states import JobState
+
+_log = logging.getLogger("baton")
 
 BATON = "baton"
 
@@ -113,6 +116,14 @@ async def settle_batch(
 def _claimed(row: Any) -> ClaimedJob:
     workflow_id = row[9]
     node = None
+    if workflow_id is None and row[10] is not None:
+        _log.error(
+            "job %d has the id of a workflow's step (%r) and is not its job: its meta does not name"
+            " that workflow and step. It is performed as a job outside workflows. Ids come twice"
+            " when the sequence of oban_jobs was set back",
+            row[1],
+            row[10],
+        )
     if workflow_id is not None:
         settled = row[12]
         node = Node(

@@ -117,6 +117,7 @@ class Settlement:
             [step.state.value for step in ended],
             [step.result for step in ended],
             [step.trace for step in ended],
+            [step.gone for step in ended],
         )
         return [
             SettledNode(

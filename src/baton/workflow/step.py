@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from uuid import UUID
@@ -95,9 +95,10 @@ class Step(StepFacts, StepWaits):
         `type` is anything pydantic can validate. Raises UndeclaredDependencyError, NoResultError
         (the dependency was cancelled or discarded and this step ignores that), ResultTypeError.
         """
-        found = await read_result(self._database, self.job_id, name)
+        node = self._job.node
+        found = await read_result(self._database, self.job_id, name) if node else None
         if found is None or not found.declared:
-            declared = await read_dependency_names(self._database, self.job_id)
+            declared = await read_dependency_names(self._database, self.job_id) if node else ()
             raise UndeclaredDependencyError(str(self.name), name, declared)
         if found.result is None:
             raise NoResultError(str(self.name), name, found.state)
@@ -105,19 +106,22 @@ class Step(StepFacts, StepWaits):
 
     async def results(self) -> dict[str, Any]:
         """The stored results of all dependencies that have one, by name, in declared order."""
-        found = await read_results(self._database, self.job_id)
-        return {name: decode(text) for name, _, text in found}
+        return {name: decode(text) for name, _, text in await self._results()}
 
     async def results_by_model(self) -> dict[str, Any]:
         """The stored results of the dependencies that have a model, by model, in declared order.
 
         Raises StepError when two of them have the same model: read those by name.
         """
-        return _by_model(self.name, await read_results(self._database, self.job_id))
+        return _by_model(self.name, await self._results())
+
+    async def _results(self) -> Sequence[DependencyResult]:
+        # A job outside workflows may have the id of a step: its results are not for it.
+        return await read_results(self._database, self.job_id) if self._job.node else ()
 
     async def own_result(self) -> Any:
         """This step's own stored result, or None when nothing is stored."""
-        text = await read_own_result(self._database, self.job_id)
+        text = await read_own_result(self._database, self.job_id) if self._job.node else None
         return None if text is None else decode(text)
 
     async def record_usage(

@@ -9,7 +9,9 @@ SET state = $2::text::/*schema.*/oban_job_state,
         'error', $3::text
     )
 FROM /*schema.*/workflow_nodes n
-WHERE j.id = $1 AND n.job_id = j.id AND (j.state NOT IN ('completed', 'cancelled', 'discarded')) IS TRUE
+WHERE j.id = $1 AND n.job_id = j.id
+AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+AND (j.state NOT IN ('completed', 'cancelled', 'discarded')) IS TRUE
 RETURNING
     j.id, j.worker, j.queue, j.args::text AS args, j.meta::text AS meta,
     j.attempt::integer AS attempt, j.max_attempts::integer AS max_attempts,

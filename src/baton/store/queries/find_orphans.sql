@@ -8,7 +8,7 @@
 -- The running jobs come first, by the index on the state: in the order of the ids the planner went through the
 -- finished ones too.
 WITH executing AS MATERIALIZED (
-    SELECT j.id, j.attempted_at, j.attempt, j.attempted_by, j.errors, j.worker, j.queue
+    SELECT j.id, j.attempted_at, j.attempt, j.attempted_by, j.errors, j.worker, j.queue, j.meta
     FROM /*schema.*/oban_jobs j
     WHERE j.state = 'executing'
 ),
@@ -35,6 +35,7 @@ SELECT
     greatest(extract(epoch FROM timezone('UTC', now()) - j.attempted_at), 0)::double precision AS duration
 FROM executing j
 LEFT JOIN /*schema.*/workflow_nodes n ON n.job_id = j.id
+    AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
 LEFT JOIN /*schema.*/workflows w ON w.id = n.workflow_id
 WHERE j.id > $6
 AND CASE

@@ -1,7 +1,7 @@
 -- How many steps of a workflow have not settled, and $3 of them: what is available in a queue other than $2
 -- first, then what waits for no dependency. Only some hundred are looked at: a workflow may have very many.
 WITH looked_at AS (
-    SELECT n.job_id, n.name, n.pending > 0 AS waits
+    SELECT n.job_id, n.workflow_id, n.name, n.pending > 0 AS waits
     FROM /*schema.*/workflow_nodes n
     WHERE n.workflow_id = $1 AND n.state IS NULL
     ORDER BY n.pending > 0, n.job_id
@@ -11,6 +11,7 @@ SELECT w.outstanding, s.name, j.state::text AS state, j.queue
 FROM /*schema.*/workflows w
 CROSS JOIN looked_at s
 LEFT JOIN /*schema.*/oban_jobs j ON j.id = s.job_id
+    AND (j.meta ->> 'workflow_id' = s.workflow_id::text AND j.meta ->> 'workflow_name' = s.name) IS TRUE
 WHERE w.id = $1
 ORDER BY (j.state = 'available') IS TRUE AND j.queue <> ALL ($2::text[]) DESC, s.waits, s.job_id
 LIMIT $3

@@ -4,7 +4,9 @@ WITH released AS (
     SET state = (
         CASE WHEN j.scheduled_at <= timezone('UTC', clock_timestamp()) THEN 'available' ELSE 'scheduled' END
     )::/*schema.*/oban_job_state
-    WHERE j.id = ANY ($1::bigint[]) AND (j.state = 'suspended') IS TRUE
+    FROM /*schema.*/workflow_nodes n
+    WHERE j.id = ANY ($1::bigint[]) AND (j.state = 'suspended') IS TRUE AND n.job_id = j.id
+    AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
     RETURNING j.queue, j.state
 )
 SELECT
