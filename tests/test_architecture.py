@@ -131,7 +131,7 @@ def test_only_the_encoder_writes_json() -> None:
         if JSON_WRITERS & ({called(node)} | {part.rpartition(".")[2] for part in imported(node)})
     }
     # Log lines are read by others, and stored by none of us.
-    assert writers == {ENCODER, "contrib/logs.py"}
+    assert writers == {ENCODER, "engine/event_lines.py"}
 
 
 def test_nothing_stored_is_ever_executed_or_imported() -> None:

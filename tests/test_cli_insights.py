@@ -8,12 +8,16 @@ from uuid import UUID
 
 import pytest
 
-from baton import Baton, schema
-from baton.cli.tables import ago, moment, table
+from baton import Baton, Engine, Step, schema, worker
 from support.looking import noop, sight
 from test_cli import NOWHERE, baton
 
 NOBODY = str(UUID(int=0))
+
+
+@worker(name="looking.breaks", max_attempts=1)
+async def breaks(step: Step) -> None:
+    raise ValueError("card declined")
 
 
 async def shown(dsn: str, *arguments: str) -> str:
@@ -40,14 +44,29 @@ async def test_workflows_page_by_page(dsn: str) -> None:
     assert lines[1].split()[1:4] == ["yé", "running", "1"]
     assert lines[2].split()[2] == "failed"
     text = await shown(dsn, "workflows", "--limit", "2")
-    place = text.splitlines()[-1].rpartition(" ")[2]
-    assert f"more: --after {place}" in text
+    (place,) = [line.rpartition(" ")[2] for line in text.splitlines() if "more: --after" in line]
     page = await read(dsn, "workflows", "--limit", "2", "--after", place)
     assert ([row["workflow_id"] for row in page["rows"]], page["next"]) == ([old], None)
     page = await read(dsn, "workflows", "--label", "x", "--state", "running")
     assert [row["workflow_id"] for row in page["rows"]] == [new]
     assert page["rows"][0]["finished_at"] is None
     assert page["rows"][0]["inserted_at"].endswith("Z")
+
+
+async def test_failed_workflows_say_what_failed(dsn: str) -> None:
+    async with Engine(dsn, queues={"default": 2}) as engine:
+        workflow = Baton().add("fetch", noop.new()).add("charge", breaks.new(), deps=["fetch"])
+        await workflow.add("ship", noop.new(), deps=["charge"]).insert(engine)
+        await engine.completion(workflow.workflow_id, 30)
+    text = await shown(dsn, "workflows", "--state", "failed", "--since", "1h")
+    assert "charge       ValueError: card declined" in text
+    (row,) = (await read(dsn, "workflows"))["rows"]
+    assert (row["failed_step"], row["error"][:25]) == ("charge", "ValueError: card declined")
+    text = await shown(dsn, "workflow", str(workflow.workflow_id), "--state", "cancelled")
+    assert [line.split()[0] for line in text.splitlines()[4:] if line] == ["step", "ship"]
+    assert (await read(dsn, "workflows", "--until", "1h"))["rows"] == []
+    assert (await read(dsn, "workflows", "--since", "2099-01-01"))["rows"] == []
+    assert len((await read(dsn, "workflows", "--until", "2099-01-01T00:00+02:00"))["rows"]) == 1
 
 
 async def test_one_workflow_with_its_steps(dsn: str) -> None:
@@ -126,6 +145,8 @@ async def test_another_schema(empty_dsn: str) -> None:
         (["workflows", "--state", "done"], 2, "running, completed or failed"),
         (["workflows", "--limit", "0"], 2, "from 1 to 1000"),
         (["workflows", "--after", "x"], 2, "the page before"),
+        (["workflows", "--since", "yesterday"], 2, "30min"),
+        (["workflow", NOBODY, "--state", "done"], 2, "available, suspended"),
     ],
 )
 async def test_wrong_use_says_what(dsn: str, arguments: list[str], status: int, words: str) -> None:
@@ -143,10 +164,3 @@ async def test_no_database_no_password(command: list[str]) -> None:
     assert (status, "w0rd" in text, "Traceback" in text) == (1, False, False), text
     status, text = await baton(*command)
     assert (status, "BATON_DATABASE_URL" in text) == (2, True), text
-
-
-def test_tables_align_and_print_nothing_that_moves_the_cursor() -> None:
-    text = table(["name", "n"], [["a\x1b[2Jb", 5], [None, 1234]])
-    assert text.splitlines() == ["name       n", "a·[2Jb     5", "        1234"]
-    assert table(["name", "n"], []) == "name  n"
-    assert (ago(None), moment(None)) == ("", "")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 from uuid import UUID, uuid4
 
 import anyio
@@ -15,6 +15,7 @@ import anyio
 from baton.core.dsn import DSN_EXPECTED
 from baton.core.errortext import sanitize
 from baton.core.names import validate_step_name
+from baton.engine.lifespan import Lifespan
 from baton.engine.runtime import Runtime
 from baton.engine.tasks import to_the_end
 from baton.store.database import Database
@@ -44,6 +45,11 @@ from baton.workflow.waiting import CompletionWaiters
 from baton.workflow.waits.expire import expire_until
 
 T = TypeVar("T")
+
+LIFESPAN_TIMEOUT = 10.0
+"""How long the lifespan may take to end, in seconds, once the engine has stopped."""
+
+Made: TypeAlias = "Callable[[Engine], AbstractAsyncContextManager[object]]"
 
 _PARTS_OF_DSN = frozenset({"host", "port", "user", "password", "database", "dbname", "passfile"})
 
@@ -87,6 +93,11 @@ class Engine:
 
     While it runs it is the ambient engine of its name: `Baton(...).insert()` finds it by itself.
     Every start is a new engine for the database; one object runs once.
+
+    `lifespan` is called with the engine and returns an async context manager, for instance a
+    function under `@asynccontextmanager`: it is entered before the engine connects and left after
+    the engine has stopped, both in one task. When it raises in between, the engine stops, and
+    `run` (or the end of `async with`) raises that error.
     """
 
     def __init__(
@@ -95,9 +106,11 @@ class Engine:
         *,
         schema: str = "public",
         plugins: Sequence[Plugin] = (),
+        lifespan: Made | None = None,
         **options: Unpack[EngineOptions],
     ) -> None:
         self.plugins = _checked_plugins(plugins)
+        self.lifespan = _checked_lifespan(lifespan)
         try:
             self.settings = EngineSettings(**options)
         except TypeError:
@@ -134,6 +147,8 @@ class Engine:
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
+        self._lifespan: Lifespan | None = None
+        self._failing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Engine {self.name!r} {self._state} queues={dict(self.settings.queues)}>"
@@ -152,6 +167,10 @@ class Engine:
         self._expect("new", "`async with engine`")
         self._state = "starting"
         try:
+            if self.lifespan is not None:
+                made = partial(self.lifespan, self)
+                self._lifespan = Lifespan(made, self._lifespan_failed, LIFESPAN_TIMEOUT)
+                await self._lifespan.start()
             with told():
                 await self.database.open()
                 await require(self.database)
@@ -178,6 +197,8 @@ class Engine:
         traceback: TracebackType | None,
     ) -> None:
         await self.stop()
+        if error is None and self._lifespan is not None and self._lifespan.error is not None:
+            raise self._lifespan.error
 
     async def run(self) -> None:
         """Run until `stop` is called or this task is cancelled; then stop gracefully."""
@@ -290,6 +311,9 @@ class Engine:
         tell_finished(completions)
         self._waiters.settled(completions)
 
+    def _lifespan_failed(self) -> None:
+        self._failing = asyncio.get_running_loop().create_task(self.stop())
+
     def _cancelled(self, steps: Sequence[CancelledStep]) -> None:
         self._hooks.run(steps)
 
@@ -298,6 +322,8 @@ class Engine:
         try:
             # Each is closed, whatever came of those before.
             async with AsyncExitStack() as parts:
+                if self._lifespan is not None:
+                    parts.push_async_callback(self._lifespan.stop)
                 parts.push_async_callback(self.database.close)
                 parts.callback(self._ledger.close)
                 parts.push_async_callback(self._waiters.stop)
@@ -330,6 +356,13 @@ def _checked_plugins(given: object) -> tuple[Plugin, ...]:
         if not isinstance(plugin, Plugin):
             raise InvalidOptionError("plugins", plugin, expected)
     return plugins
+
+
+def _checked_lifespan(given: Made | None) -> Made | None:
+    if given is not None and not callable(given):
+        expected = "a function of the engine that returns an async context manager"
+        raise InvalidOptionError("lifespan", given, expected)
+    return given
 
 
 def _check_reason(given: object) -> None:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
+import sys
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from baton import schema as schemas
+from baton.cli.health import parse_address
 from baton.cli.insights import app as looking
 from baton.cli.options import DSN_VARIABLE, Dsn, Schema
+from baton.cli.options_of_worker import (
+    Format,
+    HealthAddress,
+    OwnSchema,
+    Queues,
+    Reload,
+    Target,
+    Verbose,
+)
+from baton.cli.reloading import run_reloading
 from baton.cli.reporting import FAILED, MISUSED, checked_dsn, fail, reported, say
+from baton.cli.reports import Report, notice, set_up_logging
 from baton.cli.serving import serve
 from baton.cli.target import find_engine, overridden
 
@@ -89,41 +101,35 @@ def migrate(
 
 @app.command()
 def worker(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODULE:ATTRIBUTE",
-            help="An Engine not yet started, or a function without arguments that returns one.",
-        ),
-    ],
+    target: Target,
     dsn: Dsn = None,
-    schema: Annotated[
-        str | None, typer.Option(help="Schema of Baton's tables, in place of the engine's own.")
-    ] = None,
-    queues: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME=LIMIT,…",
-            help="Queues to run, in place of the engine's: default=20,io=50.",
-        ),
-    ] = None,
+    schema: OwnSchema = None,
+    queues: Queues = None,
+    verbose: Verbose = 0,
+    log_format: Format = None,
+    health: HealthAddress = None,
+    reload: Reload = False,
 ) -> None:
     """Run an engine until SIGINT or SIGTERM; a second signal ends at once.
 
-    A DSN given here takes the place of the engine's own.
+    A DSN given here takes the place of the engine's own. It logs to the standard error: its start,
+    what goes wrong, and once a minute how much it did.
 
     Exit status: 0 stopped as asked, 1 failed, 2 used wrongly, 128 + signal after a second signal.
     """
     limits = None if queues is None else _limits(queues)
+    address = None if health is None else parse_address(health)
+    if reload:
+        run_reloading([argument for argument in sys.argv[1:] if argument != "--reload"])
+        return
     if dsn is not None:
         # For the module, which may look for it there.
         os.environ[DSN_VARIABLE] = dsn = checked_dsn(dsn)
     engine = find_engine(target)
     with reported(dsn or engine.database.dsn):
         engine = overridden(engine, dsn, schema, limits)
-        # Without effect where the module has set up logging already.
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        serve(engine)
+        set_up_logging(verbose, log_format)
+        serve(engine, Report(verbose), address, notice(log_format))
 
 
 async def _verify(dsn: str, schema: str) -> None:

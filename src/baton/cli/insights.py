@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from typing import Annotated, Any, TypeVar
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from baton.cli.options import Dsn, Schema
+from baton.cli.listings import engine_table, queue_table, step_table, workflow_table
+from baton.cli.options import Dsn, Schema, parse_time
 from baton.cli.reporting import checked_dsn, reported, say
-from baton.cli.tables import ago, moment, table
+from baton.cli.tables import console, table
+from baton.cli.watching import Watch, show, watch
 from baton.core.jsonvalue import HIGHEST_LIMIT, encode
 from baton.insights import EngineRow, Insights, Page, QueueRow, StepRow, WorkflowDetail, WorkflowRow
 from baton.schema import require
@@ -21,13 +25,12 @@ T = TypeVar("T")
 
 app = typer.Typer()
 
-_MOST_NAMED = 5
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 After = Annotated[
     str | None, typer.Option(metavar="PLACE", help="Go on where the list before ended.")
 ]
 WorkflowId = Annotated[str, typer.Argument(metavar="ID", help="The workflow's UUID.")]
+_TIME = "an ISO time (UTC unless it says otherwise), or an age such as 90s, 30min, 2h, 7d"
 
 
 @app.command()
@@ -38,25 +41,35 @@ def workflows(
         str | None, typer.Option(help="Only these: running, completed or failed.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="Only those of this name.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help=f"Only those inserted since then: {_TIME}.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only those inserted before then.")
+    ] = None,
     after: After = None,
     limit: Annotated[int, typer.Option(help="Most workflows, up to 1000.")] = 20,
     as_json: Json = False,
+    watching: Watch = False,
 ) -> None:
-    """List workflows, newest first. Times are UTC."""
+    """List workflows, newest first, failed ones with their first failed step and its error. Times
+    are UTC.
+    """
+    asked = {"since": parse_time("--since", since), "until": parse_time("--until", until)}
 
     async def ask(look: Insights) -> Page[WorkflowRow]:
-        page = await look.workflows(state, label, after=after, limit=limit)
+        page = await look.workflows(state, label, **asked, after=after, limit=limit)
         while page.next and len(page.rows) < limit:
-            more = await look.workflows(state, label, after=page.next, limit=limit - len(page.rows))
+            more = await look.workflows(
+                state, label, **asked, after=page.next, limit=limit - len(page.rows)
+            )
             page = replace(more, rows=page.rows + more.rows)
         return page
 
-    page = _answer(dsn, schema, ask)
-    if as_json:
-        _print_json(asdict(page))
-        return
-    typer.echo(_workflow_table(page.rows))
-    _say_more(page)
+    def drawn(page: Page[WorkflowRow]) -> RenderableType:
+        return Group(table(workflow_table(page.rows, on := console()), on), *_more(page))
+
+    _answer(dsn, schema, ask, drawn, asdict, as_json=as_json, watching=watching)
 
 
 @app.command()
@@ -64,41 +77,59 @@ def workflow(
     workflow_id: WorkflowId,
     dsn: Dsn = None,
     schema: Schema = "public",
+    state: Annotated[
+        str | None,
+        typer.Option(help="Only steps in this state: available, discarded, …, or gone."),
+    ] = None,
     after: After = None,
     limit: Annotated[int, typer.Option(help="Most steps, up to 1000.")] = 100,
     as_json: Json = False,
+    watching: Watch = False,
 ) -> None:
     """Show a workflow and its steps, in the order they were added. Times are UTC."""
 
     async def ask(look: Insights) -> tuple[WorkflowDetail, Page[StepRow]]:
-        detail = await look.workflow(workflow_id)
-        return detail, await look.steps(workflow_id, after=after, limit=limit)
+        page = await look.steps(workflow_id, state=state, after=after, limit=limit)
+        return await look.workflow(workflow_id), page
 
-    detail, page = _answer(dsn, schema, ask)
-    if as_json:
-        _print_json({**asdict(detail), "steps": asdict(page)})
-        return
-    counts = [f"{count} {state}" for state, count in asdict(detail.counts).items() if count]
-    typer.echo(_workflow_table([detail.workflow]))
-    typer.echo(f"\nsteps: {', '.join(counts) or 'none left'}")
-    if page.rows:
-        typer.echo(f"\n{_step_table(page.rows)}")
-    _say_more(page)
+    def drawn(answer: tuple[WorkflowDetail, Page[StepRow]]) -> RenderableType:
+        detail, page = answer
+        on = console()
+        counts = [f"{count} {name}" for name, count in asdict(detail.counts).items() if count]
+        parts: list[RenderableType] = [
+            table(workflow_table([detail.workflow], on), on),
+            Text(f"\nsteps: {', '.join(counts) or 'none left'}"),
+        ]
+        if page.rows:
+            parts += [Text(), table(step_table(page.rows, on), on)]
+        return Group(*parts, *_more(page))
+
+    def plain(answer: tuple[WorkflowDetail, Page[StepRow]]) -> Any:
+        detail, page = answer
+        return {**asdict(detail), "steps": asdict(page)}
+
+    _answer(dsn, schema, ask, drawn, plain, as_json=as_json, watching=watching)
 
 
 @app.command()
-def queues(dsn: Dsn = None, schema: Schema = "public", as_json: Json = False) -> None:
+def queues(
+    dsn: Dsn = None, schema: Schema = "public", as_json: Json = False, watching: Watch = False
+) -> None:
     """Show what waits and runs in each queue, and the engines."""
 
     async def ask(look: Insights) -> tuple[tuple[QueueRow, ...], tuple[EngineRow, ...]]:
         return await look.queues(), await look.engines()
 
-    found, engines = _answer(dsn, schema, ask)
-    if as_json:
-        _print_json({"queues": list(map(asdict, found)), "engines": list(map(asdict, engines))})
-        return
-    typer.echo(_queue_table(found))
-    typer.echo(f"\n{_engine_table(engines)}")
+    def drawn(answer: tuple[tuple[QueueRow, ...], tuple[EngineRow, ...]]) -> RenderableType:
+        found, engines = answer
+        on = console()
+        return Group(table(queue_table(found), on), Text(), table(engine_table(engines), on))
+
+    def plain(answer: tuple[tuple[QueueRow, ...], tuple[EngineRow, ...]]) -> Any:
+        found, engines = answer
+        return {"queues": list(map(asdict, found)), "engines": list(map(asdict, engines))}
+
+    _answer(dsn, schema, ask, drawn, plain, as_json=as_json, watching=watching)
 
 
 @app.command()
@@ -108,117 +139,61 @@ def why(
     dsn: Dsn = None,
     schema: Schema = "public",
     as_json: Json = False,
+    watching: Watch = False,
 ) -> None:
     """Tell why a step is waiting, or what has become of it."""
-    told = _answer(dsn, schema, lambda look: look.why(workflow_id, step))
-    if as_json:
-        _print_json(asdict(told))
-    else:
-        typer.echo(told.sentence)
+    _answer(
+        dsn,
+        schema,
+        lambda look: look.why(workflow_id, step),
+        lambda found: Text(found.sentence),
+        asdict,
+        as_json=as_json,
+        watching=watching,
+    )
 
 
-def _answer(dsn: str | None, schema: str, ask: Callable[[Insights], Awaitable[T]]) -> T:
+def _answer(
+    dsn: str | None,
+    schema: str,
+    ask: Callable[[Insights], Awaitable[T]],
+    drawn: Callable[[T], RenderableType],
+    plain: Callable[[T], Any],
+    *,
+    as_json: bool,
+    watching: bool,
+) -> None:
+    """Ask once, or again and again, and show the answer as a picture or as JSON."""
     dsn = checked_dsn(dsn)
 
-    async def answer() -> T:
+    def picture(answer: T) -> RenderableType | str:
+        if as_json:
+            return encode(plain(answer), what="the answer", limit=HIGHEST_LIMIT)
+        return drawn(answer)
+
+    async def answer() -> None:
         database = Database(dsn, schema=schema, application_name="baton-insights", pool_size=1)
         await database.open()
         try:
             await require(database)
-            return await ask(Insights(database))
+            insights = Insights(database)
+            if watching:
+                await watch(lambda: ask(insights), picture)
+            else:
+                show(picture(await ask(insights)))
         finally:
             await database.close()
 
     with reported(dsn):
-        return asyncio.run(answer())
+        asyncio.run(answer())
 
 
-def _print_json(value: Any) -> None:
-    typer.echo(encode(value, what="the answer", limit=HIGHEST_LIMIT))
-
-
-def _say_more(page: Page[Any]) -> None:
-    if page.next:
-        say(f"there are more: --after {page.next}")
-
-
-def _workflow_table(rows: Sequence[WorkflowRow]) -> str:
-    return table(
-        ["workflow", "label", "state", "steps", "open", "failed", "inserted", "duration"],
-        [
-            (
-                row.workflow_id,
-                row.workflow_name,
-                row.state,
-                row.total_count,
-                row.outstanding_count,
-                row.failed_count,
-                moment(row.inserted_at),
-                ago(row.duration),
-            )
-            for row in rows
-        ],
-    )
-
-
-def _step_table(rows: Sequence[StepRow]) -> str:
-    return table(
-        ["step", "state", "worker", "queue", "attempt", "scheduled", "ended", "after", "error"],
-        [
-            (
-                row.name,
-                row.settled or row.job_state or "gone",
-                row.worker,
-                row.queue,
-                "" if row.attempt is None else f"{row.attempt}/{row.max_attempts}",
-                moment(row.scheduled_at),
-                moment(row.finished_at),
-                _named(row.dependencies),
-                (row.error or "").partition("\n")[0][:100],
-            )
-            for row in rows
-        ],
-    )
-
-
-def _named(names: Sequence[str]) -> str:
-    more = [f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else []
-    return ", ".join([*names[:_MOST_NAMED], *more])
-
-
-def _queue_table(rows: Sequence[QueueRow]) -> str:
-    return table(
-        [
-            *("queue", "available", "scheduled", "retryable", "executing", "suspended"),
-            *("oldest available", "oldest executing"),
-        ],
-        [
-            (
-                row.queue,
-                row.available,
-                row.scheduled,
-                row.retryable,
-                row.executing,
-                row.suspended,
-                ago(row.available_for),
-                ago(row.executing_for),
-            )
-            for row in rows
-        ],
-    )
-
-
-def _engine_table(rows: Sequence[EngineRow]) -> str:
-    return table(
-        ["engine", "node", "state", "last seen", "started"],
-        [
-            (
-                row.name,
-                row.node,
-                "live" if row.live else "silent",
-                f"{ago(row.silent_for)} ago",
-                moment(row.started_at),
-            )
-            for row in rows
-        ],
-    )
+def _more(page: Page[Any]) -> list[RenderableType]:
+    """On a terminal a line below the list; elsewhere it goes to the standard error."""
+    if page.next is None:
+        return []
+    hint = f"there are more: --after {page.next}"
+    if console().is_terminal:
+        return [Text(hint, style="dim")]
+    say(hint)
+    return []

@@ -1,12 +1,17 @@
-"""The options that every command has."""
+"""The options that every command has, and how their texts are read."""
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
+from baton.cli.reporting import MISUSED, fail
+
 DSN_VARIABLE = "BATON_DATABASE_URL"
+SCHEMA_VARIABLE = "BATON_SCHEMA"
 
 Dsn = Annotated[
     str | None,
@@ -16,4 +21,24 @@ Dsn = Annotated[
         help="Connection string of the database; the variable keeps its password out of `ps`.",
     ),
 ]
-Schema = Annotated[str, typer.Option(help="Schema of Baton's tables.")]
+Schema = Annotated[
+    str,
+    typer.Option(envvar=SCHEMA_VARIABLE, show_envvar=True, help="Schema of Baton's tables."),
+]
+
+_AGE = re.compile(r"(\d{1,9})\s*(s|min|h|d|w)")
+_UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_time(option: str, given: str | None) -> datetime | None:
+    """A time, or how long ago it was; ends the command where it is neither."""
+    if given is None:
+        return None
+    try:
+        if age := _AGE.fullmatch(given.strip()):
+            return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+        read = datetime.fromisoformat(given.strip())
+        return read.replace(tzinfo=read.tzinfo or UTC)
+    except (ValueError, OverflowError):
+        expected = "a time such as 2026-01-31T08:00, or an age such as 90s, 30min, 2h, 7d"
+        fail(f"{option} {given!r}: expected {expected}", MISUSED)

@@ -11,9 +11,9 @@ from contextlib import suppress
 from types import FrameType
 
 from baton.app import Engine
+from baton.cli.health import answering
 from baton.cli.reporting import FAILED, say
-from baton.engine.telemetry import subscribe
-from baton.words.events import EngineStarted, Event
+from baton.cli.reports import Report
 
 _new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
 with suppress(ModuleNotFoundError):
@@ -26,23 +26,40 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EXIT_SECONDS = 2.0
 
 
-def serve(engine: Engine) -> None:
-    """Run the engine. The first SIGINT or SIGTERM stops it gracefully, within `shutdown_grace` and
-    `interrupt_grace`; a second one ends the process at once, with the status 128 + signal.
+def serve(
+    engine: Engine,
+    report: Report,
+    health: tuple[str, int] | None = None,
+    notice: Callable[[str], None] = say,
+) -> None:
+    """Run the engine, write a report of its work, and answer probes at `health`.
+
+    The first SIGINT or SIGTERM stops it gracefully, within `shutdown_grace` and `interrupt_grace`;
+    a second one ends the process at once, with the status 128 + signal.
     """
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        _listen_to_signals(runner.get_loop(), engine)
-        unsubscribe = subscribe(_tell)
+        _listen_to_signals(runner.get_loop(), engine, notice)
         status = FAILED
         try:
-            runner.run(engine.run())
+            with report.open():
+                runner.run(_run(engine, report, health))
             status = 0
         finally:
-            unsubscribe()
             _end_soon(status)
 
 
-def _listen_to_signals(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
+async def _run(engine: Engine, report: Report, health: tuple[str, int] | None) -> None:
+    summaries = asyncio.get_running_loop().create_task(report.summaries())
+    try:
+        async with answering(engine, health):
+            await engine.run()
+    finally:
+        summaries.cancel()
+
+
+def _listen_to_signals(
+    loop: asyncio.AbstractEventLoop, engine: Engine, notice: Callable[[str], None]
+) -> None:
     # Python's own handlers, not the loop's: they answer also while a step keeps the loop busy.
     stopping: list[asyncio.Task[None]] = []
     asked = False
@@ -53,10 +70,10 @@ def _listen_to_signals(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
     def handle(number: int, _: FrameType | None) -> None:
         nonlocal asked
         if asked:
-            say("ended at once by a second signal; other engines rescue the running jobs")
+            notice("ended at once by a second signal; other engines rescue the running jobs")
             os._exit(128 + number)
         asked = True
-        say(f"{signal.Signals(number).name}: stopping; a second signal ends at once")
+        notice(f"{signal.Signals(number).name}: stopping; a second signal ends at once")
         loop.call_soon_threadsafe(stop)
 
     for number in SIGNALS:
@@ -73,8 +90,3 @@ def _end_soon(status: int) -> None:
     timer = threading.Timer(EXIT_SECONDS, end)
     timer.daemon = True
     timer.start()
-
-
-def _tell(event: Event) -> None:
-    if isinstance(event, EngineStarted):
-        say(f"the engine {event.engine!r} runs, queues: {', '.join(event.queues) or 'none'}")

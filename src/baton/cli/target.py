@@ -49,7 +49,7 @@ def overridden(
         fail(f"a {type(engine).__name__} cannot be changed by --dsn, --schema or --queues", MISUSED)
     options: dict[str, Any] = {item.name: getattr(own, item.name) for item in fields(own)}
     options["queues"] = queues
-    return Engine(dsn, schema=schema, plugins=engine.plugins, **options)
+    return Engine(dsn, schema=schema, plugins=engine.plugins, lifespan=engine.lifespan, **options)
 
 
 def _attribute(module: str, attribute: str) -> object:

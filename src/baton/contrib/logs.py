@@ -8,18 +8,15 @@ log_events(json=True)   # one JSON object in each line
 
 from __future__ import annotations
 
-import json as jsonlib
 import logging
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
+from baton.engine.event_lines import event_facts, event_line, event_severity, json_line
 from baton.engine.telemetry import subscribe
-from baton.words.events import Event, QueueObserved, StepExecuting, SweepFinished
-
-_DETAILS = (QueueObserved, StepExecuting, SweepFinished)
+from baton.words.events import Event
 
 
 def log_events(
@@ -37,10 +34,10 @@ def log_events(
     A line is text for people, or with `json` one JSON object.
     """
     target = _own_logger(stream, level) if logger is None else logger
-    line = _json_line if json else _text_line
+    line = _json_line if json else _dated_line
 
     def write(event: Event) -> None:
-        severity = _severity(event)
+        severity = event_severity(event)
         if severity >= level and target.isEnabledFor(severity):
             target.log(severity, "%s", line(event), extra={"event": event})
 
@@ -56,36 +53,11 @@ def _own_logger(stream: TextIO | None, level: int) -> logging.Logger:
     return logger
 
 
-def _severity(event: Event) -> int:
-    if event.WARNS:
-        return logging.WARNING
-    return logging.DEBUG if isinstance(event, _DETAILS) else logging.INFO
-
-
-def _facts(event: Event) -> dict[str, object]:
-    found = {field.name: getattr(event, field.name) for field in fields(event)}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _text_line(event: Event) -> str:
+def _dated_line(event: Event) -> str:
     now = datetime.now(UTC).isoformat(sep=" ", timespec="milliseconds")
-    facts = " ".join(f"{name}={_shown(value)}" for name, value in _facts(event).items())
-    return f"{now} {event.EVENT} {facts}".rstrip()
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    # A text with spaces, quotes or line breaks is quoted, so that a line stays one line.
-    text = str(value)
-    plain = text.isprintable() and not any(character in text for character in ' ="')
-    return text if plain and text else jsonlib.dumps(text, ensure_ascii=not text.isprintable())
+    return f"{now} {event_line(event)}"
 
 
 def _json_line(event: Event) -> str:
-    record = {"time": datetime.now(UTC).isoformat(), "event": event.EVENT, **_facts(event)}
-    return jsonlib.dumps(record, default=_jsonable)
-
-
-def _jsonable(value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else str(value)
+    now = datetime.now(UTC).isoformat()
+    return json_line({"time": now, "event": event.EVENT, **event_facts(event)})

@@ -31,7 +31,7 @@ ERROR_LIMIT = 2_000
 MOST_LOOKED_AT = 10_000
 """Most workflows looked at for one page."""
 
-_STEP_STATES = (*JobState, "gone")
+STEP_STATES = (*JobState, "gone")
 
 
 class Place(NamedTuple):
@@ -45,6 +45,7 @@ async def list_workflows(
     database: Database,
     state: WorkflowState | None,
     name: str | None,
+    since: datetime | None,
     after: Place | None,
     limit: int,
 ) -> tuple[list[WorkflowRow], Place | None]:
@@ -52,21 +53,37 @@ async def list_workflows(
     place = (None, None) if after is None else after
     if state is WorkflowState.FAILED:
         look = limit + 1 if name is None else MOST_LOOKED_AT
-        rows = await _follow(database, "list_failed_workflows", *place, name, look, limit + 1)
+        rows = await _follow(
+            database, "list_failed_workflows", *place, name, look, limit + 1, since
+        )
     else:
         look = limit + 1 if state is None else MOST_LOOKED_AT
         query, own = ("list_workflows", ()) if name is None else ("list_named_workflows", (name,))
-        rows = await _follow(database, query, *place, state, look, limit + 1, *own)
+        rows = await _follow(database, query, *place, state, look, limit + 1, since, *own)
     listed = [row for row in rows if state in (None, row["state"]) and name in (None, row["name"])]
     last = None
     if len(listed) > limit:
         last = listed[limit - 1]
     elif rows and rows[-1]["position"] == look:
         last = rows[-1]
+    listed = listed[:limit]
+    failures = await _read_failures(
+        database, [row["id"] for row in listed if row["state"] == WorkflowState.FAILED]
+    )
     return (
-        [_workflow(row) for row in listed[:limit]],
+        [_workflow(row, failures.get(row["id"])) for row in listed],
         None if last is None else Place(last["inserted_at"], last["id"]),
     )
+
+
+async def _read_failures(
+    database: Database, workflow_ids: list[UUID]
+) -> dict[UUID, tuple[str, str | None]]:
+    """The step that failed first in each of these workflows, and its error."""
+    if not workflow_ids:
+        return {}
+    rows = await database.fetch("read_first_failures", workflow_ids, ERROR_LIMIT + 1)
+    return {row["workflow_id"]: (row["name"], _error(row["error"])) for row in rows}
 
 
 async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail | None:
@@ -76,7 +93,7 @@ async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail
         return None
     (row,) = rows
     completion = None if row["completion"] is None else parse_completion(row["completion"])
-    counts = StepCounts(**{state: row[state] for state in _STEP_STATES})
+    counts = StepCounts(**{state: row[state] for state in STEP_STATES})
     if completion is None:
         workflow = WorkflowRow(
             row["id"],
@@ -105,11 +122,11 @@ async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail
 
 
 async def read_steps(
-    database: Database, workflow_id: UUID, after: int, limit: int
+    database: Database, workflow_id: UUID, state: str | None, after: int, limit: int
 ) -> list[StepRow]:
-    """Up to `limit` steps past a job id, in the order they were added."""
+    """Up to `limit` steps past a job id, of a state or of any, in the order they were added."""
     # One character more, so that a text that was cut says so.
-    rows = await database.fetch("read_steps", workflow_id, after, limit, ERROR_LIMIT + 1)
+    rows = await database.fetch("read_steps", workflow_id, after, limit, ERROR_LIMIT + 1, state)
     return [
         StepRow(
             job_id=row["job_id"],
@@ -209,7 +226,7 @@ def _wait(row: asyncpg.Record) -> StepWait | None:
     )
 
 
-def _workflow(row: asyncpg.Record) -> WorkflowRow:
+def _workflow(row: asyncpg.Record, failure: tuple[str, str | None] | None) -> WorkflowRow:
     return WorkflowRow(
         row["id"],
         row["name"],
@@ -220,6 +237,7 @@ def _workflow(row: asyncpg.Record) -> WorkflowRow:
         row["inserted_at"],
         row["finished_at"],
         row["duration"],
+        *(failure or (None, None)),
     )
 
 

@@ -37,7 +37,9 @@ class Page(Generic[T]):
 class WorkflowRow:
     """One workflow. `duration` is in seconds, to its end or, while it runs, until now.
 
-    One that is running with no outstanding step has ended but was not announced yet.
+    One that is running with no outstanding step has ended but was not announced yet. Of one that
+    failed, `failed_step` is the step that failed first and `error` its last error, capped; both are
+    None once the steps were pruned, and in `WorkflowDetail`.
     """
 
     workflow_id: UUID
@@ -49,6 +51,8 @@ class WorkflowRow:
     inserted_at: datetime
     finished_at: datetime | None
     duration: float
+    failed_step: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from baton.words.insights import (
     WorkflowRow,
     WorkflowState,
 )
+from baton.words.states import JobState
 from baton.workflow.options import check_page_limit, parse_workflow_id
 
 T = TypeVar("T")
@@ -63,12 +64,14 @@ class Insights:
         state: WorkflowState | str | None = None,
         label: str | None = None,
         *,
+        since: datetime | None = None,
+        until: datetime | None = None,
         after: str | None = None,
         limit: int = 50,
     ) -> Page[WorkflowRow]:
-        """Workflows, newest first: those of a state (running, completed, failed) and of a label,
-        the workflow's whole name; None for all. `after` is the `next` of the page before, `limit`
-        1 to 1,000.
+        """Workflows, newest first: those of a state (running, completed, failed), of a label, the
+        workflow's whole name, and inserted at `since` or later and before `until` (aware
+        datetimes); None for all. `after` is the `next` of the page before, `limit` 1 to 1,000.
 
         One call looks at no more than 10,000 workflows: with a state or a label that few of them
         have, a page may be short and the list go on. A workflow that commits late may take its
@@ -76,10 +79,14 @@ class Insights:
         """
         wanted = _workflow_state(state)
         name = None if label is None else validate_workflow_name(label)
-        place = None if after is None else _parse_place(after)
+        first = None if since is None else _moment("since", since)
+        place = None if until is None else Place(_moment("until", until), UUID(int=0))
+        if after is not None:
+            last_read = _parse_place(after)
+            place = last_read if place is None else min(place, last_read)
         check_page_limit(limit, MOST_ROWS)
         rows, last = await self._read(
-            lambda: store.list_workflows(self._database, wanted, name, place, limit)
+            lambda: store.list_workflows(self._database, wanted, name, first, place, limit)
         )
         return Page(tuple(rows), None if last is None else _place_text(last))
 
@@ -96,17 +103,26 @@ class Insights:
         return found
 
     async def steps(
-        self, workflow_id: UUID | str, *, after: str | None = None, limit: int = 100
+        self,
+        workflow_id: UUID | str,
+        *,
+        state: JobState | str | None = None,
+        after: str | None = None,
+        limit: int = 100,
     ) -> Page[StepRow]:
-        """The steps of a workflow, in the order they were added. `after` is the `next` of the page
-        before, `limit` 1 to 1,000.
+        """The steps of a workflow, in the order they were added: those of a state, the settled one,
+        before that the job's, or "gone" where an unsettled step's job was deleted; None for all.
+        `after` is the `next` of the page before, `limit` 1 to 1,000.
 
         Raises UnknownWorkflowError.
         """
         given = parse_workflow_id(workflow_id)
+        wanted = _step_state(state)
         last = 0 if after is None else _parse_job_id(after)
         check_page_limit(limit, MOST_ROWS)
-        rows = await self._read(lambda: store.read_steps(self._database, given, last, limit + 1))
+        rows = await self._read(
+            lambda: store.read_steps(self._database, given, wanted, last, limit + 1)
+        )
         if not rows:
             missing = await self._read(lambda: find_missing_workflows(self._database, [given]))
             if missing:
@@ -163,6 +179,18 @@ def _workflow_state(given: WorkflowState | str | None) -> WorkflowState | None:
         return WorkflowState(given)
     except ValueError:
         raise InvalidOptionError("state", given, "running, completed or failed") from None
+
+
+def _step_state(given: JobState | str | None) -> str | None:
+    if given is not None and given not in store.STEP_STATES:
+        raise InvalidOptionError("state", given, f"one of {', '.join(store.STEP_STATES)}")
+    return given
+
+
+def _moment(option: str, given: object) -> datetime:
+    if not isinstance(given, datetime) or given.tzinfo is None:
+        raise InvalidOptionError(option, given, "an aware datetime, such as datetime.now(UTC)")
+    return given
 
 
 def _place_text(place: Place) -> str:

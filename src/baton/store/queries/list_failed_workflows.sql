@@ -1,5 +1,5 @@
--- Lists failed workflows, newest first, past the place ($1, $2), of the name $3 (NULL: any). Looks at no more than
--- $4 of them; the last one looked at is returned too, whatever its name: the next look goes on there.
+-- Lists failed workflows, newest first, past the place ($1, $2), of the name $3 (NULL: any), inserted at $6 or
+-- later (NULL: any). Looks at no more than $4 of them; the last one looked at is returned too, whatever its name: the next look goes on there.
 SELECT
     l.workflow_id AS id,
     l.workflow_name AS name,
@@ -18,7 +18,7 @@ FROM (
     FROM /*schema.*/workflow_completions c
     WHERE c.outcome = 'failed' AND (c.inserted_at, c.workflow_id) < (
         coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-    )
+    ) AND c.inserted_at >= coalesce($6::timestamptz, '-infinity')
     ORDER BY c.inserted_at DESC, c.workflow_id DESC
     LIMIT $4::integer
 ) l

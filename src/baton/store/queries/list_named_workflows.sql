@@ -1,5 +1,5 @@
--- Lists workflows of the name $6, newest first, past the place ($1, $2), of the state $3 (NULL: any). Looks at no
--- more than $4 of them; the last one looked at is returned too, whatever its state: the next look goes on there.
+-- Lists workflows of the name $7, newest first, past the place ($1, $2), of the state $3 (NULL: any), inserted at
+-- $6 or later (NULL: any). Looks at no more than $4 of them; the last one looked at is returned too, whatever its state: the next look goes on there.
 -- A query of its own: with an optional name the index by name would be lost to the generic plan.
 SELECT
     l.id,
@@ -17,9 +17,9 @@ FROM (
         w.id, w.name, w.steps, w.outstanding, w.failed, w.inserted_at,
         row_number() OVER (ORDER BY w.inserted_at DESC, w.id DESC)::integer AS position
     FROM /*schema.*/workflows w
-    WHERE w.name = $6 AND (w.inserted_at, w.id) < (
+    WHERE w.name = $7 AND (w.inserted_at, w.id) < (
         coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-    )
+    ) AND w.inserted_at >= coalesce($6::timestamptz, '-infinity')
     ORDER BY w.inserted_at DESC, w.id DESC
     LIMIT $4::integer
 ) l

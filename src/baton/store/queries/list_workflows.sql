@@ -1,5 +1,6 @@
--- Lists workflows, newest first, past the place ($1, $2), of the state $3 (NULL: any). Looks at no more than $4 of
--- them; the last one looked at is returned too, whatever its state: the next look goes on there.
+-- Lists workflows, newest first, past the place ($1, $2), of the state $3 (NULL: any), inserted
+-- at $6 or later (NULL: any). Looks at no more than $4 of them; the last one looked at is returned too, whatever its
+-- state: the next look goes on there.
 SELECT
     l.id,
     l.name,
@@ -18,7 +19,7 @@ FROM (
     FROM /*schema.*/workflows w
     WHERE (w.inserted_at, w.id) < (
         coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-    )
+    ) AND w.inserted_at >= coalesce($6::timestamptz, '-infinity')
     ORDER BY w.inserted_at DESC, w.id DESC
     LIMIT $4::integer
 ) l

@@ -1,11 +1,21 @@
--- Reads $3 steps of a workflow in the order they were added, past the job id $2, with at most $4 characters of
--- their last errors. The ids come first, by the index on the workflow: in the order of the ids the planner might
+-- Reads $3 steps of a workflow in the order they were added, past the job id $2, in the state $5 (NULL: any; the
+-- settled one, before that the job's, 'gone' without a job), with at most $4 characters of their last errors.
+-- The ids come first, by the index on the workflow: in the order of the ids the planner might
 -- go through the nodes of all others.
 WITH graph AS MATERIALIZED (
     SELECT n.job_id FROM /*schema.*/workflow_nodes n WHERE n.workflow_id = $1
 ),
 page AS MATERIALIZED (
-    SELECT g.job_id FROM graph g WHERE g.job_id > $2 ORDER BY g.job_id LIMIT $3::integer
+    SELECT g.job_id
+    FROM graph g
+    WHERE g.job_id > $2 AND ($5::text IS NULL OR $5 = (
+        SELECT coalesce(n.state::text, j.state::text, 'gone')
+        FROM /*schema.*/workflow_nodes n
+        LEFT JOIN /*schema.*/oban_jobs j ON j.id = n.job_id
+        WHERE n.job_id = g.job_id
+    ))
+    ORDER BY g.job_id
+    LIMIT $3::integer
 )
 SELECT
     n.job_id,

@@ -1,0 +1,144 @@
+"""Which columns the commands show of workflows, steps, queues and engines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from baton.cli.tables import Column, Rows, ago, moment
+from baton.insights import EngineRow, QueueRow, StepRow, WorkflowRow
+
+_MOST_NAMED = 5
+
+
+def workflow_table(rows: Sequence[WorkflowRow], on: Console) -> Rows:
+    """Failed ones with the step that failed first: below them on a terminal, else in columns."""
+    columns = [
+        Column("workflow"),
+        Column("label", shrinks=True),
+        Column("state"),
+        Column("steps"),
+        Column("open"),
+        Column("failed"),
+        Column("inserted", rank=2),
+        Column("duration", rank=1),
+    ]
+    if not on.is_terminal:
+        columns += [Column("failed step"), Column("error")]
+    return Rows(
+        columns,
+        [
+            (
+                row.workflow_id,
+                row.workflow_name,
+                row.state,
+                row.total_count,
+                row.outstanding_count,
+                row.failed_count,
+                moment(row.inserted_at),
+                ago(row.duration),
+                row.failed_step,
+                _first_line(row.error),
+            )[: len(columns)]
+            for row in rows
+        ],
+        {
+            place: f"{row.failed_step}: {_first_line(row.error) or 'no error was kept'}"
+            for place, row in enumerate(rows)
+            if row.failed_step is not None
+        },
+    )
+
+
+def step_table(rows: Sequence[StepRow], on: Console) -> Rows:
+    """Errors stand below their step on a terminal, else in a column."""
+    columns = [
+        Column("step", shrinks=True),
+        Column("state"),
+        Column("worker", rank=1, shrinks=True),
+        Column("queue", rank=2, shrinks=True),
+        Column("attempt"),
+        Column("scheduled", rank=4),
+        Column("ended", rank=3),
+        Column("after", rank=1, shrinks=True),
+    ]
+    if not on.is_terminal:
+        columns.append(Column("error"))
+    return Rows(
+        columns,
+        [
+            (
+                row.name,
+                row.settled or row.job_state or "gone",
+                row.worker,
+                row.queue,
+                "" if row.attempt is None else f"{row.attempt}/{row.max_attempts}",
+                moment(row.scheduled_at),
+                moment(row.finished_at),
+                _named(row.dependencies),
+                _first_line(row.error),
+            )[: len(columns)]
+            for row in rows
+        ],
+        {place: _first_line(row.error) for place, row in enumerate(rows) if row.error},
+    )
+
+
+def queue_table(rows: Sequence[QueueRow]) -> Rows:
+    return Rows(
+        [
+            Column("queue", shrinks=True),
+            Column("available"),
+            Column("scheduled", rank=2),
+            Column("retryable"),
+            Column("executing"),
+            Column("suspended", rank=2),
+            Column("oldest available", rank=1),
+            Column("oldest executing", rank=3),
+        ],
+        [
+            (
+                row.queue,
+                row.available,
+                row.scheduled,
+                row.retryable,
+                row.executing,
+                row.suspended,
+                ago(row.available_for),
+                ago(row.executing_for),
+            )
+            for row in rows
+        ],
+    )
+
+
+def engine_table(rows: Sequence[EngineRow]) -> Rows:
+    return Rows(
+        [
+            Column("engine", shrinks=True),
+            Column("node", shrinks=True),
+            Column("state"),
+            Column("last seen"),
+            Column("started", rank=1),
+        ],
+        [
+            (
+                row.name,
+                row.node,
+                "live" if row.live else "silent",
+                f"{ago(row.silent_for)} ago",
+                moment(row.started_at),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").partition("\n")[0]
+
+
+def _named(names: Sequence[str]) -> str:
+    more = [f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else []
+    return ", ".join([*names[:_MOST_NAMED], *more])
