@@ -128,9 +128,9 @@ def out_of_service(error: BaseException) -> UnavailableError | None:
 
 def missing_right(error: BaseException) -> MissingRightError | None:
     """What to raise when the role may not do it; None for all other failures."""
-    if sqlstate(error) == _INSUFFICIENT_PRIVILEGE:
-        return MissingRightError(_said(error))
-    return None
+    if sqlstate(error) != _INSUFFICIENT_PRIVILEGE or isinstance(error, BatonError):
+        return None
+    return MissingRightError(_said(error))
 
 
 @contextmanager
@@ -140,6 +140,8 @@ def told(doing: str | None = None, advice: str = "") -> Generator[None]:
     """
     try:
         yield
+    except BatonError:
+        raise
     except Exception as error:
         if lacking := missing_right(error):
             raise lacking from error
