@@ -20,6 +20,7 @@ from baton.store.faults import (
     not_connected,
     poisons_pool,
 )
+from baton.store.notifications import Notifications
 from baton.store.session import (
     LOCK_TIMEOUT,
     PlainConnection,
@@ -74,6 +75,7 @@ class Database:
         self._lock_timeout = lock_timeout
         self._pool: asyncpg.Pool[Any] | None = None
         self._state = "new"
+        self.notifications = Notifications(self._notification_usage)
 
     def __repr__(self) -> str:
         return f"<Database schema={self.schema!r} {self._state}>"
@@ -180,6 +182,11 @@ class Database:
                     async with transaction(connection):
                         rows = await connection.fetch(self.sql(query), *args)
         return rows
+
+    async def _notification_usage(self) -> float:
+        rows = await self.fetch("notification_usage")
+        usage: float = rows[0]["usage"]
+        return usage
 
     async def retrying(
         self,

@@ -56,7 +56,7 @@ class Reserved(NamedTuple):
 
 
 async def insert_through(
-    database: Database, workflows: Sequence[NewWorkflow], *, notify: bool
+    database: Database, workflows: Sequence[NewWorkflow], notify: bool
 ) -> list[Job]:
     """Insert in a transaction of our own, again after passing failures.
 

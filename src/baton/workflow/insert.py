@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from opentelemetry import propagate
@@ -100,8 +101,8 @@ async def _insert(
 ) -> list[Job]:
     try:
         if conn is None and instance is not None:
-            notify = instance.settings.notify
-            jobs = await insert_through(instance.database, prepared, notify=notify)
+            write = partial(insert_through, instance.database, prepared)
+            jobs = await instance.database.notifications.send(write, instance.settings.notify)
         else:
             jobs = await _insert_borrowing(prepared, instance, conn)
     except BaseException:

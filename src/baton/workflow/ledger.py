@@ -80,27 +80,33 @@ class WorkflowLedger:
         blocked = self._blocked.intersection(o.job_id for o in outcomes)
         try:
             if not blocked:
-                return await self._settle(outcomes, demands)
+                return await self._notifying(outcomes, demands)
         except Exception as error:
             if not is_lock_timeout(error):
                 raise
         blocked = await find_blocked(self._database, [o.job_id for o in outcomes])
         self._blocked = self._blocked.difference(o.job_id for o in outcomes) | blocked
-        reply = await self._settle([o for o in outcomes if o.job_id not in blocked], demands)
+        reply = await self._notifying([o for o in outcomes if o.job_id not in blocked], demands)
         return reply._replace(blocked=blocked)
 
-    async def _settle(self, outcomes: Sequence[Outcome], demands: Sequence[Demand]) -> Reply:
+    async def _notifying(self, outcomes: Sequence[Outcome], demands: Sequence[Demand]) -> Reply:
+        write = partial(self._settle, outcomes, demands)
+        return await self._database.notifications.send(write, self._notify)
+
+    async def _settle(
+        self, outcomes: Sequence[Outcome], demands: Sequence[Demand], notify: bool
+    ) -> Reply:
         completed = [o for o in outcomes if o.state is JobState.COMPLETED]
         woken: list[str] = []
         if len(completed) < len(outcomes):
             woken = await self._settle_unfinished(
-                [o for o in outcomes if (o.job_id, o.attempted_at) not in self._written]
+                [o for o in outcomes if (o.job_id, o.attempted_at) not in self._written], notify
             )
         found = await self._find_claimed() if self._lost and demands else []
         reply = Settled([], [], [], [])
         try:
             if completed or demands:
-                reply = await self._settle_completed(completed, demands)
+                reply = await self._settle_completed(completed, demands, notify)
         except BaseException:
             # Looked for again: until then they may have been rescued.
             for call, _ in found:
@@ -124,7 +130,7 @@ class WorkflowLedger:
             self._lanes.pop().drop()
 
     async def _settle_completed(
-        self, completed: Sequence[Outcome], demands: Sequence[Demand]
+        self, completed: Sequence[Outcome], demands: Sequence[Demand], notify: bool
     ) -> Settled:
         # A connection kept for this one statement: borrowing one from the pool and giving it back
         # for every batch cost a fifth of a short chain's time.
@@ -138,7 +144,7 @@ class WorkflowLedger:
                 completed,
                 demands,
                 claimant,
-                notify=self._notify,
+                notify=notify,
                 traced=telemetry.tracer is not None,
             )
         except Exception as error:
@@ -164,22 +170,20 @@ class WorkflowLedger:
             self._lost.update((c, end) for c, end in lost.items() if c not in heard and end > now)
         return found
 
-    async def _settle_unfinished(self, outcomes: Sequence[Outcome]) -> list[str]:
+    async def _settle_unfinished(self, outcomes: Sequence[Outcome], notify: bool) -> list[str]:
         woken: list[str] = []
         requeued = [o for o in outcomes if o.state in _REQUEUED]
         if requeued:
-            self._note(requeued, await requeue_jobs(self._database, requeued, notify=self._notify))
+            self._note(requeued, await requeue_jobs(self._database, requeued, notify=notify))
         held = [o for o in outcomes if o.state is JobState.SUSPENDED and o.wait is None]
         if held:
-            woken += self._took(held, await hold(self._database, held, notify=self._notify))
+            woken += self._took(held, await hold(self._database, held, notify=notify))
         waiting = [o for o in outcomes if o.state is JobState.SUSPENDED and o.wait is not None]
         if waiting:
-            woken += self._took(
-                waiting, await suspend(self._database, waiting, notify=self._notify)
-            )
+            woken += self._took(waiting, await suspend(self._database, waiting, notify=notify))
         failed = [o for o in outcomes if o.state in _FAILED]
         if failed:
-            failures = await settle_failures(self._database, failed, notify=self._notify)
+            failures = await settle_failures(self._database, failed, notify=notify)
             woken += self._took(failed, failures)
         return woken
 
