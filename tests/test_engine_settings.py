@@ -171,7 +171,14 @@ def test_a_setting_that_is_changed_later_has_no_effect() -> None:
     queues["default"] = 5
     assert engine.settings.queues == {"default": 1}
     assert repr(engine) == "<Engine 'default' new queues={'default': 1}>"
-    assert isinstance(engine.engine_id, UUID)
+
+
+async def test_an_engine_has_an_identity_from_its_start(dsn: str) -> None:
+    engine = fast(dsn)
+    with pytest.raises(EngineStateError, match=r"engine\.engine_id needs a running engine"):
+        _ = engine.engine_id
+    async with engine:
+        assert isinstance(engine.engine_id, UUID)
 
 
 async def test_a_missing_schema_is_said_at_the_start(empty_dsn: str) -> None:

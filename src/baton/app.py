@@ -92,7 +92,8 @@ class Engine:
             completion = await engine.completion(workflow_id)
 
     While it runs it is the ambient engine of its name: `Baton(...).insert()` finds it by itself.
-    Every start is a new engine for the database; one object runs once.
+    Every start is a new engine for the database; one object runs once, in each process that was
+    forked before it started.
 
     `lifespan` is called with the engine and returns an async context manager, for instance a
     function under `@asynccontextmanager`: it is entered before the engine connects and left after
@@ -116,7 +117,7 @@ class Engine:
         except TypeError:
             raise _unknown(options) from None
         settings = self.settings
-        self.engine_id: UUID = uuid4()
+        self._engine_id: UUID | None = None
         self.database = Database(
             dsn,
             schema=schema,
@@ -130,12 +131,11 @@ class Engine:
         self._ledger = WorkflowLedger(
             self.database,
             Performer(self.database, settings),
-            Claimant(settings.node, self.engine_id),
             notify=settings.notify,
             on_finished=self._finished,
             on_cancelled=self._cancelled,
         )
-        self._runtime = Runtime(self.database, settings, self.engine_id, self._ledger)
+        self._runtime = Runtime(self.database, settings, self._ledger)
         self._runtime.on("baton_finished", self._waiters.notified)
         self._runtime.alarm(
             "baton_waits",
@@ -158,6 +158,17 @@ class Engine:
         return self.settings.name
 
     @property
+    def engine_id(self) -> UUID:
+        """Who this engine is for the database. Drawn when it starts: an object that was made before
+        a fork starts in several processes, and each is an engine of its own.
+
+        Raises EngineStateError before the start.
+        """
+        if self._engine_id is None:
+            raise EngineStateError(self._state, "running", "engine.engine_id")
+        return self._engine_id
+
+    @property
     def state(self) -> str:
         """One of new, starting, running, stopping, stopped."""
         return self._state
@@ -176,7 +187,9 @@ class Engine:
                 await require(self.database)
                 # Before anything starts: what this engine performs inserts through this engine.
                 ambient.enter(self)
-                await self._runtime.start()
+                self._engine_id = uuid4()
+                self._ledger.claimant = Claimant(self.settings.node, self._engine_id)
+                await self._runtime.start(self._engine_id)
             self._runtime.every(self.settings.poll_interval, "completions", self._waiters.poll)
             for plugin in self.plugins:
                 sweep = partial(plugin.work, self.database, self.settings)
@@ -336,6 +349,8 @@ class Engine:
     def _expect(self, state: str, call: str) -> None:
         if self._state != state:
             raise EngineStateError(self._state, state, call)
+        if state == "running" and self.database.state == "forked":
+            raise EngineStateError("forked", state, call)
 
 
 def _unknown(options: Mapping[str, object]) -> InvalidOptionError:

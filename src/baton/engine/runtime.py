@@ -29,21 +29,18 @@ FLUSH_TIMEOUT = 10.0
 class Runtime:
     """The loops and tasks of one engine. Start once, stop once."""
 
-    def __init__(
-        self, database: Database, settings: EngineSettings, engine_id: UUID, ledger: Ledger
-    ) -> None:
+    def __init__(self, database: Database, settings: EngineSettings, ledger: Ledger) -> None:
         self._database = database
+        self._ledger = ledger
         self._settings = settings
         self._loops = Loops(settings.name)
         self.producer = Producer(settings, ledger)
-        self._heartbeat = Heartbeat(database, settings, engine_id)
+        self._heartbeat: Heartbeat | None = None
         self._stager = Stager(database, settings, self.producer.wake)
-        self._rescuer = Rescuer(database, settings, engine_id, ledger, self.producer)
         self._notifier = Notifier(
             Dedicated(database.dsn, database.sql, application_name="baton-listener"),
             database.sql.channel("baton_probe"),
         )
-        self._beating = False
         self._alarms: dict[str, Alarm] = {}
 
     def on(self, channel: str, receiver: Callable[[str | None], None]) -> None:
@@ -63,16 +60,20 @@ class Runtime:
         if self._settings.queues:
             self.on(channel, alarm.ring)
 
-    async def start(self) -> None:
+    async def start(self, engine_id: UUID) -> None:
+        """Start, under an identity that nobody else has."""
         if self._settings.queues:
-            await self._heartbeat.start()
-            self._beating = True
+            database, settings = self._database, self._settings
+            heartbeat = Heartbeat(database, settings, engine_id)
+            rescuer = Rescuer(database, settings, engine_id, self._ledger, self.producer)
+            await heartbeat.start()
+            self._heartbeat = heartbeat
             self.producer.open()
             self.on("oban_insert", self._jobs_inserted)
             self.on("baton_cancel", self._jobs_cancelled)
             self._loops.every(self._settings.poll_interval, "poll", self._poll)
             self._loops.every(self._settings.stage_interval, "stage", self._stager.stage)
-            self._loops.every(self._settings.rescue_interval, "rescue", self._rescuer.rescue)
+            self._loops.every(self._settings.rescue_interval, "rescue", rescuer.rescue)
             for what, alarm in self._alarms.items():
                 self._loops.forever(what, alarm.run)
         if self._settings.notify:
@@ -91,9 +92,9 @@ class Runtime:
         finally:
             await self.producer.close()
             await self._loops.stop()
-            if self._beating:
+            if self._heartbeat is not None:
                 await self._heartbeat.stop()
-        if self._beating and not unsettled:
+        if self._heartbeat is not None and not unsettled:
             await self._heartbeat.retire()
         if telemetry.active:
             telemetry.emit(EngineStopped(self._settings.name, released))

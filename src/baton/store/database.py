@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -75,6 +76,7 @@ class Database:
         self._lock_timeout = lock_timeout
         self._pool: asyncpg.Pool[Any] | None = None
         self._state = "new"
+        self._process = 0
         self.notifications = Notifications(self._notification_usage)
 
     def __repr__(self) -> str:
@@ -82,12 +84,17 @@ class Database:
 
     @property
     def state(self) -> str:
-        """One of new, open, closed."""
-        return self._state
+        """One of new, open, closed; forked in a process that was forked while it was open."""
+        return "forked" if self._forked else self._state
+
+    @property
+    def _forked(self) -> bool:
+        # Two processes that speak on one connection read each other's answers.
+        return self._pool is not None and self._process != os.getpid()
 
     async def open(self) -> None:
         """Connect. Raises UnavailableError."""
-        if self._pool is not None:
+        if self._pool is not None and not self._forked:
             return
         try:
             pool = await asyncpg.create_pool(
@@ -113,7 +120,7 @@ class Database:
             if not is_database_fault(error):
                 raise
             raise not_connected(error) from error
-        self._pool, self._state = pool, "open"
+        self._pool, self._state, self._process = pool, "open", os.getpid()
 
     def dedicated(self, application_name: str) -> Dedicated:
         """A connection outside the pool, not yet connected; its statements are bounded alike."""
@@ -126,7 +133,8 @@ class Database:
 
     async def close(self, timeout: float = 5.0) -> None:
         """Close the pool; connections still busy after `timeout` seconds are terminated."""
-        pool, self._pool = self._pool, None
+        # The connections of another process are not ours to close.
+        pool, self._pool = None if self._forked else self._pool, None
         self._state = "closed"
         if pool is None:
             return
@@ -143,6 +151,12 @@ class Database:
         """
         if self._pool is None:
             raise UnavailableError("the pool is closed")
+        if self._forked:
+            raise UnavailableError(
+                f"the connections of this Database belong to process {self._process}, of which this"
+                " one is a fork: open a Database, or start an Engine, in this process",
+                refused=True,
+            )
         pool = self._pool
         try:
             connection = await pool.acquire(timeout=self._acquire_timeout)

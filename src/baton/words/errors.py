@@ -322,12 +322,10 @@ class EngineStateError(EngineError):
     def __init__(self, state: str, expected: str, call: str = "this call") -> None:
         early = expected == "running" and state in ("new", "starting")
         advice = "use `async with engine`" if early else "an engine runs once, make another one"
-        super().__init__(
-            f"{call} needs a {expected} engine, this one is {state}: {advice}",
-            state=state,
-            expected=expected,
-            call=call,
-        )
+        if state == "forked":
+            advice = "it was started before this process was forked, make another one here"
+        text = f"{call} needs a {expected} engine, this one is {state}: {advice}"
+        super().__init__(text, state=state, expected=expected, call=call)
 
 
 class DatabaseError(BatonError):

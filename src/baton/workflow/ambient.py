@@ -80,10 +80,9 @@ def current(engine: Instance | str | None = None) -> Instance:
 def opened(call: str, engine: Instance | str | None = None) -> Instance:
     """`current`, for a call that uses the engine's own connections. Raises EngineStateError too."""
     instance = current(engine)
-    if instance.database.state != "open":
-        raise EngineStateError(
-            "new" if instance.database.state == "new" else "stopped", "running", call
-        )
+    state = instance.database.state
+    if state != "open":
+        raise EngineStateError("stopped" if state == "closed" else state, "running", call)
     return instance
 
 

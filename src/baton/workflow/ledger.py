@@ -25,6 +25,7 @@ from baton.store.jobs import (
     settle_batch,
 )
 from baton.store.waits import SettledWait
+from baton.words.errors import EngineStateError
 from baton.words.rows import CancelledStep, ClaimedJob, Demand, Outcome
 from baton.words.states import JobState
 from baton.workflow.perform import Performer
@@ -50,7 +51,7 @@ class WorkflowLedger:
         self,
         database: Database,
         performer: Performer,
-        claimant: Claimant,
+        claimant: Claimant | None = None,
         *,
         notify: bool,
         on_finished: Callable[[Sequence[tuple[UUID, str]]], None],
@@ -58,7 +59,8 @@ class WorkflowLedger:
     ) -> None:
         self._database = database
         self._performer = performer
-        self._claimant = claimant
+        self.claimant = claimant
+        """Who claims; set before anything is claimed."""
         self._notify = notify
         self._on_finished = on_finished
         self._on_cancelled = on_cancelled
@@ -136,7 +138,7 @@ class WorkflowLedger:
         # for every batch cost a fifth of a short chain's time.
         database = self._database
         lane = self._lanes.pop() if self._lanes else database.dedicated("baton-settler")
-        claimant = self._claimant._replace(call=str(next(self._calls)))
+        claimant = self._claimant()._replace(call=str(next(self._calls)))
         try:
             await lane.connect()
             return await settle_batch(
@@ -163,12 +165,17 @@ class WorkflowLedger:
         lost, self._lost = self._lost, {}
         found: list[tuple[str, ClaimedJob]] = []
         try:
-            found = await read_claims(self._database, self._claimant, list(lost))
+            found = await read_claims(self._database, self._claimant(), list(lost))
         finally:
             # One call is one commit: what is found of it is all of it.
             heard, now = {call for call, _ in found}, monotonic()
             self._lost.update((c, end) for c, end in lost.items() if c not in heard and end > now)
         return found
+
+    def _claimant(self) -> Claimant:
+        if self.claimant is None:
+            raise EngineStateError("new", "running", "claiming")
+        return self.claimant
 
     async def _settle_unfinished(self, outcomes: Sequence[Outcome], notify: bool) -> list[str]:
         woken: list[str] = []
