@@ -319,6 +319,17 @@ async def test_the_command_line_overrides_the_engine(empty_dsn: str) -> None:
         assert (await ended(process))[0] == 0
 
 
+async def test_the_dashboards_are_in_the_package(tmp_path: Path) -> None:
+    status, text = await baton("export-dashboards", str(tmp_path / "new"))
+    assert status == 0, text
+    for name in ("grafana/baton.json", "prometheus/alerts.yml"):
+        assert (tmp_path / "new" / name).exists()
+        assert f"new/{name}" in text
+    (tmp_path / "file").touch()
+    status, text = await baton("export-dashboards", str(tmp_path / "file"))
+    assert (status, "cannot be written" in text) == (1, True), text
+
+
 async def test_a_missing_extra_is_named() -> None:
     code = "import sys; sys.modules['typer'] = None; from baton.cli import main; main()"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=PIPE)

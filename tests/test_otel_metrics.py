@@ -16,10 +16,17 @@ import pytest
 
 from baton import Baton, Plugin, Step, insert_all, subscribe, worker
 from baton.contrib.otel.logs import attributes
-from baton.contrib.otel.metrics import COST, COUNTERS, GAUGES, HISTOGRAMS, SWEEP_LAG
+from baton.contrib.otel.metrics import (
+    COST,
+    COUNTERS,
+    GAUGES,
+    HISTOGRAMS,
+    MOST_NAMES,
+    SWEEP_LAG,
+)
 from baton.engine import telemetry
 from baton.words import events
-from baton.words.events import Event, StepCompleted, SweepFinished, WorkflowFinished
+from baton.words.events import Event, StepCompleted, SweepFinished, WaitsObserved, WorkflowFinished
 from baton.words.states import Delivery, JobState, WorkflowOutcome
 from support.otel import Telemetry, instrumented
 from support.running import running
@@ -90,6 +97,34 @@ async def test_what_is_counted(dsn: str, otel: Telemetry) -> None:
     assert sum(values(otel, "baton.announce.lag").values()) == 3
     assert values(otel, "baton.sweep.duration")[None] >= 2
     assert [point.value >= 0 for _, point in otel.points("baton.sweep.lag")] == [True]
+
+
+async def test_workers_and_workflows_have_names(dsn: str, otel: Telemetry) -> None:
+    async with running(dsn) as run:
+        await run.completed(Baton(workflow_name="ingest").add("a", works.new()))
+    for name in ("baton.step.settled", "messaging.process.duration"):
+        assert values(otel, name, "baton.worker") == {works.spec.name: 1}
+    for name in ("baton.workflow.inserted", "baton.workflow.finished", "baton.workflow.duration"):
+        assert values(otel, name, "baton.workflow.name") == {"ingest": 1}
+
+
+async def test_open_waits_and_their_age(dsn: str, otel: Telemetry) -> None:
+    async with running(dsn, plugins=[Plugin(interval=0.05)]) as run:
+        for _ in range(2):
+            await run.insert(Baton().wait("approved", all_of=["manager"]))
+        await run.events.until(WaitsObserved, len(run.events.of(WaitsObserved)) + 1)
+        assert values(otel, "baton.wait.open") == {None: 2}
+        ((_, oldest),) = otel.points("baton.wait.oldest.age")
+        assert 0 < oldest.value < 60
+
+
+def test_too_many_names_are_counted_together(otel: Telemetry) -> None:
+    for number in range(MOST_NAMES + 50):
+        telemetry.emit(events.WorkflowInserted(UUID(int=number), f"import-{number}", 1))
+    counted = values(otel, "baton.workflow.inserted", "baton.workflow.name")
+    assert len(counted) == MOST_NAMES + 1
+    assert counted["_OTHER"] == 50
+    assert counted["import-0"] == 1
 
 
 def sample(kind: type[Event]) -> Event:

@@ -33,7 +33,7 @@ from support.running import Run, running
 from support.waiting import eventually
 from test_otel_metrics import EVENTS, sample
 
-ROOT = Path(__file__).parents[1] / "dashboards"
+ROOT = Path(__file__).parents[1] / "src" / "baton" / "contrib" / "otel" / "dashboards"
 DASHBOARD = ROOT / "grafana" / "baton.json"
 ALERTS = ROOT / "prometheus" / "alerts.yml"
 PROMETHEUS = os.environ.get("BATON_PROMETHEUS") or shutil.which("prometheus")

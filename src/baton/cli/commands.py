@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -130,6 +132,25 @@ def worker(
         engine = overridden(engine, dsn, schema, limits)
         set_up_logging(verbose, log_format)
         serve(engine, Report(verbose), address, notice(log_format))
+
+
+@app.command("export-dashboards")
+def export_dashboards(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where to write; made if it does not exist.")
+    ],
+) -> None:
+    """Write the Grafana dashboard and the Prometheus alert rules into a folder.
+
+    Files of the same names there are replaced.
+    """
+    source = Path(__file__).parents[1] / "contrib" / "otel" / "dashboards"
+    try:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+    except OSError as error:
+        fail(f"the dashboards cannot be written: {error}")
+    for path in sorted(source.rglob("*.*")):
+        typer.echo(folder / path.relative_to(source))
 
 
 async def _verify(dsn: str, schema: str) -> None:

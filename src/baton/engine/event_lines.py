@@ -7,9 +7,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import fields
 
-from baton.words.events import Event, QueueObserved, StepExecuting, SweepFinished
+from baton.words.events import Event, QueueObserved, StepExecuting, SweepFinished, WaitsObserved
 
-_DETAILS = (QueueObserved, StepExecuting, SweepFinished)
+_DETAILS = (QueueObserved, StepExecuting, SweepFinished, WaitsObserved)
 
 
 def event_severity(event: Event) -> int:

@@ -152,6 +152,12 @@ async def count_queues(database: Database) -> list[QueueRow]:
     return [QueueRow(*row) for row in await database.fetch("count_queues")]
 
 
+async def count_open_waits(database: Database) -> tuple[int, float]:
+    """How many waits are not over, and the age of the oldest in seconds."""
+    (row,) = await database.fetch("count_open_waits")
+    return row["open"], max(row["oldest"], 0.0)
+
+
 async def read_engines(database: Database) -> list[EngineRow]:
     return [_engine(row) for row in await database.fetch("read_engines")]
 

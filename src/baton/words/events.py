@@ -40,6 +40,7 @@ __all__ = [
     "StepsSettled",
     "SweepFinished",
     "WaitSettled",
+    "WaitsObserved",
     "WorkflowFailed",
     "WorkflowFinished",
     "WorkflowInserted",
@@ -281,6 +282,17 @@ class QueueObserved(Event):
     depth: Mapping[str, int]
     oldest_runnable: float
     oldest_executing: float
+
+
+@dataclass(frozen=True, slots=True)
+class WaitsObserved(Event):
+    """How many waits for events or for a time are open, by the plugin's regular look; `oldest` is
+    the age of the oldest in seconds, 0 where there is none.
+    """
+
+    EVENT: ClassVar[str] = "baton.waits.observed"
+    open: int
+    oldest: float
 
 
 @dataclass(frozen=True, slots=True)

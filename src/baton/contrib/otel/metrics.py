@@ -23,6 +23,7 @@ from baton.words.events import (
     StepUsage,
     SweepFinished,
     WaitSettled,
+    WaitsObserved,
     WorkflowFinished,
     WorkflowInserted,
 )
@@ -32,6 +33,9 @@ Labels = tuple[tuple[str, str], ...]
 SYSTEM = ("messaging.system", "baton")
 SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 """Buckets of the messaging conventions."""
+MOST_NAMES = 500
+"""Workflow names that are told apart; the SDK's own limit is 2,000 combinations of labels."""
+
 LONG_SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400]
 
 TOKENS = [4**power for power in range(14)]
@@ -45,6 +49,7 @@ class Metrics:
 
     def __init__(self, meter: Meter) -> None:
         self._counts: dict[str, dict[Labels, int]] = {}
+        self._names: set[str] = set()
         self._swept: float | None = None
         for name, unit, description in COUNTERS:
             self._counts[name] = defaultdict(int)
@@ -78,15 +83,17 @@ class Metrics:
 
     def _settled(self, event: StepSettled) -> None:
         queue = ("messaging.destination.name", event.queue)
+        worker = ("baton.worker", event.worker)
         if event.state.value == "cancelled" and not event.duration:
             # By a dependency's failure or by request: nothing was performed.
-            self._add("baton.step.settled", (queue, ("baton.step.state", "cancelled")))
+            self._add("baton.step.settled", (queue, worker, ("baton.step.state", "cancelled")))
             return
         kind = event.EVENT.rpartition(".")[2]
-        self._add("baton.step.settled", (queue, ("baton.step.state", kind)))
+        self._add("baton.step.settled", (queue, worker, ("baton.step.state", kind)))
         if kind == "fenced":
-            self._add("baton.step.fenced", (queue,))
-        self._record("messaging.process.duration", event.duration, _labels(event.queue, kind))
+            self._add("baton.step.fenced", (queue, worker))
+        labels = _labels(event.queue, event.worker, kind)
+        self._record("messaging.process.duration", event.duration, labels)
 
     def _executing_step(self, event: StepExecuting) -> None:
         self._add(
@@ -95,7 +102,7 @@ class Metrics:
         )
 
     def _inserted(self, event: WorkflowInserted) -> None:
-        self._add("baton.workflow.inserted", ())
+        self._add("baton.workflow.inserted", (self._named(event.workflow_name),))
         self._add(
             "messaging.client.sent.messages",
             (SYSTEM, ("messaging.operation.name", "send")),
@@ -103,9 +110,12 @@ class Metrics:
         )
 
     def _finished(self, event: WorkflowFinished) -> None:
-        outcome = ("baton.workflow.outcome", event.outcome.value)
-        self._add("baton.workflow.finished", (outcome,))
-        self._record("baton.workflow.duration", event.duration, dict((outcome,)))
+        labels = (
+            ("baton.workflow.outcome", event.outcome.value),
+            self._named(event.workflow_name),
+        )
+        self._add("baton.workflow.finished", labels)
+        self._record("baton.workflow.duration", event.duration, dict(labels))
         self._record("baton.announce.lag", max(event.announce_lag, 0.0))
 
     def _rescued(self, event: JobsRescued | StepsRescued | StepsSettled) -> None:
@@ -128,6 +138,21 @@ class Metrics:
             self._gauges["baton.queue.depth"].set(count, {**queue, "baton.job.state": state})
         self._gauges["baton.queue.oldest_runnable.age"].set(event.oldest_runnable, queue)
         self._gauges["baton.queue.oldest_executing.age"].set(event.oldest_executing, queue)
+
+    def _observed_waits(self, event: WaitsObserved) -> None:
+        self._gauges["baton.wait.open"].set(event.open)
+        self._gauges["baton.wait.oldest.age"].set(event.oldest)
+
+    def _named(self, workflow_name: str | None) -> tuple[str, str]:
+        """A workflow's name as a label: names that come too many, such as ones with an id in them,
+        are counted together.
+        """
+        name = workflow_name or ""
+        if name not in self._names:
+            if len(self._names) >= MOST_NAMES:
+                name = "_OTHER"
+            self._names.add(name)
+        return "baton.workflow.name", name
 
     def _used(self, event: StepUsage) -> None:
         labels = {
@@ -205,6 +230,8 @@ GAUGES = [
     ("baton.queue.depth", "{job}", "Unfinished jobs by queue and state"),
     ("baton.queue.oldest_runnable.age", "s", "How long the oldest available job has been due"),
     ("baton.queue.oldest_executing.age", "s", "How long the oldest executing job has been claimed"),
+    ("baton.wait.open", "{wait}", "Waits for events or for a time that are not over"),
+    ("baton.wait.oldest.age", "s", "How long the oldest of them has been waiting"),
 ]
 
 COST = ("baton.step.cost", "{USD}", "What models cost, where it is known")
@@ -231,23 +258,25 @@ _HANDLERS: dict[type[Event], Callable[..., None]] = {
     RowsPruned: Metrics._pruned,
     SweepFinished: Metrics._swept_once,
     QueueObserved: Metrics._observed,
+    WaitsObserved: Metrics._observed_waits,
     ConnectionLost: Metrics._lost,
     EventReceived: Metrics._received,
     WaitSettled: Metrics._waited,
     StepUsage: Metrics._used,
 }
 
-_LABELS: dict[tuple[str, str], dict[str, str]] = {}
+_LABELS: dict[tuple[str, str, str], dict[str, str]] = {}
 
 
-def _labels(queue: str, kind: str) -> dict[str, str]:
-    """One mapping for each pair, which the SDK need not be given anew for every step."""
-    labels = _LABELS.get((queue, kind))
+def _labels(queue: str, worker: str, kind: str) -> dict[str, str]:
+    """One mapping for each triple, which the SDK need not be given anew for every step."""
+    labels = _LABELS.get((queue, worker, kind))
     if labels is None:
-        labels = _LABELS[queue, kind] = {
+        labels = _LABELS[queue, worker, kind] = {
             "messaging.system": "baton",
             "messaging.operation.name": "process",
             "messaging.destination.name": queue,
+            "baton.worker": worker,
             **({} if kind in ("completed", "snoozed", "released") else {"error.type": kind}),
         }
     return labels

@@ -1,10 +1,11 @@
-"""Tells what the queues hold, for metrics."""
+"""Emits what the queues hold and how many waits are open, for metrics."""
 
 from __future__ import annotations
 
 from baton.engine import telemetry
 from baton.store.database import Database
-from baton.words.events import QueueObserved
+from baton.store.insights import count_open_waits
+from baton.words.events import QueueObserved, WaitsObserved
 from baton.words.insights import QueueRow
 from baton.workflow.insights import Insights
 
@@ -16,7 +17,7 @@ class Observer:
         self._known: set[str] = set()
 
     async def observe(self, database: Database) -> None:
-        """Tell of every queue, where somebody listens."""
+        """Emit the state of every queue and of the waits, where somebody subscribes."""
         if not telemetry.active:
             return
         rows = await Insights(database).queues()
@@ -26,6 +27,7 @@ class Observer:
         for queue in sorted(empty):
             telemetry.emit(QueueObserved(queue, dict.fromkeys(STATES, 0), 0.0, 0.0))
         self._known.update(row.queue for row in rows)
+        telemetry.emit(WaitsObserved(*await count_open_waits(database)))
 
 
 STATES = ("available", "scheduled", "retryable", "executing", "suspended")
