@@ -140,7 +140,7 @@ async def test_five_hundred_waiters_cost_a_few_queries(
 async def test_a_client_waits_before_and_after_the_end(dsn: str, notify: bool) -> None:
     go = asyncio.Event()
 
-    @worker
+    @worker(name="before_and_after_the_end")
     async def waits(step: Step) -> None:
         await go.wait()
 

@@ -143,9 +143,11 @@ def test_examples_are_quoted_whole() -> None:
     assert (ROOT / "examples/web.py").read_text(encoding="utf-8") in quoted
 
 
-async def test_readme_diamond_runs(empty_dsn: str) -> None:
+async def test_readme_diamond_runs(empty_dsn: str, tmp_path: Path) -> None:
     (block,) = blocks(README)
-    assert await script(empty_dsn, "-c", block.code) == "total: 46\ncompleted ()\n"
+    program = tmp_path / "diamond.py"
+    program.write_text(block.code)
+    assert await script(empty_dsn, str(program)) == "total: 46\ncompleted ()\n"
 
 
 async def test_process_pool_example_runs(dsn: str) -> None:

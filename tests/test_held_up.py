@@ -45,7 +45,7 @@ async def locked(dsn: str, lock: str, workflow: Baton) -> AsyncIterator[None]:
 async def test_a_lock_holds_up_only_what_needs_it(dsn: str, what: str, fails: bool) -> None:
     go = asyncio.Event()
 
-    @worker
+    @worker(name="held_up.first")
     async def first(step: Step) -> Cancel | None:
         await go.wait()
         return Cancel("no") if fails else None

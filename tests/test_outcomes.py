@@ -278,7 +278,7 @@ async def test_a_timeout_is_retried(dsn: str) -> None:
 
 @pytest.mark.parametrize("limit", [10, 2_000_000])
 async def test_results_have_a_limit(dsn: str, limit: int) -> None:
-    @worker(max_attempts=5)
+    @worker(name="outcomes.text", max_attempts=5)
     async def text(step: Step, *, length: int) -> str:
         return "é" * length
 

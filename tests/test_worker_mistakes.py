@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import timedelta
-from importlib.machinery import ModuleSpec
-from types import ModuleType, SimpleNamespace
 from typing import Annotated, Any, cast
 
 import pytest
@@ -16,14 +13,13 @@ from pydantic import Field
 
 from baton import Step, SyncStep, Worker, worker
 from baton.words.errors import (
-    DuplicateWorkerError,
     InvalidNameError,
     InvalidOptionError,
     WorkerError,
 )
+from baton.words.worker_errors import DuplicateWorkerError
 from baton.workflow import registry
-from baton.workflow.registry import WorkerSpec
-from baton.workflow.worker import default_name, job_of
+from baton.workflow.worker import job_of
 
 
 @worker
@@ -37,18 +33,6 @@ class Bare(Worker):
 
 
 class TestRegistry:
-    def test_a_reload_replaces(self) -> None:
-        def define(answer: int) -> WorkerSpec:
-            class Reloaded(Worker):
-                async def perform(self, step: Step) -> int:
-                    return answer
-
-            return job_of(Reloaded()).spec
-
-        define(1)
-        second = define(2)
-        assert registry.find(second.name) is second
-
     def test_another_definition_may_not_take_the_name(self) -> None:
         class First(Worker, name="taken"):
             async def perform(self, step: Step) -> None: ...
@@ -60,19 +44,6 @@ class TestRegistry:
 
         assert caught.value.worker == "taken"
         assert registry.find("taken") is job_of(First()).spec
-
-    def test_a_module_run_by_its_name_keeps_that_name(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        main = ModuleType("__main__")
-        monkeypatch.setitem(sys.modules, "__main__", main)
-        assert (
-            default_name(SimpleNamespace(__module__="__main__", __qualname__="F")) == "__main__.F"
-        )
-        main.__spec__ = ModuleSpec("package.module", None)
-        assert default_name(SimpleNamespace(__module__="__main__", __qualname__="F")) == (
-            "package.module.F"
-        )
 
     def test_a_name_is_looked_up_and_never_imported(self) -> None:
         for name in ("os.system", "this", "antigravity.fly", "builtins.eval", ""):
@@ -99,6 +70,19 @@ def mistaken_async_generator() -> None:
 def mistaken_no_step() -> None:
     @worker  # type: ignore[arg-type]
     async def wrong() -> None: ...
+
+
+def mistaken_method() -> None:
+    class Jobs:
+        @worker
+        async def wrong(self, step: Step, *, url: str) -> None: ...
+
+
+def mistaken_class_method() -> None:
+    class Jobs:
+        @classmethod
+        @worker
+        async def wrong(cls, step: Step) -> None: ...
 
 
 def mistaken_only_arguments() -> None:
@@ -284,3 +268,19 @@ def test_a_hook_of_a_function_is_async(hook: Any) -> None:
 
         @worker(on_dep_cancelled=hook)
         async def wrong(step: Step) -> None: ...
+
+
+async def test_a_static_method_is_a_function() -> None:
+    class Jobs:
+        @staticmethod
+        @worker(name="static-job")
+        async def job(step: Step, *, url: str) -> str:
+            return url
+
+    assert Jobs.job.new(url="a").spec.name == "static-job"
+    assert await Jobs.job(cast("Any", None), url="a") == "a"
+
+
+def test_a_method_is_refused_with_what_to_do_instead() -> None:
+    with pytest.raises(WorkerError, match="it is a method: move it out of the class"):
+        mistaken_method()

@@ -13,8 +13,8 @@ BatonError
 ├── NotStorableError            what, problem (and where)
 │   └── TooLargeError           size, limit (bytes)
 ├── WorkerError                 the definition or look-up of a worker
-│   ├── UnknownWorkerError      worker
-│   └── DuplicateWorkerError    worker
+│   ├── UnknownWorkerError      worker, registered
+│   └── DuplicateWorkerError    worker, given, registered (the two places)
 ├── StepError                   raised inside a step that asks for what it may not have
 │   ├── UndeclaredDependencyError  step, dependency, declared
 │   ├── NoResultError           step, dependency, state
@@ -50,7 +50,6 @@ from baton.words.errors import (
     CycleError,
     DatabaseError,
     DuplicateStepError,
-    DuplicateWorkerError,
     EmptyWorkflowError,
     EngineError,
     EngineStateError,
@@ -73,7 +72,6 @@ from baton.words.errors import (
     UndeclaredDependencyError,
     UnknownDependencyError,
     UnknownStepError,
-    UnknownWorkerError,
     UnknownWorkflowError,
     WorkerError,
     WorkflowExistsError,
@@ -88,6 +86,7 @@ from baton.words.wait_errors import (
     WaitSwallowedError,
     WorkflowFinishedError,
 )
+from baton.words.worker_errors import DuplicateWorkerError, UnknownWorkerError
 
 __all__ = [
     "BatonError",

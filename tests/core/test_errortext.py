@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baton.core.errortext import DEFAULT_LIMIT, MOST_ERRORS, MOST_FRAMES, describe, sanitize
-from baton.words.errors import UnknownWorkerError
+from baton.words.worker_errors import UnknownWorkerError
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]) | st.sampled_from("\0\ud800é😀"))
 
@@ -36,9 +36,7 @@ def test_type_message_and_frames() -> None:
 
 
 def test_types_of_modules_are_qualified() -> None:
-    assert describe(UnknownWorkerError("w")).startswith(
-        "baton.words.errors.UnknownWorkerError: no "
-    )
+    assert describe(UnknownWorkerError("w")).startswith("baton.errors.UnknownWorkerError: no ")
     assert describe(ValueError()) == "ValueError"
     assert describe(KeyError("k")) == "KeyError: 'k'"
     assert describe(OSError(2, "gone", "f")) == "FileNotFoundError: [Errno 2] gone: 'f'"

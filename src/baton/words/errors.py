@@ -14,6 +14,11 @@ from baton.words.rows import UnsettledStep
 class BatonError(Exception):
     """Base of every error of Baton."""
 
+    def __init_subclass__(cls) -> None:
+        if cls.__module__.startswith("baton.words."):
+            # Shown, and pickled, by the path from which it is imported.
+            cls.__module__ = "baton.errors"
+
     def __init__(self, message: str, **fields: Any) -> None:
         super().__init__(message)
         self.message = message
@@ -21,6 +26,9 @@ class BatonError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.__dict__)
+
+
+BatonError.__module__ = "baton.errors"
 
 
 def _restore(kind: type[BatonError], fields: dict[str, Any]) -> BatonError:
@@ -151,26 +159,6 @@ class TooLargeError(NotStorableError):
 
 class WorkerError(BatonError):
     """The definition or look-up of a worker."""
-
-
-class UnknownWorkerError(WorkerError):
-    worker: str
-
-    def __init__(self, worker: str) -> None:
-        super().__init__(
-            f"no worker named {worker!r} is registered in this process; import the module that "
-            "defines it",
-            worker=worker,
-        )
-
-
-class DuplicateWorkerError(WorkerError):
-    worker: str
-
-    def __init__(self, worker: str) -> None:
-        super().__init__(
-            f"another worker is registered as {worker!r}; give one of them name='…'", worker=worker
-        )
 
 
 class StepError(BatonError):

@@ -16,9 +16,10 @@ from baton.words.states import JobState
 from baton.workflow import registry
 from baton.workflow.args import ARGS_CONFIG, NewJob, decode_args, invalid_args, new_job
 from baton.workflow.options import FunctionOptions, worker_options
+from baton.workflow.origin import default_name, origin_of_function
 from baton.workflow.registry import BuiltWorker, Hook, WorkerSpec
 from baton.workflow.signature import argument_fields, is_async
-from baton.workflow.worker import check_executor, default_name, job_defaults, origin_of
+from baton.workflow.worker import check_executor, job_defaults
 
 S = TypeVar("S")
 P = ParamSpec("P")
@@ -168,7 +169,7 @@ def _define(
         defaults=job_defaults(options),
         executor=options.get("executor"),
         hooks=_hooks(options),
-        origin=origin_of(function),
+        origin=origin_of_function(function, named="name" in options),
     )
     registry.register(spec)
     return spec

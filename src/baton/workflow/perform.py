@@ -11,10 +11,11 @@ from baton.engine.executor import interrupted
 from baton.store.database import Database
 from baton.store.results import UnreadError, read_dependencies
 from baton.words.config import EngineSettings
-from baton.words.errors import InvalidArgsError, StepTimeoutError, UnknownWorkerError
+from baton.words.errors import InvalidArgsError, StepTimeoutError
 from baton.words.rows import ClaimedJob, Node, Outcome
 from baton.words.states import JobState
 from baton.words.wait_errors import WaitSwallowedError
+from baton.words.worker_errors import UnknownWorkerError
 from baton.workflow import registry
 from baton.workflow.attempt import attempt, failed, returned, suspended
 from baton.workflow.gating import decision
@@ -45,7 +46,8 @@ class Performer:
                 return stopped
         spec = registry.find(job.worker)
         if spec is None:
-            return failed(job, Ending.UNKNOWN_WORKER, UnknownWorkerError(job.worker))
+            unknown = UnknownWorkerError(job.worker, registry.names())
+            return failed(job, Ending.UNKNOWN_WORKER, unknown)
         try:
             built = spec.build(job.args)
         except InvalidArgsError as error:

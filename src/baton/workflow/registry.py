@@ -11,8 +11,9 @@ from typing import Any, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
-from baton.words.errors import DuplicateWorkerError
 from baton.words.states import JobState
+from baton.words.worker_errors import DuplicateWorkerError
+from baton.workflow.origin import Origin, advice, is_read_again
 
 
 class BuiltWorker(Protocol):
@@ -50,8 +51,7 @@ class WorkerSpec:
     """Where a synchronous `perform` runs, made at the first call; None: a thread."""
     hooks: Mapping[JobState, Hook] = field(repr=False)
     """Called as `await hook(built, step, dependency)`, by the state of the dependency."""
-    origin: tuple[str, str] = field(repr=False)
-    """Module and qualified name of the definition."""
+    origin: Origin = field(repr=False)
 
     def hook(self, state: JobState) -> Hook | None:
         """What to call after a dependency that ended as `state` cancelled a step of this worker."""
@@ -62,16 +62,24 @@ _specs: dict[str, WorkerSpec] = {}
 
 
 def register(spec: WorkerSpec) -> None:
-    """Make a worker known. The same definition, read again by a reload, replaces the former one.
+    """Make a worker known. The same definition, loaded again by a reload or under another module
+    name, replaces the former one.
 
     Raises DuplicateWorkerError when another definition has the name.
     """
     known = _specs.get(spec.name)
-    if known is not None and known.origin != spec.origin:
-        raise DuplicateWorkerError(spec.name)
+    if known is not None and not is_read_again(spec.origin, known.origin):
+        raise DuplicateWorkerError(
+            spec.name, spec.origin.place, known.origin.place, advice(spec.origin)
+        )
     _specs[spec.name] = spec
 
 
 def find(name: str) -> WorkerSpec | None:
     """The worker registered under a name."""
     return _specs.get(name)
+
+
+def names() -> tuple[str, ...]:
+    """The names of all registered workers."""
+    return tuple(_specs)

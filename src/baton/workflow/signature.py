@@ -49,6 +49,11 @@ def argument_fields(where: str, function: Callable[..., Any]) -> dict[str, tuple
     shape = f"{where} must look like: async def {function.__name__}(step: Step, *, url: str, …)"
     if not parameters or parameters[0].kind not in _POSITIONAL:
         raise WorkerError(f"{shape}; its first parameter takes the step")
+    if parameters[0].name in ("self", "cls"):
+        raise WorkerError(
+            f"{shape}; it is a method: move it out of the class, make it a @staticmethod without "
+            f"{parameters[0].name!r} (@staticmethod above @worker), or derive the class from Worker"
+        )
     _check_step(where, function, parameters[0])
     fields: dict[str, tuple[Any, Any]] = {}
     for parameter in parameters[1:]:

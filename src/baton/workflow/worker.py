@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Unpack
 
 from pydantic import BaseModel, ValidationError
 
-from baton.core.names import validate_worker_name
 from baton.words.errors import WorkerError
 from baton.words.states import JobState
 from baton.workflow import registry
 from baton.workflow.args import ARGS_CONFIG, NewJob, decode_args, invalid_args, new_job
 from baton.workflow.options import WorkerOptions, worker_options
+from baton.workflow.origin import default_name, origin_of_class
 from baton.workflow.registry import BuiltWorker, Hook, WorkerSpec
 from baton.workflow.signature import check_method, is_async
 from baton.workflow.step import Step
@@ -24,10 +23,8 @@ __all__ = [
     "NewJob",
     "Worker",
     "WorkerSpec",
-    "default_name",
     "job_defaults",
     "job_of",
-    "origin_of",
 ]
 
 _RESERVED = ("perform", "timeout", "backoff", "on_dep_cancelled", "on_dep_discarded")
@@ -134,20 +131,6 @@ def job_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def origin_of(definition: Any) -> tuple[str, str]:
-    """Module and qualified name of a class or function."""
-    module: str = definition.__module__
-    if module == "__main__":
-        # Run by `python -m package.module`, it has the name under which other processes import it.
-        module = getattr(sys.modules["__main__"].__spec__, "name", module)
-    return module, definition.__qualname__
-
-
-def default_name(definition: Any) -> str:
-    """The name of a worker that was given none. Raises InvalidNameError when too long."""
-    return validate_worker_name(".".join(origin_of(definition)))
-
-
 def check_executor(where: str, options: Mapping[str, Any], asynchronous: bool) -> None:
     """Raises WorkerError for an executor where there is nothing to run in it."""
     if asynchronous and options.get("executor") is not None:
@@ -181,7 +164,7 @@ def _define(cls: type[Worker], name: str | None) -> WorkerSpec | None:
         defaults=job_defaults(cls.__baton_options__),
         executor=cls.__baton_options__.get("executor"),
         hooks=_hooks(cls),
-        origin=origin_of(cls),
+        origin=origin_of_class(cls, named=name is not None),
     )
     registry.register(spec)
     return spec
