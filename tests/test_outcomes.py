@@ -228,7 +228,7 @@ async def test_a_timeout_ends_an_attempt(dsn: str) -> None:
         for name, seconds in [("worker", 0.05), ("step", 0.05), ("delta", 0.05), ("args", 0.03)]:
             message = f"step {name!r} took longer than its timeout of {seconds} s"
             assert message in steps[name].error
-            assert steps[name].error.startswith("baton.words.errors.StepTimeoutError: ")
+            assert steps[name].error.startswith("baton.errors.StepTimeoutError: ")
             assert steps[name].state == "discarded"
         assert steps["swallows"].result == "in spite of it"
         assert steps["raises"].error.startswith("ValueError: while cleaning up")
