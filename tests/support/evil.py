@@ -107,15 +107,15 @@ RAISED: dict[str, tuple[Callable[[], BaseException], str]] = {
     "enormous argument": (lambda: ValueError(["x" * 1_000] * 10_000), "ValueError: ['xxx"),
     "our timeout": (
         lambda: StepTimeoutError("s", 1),
-        "baton.words.errors.StepTimeoutError: step 's'",
+        "baton.errors.StepTimeoutError: step 's'",
     ),
     "our unknown": (
         lambda: UnknownWorkflowError(UUID(int=0)),
-        "baton.words.errors.UnknownWorkflow",
+        "baton.errors.UnknownWorkflow",
     ),
-    "our state": (lambda: EngineStateError("a", "b"), "baton.words.errors.EngineStateError"),
-    "our args": (lambda: InvalidArgsError("w", {}, ["p"]), "baton.words.errors.InvalidArgsError"),
-    "our storable": (lambda: NotStorableError("w", "p"), "baton.words.errors.NotStorableError"),
+    "our state": (lambda: EngineStateError("a", "b"), "baton.errors.EngineStateError"),
+    "our args": (lambda: InvalidArgsError("w", {}, ["p"]), "baton.errors.InvalidArgsError"),
+    "our storable": (lambda: NotStorableError("w", "p"), "baton.errors.NotStorableError"),
 }
 
 
@@ -176,11 +176,11 @@ RETURNED: dict[str, Callable[[], Any]] = {
 IMPOSSIBLE: dict[str, tuple[Callable[[], Any], str]] = {
     "snooze for ever": (
         lambda: Snooze(math.inf),
-        "baton.words.errors.InvalidOptionError: Snooze.seconds",
+        "baton.errors.InvalidOptionError: Snooze.seconds",
     ),
     "snooze NaN": (
         lambda: Snooze(math.nan),
-        "baton.words.errors.InvalidOptionError: Snooze.seconds",
+        "baton.errors.InvalidOptionError: Snooze.seconds",
     ),
     "recursion": (recurse, "RecursionError: maximum recursion depth exceeded"),
 }
