@@ -155,7 +155,7 @@ def told_apart(text: str, sql: Sql) -> str:
         quote_identifier(sql.channel(name))
         for name in ("oban_insert", "baton_finished", "baton_cancel", "baton_waits", "baton_probe")
     ]
-    for quoted in (*channels, sql.identifier, sql.literal):
+    for quoted in (*channels, sql.identifier, sql.literal, f"{sql.literal[:-1]}."):
         text = text.replace(quoted, "")
     return text
 

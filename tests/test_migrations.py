@@ -309,14 +309,20 @@ async def test_the_printed_sql_does_the_same(
 async def test_a_failing_migration_keeps_the_versions_before_it(
     empty_dsn: str, connection: asyncpg.Connection[Any]
 ) -> None:
-    await connection.execute("CREATE TABLE workflow_nodes (theirs integer)")
-    with pytest.raises(MigrationError, match="workflow_nodes") as caught:
+    await connection.execute("""
+        CREATE SCHEMA trap;
+        CREATE FUNCTION trap.refuse() RETURNS event_trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE 'no functions here'; END $$;
+        CREATE EVENT TRIGGER refuse ON ddl_command_end WHEN TAG IN ('CREATE FUNCTION')
+            EXECUTE FUNCTION trap.refuse()
+    """)
+    with pytest.raises(MigrationError, match="no functions here") as caught:
         await schema.migrate(empty_dsn)
-    assert caught.value.version == 2
-    assert await schema.current_version(empty_dsn) == 1
-    assert "table workflows" not in await describe(connection)
-    await connection.execute("DROP TABLE workflow_nodes")
-    assert await schema.migrate(empty_dsn) == ALL[1:]
+    assert caught.value.version == 3
+    assert await schema.current_version(empty_dsn) == 2
+    assert not any(name.startswith("function") for name in await describe(connection))
+    await connection.execute("DROP EVENT TRIGGER refuse")
+    assert await schema.migrate(empty_dsn) == ALL[2:]
 
 
 async def test_a_changed_history_is_refused(

@@ -40,6 +40,11 @@ STRANGE = [
     "a.b c",
     "Mixed Case",
     "select",
+    "user",
+    "loop",
+    "strict",
+    "n",
+    "v_event",
     "back\\slash'",
     "/*schema.*/",
     "*/x/*",
@@ -127,11 +132,32 @@ async def test_quoting_is_what_the_server_understands(connection: asyncpg.Connec
         await connection.execute("SET standard_conforming_strings = on")
 
 
+async def test_a_name_is_quoted_where_the_server_quotes_it(
+    connection: asyncpg.Connection[Any],
+) -> None:
+    words = {row["word"] for row in await connection.fetch("SELECT word FROM pg_get_keywords()")}
+    plain = {"jobs", "_", "a1", "tenant_a", "1a", "a$b", "Jobs", "a-b", "ä", "a b", ""}
+    names = sorted(words | plain - {""}) + STRANGE
+    quoted = await connection.fetch(
+        "SELECT name, quote_ident(name) FROM unnest($1::text[]) AS u (name)", names
+    )
+    ends_a_statement_in_a_function = {
+        *("begin", "by", "declare", "execute", "foreach", "if", "loop", "strict", "while")
+    }
+    assert {name for name, expected in quoted if quote_identifier(name) != expected} <= (
+        ends_a_statement_in_a_function
+    )
+    assert quote_identifier("loop") == '"loop"'
+
+
 @given(NAMES)
 def test_a_quoted_identifier_cannot_be_left(name: str) -> None:
     quoted = quote_identifier(name)
-    assert re.fullmatch('"(?:[^"]|"")+"', quoted)
-    assert quoted[1:-1].replace('""', '"') == name
+    if quoted == name:
+        assert re.fullmatch("[a-z_][a-z0-9_]*", quoted)
+    else:
+        assert re.fullmatch('"(?:[^"]|"")+"', quoted)
+        assert quoted[1:-1].replace('""', '"') == name
 
 
 @given(NAMES.filter(lambda name: not name.startswith("pg_")))
@@ -207,7 +233,7 @@ async def test_every_query_is_understood_in_a_strange_schema(
 def test_a_query_file_is_rendered_once() -> None:
     sql = Sql("one")
     assert sql("read_migrations") is sql("read_migrations")
-    assert '"one".baton_migrations' in sql("read_migrations")
+    assert "one.baton_migrations" in sql("read_migrations")
     assert sql == Sql("one")
     assert hash(sql) == hash(Sql("one"))
     with pytest.raises(FileNotFoundError):

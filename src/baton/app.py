@@ -174,7 +174,9 @@ class Engine:
         return self._state
 
     async def __aenter__(self) -> Self:
-        """Start. Raises SchemaMissingError, UnavailableError, DatabaseError for a missing right."""
+        """Start. Raises SchemaMissingError, SchemaMismatchError, UnavailableError, and
+        MissingRightError.
+        """
         self._expect("new", "`async with engine`")
         self._state = "starting"
         try:

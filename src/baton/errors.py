@@ -39,6 +39,7 @@ BatonError
     ├── IsolationError          what
     ├── MissingRightError       problem (in the server's words)
     ├── SchemaMissingError      schema, found, expected
+    ├── SchemaMismatchError     schema, problems
     ├── MigrationError          version, problem
     └── UnavailableError        what, timeout, refused (by the server, which answered)
 """
@@ -77,6 +78,7 @@ from baton.words.errors import (
     WorkflowExistsError,
     WorkflowInsertedError,
 )
+from baton.words.schema_errors import SchemaMismatchError
 from baton.words.wait_errors import (
     InvalidPayloadError,
     IsolationError,
@@ -112,6 +114,7 @@ __all__ = [
     "NoResultError",
     "NotStorableError",
     "ResultTypeError",
+    "SchemaMismatchError",
     "SchemaMissingError",
     "SelfDependencyError",
     "StepError",

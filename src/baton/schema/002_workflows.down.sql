@@ -1,4 +1,4 @@
-DROP TABLE /*schema.*/baton_engines;
-DROP TABLE /*schema.*/workflow_completions;
-DROP TABLE /*schema.*/workflow_nodes;
-DROP TABLE /*schema.*/workflows;
+DROP TABLE IF EXISTS /*schema.*/baton_engines;
+DROP TABLE IF EXISTS /*schema.*/workflow_completions;
+DROP TABLE IF EXISTS /*schema.*/workflow_nodes;
+DROP TABLE IF EXISTS /*schema.*/workflows;

@@ -1,5 +1,5 @@
-DROP FUNCTION /*schema.*/baton_settle(
+DROP FUNCTION IF EXISTS /*schema.*/baton_settle(
     bigint[], timestamp[], text[], text[], text[], integer[], boolean[], text[], boolean
 );
-DROP FUNCTION /*schema.*/baton_announce(uuid[], boolean);
-DROP FUNCTION /*schema.*/baton_require_read_committed();
+DROP FUNCTION IF EXISTS /*schema.*/baton_announce(uuid[], boolean);
+DROP FUNCTION IF EXISTS /*schema.*/baton_require_read_committed();

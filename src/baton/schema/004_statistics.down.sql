@@ -1,2 +1,2 @@
-DROP TABLE /*schema.*/workflow_debug_logs;
-DROP TABLE /*schema.*/workflow_step_stats;
+DROP TABLE IF EXISTS /*schema.*/workflow_debug_logs;
+DROP TABLE IF EXISTS /*schema.*/workflow_step_stats;

@@ -1,4 +1,4 @@
-DROP TABLE /*schema.*/workflow_memos;
-DROP TABLE /*schema.*/workflow_events;
-DROP TABLE /*schema.*/workflow_wait_members;
-DROP TABLE /*schema.*/workflow_wait_groups;
+DROP TABLE IF EXISTS /*schema.*/workflow_memos;
+DROP TABLE IF EXISTS /*schema.*/workflow_events;
+DROP TABLE IF EXISTS /*schema.*/workflow_wait_members;
+DROP TABLE IF EXISTS /*schema.*/workflow_wait_groups;

@@ -1,5 +1,5 @@
-DROP FUNCTION /*schema.*/baton_arm(bigint[], boolean, boolean);
-DROP FUNCTION /*schema.*/baton_decide(bigint[], bigint[], boolean, boolean);
-DROP FUNCTION /*schema.*/baton_wake(bigint, boolean);
-DROP FUNCTION /*schema.*/baton_close_waits(bigint[], text);
-DROP FUNCTION /*schema.*/baton_wait_outcome(bigint);
+DROP FUNCTION IF EXISTS /*schema.*/baton_arm(bigint[], boolean, boolean);
+DROP FUNCTION IF EXISTS /*schema.*/baton_decide(bigint[], bigint[], boolean, boolean);
+DROP FUNCTION IF EXISTS /*schema.*/baton_wake(bigint, boolean);
+DROP FUNCTION IF EXISTS /*schema.*/baton_close_waits(bigint[], text);
+DROP FUNCTION IF EXISTS /*schema.*/baton_wait_outcome(bigint);

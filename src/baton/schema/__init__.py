@@ -9,7 +9,7 @@ The calls that reach a database take a DSN or an asyncpg connection; `require` t
 from __future__ import annotations
 
 from baton.store.grants import Role, grants_sql
-from baton.store.migration_scripts import latest_version, migration_sql
+from baton.store.migration_scripts import latest_version, migration_sql, table_names
 from baton.store.migrations import current_version, migrate, rollback
 from baton.store.schema_check import SchemaReport, require, verify
 
@@ -23,5 +23,6 @@ __all__ = [
     "migration_sql",
     "require",
     "rollback",
+    "table_names",
     "verify",
 ]

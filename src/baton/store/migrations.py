@@ -6,6 +6,7 @@ added it); downwards everything is one, so that a refusal on the way changes not
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ import anyio
 import asyncpg
 
 from baton.core.dsn import check_dsn
+from baton.store.declared import restoring
 from baton.store.faults import (
     is_connection_loss,
     is_database_fault,
@@ -26,14 +28,18 @@ from baton.store.migration_scripts import (
     STATEMENT_TIMEOUT,
     applying,
     checked_version,
+    latest_version,
     load_migrations,
     opening,
     reverting,
 )
+from baton.store.schema_facts import differing_functions, missing_tables, read_facts
 from baton.store.sql import Sql
 from baton.words.errors import ConnectionTypeError, MigrationError, UnavailableError
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
+
+_log = logging.getLogger("baton")
 
 CONNECT_TIMEOUT = 10.0
 _GRACE = 10.0
@@ -48,12 +54,15 @@ async def migrate(
     lock_timeout: float = LOCK_TIMEOUT,
 ) -> list[int]:
     """Apply what is missing up to version `to` (None: the latest); returns the versions applied by
-    this call, in order. The schema is created when it is missing.
+    this call, in order. The schema is created when it is missing. At the latest version, functions
+    that are not this Baton's for this schema, as in a schema that was renamed or copied, are made
+    anew.
 
     Safe to call from many processes at once, and again after a failure: a version is applied whole
     or not at all. `lock_timeout` bounds, in seconds, each wait for another migrator or transaction.
     Raises InvalidNameError, InvalidOptionError, ConnectionTypeError, UnavailableError, and
-    MigrationError, also when an applied migration differs from the packaged one, and on a
+    MigrationError: also when an applied migration differs from the packaged one, when the schema
+    has other tables of the same names, when tables of an applied version are missing, and on a
     connection inside a transaction.
     """
     sql = Sql(schema)
@@ -64,6 +73,8 @@ async def migrate(
             version = await _apply_next(connection, sql, target, lock_timeout)
             if version is not None:
                 applied.append(version)
+        if target == latest_version():
+            await _restore_functions(connection, sql, lock_timeout)
     return applied
 
 
@@ -127,7 +138,11 @@ async def connected(
     ):
         raise ConnectionTypeError(dsn_or_connection, "migrations take a DSN or asyncpg's own")
     if alone and dsn_or_connection.is_in_transaction():
-        raise MigrationError(None, "the connection is inside a transaction; finish it first")
+        raise MigrationError(
+            None,
+            "the connection is inside a transaction; finish it first, or execute the statement "
+            "migration_sql(transactions=False) in it",
+        )
     yield dsn_or_connection
 
 
@@ -144,6 +159,11 @@ async def read_history(connection: Connection, sql: Sql) -> list[tuple[int, str,
     """(version, name, checksum) of every applied migration, oldest first."""
     if not await connection.fetch(sql("find_migrations_table"), timeout=STATEMENT_TIMEOUT):
         return []
+    return await read_applied(connection, sql)
+
+
+async def read_applied(connection: Connection, sql: Sql) -> list[tuple[int, str, str]]:
+    """What `read_history` returns, where the table of applied migrations has been seen."""
     try:
         rows = await connection.fetch(sql("read_migrations"), timeout=STATEMENT_TIMEOUT)
     except asyncpg.UndefinedTableError:
@@ -177,9 +197,39 @@ async def _apply_next(
             if current >= target:
                 return None
             migration = load_migrations()[current]
+            ahead = load_migrations()[current + 1 : target]
             with database_failures(migration.version, lock_timeout):
-                await _run(connection, applying(sql, migration))
+                await _run(connection, applying(sql, migration, ahead))
             return migration.version
+
+
+async def _restore_functions(connection: Connection, sql: Sql, lock_timeout: float) -> None:
+    if not await _functions_to_restore(connection, sql):
+        return
+    with database_failures(None, lock_timeout):
+        async with _transaction(connection, sql, lock_timeout):
+            # Under the lock: another migrator may have been faster.
+            differing = await _functions_to_restore(connection, sql)
+            if differing:
+                await _run(connection, restoring(sql, load_migrations(), differing))
+    if differing:
+        names = ", ".join(differing)
+        _log.warning("functions of the schema %r were made anew: %s", sql.schema, names)
+
+
+async def _functions_to_restore(connection: Connection, sql: Sql) -> list[str]:
+    if await applied_version(connection, sql) != latest_version():
+        # A newer Baton's, or reverted meanwhile.
+        return []
+    with database_failures(None):
+        facts = await read_facts(connection, sql)
+    if missing := missing_tables(facts):
+        raise MigrationError(
+            None,
+            f"tables of the applied version are missing: {', '.join(missing)}; bring them back, or "
+            f"begin anew: baton migrate --schema {sql.schema} --down 0",
+        )
+    return differing_functions(facts, sql)
 
 
 @asynccontextmanager

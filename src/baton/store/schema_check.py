@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from baton.store.database import Database
-from baton.store.migration_scripts import declared_objects, latest_version, load_migrations
+from baton.store.migration_scripts import latest_version
 from baton.store.migrations import (
     Connection,
     connected,
     database_failures,
     history_problems,
-    read_history,
+    read_applied,
+)
+from baton.store.schema_facts import (
+    MIGRATIONS_TABLE,
+    function_problems,
+    index_problems,
+    job_problems,
+    read_facts,
+    strayed_functions,
+    table_problems,
 )
 from baton.store.sql import Sql
 from baton.words.errors import SchemaMissingError
-from baton.words.states import JobState
+from baton.words.schema_errors import SchemaMismatchError
 
-# Oban's Elixir and Python tables differ in the width of small integers and in the form of errors.
-_JOB_COLUMNS: dict[str, tuple[str, ...]] = {
-    "id": ("int8",),
-    "state": ("oban_job_state",),
-    "queue": ("text",),
-    "worker": ("text",),
-    "attempt": ("int2", "int4"),
-    "max_attempts": ("int2", "int4"),
-    "priority": ("int2", "int4"),
-    "args": ("jsonb",),
-    "meta": ("jsonb",),
-    "tags": ("_text",),
-    "errors": ("jsonb", "_jsonb"),
-    "attempted_by": ("_text",),
-    "inserted_at": ("timestamp",),
-    "scheduled_at": ("timestamp",),
-    "attempted_at": ("timestamp",),
-    "cancelled_at": ("timestamp",),
-    "completed_at": ("timestamp",),
-    "discarded_at": ("timestamp",),
-}
+_log = logging.getLogger("baton")
+
+_HIDDEN = (
+    "the table baton_migrations shows this role no row: row level security is on, and no policy "
+    "lets it read"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,60 +53,60 @@ class SchemaReport:
 
 async def verify(dsn_or_connection: str | Connection, *, schema: str = "public") -> SchemaReport:
     """Compare the schema with what this Baton needs: applied migrations and their checksums,
-    tables, functions and indexes, the columns and states of `oban_jobs`.
+    tables, indexes and the columns of both, the states of `oban_jobs`, and the text of every
+    function.
 
     A schema newer than this Baton is a warning, so that old processes outlive an upgrade.
     Raises SchemaMissingError when Baton is not installed or older, InvalidNameError,
     UnavailableError.
     """
     sql = Sql(schema)
-    expected = latest_version()
     async with connected(dsn_or_connection) as connection:
         with database_failures(None):
-            history = await read_history(connection, sql)
-            if len(history) < expected:
-                raise SchemaMissingError(schema, len(history) or None, expected)
-            columns = {
-                row["name"]: row["type"] for row in await connection.fetch(sql("read_job_columns"))
-            }
-            states = {row["state"] for row in await connection.fetch(sql("read_job_states"))}
-            objects = {
-                (row["kind"], row["name"])
-                for row in await connection.fetch(sql("read_schema_objects"))
-            }
-    newer = len(history) - expected
-    missing = declared_objects(load_migrations()) - objects if not newer else ()
+            report, slow = await _compare(connection, sql)
     return SchemaReport(
-        schema,
-        version=len(history),
-        expected=expected,
-        problems=(
-            *history_problems(history),
-            *(f"{kind} {name} is missing" for kind, name in sorted(missing)),
-            *_column_problems(columns),
-            *(f"oban_job_state lacks {state.value!r}" for state in JobState if state not in states),
-        ),
-        warnings=(f"the schema is {newer} versions newer than this Baton",) if newer else (),
+        schema, report.version, report.expected, (*report.problems, *slow), report.warnings
     )
 
 
 async def require(database: Database) -> None:
-    """Return when the schema is recent enough for this Baton, by its version alone.
+    """Return when the schema is the one that this Baton needs, as `verify` finds; a missing index
+    that only makes things slow is logged.
 
-    Raises SchemaMissingError when Baton is not installed there or older.
+    Raises SchemaMissingError when Baton is not installed there or older, SchemaMismatchError.
     """
     async with database.connection() as connection:
-        found = len(await read_history(connection, database.sql))
-    if found < latest_version():
-        raise SchemaMissingError(database.schema, found or None, latest_version())
+        report, slow = await _compare(connection, database.sql)
+    if not report.ok:
+        raise SchemaMismatchError(
+            database.schema,
+            report.problems,
+            f"functions are put right by: baton migrate --schema {database.schema}"
+            if any(problem.startswith("function ") for problem in report.problems)
+            else "",
+        )
+    if slow:
+        _log.warning("the schema %r makes Baton slow: %s", database.schema, "; ".join(slow))
 
 
-def _column_problems(columns: dict[str, str]) -> list[str]:
-    problems: list[str] = []
-    for name, types in _JOB_COLUMNS.items():
-        found = columns.get(name)
-        if found is None:
-            problems.append(f"oban_jobs.{name} is missing")
-        elif found not in types:
-            problems.append(f"oban_jobs.{name} is of type {found}, expected {' or '.join(types)}")
-    return problems
+async def _compare(connection: Connection, sql: Sql) -> tuple[SchemaReport, list[str]]:
+    """A report without the indexes that only speed things up, and what there is to say of them."""
+    expected = latest_version()
+    facts = await read_facts(connection, sql)
+    history = await read_applied(connection, sql) if MIGRATIONS_TABLE in facts.tables else []
+    if not history and facts.tables.get(MIGRATIONS_TABLE):
+        raise SchemaMismatchError(sql.schema, [_HIDDEN])
+    if len(history) < expected:
+        raise SchemaMissingError(sql.schema, len(history) or None, expected)
+    newer = len(history) - expected
+    problems = [*history_problems(history), *job_problems(facts)]
+    slow: list[str] = []
+    if newer:
+        problems += strayed_functions(facts, sql)
+    else:
+        problems += table_problems(facts)
+        problems += function_problems(facts, sql)
+        problems += index_problems(facts, unique=True)
+        slow += index_problems(facts, unique=False)
+    warnings = (f"the schema is {newer} versions newer than this Baton",) if newer else ()
+    return SchemaReport(sql.schema, len(history), expected, tuple(problems), warnings), slow

@@ -13,17 +13,46 @@ MAX_NAME_BYTES = 63
 MAX_CHANNEL_BYTES = len("baton_finished")
 MAX_SCHEMA_BYTES = MAX_NAME_BYTES - len(".") - MAX_CHANNEL_BYTES
 
+# A literal that goes on with a dot is one literal: `'jobs.baton_finished'`.
 _MARKER = re.compile(
-    r"/\*schema\.\*/|/\*schema_literal\*/'(?:[^']|'')*'|\$(?:[A-Za-z_][A-Za-z_0-9]*)?\$"
+    r"/\*schema\.\*/|/\*schema_literal\*/'(?:[^']|'')*'(?: \|\| '\.)?"
+    r"|\$(?:[A-Za-z_][A-Za-z_0-9]*)?\$"
 )
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+
+# The keywords that quote_ident quotes: all that pg_get_keywords() does not call unreserved, in
+# PostgreSQL 14 to 18; and those of PL/pgSQL, which end a statement inside a function.
+_QUOTED_WORDS = """
+all analyse analyze and any array as asc asymmetric authorization between bigint binary bit
+boolean both case cast char character check coalesce collate collation column concurrently
+constraint create cross current_catalog current_date current_role current_schema current_time
+current_timestamp current_user dec decimal default deferrable desc distinct do else end except
+exists extract false fetch float for foreign freeze from full grant greatest group grouping
+having ilike in initially inner inout int integer intersect interval into is isnull join json
+json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar
+json_serialize json_table json_value lateral leading least left like limit localtime
+localtimestamp merge_action national natural nchar none normalize not notnull null nullif
+numeric offset on only or order out outer overlaps overlay placing position precision primary
+real references returning right row select session_user setof similar smallint some substring
+symmetric system_user table tablesample then time timestamp to trailing treat trim true union
+unique user using values varchar variadic verbose when where window with xmlattributes xmlconcat
+xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
+begin by declare execute foreach if loop strict while
+"""
+_KEYWORDS = frozenset(_QUOTED_WORDS.split())
 
 
 def quote_identifier(name: str, kind: str = "identifier") -> str:
-    """The name as a quoted SQL identifier. Any name PostgreSQL can hold is allowed.
+    """The name as an SQL identifier, quoted where PostgreSQL's quote_ident quotes it: tools that
+    copy a schema look for its name in that form. Any name PostgreSQL can hold is allowed.
 
     Raises InvalidNameError unless it is 1 to 63 bytes of UTF-8 without NUL.
     """
-    return '"' + _checked(name, kind, MAX_NAME_BYTES).replace('"', '""') + '"'
+    checked = _checked(name, kind, MAX_NAME_BYTES)
+    if _PLAIN.fullmatch(checked) and checked not in _KEYWORDS:
+        return checked
+    return '"' + checked.replace('"', '""') + '"'
 
 
 def quote_literal(text: str) -> str:
@@ -67,6 +96,9 @@ class Sql:
     def render(self, text: str) -> str:
         """Replace the markers: `/*schema.*/name` becomes the qualified name,
         `/*schema_literal*/'public'` the schema as a literal. Neither may stand inside a literal.
+
+        `/*schema_literal*/'public' || '.name'` becomes one literal, which tools that copy a schema
+        find as they find a qualified name.
         """
         return _MARKER.sub(lambda match: self._replacement(match[0]), text)
 
@@ -81,7 +113,7 @@ class Sql:
         if found == "/*schema.*/":
             return f"{self.identifier}."
         if found.startswith("/*"):
-            return self.literal
+            return f"{self.literal[:-1]}." if found.endswith(".") else self.literal
         # A schema named like the delimiter of a dollar-quoted body would end that body.
         while found in self.schema:
             found = f"{found[:-1]}_$"

@@ -14,6 +14,7 @@ from time import monotonic
 from baton.engine import telemetry
 from baton.store.database import Database
 from baton.store.pruning import Pruned
+from baton.store.schema_check import require
 from baton.store.sweeping import sweep_lock
 from baton.words.config import EngineSettings
 from baton.words.errors import InvalidOptionError
@@ -75,12 +76,13 @@ class Plugin:
         heartbeat of its own. `database` is an open or closed Database, or a connection string.
 
         What fails is logged and tried again in the next sweep. Raises UnavailableError when the
-        database cannot be reached at the start.
+        database cannot be reached at the start, SchemaMissingError and SchemaMismatchError.
         """
         settings = EngineSettings(name="plugin", notify=notify)
         own = Database(database) if isinstance(database, str) else database
         await own.open()
         try:
+            await require(own)
             async with rescuing(own, settings) as rescue:
                 while True:
                     for work in (rescue, lambda: self.work(own, settings)):

@@ -1,0 +1,64 @@
+-- What the schema holds, one fact a row: tables (detail: whether row level security is on), valid indexes (unique or
+-- plain), columns of Baton's tables and of the queue's (their types, as pg_type names them: "_text" is an array of
+-- text), the states that oban_job_state knows, and Baton's functions (a SHA-256 of all that makes them what they are,
+-- and whether they work on another schema).
+SELECT
+    'table' AS kind, c.relname::pg_catalog.text AS name, '' AS part,
+    CASE WHEN c.relrowsecurity THEN 'secured' ELSE '' END AS detail
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = /*schema_literal*/'public' AND c.relkind IN ('r', 'p')
+UNION ALL
+SELECT 'index', c.relname::pg_catalog.text, '', CASE WHEN i.indisunique THEN 'unique' ELSE 'plain' END
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+WHERE n.nspname = /*schema_literal*/'public' AND i.indisvalid
+UNION ALL
+SELECT
+    'column', c.relname::pg_catalog.text, a.attname::pg_catalog.text,
+    CASE WHEN t.typnamespace IN (n.oid, 'pg_catalog'::pg_catalog.regnamespace) THEN t.typname::pg_catalog.text
+    ELSE pg_catalog.format('%I.%I', tn.nspname, t.typname) END
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+WHERE n.nspname = /*schema_literal*/'public' AND c.relkind IN ('r', 'p')
+    AND c.relname ~ '^(oban_jobs$|baton_|workflow)'
+    AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT 'state', e.enumlabel::pg_catalog.text, '', ''
+FROM pg_catalog.pg_enum e
+JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid
+JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE n.nspname = /*schema_literal*/'public' AND t.typname = 'oban_job_state'
+UNION ALL
+SELECT
+    'function', p.proname::pg_catalog.text,
+    CASE WHEN pg_catalog.strpos(p.prosrc, ' ' || pg_catalog.quote_ident(n.nspname) || '.')
+        + pg_catalog.strpos(p.prosrc, ' "' || n.nspname || '".') = 0
+        AND p.prosrc ~ '[.](oban_job|workflow|baton_)'
+    THEN 'elsewhere' ELSE '' END,
+    pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.concat_ws(
+        E'\n',
+        p.pronargs,
+        coalesce(pg_catalog.array_to_string(p.proargnames, ','), ''),
+        pg_catalog.array_to_string(ARRAY(
+            SELECT t.typname
+            FROM pg_catalog.unnest(coalesce(p.proallargtypes, p.proargtypes::pg_catalog.oid[]))
+                WITH ORDINALITY AS a (type, position)
+            JOIN pg_catalog.pg_type t ON t.oid = a.type
+            ORDER BY a.position
+        ), ','),
+        (SELECT t.typname FROM pg_catalog.pg_type t WHERE t.oid = p.prorettype),
+        l.lanname,
+        p.provolatile,
+        p.prosecdef,
+        coalesce(pg_catalog.array_to_string(p.proconfig, ';'), ''),
+        pg_catalog.replace(p.prosrc, E'\r', '')
+    ), 'UTF8')), 'hex')
+FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+WHERE n.nspname = /*schema_literal*/'public' AND p.proname ~ '^baton_'
