@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Self, TypeAlias, TypeVar, Unpack, overload
 from uuid import UUID, uuid4
 
 import anyio
@@ -16,14 +16,14 @@ from baton.core.dsn import DSN_EXPECTED
 from baton.core.errortext import sanitize
 from baton.core.names import validate_step_name
 from baton.engine.lifespan import Lifespan
-from baton.engine.runtime import Runtime
-from baton.engine.tasks import to_the_end
+from baton.engine.runtime import STOP_SECONDS, Runtime
+from baton.engine.tasks import END_TIMEOUT, Deadline, to_the_end
 from baton.store.database import Database
 from baton.store.faults import told
 from baton.store.jobs import Claimant
 from baton.store.results import read_step_result
 from baton.store.schema_check import require
-from baton.words.config import EngineSettings
+from baton.words.config import EngineOptions, EngineSettings
 from baton.words.errors import (
     EngineStateError,
     InvalidOptionError,
@@ -36,13 +36,15 @@ from baton.workflow import ambient
 from baton.workflow.cascade_hooks import CascadeHooks
 from baton.workflow.completion import tell_finished
 from baton.workflow.ledger import WorkflowLedger
-from baton.workflow.options import parse_workflow_id, seconds
+from baton.workflow.options import check_queue_limit, check_reason, parse_workflow_id, seconds
 from baton.workflow.perform import Performer
-from baton.workflow.plugin.plugin import Plugin
+from baton.workflow.plugin.plugin import Plugin, checked_plugins
 from baton.workflow.results import typed
 from baton.workflow.settle import cancel_workflow
 from baton.workflow.waiting import CompletionWaiters
 from baton.workflow.waits.expire import expire_until
+
+__all__ = ["Engine", "EngineOptions"]
 
 T = TypeVar("T")
 
@@ -51,37 +53,10 @@ LIFESPAN_TIMEOUT = 10.0
 
 Made: TypeAlias = "Callable[[Engine], AbstractAsyncContextManager[object]]"
 
+START_TIMEOUT = 3.0
+"""Seconds that a start may still take when the engine is asked to stop meanwhile."""
+
 _PARTS_OF_DSN = frozenset({"host", "port", "user", "password", "database", "dbname", "passfile"})
-
-
-class EngineOptions(TypedDict, total=False):
-    """The keyword options of `Engine`; see `EngineSettings` for meaning, unit and
-    default of each.
-    """
-
-    name: str
-    node: str
-    queues: Mapping[str, int]
-    poll_interval: float
-    stage_interval: float
-    stage_limit: int
-    notify: bool
-    heartbeat_interval: float
-    rescue_after: float
-    rescue_interval: float
-    max_rescues: int
-    foreign_rescue_after: float | None
-    shutdown_grace: float
-    interrupt_grace: float
-    settlers: int
-    settle_limit: int
-    threads: int
-    pool_size: int
-    command_timeout: float
-    acquire_timeout: float
-    result_limit: int
-    debug: bool
-    capture_limit: int
 
 
 class Engine:
@@ -110,7 +85,7 @@ class Engine:
         lifespan: Made | None = None,
         **options: Unpack[EngineOptions],
     ) -> None:
-        self.plugins = _checked_plugins(plugins)
+        self.plugins = checked_plugins(plugins)
         self.lifespan = _checked_lifespan(lifespan)
         try:
             self.settings = EngineSettings(**options)
@@ -144,6 +119,7 @@ class Engine:
         )
         self._state = "new"
         self._stop_asked = asyncio.Event()
+        self._starting: asyncio.Timeout | None = None
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
@@ -180,30 +156,37 @@ class Engine:
         self._expect("new", "`async with engine`")
         self._state = "starting"
         try:
-            if self.lifespan is not None:
-                made = partial(self.lifespan, self)
-                self._lifespan = Lifespan(made, self._lifespan_failed, LIFESPAN_TIMEOUT)
-                await self._lifespan.start()
-            with told():
-                await self.database.open()
-                await require(self.database)
-                # Before anything starts: what this engine performs inserts through this engine.
-                ambient.enter(self)
-                self._engine_id = uuid4()
-                self._ledger.claimant = Claimant(self.settings.node, self._engine_id)
-                await self._runtime.start(self._engine_id)
+            async with asyncio.timeout(None) as self._starting:
+                await self._start()
             self._runtime.every(self.settings.poll_interval, "completions", self._waiters.poll)
             for plugin in self.plugins:
                 sweep = partial(plugin.work, self.database, self.settings)
                 self._runtime.every(plugin.interval, "sweep", sweep)
         except BaseException:
+            self._state = "stopping"
             with anyio.CancelScope(shield=True):
                 await self._shut_down()
+            if self._cut_off:
+                raise EngineStateError("stopped", "running", "its start") from None
             raise
         finally:
             self._started.set()
         self._state = "running"
         return self
+
+    async def _start(self) -> None:
+        if self.lifespan is not None:
+            made = partial(self.lifespan, self)
+            self._lifespan = Lifespan(made, self._lifespan_failed, LIFESPAN_TIMEOUT)
+            await self._lifespan.start()
+        with told():
+            await self.database.open()
+            await require(self.database)
+            # Before anything starts: what this engine performs inserts through this engine.
+            ambient.enter(self)
+            self._engine_id = uuid4()
+            self._ledger.claimant = Claimant(self.settings.node, self._engine_id)
+            await self._runtime.start(self._engine_id)
 
     async def __aexit__(
         self,
@@ -217,8 +200,18 @@ class Engine:
 
     async def run(self) -> None:
         """Run until `stop` is called or this task is cancelled; then stop gracefully."""
-        async with self:
-            await self._stop_asked.wait()
+        try:
+            async with self:
+                await self._stop_asked.wait()
+        except EngineStateError:
+            # Stopped before it had started: that is what was asked for.
+            if not self._cut_off:
+                raise
+
+    @property
+    def _cut_off(self) -> bool:
+        """Whether `stop` has ended the start."""
+        return self._starting is not None and self._starting.expired()
 
     async def stop(self) -> None:
         """Stop in phases, each with a deadline: claim nothing more, let running steps finish
@@ -229,7 +222,7 @@ class Engine:
         """
         self._stop_asked.set()
         if self._state == "starting":
-            await self._started.wait()
+            await self._end_start()
         if self._state in ("stopping", "stopped"):
             await self._stopped.wait()
         elif self._state == "running":
@@ -239,6 +232,16 @@ class Engine:
             self._stopping = asyncio.get_running_loop().create_task(self._shut_down())
             with anyio.CancelScope(shield=True):
                 await asyncio.shield(self._stopping)
+
+    async def _end_start(self) -> None:
+        """A start that waits for a silent database is ended."""
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                await self._started.wait()
+        except TimeoutError:
+            if self._starting is not None and self._state == "starting":
+                self._starting.reschedule(asyncio.get_running_loop().time())
+            await self._started.wait()
 
     async def completion(self, workflow_id: UUID | str, timeout: float | None = None) -> Completion:
         """Wait for the end of a workflow: its outcome and failed steps. `timeout` in seconds, None
@@ -284,7 +287,7 @@ class Engine:
         """
         self._expect("running", "engine.cancel")
         given = parse_workflow_id(workflow_id)
-        _check_reason(reason)
+        check_reason(reason)
         with told():
             return await to_the_end(self._cancel(given, sanitize(reason)))
 
@@ -318,7 +321,7 @@ class Engine:
         """Change how many jobs of a queue this engine runs at once (at least 1). Running jobs go
         on.
         """
-        _check_limit(limit)
+        check_queue_limit(limit)
         self._runtime.producer.queues[queue].limit = limit
         self._runtime.producer.wake(queue)
 
@@ -334,19 +337,29 @@ class Engine:
 
     async def _shut_down(self) -> None:
         ambient.leave(self)
+        graces = self.settings.shutdown_grace + self.settings.interrupt_grace
+        deadline = Deadline(graces + STOP_SECONDS)
         try:
             # Each is closed, whatever came of those before.
             async with AsyncExitStack() as parts:
                 if self._lifespan is not None:
                     parts.push_async_callback(self._lifespan.stop)
-                parts.push_async_callback(self.database.close)
+                parts.push_async_callback(self._close_pool, deadline)
                 parts.callback(self._ledger.close)
-                parts.push_async_callback(self._waiters.stop)
-                parts.push_async_callback(self._hooks.stop)
-                await self._runtime.stop()
+                parts.push_async_callback(self._end_helpers, deadline)
+                await self._runtime.stop(deadline)
         finally:
             self._state = "stopped"
             self._stopped.set()
+
+    async def _end_helpers(self, deadline: Deadline) -> None:
+        await asyncio.gather(
+            self._hooks.stop(deadline.left(STOP_SECONDS)),
+            self._waiters.stop(deadline.left(END_TIMEOUT)),
+        )
+
+    async def _close_pool(self, deadline: Deadline) -> None:
+        await self.database.close(deadline.left(END_TIMEOUT))
 
     def _expect(self, state: str, call: str) -> None:
         if self._state != state:
@@ -364,29 +377,8 @@ def _unknown(options: Mapping[str, object]) -> InvalidOptionError:
     return InvalidOptionError(name, type(options[name]), expected)
 
 
-def _checked_plugins(given: object) -> tuple[Plugin, ...]:
-    expected = "a list of plugins: plugins=[Plugin()]"
-    if isinstance(given, Plugin) or not isinstance(given, Iterable):
-        raise InvalidOptionError("plugins", given, expected)
-    plugins = tuple(given)
-    for plugin in plugins:
-        if not isinstance(plugin, Plugin):
-            raise InvalidOptionError("plugins", plugin, expected)
-    return plugins
-
-
 def _checked_lifespan(given: Made | None) -> Made | None:
     if given is not None and not callable(given):
         expected = "a function of the engine that returns an async context manager"
         raise InvalidOptionError("lifespan", given, expected)
     return given
-
-
-def _check_reason(given: object) -> None:
-    if not isinstance(given, str):
-        raise InvalidOptionError("reason", given, "a text")
-
-
-def _check_limit(given: object) -> None:
-    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
-        raise InvalidOptionError("limit", given, "a whole number of at least 1; to stop, use pause")

@@ -11,10 +11,11 @@ from baton import Engine, Step, SyncStep, worker
 from baton.app import EngineOptions
 
 GRACE = 0.5
+INTERRUPT_GRACE = 0.2
 OPTIONS: EngineOptions = {
     "queues": {"default": 20},
     "shutdown_grace": GRACE,
-    "interrupt_grace": 0.2,
+    "interrupt_grace": INTERRUPT_GRACE,
     "heartbeat_interval": 0.2,
     "rescue_after": 1.0,
     "rescue_interval": 0.1,
@@ -31,6 +32,15 @@ async def quick(step: Step) -> int:
 @worker(name="outages.slow")
 async def slow(step: Step) -> int:
     await asyncio.sleep(0.2)
+    return step.attempt
+
+
+@worker(name="outages.busy")
+async def busy(step: Step) -> int:
+    """So that something is written at every moment."""
+    for _ in range(20):
+        await step.record_usage(model="none", input_tokens=1)
+        await asyncio.sleep(0.02)
     return step.attempt
 
 

@@ -58,7 +58,7 @@ async def stop_after(
     workflows = _workflows()
     async with Engine(dsn) as client:
         await insert_all(workflows, client)
-    async with _process(dsn) as process:
+    async with worker_process(dsn) as process:
         # The moment is what is tried.
         await asyncio.sleep(seconds)
         await _until_completed(dsn, completed)
@@ -81,7 +81,7 @@ async def stop_after(
         await server.start()
     async with opened(dsn) as tables:
         await _judge(stop, tables)
-        await _finish(stop, tables, dsn, workflows)
+        await finished_by_another(stop.faults, tables, dsn, workflows)
     await drop_database(server.dsn, dsn)
     return stop
 
@@ -126,16 +126,19 @@ async def _judge(stop: Stop, tables: Tables) -> None:
         stop.faults.append(f"it ended with {stop.status}")
 
 
-async def _finish(stop: Stop, tables: Tables, dsn: str, workflows: list[Baton]) -> None:
+async def finished_by_another(
+    faults: list[str], tables: Tables, dsn: str, workflows: list[Baton]
+) -> None:
+    """Have another engine do what is left, and note what is not as if nobody had been stopped."""
     async with made(dsn) as engine:
         ends = Counter[str]()
         for workflow in workflows:
             ended = await engine.completion(workflow.workflow_id, timeout=PATIENCE)
             ends[ended.outcome] += 1
     if ends != {"completed": len(workflows)}:
-        stop.faults.append(f"the workflows ended as {dict(ends)}")
-    stop.faults += await tables.violations()
-    stop.faults += [
+        faults.append(f"the workflows ended as {dict(ends)}")
+    faults += await tables.violations()
+    faults += [
         row[0]
         for row in await tables.rows(
             "SELECT format('%s took %s attempts', worker, attempt) FROM public.oban_jobs"
@@ -145,7 +148,7 @@ async def _finish(stop: Stop, tables: Tables, dsn: str, workflows: list[Baton]) 
 
 
 @asynccontextmanager
-async def _process(dsn: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def worker_process(dsn: str) -> AsyncIterator[asyncio.subprocess.Process]:
     root = Path(__file__).parents[2]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "baton.cli", "worker", "outages.serving:make"),

@@ -90,6 +90,10 @@ class Proxy:
         """The statement of each boundary so far."""
         self.struck = ""
         """The statement at which it broke."""
+        self.swallowing = False
+        """While this is set nothing passes, on no line, and nobody is told."""
+        self.swallowed = 0
+        """Messages that did not pass."""
         self.kill: Callable[[], Awaitable[None]] | None = None
         """Kills the process behind the door, where it has one of its own."""
         self._last = 0.0
@@ -137,7 +141,7 @@ class Proxy:
         reader, (_, writer) = line.client[0], line.server
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             # The first message has no letter before its length.
-            await _forward(writer, await read_message(reader, b""))
+            await self._pass(writer, await read_message(reader, b""))
             held = b""
             names: dict[bytes, str] = {}
             while True:
@@ -152,7 +156,7 @@ class Proxy:
                 # The parts of one request go on together.
                 held += message
                 if kind not in b"PBDEC":
-                    await _forward(writer, held)
+                    await self._pass(writer, held)
                     held = b""
 
     async def _down(self, line: _Line) -> None:
@@ -164,10 +168,21 @@ class Proxy:
                 if kind == b"K":
                     line.backend = int.from_bytes(message[5:9], "big")
                 if not line.muted:
-                    await _forward(writer, message)
+                    await self._pass(writer, message)
                 elif kind == b"Z":
                     line.answered.set()
         line.over.set()
+
+    async def _pass(self, writer: asyncio.StreamWriter, message: bytes) -> None:
+        if self.swallowing:
+            self.swallowed += 1
+        else:
+            await _forward(writer, message)
+
+    def drop_lines(self) -> None:
+        """Close every connection; new ones may come."""
+        for line in list(self._lines):
+            line.close()
 
     def _breaks_at(self, line: _Line) -> bool:
         self._last = monotonic()
@@ -226,8 +241,7 @@ class Proxy:
 
     async def close(self) -> None:
         self._slammed = True
-        for line in list(self._lines):
-            line.close()
+        self.drop_lines()
         if self._breaking is not None:
             await self._breaking
 

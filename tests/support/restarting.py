@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -37,12 +38,45 @@ class RestartingServer:
     async def start(self) -> None:
         await asyncio.to_thread(self._cluster.start, self._settings)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all processes of the server with SIGSTOP for so long: connections stay, and nothing
+        answers.
+        """
+        postmaster = self._postmaster
+        # The parent first: what it has not forked by then it does not fork.
+        os.kill(postmaster, signal.SIGSTOP)
+        backends = _children(postmaster)
+        try:
+            _signal(backends, signal.SIGSTOP)
+            yield
+        finally:
+            _signal([*backends, postmaster], signal.SIGCONT)
+
+    @property
+    def _postmaster(self) -> int:
+        return int(self._file.read_text().split()[0])
+
     async def _end(self, how: signal.Signals) -> None:
         async def gone() -> bool:
             return not self._file.exists()
 
-        os.kill(int(self._file.read_text().split()[0]), how)
+        os.kill(self._postmaster, how)
         await eventually(gone)
+
+
+def _children(parent: int) -> list[int]:
+    told = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+    ).stdout
+    pairs = (line.split() for line in told.splitlines())
+    return [int(pid) for pid, its_parent in pairs if int(its_parent) == parent]
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID
 
+from baton.engine.tasks import END_TIMEOUT
 from baton.store.database import Database
 from baton.store.dedicated import Dedicated
 from baton.store.jobs import retire_engine
@@ -33,6 +34,7 @@ class Heartbeat:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         connection = self._connection()
@@ -48,21 +50,30 @@ class Heartbeat:
             daemon=True,
         ).start()
 
-    async def stop(self, timeout: float = 2.0) -> None:
+    async def stop(self, timeout: float = END_TIMEOUT) -> None:
         """End the thread; one that hangs is left behind after `timeout` seconds."""
         if self._loop is None:
             return
-        _call(self._loop, self._stop.set)
+        _call(self._loop, self._end)
         try:
             async with asyncio.timeout(timeout):
                 await self._ended.wait()
         except TimeoutError:
             _log.warning("engine %s: its heartbeat does not stop", self._settings.name)
 
-    async def retire(self) -> None:
-        """Leave no row: whoever has stopped is not to be called dead."""
+    def _end(self) -> None:
+        self._stop.set()
+        if self._task is not None:
+            # A beat that waits for a silent server need not be waited for.
+            self._task.cancel()
+
+    async def retire(self, timeout: float = END_TIMEOUT) -> None:
+        """Leave no row: whoever has stopped is not to be called dead. Gives up after `timeout`
+        seconds.
+        """
         try:
-            await retire_engine(self._database, self._engine_id)
+            async with asyncio.timeout(timeout):
+                await retire_engine(self._database, self._engine_id)
         except Exception as error:
             _log.warning("engine %s left its row behind: %r", self._settings.name, error)
 
@@ -75,6 +86,7 @@ class Heartbeat:
 
     async def _run(self) -> None:
         stop = self._stop
+        self._task = asyncio.current_task()
         connection = self._connection()
         failing = False
         while not stop.is_set():
@@ -82,13 +94,13 @@ class Heartbeat:
                 await self._beat(connection)
                 failing = False
             except (Exception, asyncio.CancelledError) as error:
-                if not failing:
+                if not failing and not stop.is_set():
                     _log.warning("engine %s: heartbeat failed: %r", self._settings.name, error)
                 failing = True
             try:
                 async with asyncio.timeout(self._settings.heartbeat_interval):
                     await stop.wait()
-            except TimeoutError:
+            except (TimeoutError, asyncio.CancelledError):
                 continue
         connection.drop()
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from baton.engine import telemetry
+from baton.engine.tasks import END_TIMEOUT, cancel_all, is_cancelled
 from baton.words.events import ConnectionLost, ConnectionRegained
 
 _log = logging.getLogger("baton")
@@ -52,11 +53,13 @@ class Loops:
             try:
                 await work()
             except (Exception, asyncio.CancelledError) as error:
-                task = asyncio.current_task()
-                if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
-                    raise
+                # However it arrives: the driver turns some cancellations into other errors.
+                if is_cancelled():
+                    raise asyncio.CancelledError from error
                 self._fails(what, error)
             else:
+                if is_cancelled():
+                    raise asyncio.CancelledError
                 self._works(what)
             await asyncio.sleep(_jitter(max(self._delays.get(what, 0.0), interval)))
 
@@ -74,12 +77,12 @@ class Loops:
             if telemetry.active:
                 telemetry.emit(ConnectionRegained(self._engine, what))
 
-    async def stop(self) -> None:
-        """Cancel all loops and wait for their end."""
+    async def stop(self, timeout: float = END_TIMEOUT) -> None:
+        """Cancel all loops and wait for their ends, at most `timeout` seconds."""
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        late = await cancel_all(tasks, timeout)
+        if late:
+            _log.warning("engine %s: %d of its loops do not end", self._engine, late)
 
 
 def _jitter(seconds: float) -> float:

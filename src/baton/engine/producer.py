@@ -19,7 +19,7 @@ from baton.engine.ledger import Ledger, Reply
 from baton.engine.outbox import Outbox
 from baton.engine.queues import Promise, Queue, Queues, demands
 from baton.engine.settled_events import settled_event
-from baton.engine.tasks import begin
+from baton.engine.tasks import END_TIMEOUT, begin, cancel_all
 from baton.store.faults import is_content_fault
 from baton.words.config import EngineSettings
 from baton.words.events import ConnectionLost, ConnectionRegained
@@ -30,7 +30,6 @@ _log = logging.getLogger("baton")
 FIRST_DELAY = 0.05
 LONGEST_DELAY = 5.0
 LOCKED_DELAY = 0.5
-CANCEL_TIMEOUT = 2.0
 
 
 class Producer:
@@ -217,12 +216,14 @@ class Producer:
             telemetry.emit(settled_event(execution, stale=claim in stale))
 
     def _back_off(self, error: BaseException) -> None:
+        if self._closed:
+            return
         if self._delay == 0.0:
             _log.warning("settling failed, trying again: %r", error)
             if telemetry.active:
                 telemetry.emit(ConnectionLost(self._settings.name, "settle", repr(error)))
         self._delay = min(max(self._delay * 2, FIRST_DELAY), LONGEST_DELAY)
-        if self._retry is None and not self._closed:
+        if self._retry is None:
             self._retry = asyncio.get_running_loop().call_later(self._delay, self._try_again)
 
     def _try_again(self) -> None:
@@ -255,19 +256,22 @@ class Producer:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            _log.error("%d outcomes could not be settled in time", len(self._outbox.ids))
+            _log.error(
+                "the database does not answer; %d outcomes could not be settled in time",
+                self._unsettled,
+            )
+        return self._unsettled
+
+    @property
+    def _unsettled(self) -> int:
         return len({*self._outbox.ids, *self._settling_ids})
 
-    async def close(self) -> None:
+    async def close(self, timeout: float = END_TIMEOUT) -> None:
         """Settle nothing more; what has not been settled is left to a rescue."""
         self._closed = True
         if self._retry is not None:
             self._retry.cancel()
-        settling = list(self._settling)
-        for task in settling:
-            task.cancel()
-        if settling:
-            await asyncio.wait(settling, timeout=CANCEL_TIMEOUT)
+        await cancel_all(self._settling, timeout)
 
     def abandon(self) -> int:
         """Release what still runs; returns how many jobs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from uuid import UUID
@@ -16,6 +17,7 @@ from baton.engine.notifier import Notifier
 from baton.engine.producer import Producer
 from baton.engine.rescuer import Rescuer
 from baton.engine.stager import Stager
+from baton.engine.tasks import END_TIMEOUT, Deadline
 from baton.store.database import Database
 from baton.store.dedicated import Dedicated
 from baton.words.config import EngineSettings
@@ -23,7 +25,9 @@ from baton.words.events import EngineStarted, EngineStopped
 
 _log = logging.getLogger("baton")
 
-FLUSH_TIMEOUT = 10.0
+FLUSH_TIMEOUT = 9.0
+STOP_SECONDS = 12.0
+"""Seconds, beyond its graces, within which an engine has stopped, whatever the database does."""
 
 
 class Runtime:
@@ -81,25 +85,26 @@ class Runtime:
         if telemetry.active:
             telemetry.emit(EngineStarted(self._settings.name, self.producer.queues.names))
 
-    async def stop(self) -> None:
+    async def stop(self, deadline: Deadline) -> None:
         """Stop claiming, drain, interrupt, release what remains, settle the last outcomes, go
         silent.
 
-        Each phase has a deadline; what cannot be written is left to a rescue by another engine.
+        Each phase is bounded; what cannot be written is left to a rescue by another engine.
         """
         try:
-            released, unsettled = await self._finish()
+            released, unsettled = await self._finish(deadline)
         finally:
-            await self.producer.close()
-            await self._loops.stop()
+            most = deadline.left(END_TIMEOUT)
+            ends = [self.producer.close(most), self._loops.stop(most)]
             if self._heartbeat is not None:
-                await self._heartbeat.stop()
+                ends.append(self._heartbeat.stop(most))
+            await asyncio.gather(*ends)
         if self._heartbeat is not None and not unsettled:
-            await self._heartbeat.retire()
+            await self._heartbeat.retire(deadline.left(END_TIMEOUT))
         if telemetry.active:
             telemetry.emit(EngineStopped(self._settings.name, released))
 
-    async def _finish(self) -> tuple[int, int]:
+    async def _finish(self, deadline: Deadline) -> tuple[int, int]:
         """End the running jobs; returns how many were interrupted, and how many are unsettled."""
         producer, settings = self.producer, self._settings
         await producer.drain(settings.shutdown_grace)
@@ -107,7 +112,7 @@ class Runtime:
         if released:
             await producer.executor.drained(settings.interrupt_grace)
             producer.abandon()
-        return released, await producer.flush(FLUSH_TIMEOUT)
+        return released, await producer.flush(deadline.left(FLUSH_TIMEOUT))
 
     async def _poll(self) -> None:
         self.producer.wake()

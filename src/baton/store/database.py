@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar, cast
 
 import anyio
@@ -23,15 +25,19 @@ from baton.store.faults import (
 )
 from baton.store.notifications import Notifications
 from baton.store.session import (
+    END_TIMEOUT,
     LOCK_TIMEOUT,
     PlainConnection,
     connect,
+    keeping_cancellation,
     server_settings,
     transaction,
 )
 from baton.store.sql import Sql
 from baton.words.config import NAME_EXPECTED, is_name
 from baton.words.errors import InvalidOptionError, UnavailableError
+
+_log = logging.getLogger("baton")
 
 T = TypeVar("T")
 
@@ -138,10 +144,13 @@ class Database:
         self._state = "closed"
         if pool is None:
             return
-        with anyio.move_on_after(timeout, shield=True):
-            await pool.close()
-            return
-        pool.terminate()
+        try:
+            with anyio.fail_after(timeout, shield=True):
+                await pool.close()
+        except Exception as error:
+            _log.debug("the pool was terminated: %r", error)
+        finally:
+            pool.terminate()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection[Any]]:
@@ -158,22 +167,23 @@ class Database:
                 refused=True,
             )
         pool = self._pool
-        try:
-            connection = await pool.acquire(timeout=self._acquire_timeout)
-        except TimeoutError as error:
-            raise UnavailableError("no connection was free", self._acquire_timeout) from error
-        try:
-            yield connection  # type: ignore[misc]
-        except BaseException as error:
-            if poisons_pool(error):
-                await pool.expire_connections()
-            if lacking := missing_right(error):
-                raise lacking from error
-            raise
-        finally:
-            # A cancelled release would leave the connection checked out for ever.
-            with anyio.CancelScope(shield=True):
-                await pool.release(connection, timeout=self._acquire_timeout)
+        with keeping_cancellation():
+            try:
+                connection = await pool.acquire(timeout=self._acquire_timeout)
+            except TimeoutError as error:
+                raise UnavailableError("no connection was free", self._acquire_timeout) from error
+            try:
+                yield connection  # type: ignore[misc]
+            except BaseException as error:
+                if poisons_pool(error):
+                    await pool.expire_connections()
+                await _take_back(pool, connection)
+                if lacking := missing_right(error):
+                    raise lacking from error
+                raise
+            with anyio.CancelScope(shield=True), suppress(Exception):
+                # What was done with it stays done, whatever comes of the connection.
+                await pool.release(connection, timeout=END_TIMEOUT)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection[Any]]:
@@ -224,3 +234,25 @@ class Database:
                     raise
             await anyio.sleep(0.01 * 2**attempt)
         raise AssertionError("unreachable")
+
+
+async def _take_back(pool: asyncpg.Pool[Any], connection: Any) -> None:
+    """Release a connection after a failure, which goes on whatever comes of it. The server may have
+    to acknowledge a cancellation first; if it has not within END_TIMEOUT seconds, or when the
+    caller is cancelled once more, the connection is ended.
+    """
+    releasing = asyncio.ensure_future(pool.release(connection, timeout=END_TIMEOUT))
+    cancelled: asyncio.CancelledError | None = None
+    # A cancelled release would leave the connection checked out for ever.
+    with anyio.CancelScope(shield=True):
+        while not releasing.done():
+            try:
+                await asyncio.wait([releasing])
+            except asyncio.CancelledError as error:
+                cancelled = error
+                with suppress(asyncpg.InterfaceError):
+                    connection.terminate()
+    if not releasing.cancelled() and (failure := releasing.exception()):
+        _log.debug("a connection was not given back: %r", failure)
+    if cancelled is not None:
+        raise cancelled

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import anyio
 import asyncpg
+from asyncpg.transaction import Transaction
+
+END_TIMEOUT = 1.0
+"""Seconds for what a connection has to do after its work has failed or was cancelled: the server
+acknowledges, or the connection is ended.
+"""
 
 
 class PlainConnection(asyncpg.Connection):
@@ -45,20 +52,56 @@ async def connect(
     return connection
 
 
+@contextmanager
+def keeping_cancellation() -> Iterator[None]:
+    """A cancellation that arrives while the driver works leaves as CancelledError.
+
+    The driver turns some into the error of whatever it does next, such as the TimeoutError of a
+    release that waits for a silent server, and whoever tries again after a failure never ends.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    except Exception as error:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError from error
+        raise
+
+
 @asynccontextmanager
 async def transaction(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
     """A READ COMMITTED transaction with the session's settings."""
     lent: str = connection.lent  # type: ignore[attr-defined]
+    begun = connection.transaction(isolation="read_committed")
     try:
-        async with connection.transaction(isolation="read_committed"):
-            if lent:
-                await connection.execute(lent)
-            yield
-    except asyncio.CancelledError:
-        # The driver may not know whether it has begun: a pooler ends what its client leaves.
+        await begun.start()
         if lent:
+            await connection.execute(lent)
+        yield
+    except BaseException as error:
+        # The driver may not know whether it has begun: a pooler ends what its client leaves.
+        if lent and isinstance(error, asyncio.CancelledError):
             connection.terminate()
+        else:
+            await _roll_back(connection, begun)
         raise
+    await begun.commit()
+
+
+async def _roll_back(connection: asyncpg.Connection[Any], begun: Transaction) -> None:
+    """Roll back, or end the connection, which comes to the same: nothing waits for a server that
+    has fallen silent. Whatever comes of it, the failure under way tells more.
+    """
+    if connection.is_closed():
+        return
+    try:
+        with anyio.fail_after(END_TIMEOUT, shield=True):
+            await begun.rollback()
+    except BaseException as error:
+        connection.terminate()
+        if not isinstance(error, Exception):
+            raise
 
 
 LOCK_TIMEOUT = 2.0

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
+from typing import TypedDict
 
 from baton.words.errors import InvalidOptionError
 
@@ -134,3 +135,33 @@ def _is_seconds(value: object) -> bool:
 def _require(condition: bool, option: str, given: object, expected: str) -> None:
     if not condition:
         raise InvalidOptionError(option, given, expected)
+
+
+class EngineOptions(TypedDict, total=False):
+    """The keyword options of `Engine`; see `EngineSettings` for meaning, unit and
+    default of each.
+    """
+
+    name: str
+    node: str
+    queues: Mapping[str, int]
+    poll_interval: float
+    stage_interval: float
+    stage_limit: int
+    notify: bool
+    heartbeat_interval: float
+    rescue_after: float
+    rescue_interval: float
+    max_rescues: int
+    foreign_rescue_after: float | None
+    shutdown_grace: float
+    interrupt_grace: float
+    settlers: int
+    settle_limit: int
+    threads: int
+    pool_size: int
+    command_timeout: float
+    acquire_timeout: float
+    result_limit: int
+    debug: bool
+    capture_limit: int

@@ -38,10 +38,10 @@ class CascadeHooks:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def stop(self) -> None:
-        """Let hooks that run finish, at most STOP_TIMEOUT seconds."""
+    async def stop(self, timeout: float = float("inf")) -> None:
+        """Let hooks that run finish, at most STOP_TIMEOUT and `timeout` seconds."""
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT)
+            _, late = await asyncio.wait(self._tasks, timeout=min(timeout, STOP_TIMEOUT))
             for task in late:
                 task.cancel()
 

@@ -93,6 +93,18 @@ def check_page_limit(given: object, most: int) -> None:
         raise InvalidOptionError("limit", given, f"a whole number from 1 to {most}")
 
 
+def check_reason(given: object) -> None:
+    """Why something is cancelled. Raises InvalidOptionError."""
+    if not isinstance(given, str):
+        raise InvalidOptionError("reason", given, "a text")
+
+
+def check_queue_limit(given: object) -> None:
+    """How many jobs of a queue run at once. Raises InvalidOptionError."""
+    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+        raise InvalidOptionError("limit", given, "a whole number of at least 1; to stop, use pause")
+
+
 def parse_workflow_id(given: UUID | str) -> UUID:
     """A workflow's id from a UUID or its text. Raises InvalidOptionError."""
     if isinstance(given, UUID):

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from baton.engine.tasks import END_TIMEOUT, cancel_all
 from baton.store.completions import (
     find_missing_workflows,
     parse_completion,
@@ -103,11 +104,12 @@ class CompletionWaiters:
         """The fallback: look without being told."""
         self._look_at(self._waiters)
 
-    async def stop(self) -> None:
-        """End the looking; who still waits gets an EngineStateError."""
+    async def stop(self, timeout: float = END_TIMEOUT) -> None:
+        """End the looking, which is waited for at most `timeout` seconds; who still waits gets an
+        EngineStateError.
+        """
         if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+            await cancel_all([self._looking], timeout)
         for waiters in list(self._waiters.values()):
             for future in waiters:
                 if not future.done():

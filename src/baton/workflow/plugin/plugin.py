@@ -7,11 +7,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from time import monotonic
 
 from baton.engine import telemetry
+from baton.engine.tasks import END_TIMEOUT, is_cancelled
 from baton.store.database import Database
 from baton.store.pruning import Pruned
 from baton.store.schema_check import require
@@ -89,11 +90,14 @@ class Plugin:
                         try:
                             await work()
                         except Exception as error:
+                            # However it arrives: the driver turns some cancellations into errors.
+                            if is_cancelled():
+                                raise asyncio.CancelledError from error
                             _log.warning("the sweep failed, trying again: %r", error)
                     await asyncio.sleep(self.interval * random.uniform(0.9, 1.1))
         finally:
             if own is not database:
-                await own.close()
+                await own.close(END_TIMEOUT)
 
     async def work(self, database: Database, settings: EngineSettings) -> None:
         """Sweep once, unless somebody else does at this moment; and tell what the queues hold."""
@@ -181,3 +185,15 @@ def _ages(given: Mapping[str, float] | None) -> dict[JobState, float]:
         if state not in TERMINAL_STATES:
             raise InvalidOptionError("job_max_age", given, expected)
     return {JobState(state): seconds("job_max_age", age) for state, age in given.items()}
+
+
+def checked_plugins(given: object) -> tuple[Plugin, ...]:
+    """The plugins of an engine. Raises InvalidOptionError."""
+    expected = "a list of plugins: plugins=[Plugin()]"
+    if isinstance(given, Plugin) or not isinstance(given, Iterable):
+        raise InvalidOptionError("plugins", given, expected)
+    plugins = tuple(given)
+    for plugin in plugins:
+        if not isinstance(plugin, Plugin):
+            raise InvalidOptionError("plugins", plugin, expected)
+    return plugins

@@ -11,6 +11,7 @@ import anyio
 from baton.engine.heartbeat import Heartbeat
 from baton.engine.producer import Producer
 from baton.engine.rescuer import Rescuer
+from baton.engine.tasks import END_TIMEOUT, Deadline
 from baton.store.database import Database
 from baton.store.jobs import Claimant
 from baton.words.config import EngineSettings
@@ -18,6 +19,8 @@ from baton.workflow.cascade_hooks import CascadeHooks
 from baton.workflow.completion import tell_finished
 from baton.workflow.ledger import WorkflowLedger
 from baton.workflow.perform import Performer
+
+_STOP_SECONDS = 6.0
 
 
 @asynccontextmanager
@@ -45,7 +48,8 @@ async def rescuing(
         yield rescuer.rescue
     finally:
         with anyio.CancelScope(shield=True):
-            await heartbeat.stop()
-            await hooks.stop()
+            deadline = Deadline(_STOP_SECONDS)
+            await heartbeat.stop(END_TIMEOUT)
+            await hooks.stop(deadline.left(_STOP_SECONDS))
             ledger.close()
-            await heartbeat.retire()
+            await heartbeat.retire(deadline.left(END_TIMEOUT))
