@@ -187,7 +187,13 @@ BEGIN
                 coalesce(q.room, 0) >= row_number() OVER (
                     PARTITION BY j.queue, j.scheduled_at <= v_now
                     ORDER BY j.priority, j.scheduled_at, j.id
-                ) AND j.attempt < j.max_attempts AS room
+                ) AND j.attempt < j.max_attempts
+                -- What is more urgent goes first: then the claim below decides. Nothing is more urgent than 0.
+                AND (j.priority = 0 OR NOT EXISTS (
+                    SELECT FROM /*schema.*/oban_jobs a
+                    WHERE a.state = 'available' AND a.queue = j.queue AND a.priority < j.priority
+                    AND a.attempt < a.max_attempts
+                )) AS room
             FROM decremented d
             JOIN /*schema.*/oban_jobs j ON j.id = d.job_id
             LEFT JOIN unnest(p_queues, p_rooms) AS q (queue, room) ON q.queue = j.queue
