@@ -220,8 +220,9 @@ async def claiming(connection: asyncpg.Connection[Any]) -> Statement:
     assert "p_queues[i]" in found
     assert "v_room" in found
     text = found.replace("p_queues[i]", "$1::text").replace("v_room", "$2::integer")
+    text = text.replace("p_left_out", "$3::bigint[]")
     enabled = [f"SET LOCAL {one}" for one in row["proconfig"] if one.startswith("enable_")]
-    return Statement(text, ("default", 50), "; ".join(enabled))
+    return Statement(text, ("default", 50, []), "; ".join(enabled))
 
 
 async def ask(database: Watched) -> None:

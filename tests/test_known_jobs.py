@@ -38,6 +38,14 @@ class Slow:
         self.given = True
         return Reply([JOB])
 
+    async def find_refused_claims(
+        self, queue: str, limit: int, left_out: Sequence[int]
+    ) -> Sequence[tuple[int, Exception]]:
+        raise AssertionError("no claim is refused")
+
+    async def try_claims(self, job_ids: Sequence[int]) -> Sequence[tuple[int, Exception]]:
+        raise AssertionError("no claim is refused")
+
 
 async def test_a_job_is_known_until_its_outcome_is_written() -> None:
     ledger = Slow()

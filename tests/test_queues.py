@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from baton.engine.queues import Queues
+from baton.engine.queues import Queues, demands
 
 
 def test_one_wake_is_looked_for_once() -> None:
@@ -71,25 +71,31 @@ def test_a_paused_queue_is_not_looked_into() -> None:
     assert queues.hungry
 
 
-def test_a_refused_look_is_blamed_on_one_queue() -> None:
+def test_a_quarantined_queue_is_not_looked_into() -> None:
     queues = Queues({"a": 4, "b": 4}, settlers=1)
     looks = queues.promise()
     queues.release(looks)
-    assert queues.blame(looks) is None
-    for look in looks:
-        look.queue.wake()
+    queues["a"].quarantined = True
+    queues.wake()
+    assert [(look.queue.name, look.room) for look in queues.promise()] == [("b", 4)]
+    assert not queues.hungry
+    queues.reopen(queues["a"])
+    assert [look.queue.name for look in queues.promise()] == ["a"]
 
-    (first,) = queues.promise()
-    assert (first.queue.name, first.room) == ("a", 1)
-    queues.release([first])
-    queues.feed([first], Counter(a=1))
 
-    (second,) = queues.promise()
-    assert (second.queue.name, second.room) == ("b", 1)
-    queues.release([second])
-    second.queue.wake()
-    assert queues.blame([second]) is second.queue
-    assert [(look.queue.name, look.room) for look in queues.promise()] == [("a", 4)]
+def test_a_look_that_was_too_large_grows_again() -> None:
+    queues = Queues({"a": 10}, settlers=1)
+    queues["a"].most = 1
+    rooms: list[int] = []
+    for _ in range(7):
+        looks = queues.promise()
+        rooms.append(looks[0].room)
+        queues.release(looks)
+        queues.feed(looks, Counter(a=rooms[-1]))
+    assert rooms == [1, 2, 3, 4, 6, 8, 10]
 
-    queues.forgive(second.queue)
-    assert [look.queue.name for look in queues.promise()] == ["b"]
+
+def test_what_is_left_out_goes_with_its_queue() -> None:
+    queues = Queues({"a": 4, "b": 4}, settlers=1)
+    asked = demands(queues.promise(), {"b": [7, 8]})
+    assert [(one.queue, list(one.left_out)) for one in asked] == [("a", []), ("b", [7, 8])]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from baton import Baton, Step, insert_all, worker
-from baton.engine import outbox, producer
+from baton.engine import outbox
 from baton.words.events import StepCompleted, StepDiscarded, StepSettled
 from support.running import Tables, running
-from support.waiting import eventually
 
 # What somebody's trigger, a constraint or a full numeric range does: an error that no retry mends.
 REFUSE = """
@@ -167,31 +166,3 @@ async def test_a_claim_that_is_refused_spoils_no_outcome(dsn: str, dependent: bo
             assert (row.state, row.result) == ("completed", name)
         await run.tables.execute("DROP TRIGGER refuse ON public.oban_jobs")
         await run.end(workflow if dependent else late)
-
-
-async def test_a_job_that_cannot_be_claimed_holds_up_no_other_queue(
-    dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(producer, "LONGEST_DELAY", 0.2)
-    late = Baton().add("late", cursed.new(), queue="bad", priority=5)
-    queues = ("default", "bad")
-    good = [Baton().add("a", says.new(word="x"), queue=queues[n % 2]) for n in range(40)]
-    async with running(dsn, queues={"default": 5, "bad": 5}) as run:
-        await refuse(
-            run.tables,
-            "oban_jobs",
-            "worker",
-            f"NEW.state = 'executing' AND NEW.worker = '{cursed.spec.name}'",
-        )
-        await insert_all([late, *good], run.engine)
-        for workflow in good:
-            assert (await run.end(workflow)).outcome == "completed"
-        await eventually(lambda: _is_told(caplog))
-        for _ in range(10):
-            await run.completed(Baton().add("a", says.new(word="next")))
-        await run.tables.execute("DROP TRIGGER refuse ON public.oban_jobs")
-        assert (await run.end(late)).outcome == "completed"
-
-
-async def _is_told(caplog: pytest.LogCaptureFixture) -> bool:
-    return "a job of queue 'bad' cannot be claimed" in caplog.text

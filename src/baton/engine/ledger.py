@@ -40,3 +40,13 @@ class Ledger(Protocol):
         failure.
         """
         ...
+
+    async def find_refused_claims(
+        self, queue: str, limit: int, left_out: Sequence[int]
+    ) -> Sequence[tuple[int, Exception]]:
+        """Of the next `limit` jobs that a claim would take, those whose claim is refused."""
+        ...
+
+    async def try_claims(self, job_ids: Sequence[int]) -> Sequence[tuple[int, Exception]]:
+        """Of these jobs, those whose claim is refused. Claims nothing."""
+        ...

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from contextvars import copy_context
 
 from baton.engine import telemetry
+from baton.engine.claims import Claims
 from baton.engine.executor import Claim, Execution, Executor, release
 from baton.engine.ledger import Ledger, Reply
 from baton.engine.outbox import Outbox
-from baton.engine.queues import Promise, Queue, Queues, demands
+from baton.engine.queues import Promise, Queues, demands
 from baton.engine.settled_events import settled_event
 from baton.engine.tasks import END_TIMEOUT, begin, cancel_all
-from baton.store.faults import is_content_fault
+from baton.store.faults import is_content_fault, is_outage
 from baton.words.config import EngineSettings
 from baton.words.events import ConnectionLost, ConnectionRegained
 from baton.words.rows import ClaimedJob, Outcome
@@ -38,6 +39,7 @@ class Producer:
     def __init__(self, settings: EngineSettings, ledger: Ledger) -> None:
         self.queues = Queues(settings.queues, settings.settlers)
         self.executor = Executor(ledger, self._collect)
+        self._claims = Claims(self.queues, ledger, self.plan)
         self._ledger = ledger
         self._settings = settings
         self._outbox = Outbox(settings.settle_limit)
@@ -108,7 +110,9 @@ class Producer:
             # It may have claimed what another settlement then did not find.
             for promise in promises:
                 promise.queue.wake()
-            if isinstance(error, Exception) and is_content_fault(error):
+            if isinstance(error, Exception) and (
+                is_content_fault(error) or (promises and not is_outage(error))
+            ):
                 self._refused(batch, promises, error)
             else:
                 self._outbox.put_back(batch)
@@ -117,6 +121,7 @@ class Producer:
                 raise
         else:
             self._regain()
+            self._claims.worked(promises)
             written = self._set_aside(batch, reply.blocked) if reply.blocked else batch
             try:
                 self._log_failures(written)
@@ -134,29 +139,18 @@ class Producer:
         self, batch: Sequence[Execution], promises: Sequence[Promise], error: Exception
     ) -> None:
         """The database will refuse this at every try: what is to blame is set apart."""
+        if promises:
+            self._claims.refused(promises, error, alone=not batch)
         if batch and promises:
             self._outbox.try_alone(batch)
         elif batch:
             self._outbox.distrust(batch, error)
-        elif queue := self.queues.blame(promises):
-            _log.error(
-                "a job of queue %r cannot be claimed and holds up those behind it; the queue is"
-                " tried again every %g s",
-                queue.name,
-                LONGEST_DELAY,
-                exc_info=error,
-            )
-            asyncio.get_running_loop().call_later(LONGEST_DELAY, self._forgive, queue)
-
-    def _forgive(self, queue: Queue) -> None:
-        self.queues.forgive(queue)
-        self.plan()
 
     async def _write(self, outcomes: Sequence[Outcome], promises: list[Promise]) -> Reply:
         if telemetry.tracer is None or not outcomes:
-            return await self._ledger.settle(outcomes, demands(promises))
+            return await self._ledger.settle(outcomes, demands(promises, self._claims.left_out))
         with telemetry.spanned(lambda tracer: tracer.settle(outcomes)):
-            return await self._ledger.settle(outcomes, demands(promises))
+            return await self._ledger.settle(outcomes, demands(promises, self._claims.left_out))
 
     def _pump_after_this(self) -> None:
         task = asyncio.current_task()
@@ -271,7 +265,7 @@ class Producer:
         self._closed = True
         if self._retry is not None:
             self._retry.cancel()
-        await cancel_all(self._settling, timeout)
+        await cancel_all([*self._settling, *self._claims.close()], timeout)
 
     def abandon(self) -> int:
         """Release what still runs; returns how many jobs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,16 +13,19 @@ UNSEEN = -1
 
 
 class Queue:
-    """One queue. `hungry` means that jobs may be available that nobody has found."""
+    """One queue. `hungry` means that jobs may be available that nobody has found; `most` is how
+    many are claimed at once, less than the limit after a claim that failed.
+    """
 
     __slots__ = (
-        "barred",
         "hungry",
         "limit",
         "looks",
+        "most",
         "name",
         "paused",
         "promised",
+        "quarantined",
         "running",
         "wakes",
     )
@@ -30,8 +33,9 @@ class Queue:
     def __init__(self, name: str, limit: int) -> None:
         self.name = name
         self.limit = limit
+        self.most = limit
         self.paused = False
-        self.barred = False
+        self.quarantined = False
         self.running = 0
         self.promised = 0
         self.hungry = True
@@ -45,9 +49,9 @@ class Queue:
 
     @property
     def room(self) -> int:
-        if self.paused or self.barred:
+        if self.paused or self.quarantined:
             return 0
-        return max(self.limit - self.running - self.promised, 0)
+        return min(max(self.limit - self.running - self.promised, 0), self.most)
 
     def wake(self) -> None:
         self.hungry = True
@@ -69,7 +73,6 @@ class Queues:
     def __init__(self, limits: Mapping[str, int], settlers: int) -> None:
         self._queues = {name: Queue(name, limit) for name, limit in limits.items()}
         self._settlers = settlers
-        self._suspects: deque[Queue] = deque()
 
     def __getitem__(self, name: str) -> Queue:
         try:
@@ -96,30 +99,15 @@ class Queues:
         With all of the room, one settlement would take everything in turn, and nothing would be
         performed while another settles.
         """
-        while self._suspects:
-            suspect = self._suspects.popleft()
-            if suspect.unseen and suspect.room:
-                return [_promised(suspect, 1)]
         return [
             _promised(queue, min(room, -(-queue.limit // self._settlers)))
             for queue in self._queues.values()
             if (room := queue.room)
         ]
 
-    def blame(self, promises: Sequence[Promise]) -> Queue | None:
-        """The database refused a look, as it will every one that finds the same job: next, each of
-        its queues is asked for one job alone. Returns the queue that was: it is barred until it is
-        `forgiven`, and holds up no other.
-        """
-        if len(promises) > 1 or promises[0].room > 1:
-            self._suspects.extend(promise.queue for promise in promises)
-            return None
-        promises[0].queue.barred = True
-        return promises[0].queue
-
-    def forgive(self, queue: Queue) -> None:
-        """Look into a barred queue again."""
-        queue.barred = False
+    def reopen(self, queue: Queue) -> None:
+        """Look into a quarantined queue again."""
+        queue.quarantined = False
         queue.wake()
 
     def release(self, promises: Iterable[Promise]) -> None:
@@ -132,6 +120,7 @@ class Queues:
         that filled it may have more.
         """
         for queue, room, claim, wakes in promises:
+            queue.most = min(queue.most + queue.most // 4 + 1, queue.limit)
             if claim and claimed[queue.name] >= room:
                 queue.looks = UNSEEN
             elif claim and queue.wakes == wakes:
@@ -158,6 +147,9 @@ def _promised(queue: Queue, room: int) -> Promise:
     return Promise(queue, room, queue.hungry, queue.wakes)
 
 
-def demands(promises: Iterable[Promise]) -> list[Demand]:
-    """The promises as the store takes them."""
-    return [Demand(promise.queue.name, promise.room, promise.claim) for promise in promises]
+def demands(promises: Iterable[Promise], left_out: Mapping[str, Sequence[int]]) -> list[Demand]:
+    """The promises as the store takes them; `left_out` are jobs that are not claimed, by queue."""
+    return [
+        Demand(queue.name, room, claim, left_out.get(queue.name, ()))
+        for queue, room, claim, _ in promises
+    ]

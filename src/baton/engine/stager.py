@@ -43,7 +43,7 @@ class Stager:
                 if await self._bisect(self._size) < self._size:
                     return
                 continue
-            self._size = min(2 * size, self._settings.stage_limit)
+            self._size = min(size + size // 4 + 1, self._settings.stage_limit)
             self._tell(staged)
             if sum(staged.values()) < size:
                 return

@@ -88,6 +88,8 @@ $announce$;
 -- p_traces is NULL unless somebody traces: then it is what the steps' nodes keep, and the jobs handed over or
 -- claimed come with what their dependencies kept (links).
 --
+-- p_left_out are jobs that are not claimed: the database refused it.
+--
 -- A job is the one of a node when its meta names the node's workflow and step, not by its id alone: ids come from a
 -- sequence that others may restart. What has the id of a node and is not its job is a job outside workflows.
 --
@@ -98,7 +100,8 @@ $announce$;
 -- decider of the waits only, which calls this without a claimant.
 CREATE FUNCTION /*schema.*/baton_settle(
     p_ids bigint[], p_claims timestamp[], p_results text[], p_traces text[],
-    p_queues text[], p_rooms integer[], p_claim boolean[], p_claimant text[], p_notify boolean
+    p_queues text[], p_rooms integer[], p_claim boolean[], p_claimant text[], p_notify boolean,
+    p_left_out bigint[]
 )
 RETURNS TABLE (
     kind smallint, id bigint, attempted_at timestamp, queue text, worker text, args text, meta text,
@@ -291,6 +294,7 @@ BEGIN
             SELECT j.id
             FROM /*schema.*/oban_jobs j
             WHERE j.state = 'available' AND j.queue = p_queues[i] AND j.attempt < j.max_attempts
+            AND j.id <> ALL (p_left_out)
             ORDER BY j.priority, j.scheduled_at, j.id
             LIMIT v_room
             FOR UPDATE SKIP LOCKED

@@ -255,7 +255,7 @@ BEGIN
             FOR v_row IN
                 SELECT s.* FROM /*schema.*/baton_settle(
                     v_gates, array_fill(v_stamp, ARRAY[cardinality(v_gates)]), v_results, NULL,
-                    '{}', '{}', '{}', NULL, p_notify
+                    '{}', '{}', '{}', NULL, p_notify, '{}'
                 ) s
             LOOP
                 CASE v_row.kind

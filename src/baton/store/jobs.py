@@ -95,6 +95,7 @@ async def settle_batch(
         [d.claim for d in demands],
         claimant.attempted_by,
         notify,
+        [job_id for d in demands for job_id in d.left_out],
     )
     waits: list[SettledWait] = []
     reply = Settled([], [], [], [], waits)

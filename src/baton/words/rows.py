@@ -136,12 +136,13 @@ class Outcome(NamedTuple):
 
 class Demand(NamedTuple):
     """Room of one queue: `room` jobs may be handed over; with `claim`, available jobs fill the
-    rest.
+    rest, but for those `left_out`.
     """
 
     queue: str
     room: int
     claim: bool
+    left_out: Sequence[int] = ()
 
 
 class UnsettledStep(NamedTuple):

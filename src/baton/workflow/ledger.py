@@ -13,6 +13,7 @@ from uuid import UUID
 
 from baton.engine import telemetry
 from baton.engine.ledger import Reply
+from baton.store.claims import find_refused_claims, try_claims
 from baton.store.database import Database
 from baton.store.dedicated import Dedicated
 from baton.store.faults import is_connection_loss, is_lock_timeout
@@ -125,6 +126,15 @@ class WorkflowLedger:
             woken=[*woken, *reply.woken],
             tell=tell,
         )
+
+    async def find_refused_claims(
+        self, queue: str, limit: int, left_out: Sequence[int]
+    ) -> Sequence[tuple[int, Exception]]:
+        engine = self._claimant().engine
+        return await find_refused_claims(self._database, engine, queue, limit, left_out)
+
+    async def try_claims(self, job_ids: Sequence[int]) -> Sequence[tuple[int, Exception]]:
+        return await try_claims(self._database, self._claimant().engine, job_ids)
 
     def close(self) -> None:
         """Drop the connections of the hot path."""

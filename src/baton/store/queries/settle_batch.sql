@@ -2,4 +2,4 @@
 SELECT
     kind, id, attempted_at, queue, worker, args, meta, attempt, max_attempts,
     workflow_id, name, pending, settled, dependencies, timeout, model, debug, links
-FROM /*schema.*/baton_settle($1, $2, $3, $4, $5, $6, $7, $8, $9)
+FROM /*schema.*/baton_settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
