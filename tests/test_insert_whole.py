@@ -16,6 +16,7 @@ from baton.store import insertion
 from baton.store.insertion import insert_through
 from baton.words.errors import (
     BatonError,
+    DatabaseError,
     NotStorableError,
     SchemaMissingError,
     UnavailableError,
@@ -103,7 +104,7 @@ class TestAllOrNothing:
             "ALTER TABLE oban_jobs ADD CONSTRAINT refused CHECK (args <> '{\"n\": 13}')"
         )
         workflow = diamond().add("e", process.new(n=13))
-        with pytest.raises(asyncpg.CheckViolationError):
+        with pytest.raises(DatabaseError, match="CheckViolationError"):
             await workflow.insert()
         assert await counts(db) == (0, 0, 0)
         await db.execute("ALTER TABLE oban_jobs DROP CONSTRAINT refused")

@@ -7,7 +7,6 @@ import io
 import logging
 import re
 import sys
-import tempfile
 import traceback
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Iterator
@@ -19,29 +18,23 @@ import pytest
 from baton import Baton, Database, Engine, Plugin, Step, schema, worker
 from baton.cli.reporting import redacted
 from baton.contrib.logs import log_events
-from baton.testing import embedded_postgres
 from baton.words.errors import UnavailableError
 from support.databases import execute, run_apart
+from support.guarding import guarded_server
 from support.running import fast, opened, recorded
 from support.waiting import DEADLINE
 
 PASSWORD = "a!b@c$d()e*_,/:;=?@ff[]22 w0rd%41"
 
-ACCESS = "local all postgres trust\nlocal all stranger reject\nlocal all all scram-sha-256\n"
-
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[str]:
     """A server that wants passwords, of all but its superuser."""
-    with tempfile.NamedTemporaryFile("w") as access:
-        access.write(ACCESS)
-        access.flush()
-        Path(access.name).chmod(0o644)
-        with embedded_postgres(settings={"hba_file": access.name, "fsync": "off"}) as dsn:
-            run_apart(execute(dsn, "CREATE ROLE app LOGIN PASSWORD 'r1ght'"))
-            run_apart(execute(dsn, f"CREATE ROLE odd SUPERUSER LOGIN PASSWORD '{PASSWORD}'"))
-            run_apart(schema.migrate(dsn))
-            yield dsn
+    with guarded_server() as dsn:
+        run_apart(execute(dsn, "CREATE ROLE app LOGIN PASSWORD 'r1ght'"))
+        run_apart(execute(dsn, f"CREATE ROLE odd SUPERUSER LOGIN PASSWORD '{PASSWORD}'"))
+        run_apart(schema.migrate(dsn))
+        yield dsn
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from baton.store.database import ATTEMPTS
 from baton.store.dedicated import Dedicated
 from baton.store.jobs import Claimant, read_claims, settle_batch
 from baton.store.settlement import Settlement
+from baton.store.translating import translating_database_errors
 from baton.words.errors import UnavailableError
 from baton.words.events import StepCompleted, StepExecuting
 from baton.words.rows import Demand
@@ -167,7 +168,8 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     async def once(database: Database, query: str, *args: object) -> list[asyncpg.Record]:
         if query in queries:
             queries.remove(query)
-            raise asyncpg.ConnectionDoesNotExistError("connection was closed")
+            with translating_database_errors():
+                raise asyncpg.ConnectionDoesNotExistError("connection was closed")
         return await fetch(database, query, *args)
 
     monkeypatch.setattr(Database, "fetch", once)

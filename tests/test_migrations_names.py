@@ -9,8 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from baton import schema
 from baton.store.sql import (

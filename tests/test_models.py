@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from baton import Baton, Discard, Step, SyncStep, Worker, worker
 from baton.core.names import STEP_LIMIT, validate_step_name

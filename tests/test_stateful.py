@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncpg
 import pytest
 
 from baton.store.sql import Sql
+from baton.words.errors import DatabaseError
 from model.coverage import Coverage
 from model.mutants import MUTANTS, QUICK, Edit, LostPlaceError, mutated, mutated_schema
 from model.run import caught, check, database
@@ -55,7 +55,7 @@ def test_a_mutant_that_cannot_run_is_not_caught(
     monkeypatch.setitem(MUTANTS, "broken", (edit,))
     with (
         database(server, template) as dsn,
-        pytest.raises(asyncpg.UndefinedColumnError, match="no_such_column"),
+        pytest.raises(DatabaseError, match="no_such_column"),
     ):
         caught(dsn, "broken", EXAMPLES, STEPS)
 

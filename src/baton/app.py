@@ -19,7 +19,6 @@ from baton.engine.lifespan import Lifespan
 from baton.engine.runtime import STOP_SECONDS, Runtime
 from baton.engine.tasks import END_TIMEOUT, Deadline, to_the_end
 from baton.store.database import Database
-from baton.store.faults import told
 from baton.store.jobs import Claimant
 from baton.store.results import read_step_result
 from baton.store.schema_check import require
@@ -179,14 +178,13 @@ class Engine:
             made = partial(self.lifespan, self)
             self._lifespan = Lifespan(made, self._lifespan_failed, LIFESPAN_TIMEOUT)
             await self._lifespan.start()
-        with told():
-            await self.database.open()
-            await require(self.database)
-            # Before anything starts: what this engine performs inserts through this engine.
-            ambient.enter(self)
-            self._engine_id = uuid4()
-            self._ledger.claimant = Claimant(self.settings.node, self._engine_id)
-            await self._runtime.start(self._engine_id)
+        await self.database.open()
+        await require(self.database)
+        # Before anything starts: what this engine performs inserts through this engine.
+        ambient.enter(self)
+        self._engine_id = uuid4()
+        self._ledger.claimant = Claimant(self.settings.node, self._engine_id)
+        await self._runtime.start(self._engine_id)
 
     async def __aexit__(
         self,
@@ -220,6 +218,7 @@ class Engine:
 
         Safe to call again, also while it stops: every caller returns when it has stopped.
         """
+        self._expect_own_loop()
         self._stop_asked.set()
         if self._state == "starting":
             await self._end_start()
@@ -288,8 +287,7 @@ class Engine:
         self._expect("running", "engine.cancel")
         given = parse_workflow_id(workflow_id)
         check_reason(reason)
-        with told():
-            return await to_the_end(self._cancel(given, sanitize(reason)))
+        return await to_the_end(self._cancel(given, sanitize(reason)))
 
     async def _cancel(self, workflow_id: UUID, reason: str) -> int:
         failures = await cancel_workflow(
@@ -306,6 +304,7 @@ class Engine:
         """Look for available jobs of a queue now, without waiting for a notification or a poll. A
         queue that this engine does not serve is ignored.
         """
+        self._expect_own_loop()
         self._runtime.producer.wake(queue)
 
     def pause(self, queue: str) -> None:
@@ -314,6 +313,7 @@ class Engine:
 
     def resume(self, queue: str) -> None:
         """Undo `pause`."""
+        self._expect_own_loop()
         self._runtime.producer.queues[queue].paused = False
         self._runtime.producer.wake(queue)
 
@@ -322,6 +322,7 @@ class Engine:
         on.
         """
         check_queue_limit(limit)
+        self._expect_own_loop()
         self._runtime.producer.queues[queue].limit = limit
         self._runtime.producer.wake(queue)
 
@@ -366,6 +367,10 @@ class Engine:
             raise EngineStateError(self._state, state, call)
         if state == "running" and self.database.state == "forked":
             raise EngineStateError("forked", state, call)
+        self._expect_own_loop()
+
+    def _expect_own_loop(self) -> None:
+        self.database.expect_own_loop(f"engine {self.name!r}")
 
 
 def _unknown(options: Mapping[str, object]) -> InvalidOptionError:

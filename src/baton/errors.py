@@ -32,16 +32,18 @@ BatonError
 ├── UnknownStepError            workflow_id, step
 ├── CompletionTimeoutError      workflow_id, timeout, unsettled, steps, queues (a TimeoutError)
 ├── EngineError                 life cycle and settings of an engine
-│   ├── NoEngineError           name, running
-│   └── EngineStateError        state, expected, call
-└── DatabaseError               the database, its schema or a connection
+│   ├── NoEngineError           name, running, elsewhere (engines of other event loops)
+│   ├── EngineStateError        state, expected, call
+│   └── EventLoopError          what
+└── DatabaseError               the database, its schema or a connection; sqlstate, __cause__
     ├── ConnectionTypeError     given
     ├── IsolationError          what
     ├── MissingRightError       problem (in the server's words)
     ├── SchemaMissingError      schema, found, expected
     ├── SchemaMismatchError     schema, problems
     ├── MigrationError          version, problem
-    └── UnavailableError        what, timeout, refused (by the server, which answered)
+    └── UnavailableError        what, timeout, refused (by the server, which answered), in_doubt
+                                (the connection was lost under way: what was asked may be done)
 """
 
 from baton.words.errors import (
@@ -54,6 +56,7 @@ from baton.words.errors import (
     EmptyWorkflowError,
     EngineError,
     EngineStateError,
+    EventLoopError,
     GraphError,
     InvalidArgsError,
     InvalidNameError,
@@ -101,6 +104,7 @@ __all__ = [
     "EmptyWorkflowError",
     "EngineError",
     "EngineStateError",
+    "EventLoopError",
     "GraphError",
     "InvalidArgsError",
     "InvalidNameError",

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from baton.core.gate import Cascade, Cause, GraphNode, cascade
 from baton.words.states import JobState

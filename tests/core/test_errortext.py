@@ -6,8 +6,7 @@ from itertools import count
 from typing import Any, NoReturn
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from baton.core.errortext import DEFAULT_LIMIT, MOST_ERRORS, MOST_FRAMES, describe, sanitize
 from baton.words.worker_errors import UnknownWorkerError

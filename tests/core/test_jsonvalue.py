@@ -15,8 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from pydantic import BaseModel, SecretStr, model_serializer
 
 from baton.core.jsonvalue import DEFAULT_LIMIT, HIGHEST_LIMIT, MOST_LEVELS, decode, encode

@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from baton.core.outcome import RULES, Cancel, Discard, Ending, Snooze, outcome, requested
 from baton.words.errors import InvalidOptionError

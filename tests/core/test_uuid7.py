@@ -3,8 +3,7 @@
 from uuid import RFC_4122, UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from baton.core.uuid7 import uuid7
 from baton.words.errors import InvalidOptionError

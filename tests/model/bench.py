@@ -13,8 +13,7 @@ from model import comparison
 from model.calls import LOST, Commits, Crash, Held, Lost, Outcome, Worker, run
 from model.coverage import Coverage
 from model.operations import Model
-from model.state import TERMINAL, Event, Workflow
-from model.state import Step as ModelStep
+from model.state import TERMINAL, Event, Step as ModelStep, Workflow
 from model.world import Engine, World
 
 T = TypeVar("T")

@@ -27,8 +27,7 @@ from baton.workflow.settle import cancel_workflow
 from model.bench import Bench, pick_of
 from model.calls import Crash, Lost
 from model.drawing import built, crashes, graphs, keys, names, picks
-from model.state import TERMINAL, Group, NewStep
-from model.state import Step as ModelStep
+from model.state import TERMINAL, Group, NewStep, Step as ModelStep
 
 
 class Requesting(Bench):

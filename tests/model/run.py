@@ -11,6 +11,7 @@ import asyncpg
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from baton.store.faults import driver_error
 from model.coverage import Coverage
 from model.machine import Machine
 from model.mutants import MUTANTS, Edit, LostPlaceError, mutated, mutated_schema
@@ -43,7 +44,7 @@ def _cannot_run(error: BaseException | None) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return any(map(_cannot_run, error.exceptions))
     return error is not None and (
-        isinstance(error, LostPlaceError | asyncpg.SyntaxOrAccessError)
+        isinstance(driver_error(error), LostPlaceError | asyncpg.SyntaxOrAccessError)
         or _cannot_run(error.__cause__)
     )
 

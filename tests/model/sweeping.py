@@ -19,8 +19,7 @@ from baton.workflow.waits.expire import expire_waits
 from model.bench import Bench, pick_of
 from model.calls import Commits, Crash, Lost, run
 from model.drawing import built, crashes, graphs, picks
-from model.state import TERMINAL, NewStep
-from model.state import Step as ModelStep
+from model.state import TERMINAL, NewStep, Step as ModelStep
 
 BETWEEN = ("sweep", "retry", "cancel_workflow", "delete")
 """What may happen between a look and what is done about it."""

@@ -17,6 +17,7 @@ from baton.engine.rescuer import Rescuer
 from baton.errors import UnavailableError
 from baton.store.database import Database
 from baton.store.dedicated import Dedicated
+from baton.store.faults import driver_error
 from baton.store.jobs import Claimant
 from baton.store.session import server_settings
 from baton.words.events import Event, WorkflowFinished
@@ -215,7 +216,7 @@ class World:
         try:
             return self.run(work())
         except (Broken, UnavailableError) as error:
-            if not isinstance(error, Broken) and not isinstance(error.__cause__, Broken):
+            if not isinstance(driver_error(error), Broken):
                 raise
             return LOST
         finally:

@@ -14,8 +14,11 @@ from typing import Any, TypeAlias
 import anyio
 import asyncpg
 
-from baton.store.faults import missing_right, sqlstate
-from baton.words.errors import ConnectionTypeError, DatabaseError
+from baton.store.diagnosis import may_lack_schema, missing_schema
+from baton.store.faults import sqlstate
+from baton.store.sql import Sql
+from baton.store.translating import said
+from baton.words.errors import ConnectionTypeError, DatabaseError, MissingRightError
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
@@ -28,17 +31,19 @@ _RELEASE = "RELEASE SAVEPOINT baton_insert"
 _ROLLBACK = f"ROLLBACK TO SAVEPOINT baton_insert; {_RELEASE}"
 
 _IN_FAILED_TRANSACTION = "25P02"
+_INSUFFICIENT_PRIVILEGE = "42501"
 _FAILED = "the transaction of conn= has failed before; roll it back first"
 
 
 @asynccontextmanager
-async def borrowed(conn: object) -> AsyncGenerator[Connection, Any]:
+async def borrowed(conn: object, sql: Sql) -> AsyncGenerator[Connection, Any]:
     """The driver's connection behind `conn`, inside a savepoint of the caller's open transaction
     or, when none is open, inside a transaction of our own.
 
     If the body raises or is cancelled, what it did is undone and the caller's transaction goes on.
     Raises ConnectionTypeError; DatabaseError for a connection that is closed or in a failed
-    transaction; MissingRightError.
+    transaction; MissingRightError; SchemaMissingError when the tables of `sql` are not there. All
+    else of the driver's stays as it is.
     """
     connection = await _usable(conn)
     begin, commit, undo = (
@@ -58,8 +63,13 @@ async def borrowed(conn: object) -> AsyncGenerator[Connection, Any]:
         await _undo(connection, undo)
         if sqlstate(error) == _IN_FAILED_TRANSACTION:
             raise DatabaseError(_FAILED) from error
-        if lacking := missing_right(error):
-            raise lacking from error
+        if sqlstate(error) == _INSUFFICIENT_PRIVILEGE and not isinstance(error, DatabaseError):
+            raise MissingRightError(said(error)) from error
+        if may_lack_schema(error):
+            with anyio.CancelScope(shield=True):
+                missing = await missing_schema(connection, sql)
+            if missing is not None:
+                raise missing from error
         raise
 
 

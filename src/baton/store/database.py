@@ -14,13 +14,12 @@ import asyncpg
 
 from baton.core.dsn import check_dsn
 from baton.store.dedicated import Dedicated
+from baton.store.diagnosis import may_lack_schema, missing_schema
 from baton.store.faults import (
     is_connection_loss,
     is_database_fault,
     is_lock_timeout,
     is_retryable,
-    missing_right,
-    not_connected,
     poisons_pool,
 )
 from baton.store.notifications import Notifications
@@ -34,8 +33,14 @@ from baton.store.session import (
     transaction,
 )
 from baton.store.sql import Sql
+from baton.store.translating import not_connected, translated
 from baton.words.config import NAME_EXPECTED, is_name
-from baton.words.errors import InvalidOptionError, UnavailableError
+from baton.words.errors import (
+    EventLoopError,
+    InvalidOptionError,
+    SchemaMissingError,
+    UnavailableError,
+)
 
 _log = logging.getLogger("baton")
 
@@ -54,7 +59,9 @@ class Database:
     not keep other engines from the workflows that it has locked. `lock_timeout` bounds the wait for
     a lock.
 
-    Raises InvalidOptionError for a DSN that cannot be read, and for a wrong application_name.
+    What the driver and the server raise leaves every method as an error of Baton's, with the
+    driver's as its cause. Raises InvalidOptionError for a DSN that cannot be read, and for a wrong
+    application_name.
     """
 
     def __init__(
@@ -81,6 +88,7 @@ class Database:
         self._idle_timeout = idle_timeout
         self._lock_timeout = lock_timeout
         self._pool: asyncpg.Pool[Any] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._state = "new"
         self._process = 0
         self.notifications = Notifications(self._notification_usage)
@@ -101,6 +109,7 @@ class Database:
     async def open(self) -> None:
         """Connect. Raises UnavailableError."""
         if self._pool is not None and not self._forked:
+            self.expect_own_loop()
             return
         try:
             pool = await asyncpg.create_pool(
@@ -127,9 +136,22 @@ class Database:
                 raise
             raise not_connected(error) from error
         self._pool, self._state, self._process = pool, "open", os.getpid()
+        self._loop = asyncio.get_running_loop()
+
+    def expect_own_loop(self, what: str | None = None) -> None:
+        """Raise EventLoopError when the running loop is not the one that `open` ran in."""
+        if self._loop is None or self._forked:
+            return
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if not here:
+            raise EventLoopError(what or f"the Database of {self.application_name!r}")
 
     def dedicated(self, application_name: str) -> Dedicated:
         """A connection outside the pool, not yet connected; its statements are bounded alike."""
+        self.expect_own_loop()
         return Dedicated(
             self.dsn,
             self.sql,
@@ -139,8 +161,10 @@ class Database:
 
     async def close(self, timeout: float = 5.0) -> None:
         """Close the pool; connections still busy after `timeout` seconds are terminated."""
+        self.expect_own_loop()
         # The connections of another process are not ours to close.
-        pool, self._pool = None if self._forked else self._pool, None
+        pool = None if self._forked else self._pool
+        self._pool = self._loop = None
         self._state = "closed"
         if pool is None:
             return
@@ -156,9 +180,29 @@ class Database:
     async def connection(self) -> AsyncIterator[asyncpg.Connection[Any]]:
         """A pooled connection, outside a transaction.
 
-        Raises UnavailableError, MissingRightError.
+        Raises UnavailableError, MissingRightError, SchemaMissingError, EventLoopError, and
+        DatabaseError for all else that the database refuses.
         """
-        if self._pool is None:
+        with keeping_cancellation():
+            pool, connection = await self._acquire()
+            try:
+                yield connection
+            except BaseException as error:
+                if poisons_pool(error):
+                    await pool.expire_connections()
+                missing = await self._missing_schema(connection, error)
+                await _take_back(pool, connection)
+                ours = missing or translated(error)
+                if ours is None:
+                    raise
+                raise ours from error
+            with anyio.CancelScope(shield=True), suppress(Exception):
+                # What was done with it stays done, whatever comes of the connection.
+                await pool.release(connection, timeout=END_TIMEOUT)
+
+    async def _acquire(self) -> tuple[asyncpg.Pool[Any], Any]:
+        pool = self._pool
+        if pool is None:
             raise UnavailableError("the pool is closed")
         if self._forked:
             raise UnavailableError(
@@ -166,24 +210,24 @@ class Database:
                 " one is a fork: open a Database, or start an Engine, in this process",
                 refused=True,
             )
-        pool = self._pool
-        with keeping_cancellation():
-            try:
-                connection = await pool.acquire(timeout=self._acquire_timeout)
-            except TimeoutError as error:
-                raise UnavailableError("no connection was free", self._acquire_timeout) from error
-            try:
-                yield connection  # type: ignore[misc]
-            except BaseException as error:
-                if poisons_pool(error):
-                    await pool.expire_connections()
-                await _take_back(pool, connection)
-                if lacking := missing_right(error):
-                    raise lacking from error
+        self.expect_own_loop()
+        try:
+            return pool, await pool.acquire(timeout=self._acquire_timeout)
+        except TimeoutError as error:
+            raise UnavailableError("no connection was free", self._acquire_timeout) from error
+        except Exception as error:
+            if not is_database_fault(error):
                 raise
-            with anyio.CancelScope(shield=True), suppress(Exception):
-                # What was done with it stays done, whatever comes of the connection.
-                await pool.release(connection, timeout=END_TIMEOUT)
+            raise not_connected(error) from error
+
+    async def _missing_schema(
+        self, connection: asyncpg.Connection[Any], error: BaseException
+    ) -> SchemaMissingError | None:
+        if not may_lack_schema(error):
+            return None
+        with anyio.CancelScope(shield=True):
+            missing = await missing_schema(connection, self.sql)
+        return missing
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection[Any]]:
@@ -224,12 +268,16 @@ class Database:
         After a lost connection nobody knows whether the work was committed, so that is retried only
         where the body is `idempotent`; a lock that was not to be had, only `when_locked`.
         """
+        in_doubt = False
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await body()
             except Exception as error:
                 retryable = is_retryable(error) or (idempotent and is_connection_loss(error))
                 locked = is_lock_timeout(error) and not when_locked
+                if isinstance(error, UnavailableError):
+                    # That the last attempt did nothing says nothing of those before.
+                    error.in_doubt = in_doubt = in_doubt or error.in_doubt
                 if attempt == ATTEMPTS or locked or not retryable:
                     raise
             await anyio.sleep(0.01 * 2**attempt)

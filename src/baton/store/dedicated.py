@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 import anyio
 import asyncpg
 
-from baton.store.faults import is_wrong_isolation
+from baton.store.faults import is_database_fault, is_wrong_isolation
 from baton.store.session import PlainConnection, connect, server_settings, transaction
 from baton.store.sql import Sql
+from baton.store.translating import not_connected, translated
 
 
 class Dedicated:
-    """One connection that is replaced, never repaired: after any failure it is terminated.
+    """One connection that is replaced, never repaired: after any failure it is terminated. What the
+    driver raises leaves every method as an error of Baton's.
 
     Bound to the event loop that uses it. Timeouts are seconds.
     """
@@ -36,22 +39,27 @@ class Dedicated:
         return self._connection is not None and bool(self._connection.lent)
 
     async def connect(self) -> None:
-        """Connect unless connected."""
+        """Connect unless connected. Raises UnavailableError."""
         if self.connected:
             return
         self.drop()
-        with anyio.fail_after(self._timeout):
-            self._connection = await connect(
-                self._dsn,
-                timeout=self._timeout,
-                command_timeout=self._timeout,
-                server_settings=server_settings(self._application_name),
-            )
+        try:
+            with anyio.fail_after(self._timeout):
+                self._connection = await connect(
+                    self._dsn,
+                    timeout=self._timeout,
+                    command_timeout=self._timeout,
+                    server_settings=server_settings(self._application_name),
+                )
+        except Exception as error:
+            if not is_database_fault(error):
+                raise
+            raise not_connected(error) from error
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         """Run a named query; on any failure the connection is gone."""
-        connection = self._required()
-        try:
+        with self._replaced_after_failure():
+            connection = self._required()
             if not self._isolates:
                 try:
                     return await connection.fetch(self._sql(query), *args, timeout=self._timeout)
@@ -62,19 +70,13 @@ class Dedicated:
                 self._isolates = True
             async with transaction(connection):
                 return await connection.fetch(self._sql(query), *args, timeout=self._timeout)
-        except BaseException:
-            self.drop()
-            raise
 
     async def begin(self) -> None:
         """Begin a transaction, which ends when the connection is dropped: nothing in it is kept."""
-        try:
+        with self._replaced_after_failure():
             await self._required().execute(
                 "BEGIN ISOLATION LEVEL READ COMMITTED", timeout=self._timeout
             )
-        except BaseException:
-            self.drop()
-            raise
 
     async def listen(self, channel: str, callback: Callable[[str, str], None]) -> None:
         """Subscribe to a channel. `callback(channel, payload)` runs in the loop and
@@ -84,23 +86,32 @@ class Dedicated:
         def receive(_: object, __: int, name: str, payload: object) -> None:
             callback(name, str(payload))
 
-        try:
+        with self._replaced_after_failure():
             await self._required().add_listener(channel, receive)
-        except BaseException:
-            self.drop()
-            raise
 
     def on_termination(self, callback: Callable[[], None]) -> None:
         """Call `callback` when the connection is lost. A silent half-open connection never tells:
         probe it.
         """
-        self._required().add_termination_listener(lambda _: callback())
+        with self._replaced_after_failure():
+            self._required().add_termination_listener(lambda _: callback())
 
     def drop(self) -> None:
         """Abandon the connection at once."""
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
             connection.terminate()
+
+    @contextmanager
+    def _replaced_after_failure(self) -> Generator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self.drop()
+            ours = translated(error)
+            if ours is None:
+                raise
+            raise ours from error
 
     def _required(self) -> PlainConnection:
         if self._connection is None:

@@ -4,20 +4,14 @@ there is one.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
-
 import asyncpg
 
-from baton.words.errors import BatonError, MissingRightError, UnavailableError
+from baton.words.errors import DatabaseError, UnavailableError
 
 # serialization failure, deadlock, lock not available, cached plan changed its result type,
 # transaction left idle for too long
 _RETRYABLE = frozenset({"40001", "40P01", "55P03", "0A000", "25P03"})
 
-_INSUFFICIENT_PRIVILEGE = "42501"
-_READ_ONLY = "25006"
-_LACKING = "53"
 _LIMIT_EXCEEDED = "54000"
 
 # lost connections, refused logins, a lack of disk, memory or connections, a server that shuts down
@@ -30,11 +24,16 @@ _OUTAGE_STATES = frozenset({"3D000", "25006", "25P03", "25P04"})
 _POISONS_POOL = frozenset({"25006", "57P01", "57P02", "57P03", "0A000"})
 
 
+def driver_error(error: BaseException) -> BaseException:
+    """What the driver raised, where this is an error of ours in its place."""
+    if isinstance(error, DatabaseError) and error.__cause__ is not None:
+        return driver_error(error.__cause__)
+    return error
+
+
 def sqlstate(error: BaseException) -> str | None:
     """The server's code; an error of ours has the code of what it was raised from."""
-    if isinstance(error, BatonError) and error.__cause__ is not None:
-        return sqlstate(error.__cause__)
-    return getattr(error, "sqlstate", None)
+    return getattr(driver_error(error), "sqlstate", None)
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -52,8 +51,12 @@ def is_connection_loss(error: BaseException) -> bool:
     code = sqlstate(error)
     if code is not None:
         return code.startswith(("08", "57P"))
+    if isinstance(error, UnavailableError) and error.timeout is not None:
+        # It waited as long as it may for a connection, and had none.
+        return False
     return isinstance(
-        error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError
+        driver_error(error),
+        OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError,
     )
 
 
@@ -61,7 +64,7 @@ def is_database_fault(error: BaseException) -> bool:
     """The failure comes from the driver or the server, not from a caller's mistake in
     Baton's code.
     """
-    return isinstance(error, asyncpg.PostgresError) or is_connection_loss(error)
+    return isinstance(driver_error(error), asyncpg.PostgresError) or is_connection_loss(error)
 
 
 def is_outage(error: BaseException) -> bool:
@@ -103,55 +106,7 @@ def is_statement_timeout(error: BaseException) -> bool:
 
 def is_too_slow(error: BaseException) -> bool:
     """The statement took longer than the server or we let one take; less work at once may fit."""
-    return is_statement_timeout(error) or isinstance(error, TimeoutError)
-
-
-def not_connected(error: BaseException) -> UnavailableError:
-    """What to raise when connecting failed: the server's own words when it refused."""
-    code = sqlstate(error)
-    if code == "3D000":
-        return UnavailableError(_said(error), refused=True)
-    if code is not None and (code.startswith("28") or code == _INSUFFICIENT_PRIVILEGE):
-        return UnavailableError(f"the database refused the login: {_said(error)}", refused=True)
-    return UnavailableError(f"no connection ({type(error).__name__}: {error})")
-
-
-def out_of_service(error: BaseException) -> UnavailableError | None:
-    """What to raise where nothing was done because the server is read-only, as after a failover, or
-    lacks disk, memory or connections; None for all other failures.
-    """
-    code = sqlstate(error)
-    if code is None or not (code == _READ_ONLY or code.startswith(_LACKING)):
-        return None
-    return UnavailableError(f"the database is out of service: {_said(error)}", refused=True)
-
-
-def missing_right(error: BaseException) -> MissingRightError | None:
-    """What to raise when the role may not do it; None for all other failures."""
-    if sqlstate(error) != _INSUFFICIENT_PRIVILEGE or isinstance(error, BatonError):
-        return None
-    return MissingRightError(_said(error))
-
-
-@contextmanager
-def told(doing: str | None = None, advice: str = "") -> Generator[None]:
-    """A missing right, a lost connection and a server out of service as our errors; all else as it
-    is. A connection that was lost while `doing` something leaves it in doubt: `advice` says more.
-    """
-    try:
-        yield
-    except BatonError:
-        raise
-    except Exception as error:
-        if lacking := missing_right(error):
-            raise lacking from error
-        if refusal := out_of_service(error):
-            raise refusal from error
-        if not is_connection_loss(error):
-            raise
-        if doing is None:
-            raise not_connected(error) from error
-        raise UnavailableError(f"{doing} ({type(error).__name__}: {error}){advice}") from error
+    return is_statement_timeout(error) or isinstance(driver_error(error), TimeoutError)
 
 
 def is_wrong_isolation(error: BaseException) -> bool:
@@ -165,7 +120,10 @@ def poisons_pool(error: BaseException) -> bool:
 
 
 def is_unique_violation(error: BaseException, constraint: str) -> bool:
-    return sqlstate(error) == "23505" and getattr(error, "constraint_name", None) == constraint
+    return (
+        sqlstate(error) == "23505"
+        and getattr(driver_error(error), "constraint_name", None) == constraint
+    )
 
 
 def _is_lost_cache(error: BaseException) -> bool:
@@ -179,9 +137,4 @@ def _is_oversized_json(error: BaseException) -> bool:
 
 def _source(error: BaseException) -> str:
     """The server's source file that raised it: unlike the message, it is not translated."""
-    driver = error.__cause__ if isinstance(error, BatonError) else error
-    return getattr(driver, "server_source_filename", None) or ""
-
-
-def _said(error: BaseException) -> str:
-    return str(error).replace("\n", "; ")
+    return getattr(driver_error(error), "server_source_filename", None) or ""

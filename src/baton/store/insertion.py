@@ -5,25 +5,18 @@ Everything crosses the connection as text, so that a caller's codecs cannot matt
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from baton.core.jsonvalue import encode
 from baton.store.borrowed import Connection
 from baton.store.database import Database
-from baton.store.faults import sqlstate, told
-from baton.store.migration_scripts import latest_version
 from baton.store.sql import Sql
+from baton.store.translating import translating_database_errors
 from baton.store.waits import insert_gates, wait_json
-from baton.words.errors import (
-    DatabaseError,
-    NotStorableError,
-    SchemaMissingError,
-    WorkflowExistsError,
-)
+from baton.words.errors import DatabaseError, NotStorableError, WorkflowExistsError
 from baton.words.rows import Job, NewStep, NewWorkflow
 from baton.words.states import JobState
 
@@ -31,9 +24,6 @@ CHUNK_ROWS = 5_000
 CHUNK_BYTES = 8_000_000
 
 _META_LIMIT = 65_536
-
-# Undefined table, schema and type.
-_SCHEMA_MISSING = frozenset({"42P01", "3F000", "42704"})
 
 # Joins the values of a column; refused in names, escaped in JSON.
 _DELIMITER = "\x1f"
@@ -76,9 +66,8 @@ async def insert_through(
                     raise
         return last.jobs
 
-    async with _faults(database.schema):
-        with told("inserting workflows"):
-            return await database.retrying(body, idempotent=True)
+    with translating_database_errors("inserting workflows"):
+        return await database.retrying(body, idempotent=True)
 
 
 async def insert_on(
@@ -86,10 +75,9 @@ async def insert_on(
 ) -> list[Job]:
     """Insert on a connection whose transaction the caller rolls back when this raises.
 
-    Raises WorkflowExistsError, SchemaMissingError, and what the driver raises.
+    Raises WorkflowExistsError, and what the driver raises.
     """
-    async with _faults(sql.schema):
-        return (await _insert(connection, sql, workflows, notify)).jobs
+    return (await _insert(connection, sql, workflows, notify)).jobs
 
 
 async def _insert(
@@ -253,13 +241,3 @@ async def _confirmed(
     ids = [str(workflow.workflow_id) for workflow in workflows]
     (row,) = await connection.fetch(sql("confirm_insertion"), ids, former.now)
     return int(row[0]) == len(ids)
-
-
-@asynccontextmanager
-async def _faults(schema: str) -> AsyncGenerator[None, Any]:
-    try:
-        yield
-    except Exception as error:
-        if sqlstate(error) in _SCHEMA_MISSING:
-            raise SchemaMissingError(schema, None, latest_version()) from error
-        raise

@@ -16,13 +16,8 @@ import asyncpg
 
 from baton.core.dsn import check_dsn
 from baton.store.declared import restoring
-from baton.store.faults import (
-    is_connection_loss,
-    is_database_fault,
-    missing_right,
-    not_connected,
-    sqlstate,
-)
+from baton.store.diagnosis import refuse_hidden_rows
+from baton.store.faults import is_connection_loss, is_database_fault, sqlstate
 from baton.store.migration_scripts import (
     LOCK_TIMEOUT,
     STATEMENT_TIMEOUT,
@@ -35,7 +30,14 @@ from baton.store.migration_scripts import (
 )
 from baton.store.schema_facts import differing_functions, missing_tables, read_facts
 from baton.store.sql import Sql
-from baton.words.errors import ConnectionTypeError, MigrationError, UnavailableError
+from baton.store.translating import not_connected, said, translated
+from baton.words.errors import (
+    BatonError,
+    ConnectionTypeError,
+    MigrationError,
+    MissingRightError,
+    UnavailableError,
+)
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
@@ -169,6 +171,8 @@ async def read_applied(connection: Connection, sql: Sql) -> list[tuple[int, str,
     except asyncpg.UndefinedTableError:
         # A rollback dropped the table since it was found.
         return []
+    if not rows:
+        await refuse_hidden_rows(connection, sql, "baton_migrations")
     return [(int(row["version"]), row["name"], row["checksum"]) for row in rows]
 
 
@@ -286,15 +290,16 @@ def database_failures(
     """Driver and server failures as Baton's errors."""
     try:
         yield
+    except BatonError:
+        raise
     except Exception as error:
         if sqlstate(error) == "55P03":
             what = "another migration or transaction holds a lock that the migration needs"
             raise UnavailableError(what, timeout) from error
-        if is_connection_loss(error):
-            raise UnavailableError(f"{type(error).__name__}: {error}") from error
-        lacking = missing_right(error)
-        if lacking and version is None:
-            raise lacking from error
-        if is_database_fault(error):
-            raise MigrationError(version, str(lacking or error)) from error
-        raise
+        ours = translated(error)
+        if ours is None:
+            raise
+        if is_connection_loss(error) or (version is None and isinstance(ours, MissingRightError)):
+            raise ours from error
+        problem = str(ours) if isinstance(ours, MissingRightError) else said(error)
+        raise MigrationError(version, problem) from error

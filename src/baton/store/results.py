@@ -10,7 +10,6 @@ from uuid import UUID
 import asyncpg
 
 from baton.store.database import Database
-from baton.store.faults import is_connection_loss, out_of_service
 from baton.words.errors import UnavailableError
 from baton.words.states import JobState
 
@@ -52,13 +51,8 @@ async def read_for_step(database: Database, query: str, *args: object) -> list[a
     """What a step needs, by a query that may be repeated. Raises UnreadError."""
     try:
         return await database.retrying(partial(database.fetch, query, *args), idempotent=True)
-    except Exception as error:
-        refusal = error if isinstance(error, UnavailableError) else out_of_service(error)
-        if refusal is not None:
-            raise UnreadError(refusal.what, refusal.timeout, refused=refusal.refused) from error
-        if is_connection_loss(error):
-            raise UnreadError(f"no connection ({type(error).__name__}: {error})") from error
-        raise
+    except UnavailableError as error:
+        raise UnreadError(error.what, error.timeout, refused=error.refused) from error
 
 
 async def read_dependencies(database: Database, job_id: int) -> list[DependencyRow]:

@@ -24,15 +24,11 @@ from baton.store.schema_facts import (
     table_problems,
 )
 from baton.store.sql import Sql
+from baton.store.surroundings import find_sequence_problems, surroundings_warnings
 from baton.words.errors import SchemaMissingError
 from baton.words.schema_errors import SchemaMismatchError
 
 _log = logging.getLogger("baton")
-
-_HIDDEN = (
-    "the table baton_migrations shows this role no row: row level security is on, and no policy "
-    "lets it read"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +49,11 @@ class SchemaReport:
 
 async def verify(dsn_or_connection: str | Connection, *, schema: str = "public") -> SchemaReport:
     """Compare the schema with what this Baton needs: applied migrations and their checksums,
-    tables, indexes and the columns of both, the states of `oban_jobs`, and the text of every
-    function.
+    tables, indexes and the columns of both, the states of `oban_jobs`, the text of every function,
+    and sequences that are behind the ids in use.
 
-    A schema newer than this Baton is a warning, so that old processes outlive an upgrade.
+    A schema newer than this Baton is a warning, so that old processes outlive an upgrade; so are
+    triggers of the application whose functions set no search_path, and row-level security.
     Raises SchemaMissingError when Baton is not installed or older, InvalidNameError,
     UnavailableError.
     """
@@ -64,16 +61,18 @@ async def verify(dsn_or_connection: str | Connection, *, schema: str = "public")
     async with connected(dsn_or_connection) as connection:
         with database_failures(None):
             report, slow = await _compare(connection, sql)
-    return SchemaReport(
-        schema, report.version, report.expected, (*report.problems, *slow), report.warnings
-    )
+            sequences = await find_sequence_problems(connection, sql) if report.ok else []
+    problems = (*report.problems, *slow, *sequences)
+    return SchemaReport(schema, report.version, report.expected, problems, report.warnings)
 
 
 async def require(database: Database) -> None:
     """Return when the schema is the one that this Baton needs, as `verify` finds; a missing index
-    that only makes things slow is logged.
+    that only makes things slow is logged, and so is what others put on its tables that may break
+    Baton.
 
-    Raises SchemaMissingError when Baton is not installed there or older, SchemaMismatchError.
+    Raises SchemaMissingError when Baton is not installed there or older, SchemaMismatchError,
+    MissingRightError when row-level security hides its version from this role.
     """
     async with database.connection() as connection:
         report, slow = await _compare(connection, database.sql)
@@ -87,6 +86,8 @@ async def require(database: Database) -> None:
         )
     if slow:
         _log.warning("the schema %r makes Baton slow: %s", database.schema, "; ".join(slow))
+    for warning in report.warnings:
+        _log.warning("the schema %r: %s", database.schema, warning)
 
 
 async def _compare(connection: Connection, sql: Sql) -> tuple[SchemaReport, list[str]]:
@@ -94,8 +95,6 @@ async def _compare(connection: Connection, sql: Sql) -> tuple[SchemaReport, list
     expected = latest_version()
     facts = await read_facts(connection, sql)
     history = await read_applied(connection, sql) if MIGRATIONS_TABLE in facts.tables else []
-    if not history and facts.tables.get(MIGRATIONS_TABLE):
-        raise SchemaMismatchError(sql.schema, [_HIDDEN])
     if len(history) < expected:
         raise SchemaMissingError(sql.schema, len(history) or None, expected)
     newer = len(history) - expected
@@ -108,5 +107,8 @@ async def _compare(connection: Connection, sql: Sql) -> tuple[SchemaReport, list
         problems += function_problems(facts, sql)
         problems += index_problems(facts, unique=True)
         slow += index_problems(facts, unique=False)
-    warnings = (f"the schema is {newer} versions newer than this Baton",) if newer else ()
-    return SchemaReport(sql.schema, len(history), expected, tuple(problems), warnings), slow
+    warnings = surroundings_warnings(facts, sql.schema)
+    if newer:
+        warnings.insert(0, f"the schema is {newer} versions newer than this Baton")
+    report = SchemaReport(sql.schema, len(history), expected, tuple(problems), tuple(warnings))
+    return report, slow

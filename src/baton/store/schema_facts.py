@@ -45,7 +45,9 @@ class SchemaFacts:
     """What a schema holds: see the query read_schema_facts."""
 
     tables: dict[str, bool] = field(default_factory=dict[str, bool])
-    """Whether row level security is on."""
+    """Whether row level security applies to this role."""
+    triggers: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
+    """Those whose functions set no search path: name, table, function."""
     indexes: dict[str, bool] = field(default_factory=dict[str, bool])
     """Whether each valid index is unique."""
     columns: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
@@ -66,6 +68,8 @@ async def read_facts(connection: Connection, sql: Sql) -> SchemaFacts:
         match kind:
             case "table":
                 facts.tables[name] = detail == "secured"
+            case "trigger":
+                facts.triggers.append((name, part, detail))
             case "index":
                 facts.indexes[name] = detail == "unique"
             case "column":

@@ -1,5 +1,5 @@
 """Everything Baton raises; the tree is drawn in `baton.errors`. Each error carries its facts as
-fields.
+fields. The database's errors have a file of their own and are found here too.
 """
 
 from __future__ import annotations
@@ -8,34 +8,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from baton.words.base_error import BatonError as BatonError, shown
+from baton.words.database_errors import (
+    ConnectionTypeError as ConnectionTypeError,
+    DatabaseError as DatabaseError,
+    MigrationError as MigrationError,
+    MissingRightError as MissingRightError,
+    SchemaMissingError as SchemaMissingError,
+    UnavailableError as UnavailableError,
+)
 from baton.words.rows import UnsettledStep
-
-
-class BatonError(Exception):
-    """Base of every error of Baton."""
-
-    def __init_subclass__(cls) -> None:
-        if cls.__module__.startswith("baton.words."):
-            # Shown, and pickled, by the path from which it is imported.
-            cls.__module__ = "baton.errors"
-
-    def __init__(self, message: str, **fields: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self.__dict__.update(fields)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), self.__dict__)
-
-
-BatonError.__module__ = "baton.errors"
-
-
-def _restore(kind: type[BatonError], fields: dict[str, Any]) -> BatonError:
-    error = kind.__new__(kind)
-    Exception.__init__(error, fields["message"])
-    error.__dict__.update(fields)
-    return error
 
 
 class GraphError(BatonError):
@@ -96,7 +78,7 @@ class InvalidNameError(BatonError):
 
     def __init__(self, kind: str, given: object, expected: str) -> None:
         super().__init__(
-            f"{kind} {_shown(given)} is not a valid name: expected {expected}",
+            f"{kind} {shown(given)} is not a valid name: expected {expected}",
             kind=kind,
             given=given,
             expected=expected,
@@ -110,7 +92,7 @@ class InvalidOptionError(BatonError):
 
     def __init__(self, option: str, given: object, expected: str) -> None:
         super().__init__(
-            f"{option}={_shown(given)}: expected {expected}",
+            f"{option}={shown(given)}: expected {expected}",
             option=option,
             given=given,
             expected=expected,
@@ -126,7 +108,7 @@ class InvalidArgsError(BatonError):
         problems = tuple(problems)
         super().__init__(
             f"invalid arguments for worker {worker!r}: {'; '.join(problems)} "
-            f"(given: {_shown(given)})",
+            f"(given: {shown(given)})",
             worker=worker,
             given=given,
             problems=problems,
@@ -290,15 +272,42 @@ class EngineError(BatonError):
 class NoEngineError(EngineError):
     name: str
     running: tuple[str, ...]
+    elsewhere: tuple[str, ...]
 
-    def __init__(self, name: str = "default", running: Iterable[str] = ()) -> None:
-        running = tuple(running)
-        shown = ", ".join(map(repr, running))
+    def __init__(
+        self,
+        name: str = "default",
+        running: Iterable[str] = (),
+        elsewhere: Iterable[str] = (),
+    ) -> None:
+        running, elsewhere = tuple(running), tuple(elsewhere)
+        listed = ", ".join(map(repr, running))
         advice = "use 'async with Engine(dsn): …', or pass engine=… or conn=…"
         if running:
-            advice = f"running are {shown}: pass engine={running[0]!r}"
+            advice = f"running are {listed}: pass engine={running[0]!r}"
+        elif elsewhere:
+            advice = (
+                f"in another event loop of this process {', '.join(map(repr, elsewhere))} runs: "
+                "call it there, with asyncio.run_coroutine_threadsafe(…, loop), or start an engine "
+                "in this loop"
+            )
         super().__init__(
-            f"no engine named {name!r} is running here; {advice}", name=name, running=running
+            f"no engine named {name!r} is running here; {advice}",
+            name=name,
+            running=running,
+            elsewhere=elsewhere,
+        )
+
+
+class EventLoopError(EngineError):
+    what: str
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} was started in another event loop, to which its connections belong: call it "
+            "there, with asyncio.run_coroutine_threadsafe(…, loop), or start another one in this "
+            "loop",
+            what=what,
         )
 
 
@@ -314,73 +323,3 @@ class EngineStateError(EngineError):
             advice = "it was started before this process was forked, make another one here"
         text = f"{call} needs a {expected} engine, this one is {state}: {advice}"
         super().__init__(text, state=state, expected=expected, call=call)
-
-
-class DatabaseError(BatonError):
-    """The database, its schema, or a connection."""
-
-
-class ConnectionTypeError(DatabaseError):
-    given: object
-
-    def __init__(self, given: object, why: str = "") -> None:
-        super().__init__(
-            f"conn={type(given).__module__}.{type(given).__qualname__}: expected an asyncpg "
-            "connection (or a pool's), or a SQLAlchemy AsyncSession / AsyncConnection over asyncpg"
-            + (f"; {why}" if why else ""),
-            given=given,
-        )
-
-
-class SchemaMissingError(DatabaseError):
-    schema: str
-    found: int | None
-    expected: int
-
-    def __init__(self, schema: str, found: int | None, expected: int) -> None:
-        has = "no Baton tables" if found is None else f"Baton's tables at version {found}"
-        super().__init__(
-            f"schema {schema!r} has {has}, expected version {expected}; "
-            f"run: baton migrate --schema {schema}",
-            schema=schema,
-            found=found,
-            expected=expected,
-        )
-
-
-class MissingRightError(DatabaseError):
-    problem: str
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(f"the role lacks a right: {problem}", problem=problem)
-
-
-class MigrationError(DatabaseError):
-    version: int | None
-    problem: str
-
-    def __init__(self, version: int | None, problem: str) -> None:
-        super().__init__(
-            f"migration{'' if version is None else f' {version}'} failed: {problem}",
-            version=version,
-            problem=problem,
-        )
-
-
-class UnavailableError(DatabaseError):
-    what: str
-    timeout: float | None
-    refused: bool
-
-    def __init__(self, what: str, timeout: float | None = None, *, refused: bool = False) -> None:
-        within = f" within {timeout} s" if timeout is not None else ""
-        message = what if refused else f"the database did not answer: {what}{within}"
-        super().__init__(message, what=what, timeout=timeout, refused=refused)
-
-
-def _shown(value: object, limit: int = 200) -> str:
-    try:
-        text = repr(value)
-    except Exception:
-        text = f"<{type(value).__name__} whose repr raises>"
-    return text if len(text) <= limit else text[: limit - 1] + "…"

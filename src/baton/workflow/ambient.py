@@ -74,7 +74,11 @@ def current(engine: Instance | str | None = None) -> Instance:
             return instance
     if engine is None and len(here) == 1:
         return here[0]
-    raise NoEngineError(engine or "default", [instance.settings.name for instance in here])
+    raise NoEngineError(
+        engine or "default",
+        [instance.settings.name for instance in here],
+        [instance.settings.name for _, instance in _running if instance not in here],
+    )
 
 
 def opened(call: str, engine: Instance | str | None = None) -> Instance:

@@ -122,7 +122,7 @@ async def _insert_borrowing(
 ) -> list[Job]:
     notify = instance is None or instance.settings.notify
     sql = Sql("public") if instance is None else instance.database.sql
-    async with borrowed(conn) as connection:
+    async with borrowed(conn, sql) as connection:
         return await insert_on(connection, sql, prepared, notify=notify)
 
 

@@ -13,15 +13,8 @@ from baton.core.why import explain
 from baton.store import insights as store
 from baton.store.completions import find_missing_workflows
 from baton.store.database import Database
-from baton.store.faults import is_connection_loss, is_database_fault
 from baton.store.insights import Place
-from baton.words.errors import (
-    DatabaseError,
-    InvalidOptionError,
-    UnavailableError,
-    UnknownStepError,
-    UnknownWorkflowError,
-)
+from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
 from baton.words.insights import (
     EngineRow,
     Page,
@@ -161,15 +154,7 @@ class Insights:
         )
 
     async def _read(self, body: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await self._database.retrying(body)
-        except Exception as error:
-            if not is_database_fault(error):
-                raise
-            problem = f"{type(error).__name__}: {error}"
-            if is_connection_loss(error):
-                raise UnavailableError(problem) from error
-            raise DatabaseError(f"the database refused to be read ({problem})") from error
+        return await self._database.retrying(body)
 
 
 def _workflow_state(given: WorkflowState | str | None) -> WorkflowState | None:

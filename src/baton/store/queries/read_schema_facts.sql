@@ -1,13 +1,27 @@
--- What the schema holds, one fact a row: tables (detail: whether row level security is on), valid indexes (unique or
--- plain), columns of Baton's tables and of the queue's (their types, as pg_type names them: "_text" is an array of
--- text), the states that oban_job_state knows, and Baton's functions (a SHA-256 of all that makes them what they are,
--- and whether they work on another schema).
+-- What the schema holds, one fact a row: tables (detail: whether row level security applies to this role), triggers
+-- whose functions run with the search path of whoever changes a row (part: the table, detail: the function), valid
+-- indexes (unique or plain), columns of Baton's tables and of the queue's (their types, as pg_type names them: "_text"
+-- is an array of text), the states that oban_job_state knows, and Baton's functions (a SHA-256 of all that makes them
+-- what they are, and whether they work on another schema).
 SELECT
     'table' AS kind, c.relname::pg_catalog.text AS name, '' AS part,
-    CASE WHEN c.relrowsecurity THEN 'secured' ELSE '' END AS detail
+    CASE WHEN c.relrowsecurity AND pg_catalog.row_security_active(c.oid) THEN 'secured' ELSE '' END AS detail
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = /*schema_literal*/'public' AND c.relkind IN ('r', 'p')
+UNION ALL
+SELECT 'trigger', t.tgname::pg_catalog.text, c.relname::pg_catalog.text, p.oid::pg_catalog.regprocedure::pg_catalog.text
+FROM pg_catalog.pg_trigger t
+JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+WHERE n.nspname = /*schema_literal*/'public' AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+    AND l.lanname NOT IN ('c', 'internal')
+    AND NOT EXISTS (
+        SELECT FROM pg_catalog.unnest(p.proconfig) AS s (setting)
+        WHERE s.setting LIKE 'search_path=%'
+    )
 UNION ALL
 SELECT 'index', c.relname::pg_catalog.text, '', CASE WHEN i.indisunique THEN 'unique' ELSE 'plain' END
 FROM pg_catalog.pg_class c

@@ -113,6 +113,7 @@ class Plugin:
         """Sweep once. Correct with any number of sweepers at once; `run` and the engine take turns
         only to save work.
         """
+        database.expect_own_loop()
         own = settings or EngineSettings(name="plugin")
         begun = monotonic()
         failed: list[str] = []

@@ -7,7 +7,6 @@ from uuid import UUID
 from baton.core.errortext import sanitize
 from baton.core.names import validate_step_name
 from baton.engine.tasks import to_the_end
-from baton.store.faults import told
 from baton.store.settlement import Settlement
 from baton.store.waits import read_waiting
 from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
@@ -63,8 +62,7 @@ async def cancel_wait(
         tell_failures(database, instance.settings, failures)
         return bool(failures.waits)
 
-    with told():
-        return await to_the_end(work())
+    return await to_the_end(work())
 
 
 async def waiting_steps(

@@ -15,11 +15,17 @@ from baton.engine.tasks import to_the_end
 from baton.store.borrowed import borrowed
 from baton.store.completions import parse_completion
 from baton.store.database import Database
-from baton.store.faults import is_wrong_isolation, told
+from baton.store.faults import is_wrong_isolation
 from baton.store.sql import Sql
-from baton.store.waits import Borrowed, Fetches, SettledWait, settled_wait
-from baton.store.waits import send_event as send
-from baton.store.waits import send_key_event as send_by_key
+from baton.store.translating import translating_database_errors
+from baton.store.waits import (
+    Borrowed,
+    Fetches,
+    SettledWait,
+    send_event as send,
+    send_key_event as send_by_key,
+    settled_wait,
+)
 from baton.words.errors import InvalidOptionError, UnknownWorkflowError
 from baton.words.events import EventReceived
 from baton.words.states import Delivery
@@ -123,7 +129,7 @@ def _message(
 
 async def _on(conn: Any, instance: Instance | None, message: _Message) -> _Sent:
     sql = Sql("public") if instance is None else instance.database.sql
-    async with _isolation(), borrowed(conn) as connection:
+    async with _isolation(), borrowed(conn, sql) as connection:
         database = Borrowed(connection, sql)
         if message.key is None:
             return await _send(database, message)
@@ -139,7 +145,7 @@ async def _send_own(instance: Instance, message: _Message) -> Delivery:
 
 
 async def _through(database: Database, message: _Message) -> _Sent:
-    with told("sending an event", IN_DOUBT):
+    with translating_database_errors("sending an event", IN_DOUBT):
         if message.key is None:
             return await database.retrying(lambda: _send(database, message))
         return await _send_to_all(database, message)

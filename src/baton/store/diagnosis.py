@@ -1,0 +1,62 @@
+"""What is behind an error of the server: asked of the database, never guessed from the SQLSTATE."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from baton.store.faults import sqlstate
+from baton.store.migration_scripts import latest_version
+from baton.store.sql import Sql
+from baton.words.errors import MissingRightError, SchemaMissingError
+
+Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
+
+ASK_TIMEOUT = 10.0
+
+# Undefined table, schema, type, function and column.
+_UNDEFINED = frozenset({"42P01", "3F000", "42704", "42883", "42703"})
+
+
+def may_lack_schema(error: BaseException) -> bool:
+    """Something does not exist. It need not be ours: triggers of the application run in our
+    statements.
+    """
+    return sqlstate(error) in _UNDEFINED
+
+
+async def missing_schema(connection: Connection, sql: Sql) -> SchemaMissingError | None:
+    """What to raise when Baton's tables are not there, or those of an older version are. None when
+    they are, and when nobody can tell.
+    """
+    try:
+        rows = await connection.fetch(sql("find_tables"), timeout=ASK_TIMEOUT)
+        found = {row["name"] for row in rows}
+        if not {"baton_migrations", "oban_jobs", "workflows"} <= found:
+            return SchemaMissingError(sql.schema, None, latest_version())
+        version = len(await connection.fetch(sql("read_migrations"), timeout=ASK_TIMEOUT))
+    except Exception:
+        # The failure under way tells more.
+        return None
+    if 0 < version < latest_version():
+        return SchemaMissingError(sql.schema, version, latest_version())
+    return None
+
+
+async def refuse_hidden_rows(connection: Connection, sql: Sql, table: str) -> None:
+    """Raise MissingRightError when row-level security keeps rows of the table from this role. To be
+    asked where rows are expected and none is found.
+    """
+    rows = await connection.fetch(sql("find_row_security"), timeout=ASK_TIMEOUT)
+    if any(row["name"] == table for row in rows):
+        raise MissingRightError(hidden_rows(sql.schema, table))
+
+
+def hidden_rows(schema: str, table: str) -> str:
+    """Says that row-level security is at work."""
+    return (
+        f"row-level security of {schema}.{table} applies to this role, which sees and writes only "
+        "the rows that a policy grants; grant all rows with a policy (FOR ALL TO the role USING "
+        "(true) WITH CHECK (true)), give the role BYPASSRLS, or disable row-level security"
+    )

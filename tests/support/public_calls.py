@@ -1,0 +1,180 @@
+"""Every public call that awaits something, found by looking, and how a test makes it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+from uuid import UUID
+
+import baton
+import baton.completion
+import baton.insights
+import baton.schema
+import baton.statistics
+from baton import Baton, Database, Engine, Step, worker
+from support.running import fast
+from support.waiting import DEADLINE
+
+MODULES: tuple[ModuleType, ...] = (
+    baton,
+    baton.completion,
+    baton.insights,
+    baton.schema,
+    baton.statistics,
+)
+
+NO_CALLS = {
+    "Database.open": "connects only; tested with the logins",
+    "Database.close": "asks nothing",
+    "Engine.run": "starts only; tested with the logins",
+    "Engine.stop": "logs what fails",
+    "SyncStep.of": "made by the engine, as Step's own reads are",
+    "Worker.on_dep_cancelled": "the application's",
+    "Worker.on_dep_discarded": "the application's",
+    "Plugin.run": "starts with Database.open and then logs what fails",
+}
+"""Public, and not to be called here."""
+
+
+def public_calls() -> Iterator[str]:
+    """The names of all public coroutine functions and methods, `name` or `Class.method`."""
+    for module in MODULES:
+        for name in vars(module)["__all__"]:
+            found = getattr(module, name)
+            if inspect.iscoroutinefunction(found):
+                yield name
+            elif inspect.isclass(found):
+                yield from _methods(found)
+
+
+def _methods(kind: type) -> Iterator[str]:
+    for name in dir(kind):
+        method = inspect.getattr_static(kind, name)
+        method = inspect.unwrap(getattr(method, "__func__", method))
+        waits = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
+        if waits and not name.startswith("_"):
+            yield f"{kind.__name__}.{name}"
+
+
+@dataclass
+class Scene:
+    """What the calls are made on: a running engine and a workflow of two steps, the second of which
+    runs.
+    """
+
+    dsn: str
+    engine: Engine
+    database: Database
+    workflow_id: UUID
+    step: Step
+
+    @property
+    def insights(self) -> baton.insights.Insights:
+        return baton.insights.Insights(self.database)
+
+
+@worker(name="public_calls.first")
+async def first(step: Step) -> int:
+    return 1
+
+
+_given: list[asyncio.Future[Step]] = []
+
+
+@worker(name="public_calls.second")
+async def second(step: Step) -> None:
+    _given.pop().set_result(step)
+    await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def opened_scene(dsn: str) -> AsyncIterator[Scene]:
+    """The scene in a migrated database."""
+    given: asyncio.Future[Step] = asyncio.get_running_loop().create_future()
+    _given.append(given)
+    async with fast(dsn, interrupt_grace=0.1, shutdown_grace=0.0, debug=True) as engine:
+        workflow = Baton().add("a", first.new()).add("b", second.new(), deps=["a"])
+        await workflow.insert(engine)
+        step = await asyncio.wait_for(given, DEADLINE)
+        yield Scene(dsn, engine, engine.database, workflow.workflow_id, step)
+
+
+async def _within(context: Any) -> None:
+    async with context as connection:
+        await connection.fetch("SELECT 1")
+
+
+async def _retrying(database: Database) -> None:
+    async def body() -> None:
+        await database.fetch("count_queues")
+
+    await database.retrying(body)
+
+
+def _later() -> datetime:
+    return datetime.now(UTC) + timedelta(hours=1)
+
+
+def _workflow() -> Baton:
+    return Baton().wait("gate", any_of=["yes"])
+
+
+Call = Callable[[Scene], Awaitable[Any]]
+
+CALLS: dict[str, Call] = {
+    "Baton.insert": lambda s: _workflow().insert(s.engine),
+    "insert_all": lambda s: baton.insert_all([_workflow(), _workflow()], s.engine),
+    "send_event": lambda s: baton.send_event(s.workflow_id, "x", engine=s.engine),
+    "send_event by key": lambda s: baton.send_event(None, "x", key="k", engine=s.engine),
+    "cancel_wait": lambda s: baton.cancel_wait(s.workflow_id, "b", engine=s.engine),
+    "waiting_steps": lambda s: baton.waiting_steps(engine=s.engine),
+    "waiting_steps of one": lambda s: baton.waiting_steps(s.workflow_id, engine=s.engine),
+    "announce": lambda s: baton.completion.announce(s.workflow_id, engine=s.engine),
+    "check": lambda s: baton.completion.check(s.step.job_id, "completed", engine=s.engine),
+    "workflow_usage": lambda s: baton.statistics.workflow_usage(s.workflow_id, s.engine),
+    "workflow_captures": lambda s: baton.statistics.workflow_captures(
+        s.workflow_id, engine=s.engine
+    ),
+    "Engine.completion": lambda s: s.engine.completion(s.workflow_id, timeout=0.05),
+    "Engine.result": lambda s: s.engine.result(s.workflow_id, "a"),
+    "Engine.cancel": lambda s: s.engine.cancel(s.workflow_id),
+    "Insights.engines": lambda s: s.insights.engines(),
+    "Insights.queues": lambda s: s.insights.queues(),
+    "Insights.steps": lambda s: s.insights.steps(s.workflow_id),
+    "Insights.why": lambda s: s.insights.why(s.workflow_id, "b"),
+    "Insights.workflow": lambda s: s.insights.workflow(s.workflow_id),
+    "Insights.workflows": lambda s: s.insights.workflows(),
+    "Database.connection": lambda s: _within(s.database.connection()),
+    "Database.transaction": lambda s: _within(s.database.transaction()),
+    "Database.fetch": lambda s: s.database.fetch("count_queues"),
+    "Database.retrying": lambda s: _retrying(s.database),
+    "Plugin.sweep": lambda s: baton.Plugin(prune=True).sweep(s.database),
+    "Plugin.work": lambda s: baton.Plugin().work(s.database, s.engine.settings),
+    "current_version": lambda s: baton.schema.current_version(s.dsn),
+    "migrate": lambda s: baton.schema.migrate(s.dsn),
+    "require": lambda s: baton.schema.require(s.database),
+    "rollback": lambda s: baton.schema.rollback(s.dsn, to=baton.schema.latest_version()),
+    "verify": lambda s: baton.schema.verify(s.dsn),
+    "Step.result": lambda s: s.step.result("a"),
+    "Step.results": lambda s: s.step.results(),
+    "Step.results_by_model": lambda s: s.step.results_by_model(),
+    "Step.own_result": lambda s: s.step.own_result(),
+    "Step.record_usage": lambda s: s.step.record_usage(model="m", input_tokens=1),
+    "Step.capture": lambda s: s.step.capture("label", 1),
+    "Step.memo": lambda s: s.step.memo("note", lambda: 1),
+    "Step.sleep": lambda s: s.step.sleep(60, key="sleep"),
+    "Step.sleep_until": lambda s: s.step.sleep_until(_later(), key="until"),
+    "Step.wait_all": lambda s: s.step.wait_all("x", key="all"),
+    "Step.wait_any": lambda s: s.step.wait_any("x", key="any"),
+    "Step.wait_for": lambda s: s.step.wait_for("x", key="for"),
+    "Step.wait_n": lambda s: s.step.wait_n(1, "x", key="n"),
+}
+"""By name; what follows a blank is another form of the same call."""
+
+LOGS_ITS_FAILURES = {"check", "Step.record_usage", "Step.capture", "Plugin.sweep"}
