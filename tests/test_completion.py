@@ -254,12 +254,13 @@ async def test_who_gave_up_is_told_what_the_workflow_waits_for(dsn: str) -> None
         error = await late(run.engine, workflow)
         assert (error.unsettled, error.queues) == (2, ("default",))
         assert error.steps == (
-            UnsettledStep("b", JobState.AVAILABLE, "io"),
+            UnsettledStep("b", JobState.AVAILABLE, "io", served=False),
             UnsettledStep("c", JobState.SUSPENDED, "default"),
         )
         assert error.message.endswith(
             "it goes on; 2 steps have not settled: step 'b' is available in queue 'io', which this "
-            "engine does not serve (its queues: default); step 'c' is suspended in queue 'default'"
+            "engine does not serve (its queues: default) and no other live engine does; step 'c' "
+            "is suspended in queue 'default'"
         )
         assert pickle.loads(pickle.dumps(error)).steps == error.steps
         assert "(its queues: none)" in str(await late(client, workflow))

@@ -5,49 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 from baton import Baton
+from support.forked import children, program
 from support.forking import HELD, holds
 from support.running import Tables, opened, running
 from support.waiting import DEADLINE, eventually
-
-TESTS = Path(__file__).parent
-
-
-@asynccontextmanager
-async def program(mode: str, dsn: str) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-W", "ignore", "-m", "support.forking", mode),
-        stdout=PIPE,
-        cwd=TESTS,
-        env={**os.environ, "FORKING_DSN": dsn},
-    )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-@asynccontextmanager
-async def children(dsn: str) -> AsyncIterator[list[int]]:
-    """The processes of the program."""
-    async with program("serve", dsn) as parent:
-        assert parent.stdout is not None
-        pids = [int(pid) for pid in (await parent.stdout.readline()).split()]
-        try:
-            yield pids
-        finally:
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
 
 
 async def who(tables: Tables, workflow: Baton, *names: str) -> list[str]:

@@ -116,9 +116,6 @@ async def test_errors_are_read_from_every_form_of_the_table(empty_dsn: str, kind
 
 async def test_a_database_that_cannot_be_read_is_named(dsn: str) -> None:
     async with sight(dsn) as seen:
-        await seen.execute("DROP TABLE public.baton_engines")
-        with pytest.raises(DatabaseError, match="baton_engines"):
-            await seen.look.engines()
         async with seen.connection.transaction():
             await seen.execute("LOCK TABLE public.oban_jobs IN ACCESS EXCLUSIVE MODE")
             asked = asyncio.create_task(seen.look.queues())
@@ -127,6 +124,9 @@ async def test_a_database_that_cannot_be_read_is_named(dsn: str) -> None:
             with pytest.raises(UnavailableError):
                 await asked
         assert await seen.look.queues() == ()
+        await seen.execute("DROP TABLE public.baton_engines")
+        with pytest.raises(DatabaseError, match="baton_engines"):
+            await seen.look.engines()
 
 
 async def test_settling_stays_heap_only(dsn: str) -> None:

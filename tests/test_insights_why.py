@@ -73,7 +73,7 @@ async def test_what_stands_before_a_step_in_its_queue(dsn: str) -> None:
         assert (await seen.look.why(workflow.workflow_id, "s1")).ahead == 2
         assert (await seen.look.why(workflow.workflow_id, "s2")).ahead == 0
         assert (
-            "jobs before it: 2, executing in that queue: 1, live engines: 1"
+            "jobs before it: 2, executing in that queue: 1, live engines that serve it: 1"
             in (await seen.look.why(workflow.workflow_id, "s1")).sentence
         )
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from baton import Baton, Database, Engine, Step, worker
 from baton.store.jobs import find_orphans
-from support.running import beating
+from support.running import beat, beating
 
 
 @worker
@@ -34,7 +34,7 @@ async def orphans(
 
 
 async def claim(database: Database, job_id: int, engine: UUID, rescue_after: float) -> None:
-    await database.fetch("beat_engine", str(engine), "other", "node", rescue_after)
+    await beat(database, engine, rescue_after)
     async with database.connection() as connection:
         await connection.execute(
             "UPDATE public.oban_jobs SET state = 'executing', attempt = 1,"
@@ -88,19 +88,19 @@ async def test_after_an_outage_nobody_is_dead_at_first(dsn: str) -> None:
             await shift("seen_at", 3600, other)
             # Its own last beat is from before the outage.
             assert await orphans(database, 6.0, first) == set()
-            await database.fetch("beat_engine", str(first), "first", "node", 6.0)
+            await beat(database, first, 6.0)
             assert await orphans(database, 6.0, first) == set()
             await shift("steady_since", 5.5, first)
             assert await orphans(database, 6.0, first) == set()
             await shift("steady_since", 6.5, first)
             await shift("seen_at", 1, first)
             # A beat without a gap keeps what has been reached.
-            await database.fetch("beat_engine", str(first), "first", "node", 6.0)
+            await beat(database, first, 6.0)
             assert await orphans(database, 6.0, first) == {str(other)}
             await connection.execute(
                 "UPDATE public.baton_engines SET rescue_after = 7 WHERE id = $1", other
             )
             assert await orphans(database, 6.0, first) == set()
-            await database.fetch("beat_engine", str(other), "other", "node", 6.0)
+            await beat(database, other, 6.0)
             await shift("steady_since", 3600, first)
             assert await orphans(database, 6.0, first) == set()

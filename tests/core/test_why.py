@@ -40,6 +40,8 @@ FACTS = StepFacts(
     ahead=0,
     executing=4,
     live_engines=1,
+    serving=1,
+    room=20,
 )
 
 
@@ -217,8 +219,23 @@ BUSY = ("c", None, "executing")
             "queued",
             (
                 "may run in queue 'io' since 2026-01-02 11:59:55 UTC; jobs before it: 0, executing "
-                "in that queue: 4, live engines: 1 (which queues they serve, with how much room, "
-                "and whether one is paused there, is not recorded)"
+                "in that queue: 4, live engines that serve it: 1, for 20 jobs at once"
+            ),
+        ),
+        (
+            {"live_engines": 2, "serving": 0, "room": 0},
+            "no_engine",
+            (
+                "may run in queue 'io' since 2026-01-02 11:59:55 UTC, but none of the live engines "
+                "(2) serves that queue"
+            ),
+        ),
+        (
+            {"live_engines": 3, "serving": 0, "paused": 2, "room": 0},
+            "no_engine",
+            (
+                "may run in queue 'io' since 2026-01-02 11:59:55 UTC, but the live engines that "
+                "serve that queue (2) have paused it"
             ),
         ),
         (

@@ -3,7 +3,7 @@
 python -m support.forking serve DSN     two processes run the engine; prints their ids
 python -m support.forking share DSN     a fork of a process whose engine runs tries to use it
 
-FORKING_DSN names the database.
+FORKING_DSN names the database, FORKING_RESCUE_AFTER is the engines' setting.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ engine = Engine(
     dsn,
     queues={"default": 1},
     heartbeat_interval=0.3,
-    rescue_after=2.0,
+    rescue_after=float(os.environ.get("FORKING_RESCUE_AFTER", "2")),
     rescue_interval=0.1,
     shutdown_grace=0,
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -63,15 +64,23 @@ class Sight:
             outcome,
         )
 
-    async def engine(self, silent_for: float = 0, rescue_after: float = 60) -> UUID:
-        """Make an engine known that was seen some seconds ago."""
+    async def engine(
+        self,
+        silent_for: float = 0,
+        rescue_after: float = 60,
+        queues: Mapping[str, int] | None = None,
+    ) -> UUID:
+        """Make an engine known that was seen some seconds ago, and what it serves."""
         engine_id = uuid4()
         await self.execute(
-            "INSERT INTO public.baton_engines (id, name, node, rescue_after, seen_at)"
-            " VALUES ($1, 'ours', 'host', $2, clock_timestamp() - make_interval(secs => $3))",
+            "INSERT INTO public.baton_engines (id, name, node, rescue_after, seen_at, queues)"
+            " VALUES ("
+            "     $1, 'ours', 'host', $2, clock_timestamp() - make_interval(secs => $3), $4::jsonb"
+            " )",
             engine_id,
             rescue_after,
             silent_for,
+            json.dumps(queues or {"default": 10, "io": 1}),
         )
         return engine_id
 

@@ -200,9 +200,15 @@ class Tables:
         return [row[0] for row in rows]
 
 
+async def beat(database: Database, engine: UUID, rescue_after: float) -> None:
+    """One heartbeat of an engine whose process nobody knows."""
+    facts = (str(engine), "beating", "node", rescue_after, None, None, None, "{}")
+    await database.fetch("beat_engine", *facts)
+
+
 async def beating(database: Database, engine: UUID, *, rescue_after: float = 60.0) -> None:
     """Make the tables say that an engine has been alive and steady for a day."""
-    await database.fetch("beat_engine", str(engine), "beating", "node", rescue_after)
+    await beat(database, engine, rescue_after)
     async with database.connection() as connection:
         await connection.execute(
             f"UPDATE {database.sql.identifier}.baton_engines "

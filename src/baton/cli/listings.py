@@ -96,6 +96,8 @@ def queue_table(rows: Sequence[QueueRow]) -> Rows:
             Column("suspended", rank=2),
             Column("oldest available", rank=1),
             Column("oldest executing", rank=3),
+            Column("engines", rank=2),
+            Column("room", rank=2),
         ],
         [
             (
@@ -107,6 +109,8 @@ def queue_table(rows: Sequence[QueueRow]) -> Rows:
                 row.suspended,
                 ago(row.available_for),
                 ago(row.executing_for),
+                row.engines or "none",
+                row.room,
             )
             for row in rows
         ],
@@ -121,6 +125,7 @@ def engine_table(rows: Sequence[EngineRow]) -> Rows:
             Column("state"),
             Column("last seen"),
             Column("started", rank=1),
+            Column("queues", shrinks=True, rank=2),
         ],
         [
             (
@@ -129,6 +134,7 @@ def engine_table(rows: Sequence[EngineRow]) -> Rows:
                 "live" if row.live else "silent",
                 f"{ago(row.silent_for)} ago",
                 moment(row.started_at),
+                ", ".join(f"{name} {limit or 'paused'}" for name, limit in row.queues.items()),
             )
             for row in rows
         ],

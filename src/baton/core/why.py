@@ -37,7 +37,8 @@ class StepFacts:
     """One step as the database has it at one moment, `now`.
 
     `host` is who claimed it last, `by_baton` whether that was a Baton engine, `engine` that one's
-    row. `ahead` and `executing` count the jobs of its queue while it is available.
+    row. `ahead` and `executing` count the jobs of its queue while it is available. Of the live
+    engines `serving` serve its queue, `room` jobs at once together, and `paused` have paused it.
     """
 
     workflow_id: UUID
@@ -59,6 +60,9 @@ class StepFacts:
     ahead: int
     executing: int
     live_engines: int
+    serving: int = 0
+    paused: int = 0
+    room: int = 0
     wait: StepWait | None = None
 
 
@@ -194,6 +198,7 @@ def _available(facts: StepFacts) -> Why:
         "ahead": facts.ahead,
         "executing": facts.executing,
         "live_engines": facts.live_engines,
+        "serving_engines": facts.serving,
     }
     if facts.attempt >= facts.max_attempts:
         says = f"is available but has used its {facts.max_attempts} attempts: nobody claims it"
@@ -201,10 +206,16 @@ def _available(facts: StepFacts) -> Why:
     says = f"may run in queue {facts.queue!r}" + (f" since {_time(since)}" if since else "")
     if not facts.live_engines:
         return _why(facts, Reason.NO_ENGINE, f"{says}, but no engine is alive", **known)
+    if not facts.serving and facts.paused:
+        says += f", but the live engines that serve that queue ({facts.paused}) have paused it"
+        return _why(facts, Reason.NO_ENGINE, says, **known)
+    if not facts.serving:
+        says += f", but none of the live engines ({facts.live_engines}) serves that queue"
+        return _why(facts, Reason.NO_ENGINE, says, **known)
     says += (
         f"; jobs before it: {_count(facts.ahead)}, executing in that queue: "
-        f"{_count(facts.executing)}, live engines: {facts.live_engines} (which queues they serve, "
-        "with how much room, and whether one is paused there, is not recorded)"
+        f"{_count(facts.executing)}, live engines that serve it: {facts.serving}, for {facts.room} "
+        f"{'job' if facts.room == 1 else 'jobs'} at once"
     )
     return _why(facts, Reason.QUEUED, says, **known)
 

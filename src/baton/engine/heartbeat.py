@@ -1,7 +1,9 @@
 """Says that the engine is alive, from a thread and a connection of its own.
 
 A step that blocks the event loop must not make its engine look dead, so nothing here shares the
-loop or the pool.
+loop or the pool. What keeps the interpreter's lock holds the thread up too; a process of its own
+would beat on, at the price of one more interpreter and driver in memory for every engine. It is not
+worth that: code that keeps the lock for `rescue_after` belongs into a process of its own.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from uuid import UUID
 
+from baton.engine.processes import own_process
 from baton.engine.tasks import END_TIMEOUT
 from baton.store.database import Database
 from baton.store.dedicated import Dedicated
@@ -27,7 +31,16 @@ class Heartbeat:
     it.
     """
 
-    def __init__(self, database: Database, settings: EngineSettings, engine_id: UUID) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: EngineSettings,
+        engine_id: UUID,
+        queues: Callable[[], str] = lambda: "{}",
+    ) -> None:
+        """`queues` tells the limits of the queues as JSON; it is called from the thread."""
+        self._process = own_process()
+        self._queues = queues
         self._database = database
         self._settings = settings
         self._engine_id = engine_id
@@ -97,12 +110,26 @@ class Heartbeat:
                 if not failing and not stop.is_set():
                     _log.warning("engine %s: heartbeat failed: %r", self._settings.name, error)
                 failing = True
+            due = monotonic() + self._settings.heartbeat_interval
             try:
                 async with asyncio.timeout(self._settings.heartbeat_interval):
                     await stop.wait()
             except (TimeoutError, asyncio.CancelledError):
-                continue
+                self._complain(monotonic() - due)
         connection.drop()
+
+    def _complain(self, late: float) -> None:
+        """Nothing in Python can beat while other code keeps the interpreter's lock: say so."""
+        if late > self._settings.rescue_after / 2:
+            _log.warning(
+                "engine %s: no heartbeat for %.1f s: this process was stopped, or code kept the"
+                " interpreter's lock (one call into C: a regular expression, a library that does"
+                " not release it). After %g s (rescue_after) other engines rescue its jobs, which"
+                " then run twice; such code belongs into another process (executor=)",
+                self._settings.name,
+                late + self._settings.heartbeat_interval,
+                self._settings.rescue_after,
+            )
 
     async def _beat(self, connection: Dedicated) -> None:
         await connection.connect()
@@ -112,6 +139,8 @@ class Heartbeat:
             self._settings.name,
             self._settings.node,
             self._settings.rescue_after,
+            *(self._process or (None, None, None)),
+            self._queues(),
         )
 
     def _connection(self) -> Dedicated:

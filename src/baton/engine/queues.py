@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from baton.core.jsonvalue import HIGHEST_LIMIT, encode
 from baton.words.errors import InvalidOptionError
 from baton.words.rows import Demand
 
 UNSEEN = -1
+
+_MOST_TOLD = 1_000_000_000
 
 
 class Queue:
@@ -81,6 +84,15 @@ class Queues:
             raise InvalidOptionError(
                 "queue", name, f"a queue of this engine: {', '.join(self._queues) or 'it has none'}"
             ) from None
+
+    def described(self) -> str:
+        """The limit of each queue as JSON, 0 while it is paused."""
+        queues = self._queues.values()
+        return encode(
+            {q.name: 0 if q.paused else min(q.limit, _MOST_TOLD) for q in queues},
+            what="the queues",
+            limit=HIGHEST_LIMIT,
+        )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Rescues executing jobs that nobody runs, and interrupts running ones whose claim is lost.
 
-An orphan is known by the silence of its engine, never by age or host name: a slow step of a live
-engine is left alone. A rescue gives the attempt back; rescues are counted apart, and a job rescued
+An orphan is known by the silence of its engine, or because the process of its engine has ended,
+which an engine on the same machine can see; never by age or host name: a slow step of a live engine
+is left alone. A rescue gives the attempt back; rescues are counted apart, and a job rescued
 too often is discarded.
 """
 
@@ -9,14 +10,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
+from time import monotonic
 from uuid import UUID
 
 from baton.engine import telemetry
 from baton.engine.ledger import Ledger
+from baton.engine.processes import Process, is_gone, own_process
 from baton.engine.producer import Producer
 from baton.engine.quarantine import Quarantine, bisect
 from baton.store.database import Database
-from baton.store.jobs import Orphan, find_lost_claims, find_orphans
+from baton.store.jobs import (
+    Neighbour,
+    Orphan,
+    find_lost_claims,
+    find_orphans,
+    forget_engines,
+    read_neighbours,
+)
 from baton.words.config import EngineSettings
 from baton.words.events import JobsRescued, StepDiscarded
 from baton.words.rows import Outcome
@@ -45,10 +56,14 @@ class Rescuer:
         self._engine_id = engine_id
         self._ledger = ledger
         self._producer = producer
+        self._process = own_process()
+        self._ahead: dict[tuple[int, datetime], float] = {}
         self._refused: Quarantine[int] = Quarantine("orphaned job %s cannot be rescued")
 
     async def rescue(self) -> None:
         after = 0
+        ended, forgotten = await self._find_ended()
+        ahead, self._ahead = self._ahead, {}
         due, gone = set(self._refused.take_due()), set(self._refused.ids)
         while True:
             orphans = await find_orphans(
@@ -57,20 +72,50 @@ class Rescuer:
                 engine=self._engine_id,
                 known=self._producer.known_ids,
                 # A claim whose reply was lost can still be committed until its statement times out.
-                lost_after=2 * self._settings.command_timeout,
+                lost_after=self._lost_after,
                 foreign_after=self._settings.foreign_rescue_after,
                 after=after,
                 limit=BATCH,
+                gone=ended,
             )
             if orphans:
                 after = orphans[-1].id
                 gone.difference_update(o.id for o in orphans)
-                await self._return([o for o in orphans if o.id not in self._refused])
-                await self._return([o for o in orphans if o.id in due])
+                old = [o for o in orphans if not o.ahead or self._has_waited(o, ahead)]
+                await self._return([o for o in old if o.id not in self._refused])
+                await self._return([o for o in old if o.id in due])
             if len(orphans) < BATCH:
                 break
         self._refused.accept(gone)
+        await forget_engines(self._database, [*ended, *forgotten])
         await self._interrupt_lost()
+
+    @property
+    def _lost_after(self) -> float:
+        return 2 * self._settings.command_timeout
+
+    async def _find_ended(self) -> tuple[list[str], list[str]]:
+        """Engines of this machine whose processes have ended, and those silent for very long."""
+        here = self._process
+        neighbours = await read_neighbours(
+            self._database,
+            self._engine_id,
+            here.place if here else None,
+            self._settings.rescue_after,
+        )
+        ended = [n.id for n in neighbours if here is not None and _has_ended(n, here)]
+        return ended, [n.id for n in neighbours if n.forgotten and n.id not in ended]
+
+    def _has_waited(self, orphan: Orphan, seen: dict[tuple[int, datetime], float]) -> bool:
+        """Whether a claim "of the future" has been seen for as long as it would have to be old.
+
+        The clock of the database was set back since, so that only one's own clock can tell.
+        """
+        claim = (orphan.id, orphan.attempted_at)
+        first = self._ahead[claim] = seen.get(claim, monotonic())
+        own = orphan.engine == str(self._engine_id)
+        patience = self._lost_after if own else self._settings.foreign_rescue_after
+        return patience is not None and monotonic() - first >= patience
 
     async def _return(self, orphans: Sequence[Orphan]) -> None:
         # In two calls: the first may be written when the second fails, and then has to be told of.
@@ -148,3 +193,10 @@ class Rescuer:
         lost = await find_lost_claims(self._database, self._producer.executor.claims)
         if lost:
             self._producer.executor.interrupt_claims(lost)
+
+
+def _has_ended(neighbour: Neighbour, here: Process) -> bool:
+    place, number, start = neighbour.place, neighbour.process, neighbour.process_start
+    if place is None or number is None or start is None:
+        return False
+    return is_gone(Process(place, number, start), here)

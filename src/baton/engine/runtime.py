@@ -68,7 +68,7 @@ class Runtime:
         """Start, under an identity that nobody else has."""
         if self._settings.queues:
             database, settings = self._database, self._settings
-            heartbeat = Heartbeat(database, settings, engine_id)
+            heartbeat = Heartbeat(database, settings, engine_id, self.producer.queues.described)
             rescuer = Rescuer(database, settings, engine_id, self._ledger, self.producer)
             await heartbeat.start()
             self._heartbeat = heartbeat

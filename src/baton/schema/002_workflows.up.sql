@@ -65,12 +65,18 @@ CREATE TABLE /*schema.*/workflow_completions (
 -- shorter one of its own must not take the jobs of a slower beating one.
 -- steady_since is when its beats began to come without a long gap: after an outage of the database every
 -- engine has been silent, so only one that has been steady for as long as another is silent may call it dead.
+-- place, process and process_start name the operating system's process, for engines of the same machine.
+-- queues holds the limit of each queue it serves, 0 while it is paused there.
 CREATE TABLE /*schema.*/baton_engines (
-    id           uuid PRIMARY KEY,
-    name         text NOT NULL,
-    node         text NOT NULL,
-    rescue_after double precision NOT NULL DEFAULT 0,
-    started_at   timestamptz NOT NULL DEFAULT now(),
-    seen_at      timestamptz NOT NULL DEFAULT now(),
-    steady_since timestamptz NOT NULL DEFAULT now()
+    id            uuid PRIMARY KEY,
+    name          text NOT NULL,
+    node          text NOT NULL,
+    rescue_after  double precision NOT NULL DEFAULT 0,
+    place         text,
+    process       integer,
+    process_start bigint,
+    queues        jsonb NOT NULL DEFAULT '{}',
+    started_at    timestamptz NOT NULL DEFAULT now(),
+    seen_at       timestamptz NOT NULL DEFAULT now(),
+    steady_since  timestamptz NOT NULL DEFAULT now()
 );

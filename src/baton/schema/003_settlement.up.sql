@@ -186,9 +186,10 @@ BEGIN
         ready AS (
             SELECT
                 j.id,
-                j.scheduled_at <= v_now AS due,
+                -- One without a time of its own is due, whatever the clock said when it was inserted.
+                j.scheduled_at <= greatest(v_now, j.inserted_at) AS due,
                 coalesce(q.room, 0) >= row_number() OVER (
-                    PARTITION BY j.queue, j.scheduled_at <= v_now
+                    PARTITION BY j.queue, j.scheduled_at <= greatest(v_now, j.inserted_at)
                     ORDER BY j.priority, j.scheduled_at, j.id
                 ) AND j.attempt < j.max_attempts
                 -- What is more urgent goes first: then the claim below decides. Nothing is more urgent than 0.

@@ -51,7 +51,10 @@ async def read_unsettled_steps(
     rows = await database.fetch("read_unsettled_steps", workflow_id, queues, limit)
     steps = [
         UnsettledStep(
-            row["name"], None if row["state"] is None else JobState(row["state"]), row["queue"]
+            row["name"],
+            None if row["state"] is None else JobState(row["state"]),
+            row["queue"],
+            row["served"],
         )
         for row in rows
     ]

@@ -10,6 +10,7 @@ import anyio
 import asyncpg
 
 from baton.core.errortext import sanitize
+from baton.core.jsonvalue import decode
 from baton.core.why import MOST_COUNTED, StepFacts, StepWait
 from baton.store.completions import parse_completion
 from baton.store.database import Database
@@ -215,6 +216,9 @@ def _facts(workflow_id: UUID, step: str, row: asyncpg.Record) -> StepFacts:
         ahead=row["ahead"],
         executing=row["executing"],
         live_engines=row["live_engines"],
+        serving=row["serving"],
+        paused=row["paused"],
+        room=row["room"],
         wait=_wait(row),
     )
 
@@ -257,6 +261,7 @@ def _engine(row: asyncpg.Record) -> EngineRow:
         row["silent_for"],
         row["rescue_after"],
         row["silent_for"] <= row["rescue_after"],
+        decode(row["queues"]),
     )
 
 

@@ -44,7 +44,10 @@ class Settled(NamedTuple):
 
 
 class Orphan(NamedTuple):
-    """An executing job that nobody runs; `duration` is how long ago it was claimed, in seconds."""
+    """An executing job that nobody runs; `duration` is how long ago it was claimed, in seconds.
+
+    `ahead`: it is known by its age alone, and was claimed "later" than now: the clock was set back.
+    """
 
     id: int
     attempted_at: datetime
@@ -57,6 +60,19 @@ class Orphan(NamedTuple):
     workflow_name: str | None
     step: str | None
     duration: float
+    ahead: bool
+
+
+class Neighbour(NamedTuple):
+    """Another engine: its process, where it is to be looked for, and whether it has been silent for
+    so long that its row serves nobody any more.
+    """
+
+    id: str
+    place: str | None
+    process: int | None
+    process_start: int | None
+    forgotten: bool
 
 
 class _Kind(IntEnum):
@@ -204,12 +220,14 @@ async def find_orphans(
     foreign_after: float | None,
     after: int,
     limit: int,
+    gone: Sequence[str] = (),
 ) -> list[Orphan]:
     """Executing jobs that nobody runs, with ids past `after`, in their order; see the query for the
-    three kinds. Times are seconds.
+    kinds. `gone` are engines whose processes have ended. Times are seconds.
     """
+    times = (lost_after, foreign_after)
     rows = await database.fetch(
-        "find_orphans", rescue_after, str(engine), known, lost_after, foreign_after, after, limit
+        "find_orphans", rescue_after, str(engine), known, *times, after, limit, gone
     )
     return [Orphan(*row) for row in rows]
 
@@ -224,6 +242,20 @@ async def find_lost_claims(
         "find_lost_claims", [claim[0] for claim in claims], [claim[1] for claim in claims]
     )
     return {(row["id"], row["claim"]) for row in rows}
+
+
+async def read_neighbours(
+    database: Database, engine: UUID, place: str | None, rescue_after: float
+) -> list[Neighbour]:
+    """The other engines whose processes were recorded at this place, or that are forgotten."""
+    rows = await database.fetch("read_neighbours", str(engine), place, rescue_after)
+    return [Neighbour(*row) for row in rows]
+
+
+async def forget_engines(database: Database, engines: Sequence[str]) -> None:
+    """Remove the rows of dead engines that hold no job any more."""
+    if engines:
+        await database.fetch("forget_engines", engines)
 
 
 async def retire_engine(database: Database, engine: UUID) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -109,11 +110,13 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """What a queue holds that has not ended.
+    """What a queue holds that has not ended, and who serves it.
 
     `available_for`: seconds since the scheduled time of its oldest available job, None without one.
     A step's scheduled time is that of its insertion unless it was given one or tried again, so the
     wait for its dependencies counts. `executing_for`: seconds since its oldest attempt began.
+    `engines` counts the live engines that serve it and have not paused it; `room` is how many of
+    its jobs they run at once, together.
     """
 
     queue: str
@@ -124,12 +127,15 @@ class QueueRow:
     suspended: int
     available_for: float | None
     executing_for: float | None
+    engines: int = 0
+    room: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class EngineRow:
     """An engine that has not stopped. It is `live` unless it has been silent (`silent_for`,
-    seconds) for longer than its own `rescue_after`.
+    seconds) for longer than its own `rescue_after`. `queues` holds the limit of each queue that it
+    serves, 0 while it is paused there.
     """
 
     engine_id: UUID
@@ -140,6 +146,7 @@ class EngineRow:
     silent_for: float
     rescue_after: float
     live: bool
+    queues: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 class Reason(StrEnum):
@@ -166,7 +173,7 @@ class Reason(StrEnum):
     QUEUED = "queued"
     """It waits for an engine with room in its queue."""
     NO_ENGINE = "no_engine"
-    """It could run, but no engine is alive."""
+    """It could run, but no live engine serves its queue."""
     EXHAUSTED = "exhausted"
     """It is available but has no attempt left, so nobody claims it."""
     EXECUTING = "executing"
@@ -191,7 +198,8 @@ class Why:
 
     `dependencies` and `events` are those that are waited for. `since` is when it came to be so
     where that is known, `until` when it is to change. `ahead` and `executing` count jobs of its
-    queue, up to 10,000. What does not belong to the reason is None.
+    queue, up to 10,000; `serving_engines` the live engines that serve it and have not paused it.
+    What does not belong to the reason is None.
     """
 
     workflow_id: UUID
@@ -210,4 +218,5 @@ class Why:
     ahead: int | None = None
     executing: int | None = None
     live_engines: int | None = None
+    serving_engines: int | None = None
     events: tuple[str, ...] = ()

@@ -146,11 +146,14 @@ class Demand(NamedTuple):
 
 
 class UnsettledStep(NamedTuple):
-    """A step that has not settled, as its job's row says; None when that row is gone."""
+    """A step that has not settled, as its job's row says; None when that row is gone. `served`: a
+    live engine serves its queue.
+    """
 
     name: str
     state: JobState | None
     queue: str | None
+    served: bool = True
 
 
 class CancelledStep(NamedTuple):

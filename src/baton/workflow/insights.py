@@ -131,7 +131,8 @@ class Insights:
 
     async def engines(self) -> tuple[EngineRow, ...]:
         """The engines that have not stopped, live and silent, by name. A crashed one stays listed
-        for a day or more.
+        until its jobs have been rescued and, where nobody could see its process end, it has been
+        silent for five times its `rescue_after`.
         """
         return tuple(await self._read(lambda: store.read_engines(self._database)))
 

@@ -178,6 +178,10 @@ def _why(unsettled: int, steps: Sequence[UnsettledStep], queues: Sequence[str]) 
             place += (
                 f", which this engine does not serve (its queues: {', '.join(queues) or 'none'})"
             )
+            if not step.served:
+                place += " and no other live engine does"
+        elif step.state is JobState.AVAILABLE and not step.served:
+            place += ", which no live engine serves now (paused, or it does not beat)"
         told.append(f"step {step.name!r} {place}")
     counted = "1 step has" if unsettled == 1 else f"{unsettled} steps have"
     more = "; …" if unsettled > len(steps) else ""

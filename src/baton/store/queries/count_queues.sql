@@ -1,5 +1,5 @@
 -- Counts what has not ended, by queue, with the ages in seconds of what has been available and what has been
--- executing for longest. Finished jobs are not looked at, however many there are.
+-- executing for longest, and the live engines that serve it with what they run at once together. Finished jobs are not looked at, however many there are.
 SELECT
     q.queue,
     q.available,
@@ -8,7 +8,9 @@ SELECT
     q.executing,
     q.suspended,
     extract(epoch FROM c.now - q.scheduled_at)::double precision AS available_for,
-    extract(epoch FROM c.now - e.attempted_at)::double precision AS executing_for
+    extract(epoch FROM c.now - e.attempted_at)::double precision AS executing_for,
+    l.engines,
+    l.room
 FROM (SELECT timezone('UTC', clock_timestamp()) AS now) c
 CROSS JOIN (
     SELECT
@@ -29,4 +31,11 @@ LEFT JOIN (
     WHERE j.state = 'executing'
     GROUP BY j.queue
 ) e ON e.queue = q.queue
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) FILTER (WHERE (live.queues ->> q.queue)::integer > 0) AS engines,
+        coalesce(sum((live.queues ->> q.queue)::integer), 0)::bigint AS room
+    FROM /*schema.*/baton_engines live
+    WHERE live.seen_at > clock_timestamp() - make_interval(secs => live.rescue_after)
+) l
 ORDER BY q.queue

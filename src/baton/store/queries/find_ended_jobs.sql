@@ -1,5 +1,6 @@
 -- Of these workflows, the unsettled steps whose jobs have ended or vanished. A completed job is left alone for $2
--- seconds: a host that checks it right after brings its result.
+-- seconds: a host that checks it right after brings its result. A time of the future is no time: the clock was set
+-- back since.
 SELECT n.workflow_id, n.job_id
 FROM /*schema.*/workflow_nodes n
 LEFT JOIN /*schema.*/oban_jobs j ON j.id = n.job_id
@@ -10,7 +11,9 @@ AND (
     j.id IS NULL
     OR j.state IN ('cancelled', 'discarded')
     OR j.state = 'completed' AND coalesce(
-        j.completed_at <= timezone('UTC', clock_timestamp()) - make_interval(secs => $2), true
+        j.completed_at NOT BETWEEN timezone('UTC', clock_timestamp()) - make_interval(secs => $2)
+            AND timezone('UTC', clock_timestamp()) + make_interval(secs => $2),
+        true
     )
 )
 ORDER BY n.workflow_id, n.job_id

@@ -1,7 +1,8 @@
--- Finds executing jobs nobody runs: claimed by a Baton engine without a live heartbeat ($1 seconds, or more by
--- the engine's own word; engine $2, who asks, must have been steady for as long), claimed by engine $2 itself but
--- unknown to it ($3: the ids it knows; a claim's reply was lost) for longer than $4 seconds, or of a host without
--- heartbeats and older than $5 seconds (NULL: never). Whoever acts on a row is fenced by its attempted_at, so a
+-- Finds executing jobs nobody runs: claimed by a Baton engine whose process is known to be gone ($8), or that is
+-- without a live heartbeat ($1 seconds, or more by the engine's own word; engine $2, who asks, must have been steady
+-- for as long), claimed by engine $2 itself but unknown to it ($3: the ids it knows; a claim's reply was lost) for
+-- longer than $4 seconds, or of a host without heartbeats and older than $5 seconds (NULL: never). The age of a claim
+-- "of the future", made before the clock was set back, is not known here: it comes marked as ahead. Whoever acts on a row is fenced by its attempted_at, so a
 -- row that moved on meanwhile is left alone. Ids past $6 only: rows that cannot be rescued must not hide the
 -- others for ever.
 --
@@ -32,7 +33,11 @@ SELECT
     n.workflow_id,
     w.name AS workflow_name,
     n.name AS step,
-    greatest(extract(epoch FROM timezone('UTC', now()) - j.attempted_at), 0)::double precision AS duration
+    greatest(extract(epoch FROM timezone('UTC', now()) - j.attempted_at), 0)::double precision AS duration,
+    (
+        j.attempted_at > timezone('UTC', now())
+        AND (j.attempted_by[3] IS DISTINCT FROM 'baton' OR j.attempted_by[2] = $2)
+    ) IS TRUE AS ahead
 FROM executing j
 LEFT JOIN /*schema.*/workflow_nodes n ON n.job_id = j.id
     AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
@@ -40,9 +45,17 @@ LEFT JOIN /*schema.*/workflows w ON w.id = n.workflow_id
 WHERE j.id > $6
 AND CASE
     WHEN j.attempted_by[3] IS DISTINCT FROM 'baton'
-        THEN j.attempted_at < timezone('UTC', now()) - make_interval(secs => $5)
+        THEN $5::double precision IS NOT NULL AND (
+            j.attempted_at < timezone('UTC', now()) - make_interval(secs => $5)
+            OR j.attempted_at > timezone('UTC', now())
+        )
     WHEN j.attempted_by[2] = $2
-        THEN j.id <> ALL ($3::bigint[]) AND j.attempted_at < timezone('UTC', now()) - make_interval(secs => $4)
+        THEN j.id <> ALL ($3::bigint[]) AND (
+            j.attempted_at < timezone('UTC', now()) - make_interval(secs => $4)
+            OR j.attempted_at > timezone('UTC', now())
+        )
+    WHEN j.attempted_by[2] = ANY ($8::text[])
+        THEN true
     ELSE (SELECT a.steady FROM asking a) >= $1 AND NOT EXISTS (
         SELECT FROM /*schema.*/baton_engines e
         WHERE e.id::text = j.attempted_by[2]

@@ -6,6 +6,7 @@ SELECT
     e.started_at,
     e.seen_at,
     e.rescue_after,
+    e.queues::text AS queues,
     extract(epoch FROM clock_timestamp() - e.seen_at)::double precision AS silent_for
 FROM /*schema.*/baton_engines e
 ORDER BY e.name, e.started_at, e.id

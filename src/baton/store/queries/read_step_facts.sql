@@ -24,6 +24,7 @@ SELECT
     e.started_at,
     e.seen_at,
     e.rescue_after,
+    e.queues::text AS queues,
     extract(epoch FROM clock_timestamp() - e.seen_at)::double precision AS silent_for,
     (
         SELECT count(*)
@@ -44,11 +45,10 @@ SELECT
             LIMIT $3::integer
         ) o
     ) AS executing,
-    (
-        SELECT count(*)
-        FROM /*schema.*/baton_engines live
-        WHERE live.seen_at > clock_timestamp() - make_interval(secs => live.rescue_after)
-    ) AS live_engines,
+    l.live_engines,
+    l.serving,
+    l.paused,
+    l.room,
     g.names AS wait_names,
     g.need AS wait_need,
     ARRAY(
@@ -64,6 +64,15 @@ FROM /*schema.*/workflow_nodes n
 LEFT JOIN /*schema.*/oban_jobs j ON j.id = n.job_id
     AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
 LEFT JOIN /*schema.*/baton_engines e ON e.id::text = j.attempted_by[2]
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS live_engines,
+        count(*) FILTER (WHERE (live.queues ->> j.queue)::integer > 0) AS serving,
+        count(*) FILTER (WHERE (live.queues ->> j.queue)::integer = 0) AS paused,
+        coalesce(sum((live.queues ->> j.queue)::integer), 0)::bigint AS room
+    FROM /*schema.*/baton_engines live
+    WHERE live.seen_at > clock_timestamp() - make_interval(secs => live.rescue_after)
+) l
 LEFT JOIN LATERAL (
     SELECT w.*
     FROM /*schema.*/workflow_wait_groups w

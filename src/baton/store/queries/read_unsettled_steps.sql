@@ -7,7 +7,13 @@ WITH looked_at AS (
     ORDER BY n.pending > 0, n.job_id
     LIMIT 500
 )
-SELECT w.outstanding, s.name, j.state::text AS state, j.queue
+SELECT
+    w.outstanding, s.name, j.state::text AS state, j.queue,
+    EXISTS (
+        SELECT FROM /*schema.*/baton_engines live
+        WHERE live.seen_at > clock_timestamp() - make_interval(secs => live.rescue_after)
+        AND (live.queues ->> j.queue)::integer > 0
+    ) AS served
 FROM /*schema.*/workflows w
 CROSS JOIN looked_at s
 LEFT JOIN /*schema.*/oban_jobs j ON j.id = s.job_id

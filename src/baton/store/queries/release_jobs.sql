@@ -2,7 +2,11 @@
 WITH released AS (
     UPDATE /*schema.*/oban_jobs j
     SET state = (
-        CASE WHEN j.scheduled_at <= timezone('UTC', clock_timestamp()) THEN 'available' ELSE 'scheduled' END
+        -- One without a time of its own is due, whatever the clock said when it was inserted.
+        CASE
+            WHEN j.scheduled_at <= greatest(timezone('UTC', clock_timestamp()), j.inserted_at) THEN 'available'
+            ELSE 'scheduled'
+        END
     )::/*schema.*/oban_job_state
     FROM /*schema.*/workflow_nodes n
     WHERE j.id = ANY ($1::bigint[]) AND (j.state = 'suspended') IS TRUE AND n.job_id = j.id
