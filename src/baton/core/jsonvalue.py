@@ -10,12 +10,17 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Iterator
-from typing import Any, NoReturn, TypeGuard
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any, NoReturn, TypeGuard, cast
+from uuid import UUID
 
-from pydantic import Secret, SecretBytes, SecretStr
+from pydantic import ValidationError
+from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from baton.core import roundtrip
 from baton.core.errortext import describe
 from baton.words.errors import NotStorableError, TooLargeError
 
@@ -35,21 +40,23 @@ _TOO_LARGE = 10**_MOST_DIGITS
 _WIDE = 1e16
 _LEAVES = frozenset({type(None), bool, int, float, str})
 _HOLDERS = (dict, list, tuple)
+_LOSSLESS = frozenset({date, datetime, time, timedelta, UUID})
 _PLAIN = _LEAVES.union(_HOLDERS)
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
-def encode(value: object, *, what: str, limit: int = DEFAULT_LIMIT) -> str:
+def encode(value: object, *, what: str, limit: int = DEFAULT_LIMIT, lossy: bool = False) -> str:
     """Strict JSON text of a value; `limit` in bytes of UTF-8, `what` names the value in errors.
 
     Takes what JSON has (a tuple is an array), and what pydantic can turn into it: models,
-    dataclasses, dates, UUID, Decimal, enums, sets, paths. Raises NotStorableError, or TooLargeError
-    with a size that is a lower bound when the value is refused before it is written.
+    dataclasses, dates, UUID, Decimal, enums, sets, paths. What its own type does not read back from
+    this JSON is refused, unless `lossy`. Raises NotStorableError, or TooLargeError with a size that
+    is a lower bound when the value is refused before it is written.
     """
     if value is None:
         return "null"
     try:
-        text = _text(value, what, min(limit, HIGHEST_LIMIT))
+        text = _text(value, what, min(limit, HIGHEST_LIMIT), lossy)
     except NotStorableError:
         raise
     except Exception as error:
@@ -67,10 +74,10 @@ def decode(text: str) -> Any:
         raise ValueError("JSON nested too deep") from None
 
 
-def _text(value: object, what: str, limit: int) -> str:
+def _text(value: object, what: str, limit: int, lossy: bool = False) -> str:
     foreign, wide = _inspect(value, what, limit)
     if foreign:
-        value = _plain(value, what)
+        value = _plain(value, what, to_jsonable_python if lossy else _Written(what, limit))
         _, wide = _inspect(value, what, limit)
     text = "".join(_write(value, what)) if wide else _encode(value)
     if "\\u0000" in text and _NUL.search(text):
@@ -124,7 +131,9 @@ def _keys(holder: dict[Any, Any], what: str) -> int:
     size = 0
     for key in holder:
         if not isinstance(key, str):
-            problem = f"a dict has the key {_shown(key)} ({type(key).__name__}), not a text"
+            problem = (
+                f"a dict has the key {roundtrip.shown(key, 60)} ({type(key).__name__}), not a text"
+            )
             raise NotStorableError(what, problem)
         size += len(key) + 3
     return size
@@ -141,8 +150,10 @@ def _has_wide(children: Collection[Any]) -> bool:
     return any(type(child) is float and not -_WIDE < child < _WIDE for child in children)
 
 
-def _plain(value: object, what: str) -> Any:
-    """The same value in exact JSON types; `_inspect` has bounded its depth."""
+def _plain(value: object, what: str, foreign: Callable[[Any], Any]) -> Any:
+    """The same value in exact JSON types; `_inspect` has bounded its depth, and `foreign` turns
+    what JSON does not have into what it has.
+    """
     kind = type(value)
     if kind in _LEAVES:
         return value
@@ -153,20 +164,68 @@ def _plain(value: object, what: str) -> Any:
     if isinstance(value, float):
         return float.__float__(value)
     if _is_object(value):
-        return {str.__str__(key): _plain(item, what) for key, item in value.items()}
+        return {str.__str__(key): _plain(item, what, foreign) for key, item in value.items()}
     if _is_array(value):
-        return [_plain(item, what) for item in value]
+        return [_plain(item, what, foreign) for item in value]
     if isinstance(value, bytes | bytearray | memoryview):
         raise NotStorableError(
             what, "it contains bytes; decode them, or make them text with base64"
         )
     if isinstance(value, Iterator):
         raise NotStorableError(what, f"it contains a {kind.__name__}; collect it in a list")
-    if isinstance(value, SecretStr | SecretBytes | Secret):
-        raise NotStorableError(
-            what, "it contains a secret, of which only asterisks would be stored"
-        )
-    return to_jsonable_python(value)
+    if isinstance(value, roundtrip.SECRETS):
+        raise NotStorableError(what, roundtrip.HIDDEN)
+    if kind in (set, frozenset):
+        return [_plain(item, what, foreign) for item in _members(value)]
+    return foreign(value)
+
+
+class _Written:
+    """Writes one foreign value, and reads it back to see that nothing is lost."""
+
+    __slots__ = ("_limit", "_what")
+
+    def __init__(self, what: str, limit: int) -> None:
+        self._what = what
+        self._limit = limit
+
+    def __call__(self, value: Any) -> Any:
+        kind = type(value)
+        if kind in _LOSSLESS:
+            return to_jsonable_python(value)
+        try:
+            plain = roundtrip.write(kind, value)
+        except (PydanticUserError, NameError):
+            return self._without_adapter(value)
+        text = _text(plain, self._what, self._limit)
+        try:
+            again = roundtrip.read(kind, text)
+        except ValidationError as error:
+            raise NotStorableError(self._what, _unreadable(kind, error)) from error
+        changed = roundtrip.change(value, again, self._encoded, plain)
+        if changed is None:
+            return plain
+        raise NotStorableError(self._what, changed.of(kind.__name__))
+
+    def _encoded(self, value: Any) -> str:
+        return _text(value, self._what, self._limit)
+
+    def _without_adapter(self, value: Any) -> Any:
+        """A dataclass with types unknown to pydantic, field by field; all else as it comes."""
+        if not is_dataclass(value) or isinstance(value, type):
+            return to_jsonable_python(value)
+        named = {f.name: getattr(value, f.name) for f in fields(value)}
+        _inspect(named, self._what, self._limit)
+        return _plain(named, self._what, self)
+
+
+def _unreadable(kind: type, error: ValidationError) -> str:
+    (found, *_) = error.errors(include_url=False, include_context=False, include_input=False)
+    place = ".".join(map(str, (kind.__name__, *found["loc"])))
+    return (
+        f"{kind.__name__} does not read what it writes ({place}: {found['msg']}); return "
+        "value.model_dump(mode='json') or another plain value if its readers want no more"
+    )
 
 
 def _write(value: Any, what: str) -> Iterator[str]:
@@ -201,9 +260,8 @@ def _is_array(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
     return isinstance(value, list | tuple)
 
 
-def _shown(key: object) -> str:
-    text = repr(key)
-    return text if len(text) <= 60 else text[:59] + "…"
+def _members(value: Any) -> Collection[Any]:
+    return cast("Collection[Any]", value)
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from baton.core import roundtrip
 from baton.core.jsonvalue import encode
 from baton.words.errors import InvalidArgsError, NotStorableError
 from baton.workflow.registry import WorkerSpec
@@ -40,24 +41,34 @@ def new_job(spec: WorkerSpec, values: BaseModel) -> NewJob:
         return NewJob(spec, "{}")
     what = f"the arguments of {spec.name}"
     try:
-        plain = values.model_dump(mode="json", round_trip=True, warnings="error")
-        text = encode(plain, what=what, limit=ARGS_LIMIT)
-        again = decode_args(spec.name, type(values), text)
+        plain = values.model_dump(mode="json", by_alias=False, round_trip=True, warnings="error")
+        text, again = _read_back(spec, values, plain, what)
     except (PydanticSerializationError, InvalidArgsError, ValueError, TypeError) as error:
         raise NotStorableError(what, str(error)) from error
     for name in type(values).model_fields:
-        given, read = getattr(values, name), getattr(again, name)
-        if not _same(given, read):
-            raise NotStorableError(
-                what, f"{name} changes when it is read back from JSON: {given!r} becomes {read!r}"
-            )
+        changed = roundtrip.change(getattr(values, name), getattr(again, name), None)
+        if changed is not None:
+            raise NotStorableError(what, changed.of(name))
     return NewJob(spec, text)
+
+
+def _read_back(spec: WorkerSpec, values: M, plain: Any, what: str) -> tuple[str, M]:
+    text = encode(plain, what=what, limit=ARGS_LIMIT)
+    try:
+        return text, decode_args(spec.name, type(values), text)
+    except InvalidArgsError:
+        # The model's extra="forbid" reaches into dataclasses, which some versions of pydantic write
+        # with the fields that their __init__ does not take.
+        trimmed = encode(roundtrip.without_computed(values, plain), what=what, limit=ARGS_LIMIT)
+        if trimmed == text:
+            raise
+        return trimmed, decode_args(spec.name, type(values), trimmed)
 
 
 def decode_args(worker: str, model: type[M], text: str) -> M:
     """Validated arguments. Raises InvalidArgsError."""
     try:
-        return model.model_validate_json(text)
+        return model.model_validate_json(text, by_alias=True, by_name=True)
     except ValidationError as error:
         raise invalid_args(worker, text, error) from None
 
@@ -69,12 +80,3 @@ def invalid_args(
     found = error.errors(include_url=False, include_context=False, include_input=False)
     problems = [f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in found]
     return InvalidArgsError(worker, given, problems)
-
-
-def _same(given: Any, read: Any) -> bool:
-    kind: Any = given.__class__
-    try:
-        return bool(given == read or kind.__eq__ is object.__eq__)
-    except Exception:
-        # Values such as arrays cannot be compared as a whole: nothing is known against them.
-        return True

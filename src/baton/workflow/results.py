@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from baton.core import roundtrip
 from baton.core.jsonvalue import decode, encode
 from baton.words.errors import ResultTypeError
 
@@ -28,15 +28,9 @@ def typed(text: str, type: Any, *, step: str | None, dependency: str) -> Any:
     if type is None:
         return decode(text)
     try:
-        return adapter(type).validate_json(text)
+        return roundtrip.read(type, text)
     except ValidationError as error:
         problems = [
             f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors()
         ]
         raise ResultTypeError(step, dependency, type, problems) from error
-
-
-@lru_cache(maxsize=512)
-def adapter(type: Any) -> TypeAdapter[Any]:
-    """What validates values of a type; made once."""
-    return TypeAdapter(type)

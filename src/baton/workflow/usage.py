@@ -110,7 +110,9 @@ def usage_record(
 def capture_record(label: str, content: object, limit: int) -> CaptureRecord:
     """Checked content of a debug log. Raises InvalidNameError, NotStorableError, TooLargeError."""
     label = validate_label(label)
-    return CaptureRecord(_fresh_id(), label, encode(content, what="the capture", limit=limit))
+    # A capture is read by people: what it shows of a model need not be read back as one.
+    text = encode(content, what="the capture", limit=limit, lossy=True)
+    return CaptureRecord(_fresh_id(), label, text)
 
 
 async def write_usage(database: Database, job: ClaimedJob, *records: UsageRecord) -> None:

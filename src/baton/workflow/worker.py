@@ -61,7 +61,11 @@ class Worker(BaseModel):
     def __init__(self, /, **data: Any) -> None:
         spec = spec_of(type(self))
         try:
-            super().__init__(**data)
+            # As BaseModel's, and nested models too are read by their fields' names, which is how
+            # stored arguments come.
+            self.__pydantic_validator__.validate_python(
+                data, self_instance=self, by_alias=True, by_name=True
+            )
         except ValidationError as error:
             raise invalid_args(spec.name, data, error) from None
 

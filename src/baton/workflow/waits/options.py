@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypedDict
 
-from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
 
 from baton.core.answers import require
 from baton.core.jsonvalue import encode
 from baton.core.names import validate_event_name, validate_key
+from baton.core.roundtrip import adapter
 from baton.core.waits import UNSET, Wanted, wanted
 from baton.words.errors import InvalidOptionError
 from baton.words.rows import NewWait
@@ -57,6 +57,7 @@ GATE_WORKER = "baton.wait"
 GATE_QUEUE = "baton_waits"
 """Where the jobs of gates stand. They are suspended until they settle: nobody claims them."""
 
+_REF = "#/$defs/{model}"
 _NAMES = tuple(WaitOptions.__annotations__)
 
 
@@ -167,8 +168,22 @@ def _answers(model: Models, names: tuple[str, ...]) -> str | None:
 
 
 def _schema(kind: Any) -> Any:
+    """The JSON schema of a type's payloads: by its aliases, as others send them, or by the names of
+    its fields, as its own values are written.
+    """
     try:
-        return TypeAdapter(kind).json_schema()
+        by_alias = adapter(kind).json_schema(ref_template=_REF)
+        by_name = adapter(kind).json_schema(ref_template=_REF, by_alias=False)
+        if by_alias == by_name:
+            return by_alias
+        return {
+            "anyOf": [
+                adapter(kind).json_schema(
+                    by_alias=aliases, ref_template=f"#/anyOf/{place}/$defs/{{model}}"
+                )
+                for place, aliases in enumerate((True, False))
+            ]
+        }
     except PydanticUserError as error:
         raise InvalidOptionError(
             "model", kind, f"a type with a JSON schema ({error.message})"

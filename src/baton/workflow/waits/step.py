@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
+from baton.core import roundtrip
 from baton.core.jsonvalue import HIGHEST_LIMIT, decode, encode
 from baton.core.names import validate_key
 from baton.core.waits import (
@@ -27,7 +28,6 @@ from baton.words.errors import InvalidOptionError
 from baton.words.rows import NewWait
 from baton.words.wait_errors import InvalidPayloadError, WaitMismatchError, WaitNotPossibleError
 from baton.workflow.options import Seconds, seconds
-from baton.workflow.results import adapter
 from baton.workflow.waits.options import WaitOptions, aware, models_of, new_wait
 
 T = TypeVar("T")
@@ -205,7 +205,7 @@ class StepWaits:
 def _validated(name: str, value: Any, model: Any) -> Any:
     text = encode(value, what="the payload", limit=HIGHEST_LIMIT)
     try:
-        return adapter(model).validate_json(text)
+        return roundtrip.read(model, text)
     except ValidationError as error:
         raise InvalidPayloadError(
             name,
