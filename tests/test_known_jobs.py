@@ -29,7 +29,12 @@ class Slow:
         await self.perform_on.wait()
         return Outcome(job.id, job.attempted_at, job.attempt, JobState.COMPLETED, result="null")
 
-    async def settle(self, outcomes: Sequence[Outcome], demands: Sequence[Demand]) -> Reply:
+    async def settle(
+        self,
+        outcomes: Sequence[Outcome],
+        demands: Sequence[Demand],
+        lock_timeout: float | None = None,
+    ) -> Reply:
         if outcomes:
             self.writing.set()
             await self.write_on.wait()

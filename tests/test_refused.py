@@ -6,7 +6,7 @@ import pytest
 
 from baton import Baton, Step, insert_all, worker
 from baton.engine import outbox
-from baton.words.events import StepCompleted, StepDiscarded, StepSettled
+from baton.words.events import StepCompleted, StepDiscarded, StepExecuting, StepSettled
 from support.running import Tables, running
 
 # What somebody's trigger, a constraint or a full numeric range does: an error that no retry mends.
@@ -57,7 +57,7 @@ async def test_a_result_that_is_refused_is_discarded_alone(dsn: str) -> None:
         assert len(run.events.of(StepDiscarded)) == 3 * 2
 
 
-async def test_a_job_that_refuses_every_outcome_is_given_up(dsn: str) -> None:
+async def test_a_job_that_refuses_every_outcome_keeps_its_result(dsn: str) -> None:
     curse = Baton().add("a", cursed.new())
     good = [Baton().add("a", says.new(word="fine")) for _ in range(20)]
     async with running(
@@ -74,16 +74,12 @@ async def test_a_job_that_refuses_every_outcome_is_given_up(dsn: str) -> None:
         for workflow in good:
             assert (await run.end(workflow)).outcome == "completed"
         assert (await run.tables.step(curse, "a")).settled is None
-        # Given up is not forgotten: it is rescued like a claim whose reply was lost.
-        run.engine.pause("default")
-        await run.tables.until(curse, "a", "available")
         await run.tables.execute("DROP TRIGGER refuse ON public.oban_jobs")
-        run.engine.resume("default")
         await run.end(curse)
+        # Its engine answered for it all the time: nobody rescued it and performed it again.
         row = await run.tables.step(curse, "a")
-        assert row.result == "never stored"
-        assert row.errors[0]["rescued"] is True
-        assert row.error == "rescued: the reply of its claim, or its outcome, was lost"
+        assert (row.result, row.attempt, row.errors) == ("never stored", 1, [])
+        assert len(run.events.of(StepExecuting, step="a", workflow_id=curse.workflow_id)) == 1
 
 
 async def test_an_orphan_that_cannot_be_rescued_keeps_no_other(dsn: str) -> None:

@@ -19,6 +19,7 @@ MOST_MEMBERS = 8
 MOST_NOTES = 5
 
 _CUT = "… (cut)"
+_ASCII_CUT = "... (cut)"
 _LEFT_OUT_SIZE = 40
 
 
@@ -59,6 +60,13 @@ def sanitize(text: str, limit: int = DEFAULT_LIMIT) -> str:
     if room < 0:
         return kept[:limit].decode("utf-8", "ignore")
     return kept[:room].decode("utf-8", "ignore") + _CUT
+
+
+def ascii_only(text: str, limit: int = DEFAULT_LIMIT) -> str:
+    """A text that a database in any encoding stores: other characters become visible escapes."""
+    return sanitize(text.encode("ascii", "backslashreplace").decode("ascii"), limit).replace(
+        _CUT, _ASCII_CUT
+    )
 
 
 def _related(exception: BaseException) -> Iterator[tuple[str, BaseException]]:

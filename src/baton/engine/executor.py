@@ -45,7 +45,6 @@ class Execution:
         "interrupted",
         "job",
         "outcome",
-        "refused",
         "started",
         "task",
     )
@@ -56,7 +55,6 @@ class Execution:
         self.begun = False
         self.interrupted = False
         self.abandoned = False
-        self.refused = False
         self.outcome: Outcome | None = None
         self.task: asyncio.Task[None] | None = None
         self.duration = 0.0

@@ -18,12 +18,14 @@ def nothing() -> None:
 class Reply(NamedTuple):
     """What a settlement brought: claimed jobs, claims of stale outcomes, ids of outcomes that could
     not be written yet because somebody holds a lock, queues with jobs left available; and what
-    there is to tell, after the outcomes themselves have been told.
+    there is to tell, after the outcomes themselves have been told. `holders` says who holds the
+    lock for which a single outcome waited in vain, None when none did.
     """
 
     jobs: Sequence[ClaimedJob] = ()
     stale: frozenset[tuple[int, datetime]] = frozenset()
     blocked: frozenset[int] = frozenset()
+    holders: str | None = None
     woken: Sequence[str] = ()
     tell: Callable[[], None] = nothing
 
@@ -35,9 +37,14 @@ class Ledger(Protocol):
         """
         ...
 
-    async def settle(self, outcomes: Sequence[Outcome], demands: Sequence[Demand]) -> Reply:
+    async def settle(
+        self,
+        outcomes: Sequence[Outcome],
+        demands: Sequence[Demand],
+        lock_timeout: float | None = None,
+    ) -> Reply:
         """Write outcomes, fenced, and claim up to the demanded room. Safe to repeat after a
-        failure.
+        failure. `lock_timeout` bounds the wait for locks, in seconds; None: as always.
         """
         ...
 

@@ -12,16 +12,18 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from contextvars import copy_context
+from time import monotonic
 
 from baton.engine import telemetry
 from baton.engine.claims import Claims
 from baton.engine.executor import Claim, Execution, Executor, release
 from baton.engine.ledger import Ledger, Reply
-from baton.engine.outbox import Outbox
+from baton.engine.outbox import Batch, Outbox
 from baton.engine.queues import Promise, Queues, demands
+from baton.engine.setbacks import Setbacks
 from baton.engine.settled_events import settled_event
 from baton.engine.tasks import END_TIMEOUT, begin, cancel_all
-from baton.store.faults import is_content_fault, is_outage
+from baton.store.faults import is_lost_race, is_outage
 from baton.words.config import EngineSettings
 from baton.words.events import ConnectionLost, ConnectionRegained
 from baton.words.rows import ClaimedJob, Outcome
@@ -30,7 +32,8 @@ _log = logging.getLogger("baton")
 
 FIRST_DELAY = 0.05
 LONGEST_DELAY = 5.0
-LOCKED_DELAY = 0.5
+MOST_RACES = 3
+"""Lost races in a row after which they are no chance any more."""
 
 
 class Producer:
@@ -46,6 +49,10 @@ class Producer:
         self._settling: set[asyncio.Task[None]] = set()
         self._settling_ids: set[int] = set()
         self._pump_planned = False
+        self._setbacks = Setbacks(self._outbox, self.queues, self.plan)
+        self._trying = False
+        self._suspects_next = False
+        self._lost_races = 0
         self._delay = 0.0
         self._retry: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -64,7 +71,7 @@ class Producer:
     def known_ids(self) -> list[int]:
         """Jobs this engine answers for: running, waiting to be settled, or being settled."""
         running = [job_id for job_id, _ in self.executor.claims]
-        return [*running, *self._outbox.ids, *self._settling_ids]
+        return [*running, *self._unsettled]
 
     def wake(self, queue: str | None = None) -> None:
         """Look for available jobs soon, in one queue or in all."""
@@ -92,38 +99,48 @@ class Producer:
             and self._retry is None
             and len(self._settling) < self._settings.settlers
         ):
-            if not self._outbox and (self._stopping or not self.queues.hungry):
+            batch = self._next_batch()
+            if batch is None:
                 return
-            alone = self._stopping or self._outbox.distrusts
-            batch = self._outbox.take()
-            promises = [] if alone else self.queues.promise()
-            self._settling_ids.update(e.job.id for e in batch)
+            promises = [] if self._stopping or batch.suspect else self.queues.promise()
+            self._settling_ids.update(e.job.id for e in batch.executions)
             task = begin(self._settle(batch, promises))
             self._settling.add(task)
             task.add_done_callback(self._settling.discard)
 
-    async def _settle(self, batch: list[Execution], promises: list[Promise]) -> None:
-        outcomes = sorted(e.outcome for e in batch if e.outcome is not None)
+    def _next_batch(self) -> Batch | None:
+        """What to settle next, an empty batch to claim only, None when there is nothing to do.
+
+        Suspects are tried one part at a time, in turn with all others, which go on meanwhile.
+        """
+        fresh = self._outbox.waiting or (not self._stopping and self.queues.hungry)
+        if self._outbox.suspects and not self._trying and (self._suspects_next or not fresh):
+            self._suspects_next, self._trying = False, True
+            return self._outbox.take_suspect()
+        self._suspects_next = True
+        return self._outbox.take() if fresh else None
+
+    async def _settle(self, batch: Batch, promises: list[Promise]) -> None:
+        outcomes = sorted(e.outcome for e in batch.executions if e.outcome is not None)
+        began = monotonic()
         try:
-            reply = await self._write(outcomes, promises)
+            reply = await self._write(outcomes, promises, self._setbacks.lock_timeout(batch))
         except BaseException as error:
             # It may have claimed what another settlement then did not find.
             for promise in promises:
                 promise.queue.wake()
-            if isinstance(error, Exception) and (
-                is_content_fault(error) or (promises and not is_outage(error))
-            ):
-                self._refused(batch, promises, error)
+            if isinstance(error, Exception) and not self._is_outage(error):
+                self._refuse(batch, promises, error, monotonic() - began)
             else:
                 self._outbox.put_back(batch)
                 self._back_off(error)
             if not isinstance(error, Exception):
                 raise
         else:
-            self._regain()
+            self._works(batch, reply, monotonic() - began)
             self._claims.worked(promises)
-            written = self._set_aside(batch, reply.blocked) if reply.blocked else batch
             try:
+                written = self._setbacks.written(batch, reply)
                 self._log_failures(written)
                 if telemetry.active:
                     self._tell(written, reply.stale)
@@ -131,45 +148,39 @@ class Producer:
             finally:
                 self._accept(reply, promises)
         finally:
-            self._settling_ids.difference_update(e.job.id for e in batch)
+            self._trying = self._trying and not batch.suspect
+            self._settling_ids.difference_update(e.job.id for e in batch.executions)
             self.queues.release(promises)
             self._pump_after_this()
 
-    def _refused(
-        self, batch: Sequence[Execution], promises: Sequence[Promise], error: Exception
+    def _is_outage(self, error: Exception) -> bool:
+        if is_lost_race(error):
+            self._lost_races += 1
+            return self._lost_races < MOST_RACES
+        return is_outage(error)
+
+    def _refuse(
+        self, batch: Batch, promises: Sequence[Promise], error: Exception, seconds: float
     ) -> None:
         """The database will refuse this at every try: what is to blame is set apart."""
         if promises:
-            self._claims.refused(promises, error, alone=not batch)
-        if batch and promises:
-            self._outbox.try_alone(batch)
-        elif batch:
-            self._outbox.distrust(batch, error)
+            self._claims.refused(promises, error, alone=not batch.executions)
+        if batch.executions:
+            self._setbacks.refuse(batch, error, seconds)
 
-    async def _write(self, outcomes: Sequence[Outcome], promises: list[Promise]) -> Reply:
+    async def _write(
+        self, outcomes: Sequence[Outcome], promises: list[Promise], lock_timeout: float | None
+    ) -> Reply:
+        wanted = demands(promises, self._claims.left_out)
         if telemetry.tracer is None or not outcomes:
-            return await self._ledger.settle(outcomes, demands(promises, self._claims.left_out))
+            return await self._ledger.settle(outcomes, wanted, lock_timeout)
         with telemetry.spanned(lambda tracer: tracer.settle(outcomes)):
-            return await self._ledger.settle(outcomes, demands(promises, self._claims.left_out))
+            return await self._ledger.settle(outcomes, wanted, lock_timeout)
 
     def _pump_after_this(self) -> None:
         task = asyncio.current_task()
         if task is not None:
             self._settling.discard(task)
-        self.plan()
-
-    def _set_aside(
-        self, batch: Sequence[Execution], blocked: frozenset[int]
-    ) -> Sequence[Execution]:
-        """Keep what somebody's lock holds up for later; returns the rest."""
-        if not self._outbox.waits_for_locks:
-            _log.warning("the outcomes of %d jobs wait for locks held by others", len(blocked))
-            asyncio.get_running_loop().call_later(LOCKED_DELAY, self._bring_back)
-        self._outbox.set_aside([e for e in batch if e.job.id in blocked])
-        return [e for e in batch if e.job.id not in blocked]
-
-    def _bring_back(self) -> None:
-        self._outbox.bring_back()
         self.plan()
 
     def _accept(self, reply: Reply, promises: list[Promise]) -> None:
@@ -224,8 +235,15 @@ class Producer:
         self._retry = None
         self._pump()
 
-    def _regain(self) -> None:
-        if self._delay:
+    def _works(self, batch: Batch, reply: Reply, seconds: float) -> None:
+        """Note what a settlement that went through says of the database."""
+        if self._outbox.size.reduced and batch.executions:
+            self._outbox.size.went_through(len(batch.executions), seconds)
+        if batch.executions:
+            self._lost_races = 0
+        # A look that finds nothing writes nothing: it says little of a database that cannot write.
+        unsettled = self._outbox or self._settling_ids
+        if self._delay and (batch.executions or reply.jobs or not unsettled):
             self._delay = 0.0
             _log.info("settling works again")
             if telemetry.active:
@@ -243,26 +261,27 @@ class Producer:
         """Settle what is left in the buffer, at most `timeout` seconds; returns how many could not
         be.
         """
-        self.plan()
+        self._setbacks.try_last()
         try:
             async with asyncio.timeout(timeout):
-                while self._outbox or self._outbox.waits_for_locks or self._settling:
+                while self._outbox or self._settling or self._setbacks.hopeful:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            _log.error(
-                "the database does not answer; %d outcomes could not be settled in time",
-                self._unsettled,
-            )
-        return self._unsettled
+            late = self._unsettled.difference(self._setbacks.refused_ids)
+            reason = "locks of others" if self._setbacks.locked else "the database does not answer"
+            _log.error("%s; %d outcomes could not be settled in time", reason, len(late))
+        return len(self._unsettled)
 
     @property
-    def _unsettled(self) -> int:
-        return len({*self._outbox.ids, *self._settling_ids})
+    def _unsettled(self) -> set[int]:
+        """The jobs that have ended and whose outcomes are not written."""
+        return {*self._outbox.ids, *self._settling_ids, *self._setbacks.ids}
 
     async def close(self, timeout: float = END_TIMEOUT) -> None:
         """Settle nothing more; what has not been settled is left to a rescue."""
         self._closed = True
+        self._setbacks.close()
         if self._retry is not None:
             self._retry.cancel()
         await cancel_all([*self._settling, *self._claims.close()], timeout)

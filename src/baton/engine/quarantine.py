@@ -24,6 +24,9 @@ LOG_INTERVAL = 60.0
 MOST = 1_000
 """Ids that one quarantine holds: each statement that leaves them out carries them."""
 
+MOST_CONTEXT = 200
+"""Characters of the server's account of where it happened."""
+
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
@@ -109,6 +112,11 @@ class Quarantine(Generic[K]):
                 _said(error),
             )
 
+    def hurry(self) -> None:
+        """All are due now: what kept one back may be over for the others too."""
+        for case in self._cases.values():
+            case.due = min(case.due, self._clock())
+
     def accept(self, keys: Iterable[K]) -> None:
         """These are no longer refused, or nobody asks for them any more."""
         for key in keys:
@@ -118,5 +126,7 @@ class Quarantine(Generic[K]):
 def _said(error: Exception) -> str:
     """One line: what the server said, and where, which names the trigger."""
     code, cause = sqlstate(error), error.__cause__ or error
-    parts = (f"{code} {error}" if code else repr(error), getattr(cause, "context", None) or "")
+    # The innermost function comes first; what calls it is our own statement, in full.
+    where = (getattr(cause, "context", None) or "")[:MOST_CONTEXT]
+    parts = (f"{code} {error}" if code else repr(error), where)
     return ", ".join(filter(None, (" ".join(part.split()) for part in parts)))

@@ -14,6 +14,9 @@ UNSEEN = -1
 
 _MOST_TOLD = 1_000_000_000
 
+MOST_REFUSED = 20
+"""Refused outcomes in a row, beyond its limit, with which a queue claims no more."""
+
 
 class Queue:
     """One queue. `hungry` means that jobs may be available that nobody has found; `most` is how
@@ -29,6 +32,7 @@ class Queue:
         "paused",
         "promised",
         "quarantined",
+        "refused",
         "running",
         "wakes",
     )
@@ -41,6 +45,7 @@ class Queue:
         self.quarantined = False
         self.running = 0
         self.promised = 0
+        self.refused = 0
         self.hungry = True
         self.wakes = 0
         self.looks = UNSEEN
@@ -51,8 +56,13 @@ class Queue:
         return self.hungry and self.looks != self.wakes
 
     @property
+    def useless(self) -> bool:
+        """Whether the outcomes of its last jobs were all refused: what it performs is not kept."""
+        return self.refused >= self.limit + MOST_REFUSED
+
+    @property
     def room(self) -> int:
-        if self.paused or self.quarantined:
+        if self.paused or self.quarantined or (self.refused and self.useless):
             return 0
         return min(max(self.limit - self.running - self.promised, 0), self.most)
 

@@ -82,6 +82,11 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, UnavailableError) or is_connection_loss(error)
 
 
+def is_lost_race(error: BaseException) -> bool:
+    """A serialization failure or a deadlock: an outage, unless it comes again and again."""
+    return (sqlstate(error) or "").startswith("40")
+
+
 def is_content_fault(error: BaseException) -> bool:
     """The database refused the data itself, and will again: a value that it cannot hold, a
     constraint, or somebody's trigger that says so.

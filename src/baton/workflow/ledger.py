@@ -4,7 +4,7 @@ jobs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import count
@@ -17,6 +17,7 @@ from baton.store.claims import find_refused_claims, try_claims
 from baton.store.database import Database
 from baton.store.dedicated import Dedicated
 from baton.store.faults import is_connection_loss, is_lock_timeout
+from baton.store.hurried import Hurried
 from baton.store.jobs import (
     Claimant,
     Settled,
@@ -25,6 +26,7 @@ from baton.store.jobs import (
     requeue_jobs,
     settle_batch,
 )
+from baton.store.lock_holders import Watch
 from baton.store.waits import SettledWait
 from baton.words.errors import EngineStateError
 from baton.words.rows import CancelledStep, ClaimedJob, Demand, Outcome
@@ -36,6 +38,9 @@ from baton.workflow.waits.suspend import suspend
 
 _REQUEUED = frozenset({JobState.AVAILABLE, JobState.SCHEDULED, JobState.RETRYABLE})
 _FAILED = frozenset({JobState.CANCELLED, JobState.DISCARDED})
+
+SHORT_WAIT = 0.05
+"""Seconds for which outcomes wait for a lock while others are known to be blocked."""
 
 LOOK_FOR_LOST = 30.0
 """Seconds for which the claims of a call whose reply was lost are looked for; what turns up later
@@ -75,41 +80,83 @@ class WorkflowLedger:
     async def perform(self, job: ClaimedJob) -> Outcome:
         return await self._performer.perform(job)
 
-    async def settle(self, outcomes: Sequence[Outcome], demands: Sequence[Demand]) -> Reply:
+    async def settle(
+        self,
+        outcomes: Sequence[Outcome],
+        demands: Sequence[Demand],
+        lock_timeout: float | None = None,
+    ) -> Reply:
         """Settle and claim. A call that fails half-way may be repeated: what was written is not
         written again.
+
+        With a `lock_timeout` a single outcome that waits in vain comes back with the holders of the
+        lock. Many of them come back blocked where a lock on their own rows can be seen; any other
+        lock raises, and the caller finds out by halves which outcome needs it.
         """
+        if lock_timeout is not None and len(outcomes) == 1 and not demands:
+            return await self._settle_watched(outcomes[0], lock_timeout)
         # Waiting for a lock would hold up all outcomes of the batch, again at every try.
         blocked = self._blocked.intersection(o.job_id for o in outcomes)
         try:
             if not blocked:
-                return await self._notifying(outcomes, demands)
+                return await self._notifying(self._hurried(lock_timeout), outcomes, demands)
         except Exception as error:
             if not is_lock_timeout(error):
                 raise
-        blocked = await find_blocked(self._database, [o.job_id for o in outcomes])
-        self._blocked = self._blocked.difference(o.job_id for o in outcomes) | blocked
-        reply = await self._notifying([o for o in outcomes if o.job_id not in blocked], demands)
+            blocked = await self._find_blocked(outcomes)
+            if not blocked:
+                raise
+        else:
+            blocked = await self._find_blocked(outcomes)
+        others = [o for o in outcomes if o.job_id not in blocked]
+        reply = await self._notifying(self._hurried(SHORT_WAIT), others, demands)
         return reply._replace(blocked=blocked)
 
-    async def _notifying(self, outcomes: Sequence[Outcome], demands: Sequence[Demand]) -> Reply:
-        write = partial(self._settle, outcomes, demands)
+    async def _settle_watched(self, outcome: Outcome, lock_timeout: float) -> Reply:
+        hurried = Hurried(self._database, lock_timeout)
+        watch = Watch(self._database, hurried)
+        began = monotonic()
+        try:
+            return await watch.over(self._notifying(hurried, [outcome], []))
+        except Exception as error:
+            # Somebody's trigger may raise the same without any wait: then it is a refusal.
+            if not is_lock_timeout(error) or monotonic() - began < lock_timeout:
+                raise
+        return Reply(blocked=await self._find_blocked([outcome]), holders=watch.holders)
+
+    def _hurried(self, lock_timeout: float | None) -> Database:
+        return self._database if lock_timeout is None else Hurried(self._database, lock_timeout)
+
+    async def _find_blocked(self, outcomes: Sequence[Outcome]) -> frozenset[int]:
+        ids = [o.job_id for o in outcomes]
+        blocked = await find_blocked(self._database, ids)
+        self._blocked = self._blocked.difference(ids) | blocked
+        return blocked
+
+    async def _notifying(
+        self, database: Database, outcomes: Sequence[Outcome], demands: Sequence[Demand]
+    ) -> Reply:
+        write = partial(self._settle, database, outcomes, demands)
         return await self._database.notifications.send(write, self._notify)
 
     async def _settle(
-        self, outcomes: Sequence[Outcome], demands: Sequence[Demand], notify: bool
+        self,
+        database: Database,
+        outcomes: Sequence[Outcome],
+        demands: Sequence[Demand],
+        notify: bool,
     ) -> Reply:
         completed = [o for o in outcomes if o.state is JobState.COMPLETED]
         woken: list[str] = []
         if len(completed) < len(outcomes):
-            woken = await self._settle_unfinished(
-                [o for o in outcomes if (o.job_id, o.attempted_at) not in self._written], notify
-            )
+            written = self._written
+            unwritten = [o for o in outcomes if (o.job_id, o.attempted_at) not in written]
+            woken = await self._settle_unfinished(database, unwritten, notify)
         found = await self._find_claimed() if self._lost and demands else []
         reply = Settled([], [], [], [])
         try:
             if completed or demands:
-                reply = await self._settle_completed(completed, demands, notify)
+                reply = await self._settle_completed(database, completed, demands, notify)
         except BaseException:
             # Looked for again: until then they may have been rescued.
             for call, _ in found:
@@ -142,27 +189,37 @@ class WorkflowLedger:
             self._lanes.pop().drop()
 
     async def _settle_completed(
-        self, completed: Sequence[Outcome], demands: Sequence[Demand], notify: bool
+        self,
+        database: Database,
+        completed: Sequence[Outcome],
+        demands: Sequence[Demand],
+        notify: bool,
     ) -> Settled:
-        # A connection kept for this one statement: borrowing one from the pool and giving it back
-        # for every batch cost a fifth of a short chain's time.
-        database = self._database
-        lane = self._lanes.pop() if self._lanes else database.dedicated("baton-settler")
         claimant = self._claimant()._replace(call=str(next(self._calls)))
+        settle = partial(
+            settle_batch,
+            completed=completed,
+            demands=demands,
+            claimant=claimant,
+            notify=notify,
+            traced=telemetry.tracer is not None,
+        )
         try:
-            await lane.connect()
-            return await settle_batch(
-                lane,
-                completed,
-                demands,
-                claimant,
-                notify=notify,
-                traced=telemetry.tracer is not None,
-            )
+            if isinstance(database, Hurried):
+                return await settle(database)
+            return await self._on_lane(settle)
         except Exception as error:
             if is_connection_loss(error):
                 self._lost[claimant.call] = monotonic() + LOOK_FOR_LOST
             raise
+
+    async def _on_lane(self, settle: Callable[[Dedicated], Awaitable[Settled]]) -> Settled:
+        # A connection kept for this one statement: borrowing one from the pool and giving it back
+        # for every batch cost a fifth of a short chain's time.
+        lane = self._lanes.pop() if self._lanes else self._database.dedicated("baton-settler")
+        try:
+            await lane.connect()
+            return await settle(lane)
         finally:
             self._lanes.append(lane)
 
@@ -187,20 +244,22 @@ class WorkflowLedger:
             raise EngineStateError("new", "running", "claiming")
         return self.claimant
 
-    async def _settle_unfinished(self, outcomes: Sequence[Outcome], notify: bool) -> list[str]:
+    async def _settle_unfinished(
+        self, database: Database, outcomes: Sequence[Outcome], notify: bool
+    ) -> list[str]:
         woken: list[str] = []
         requeued = [o for o in outcomes if o.state in _REQUEUED]
         if requeued:
-            self._note(requeued, await requeue_jobs(self._database, requeued, notify=notify))
+            self._note(requeued, await requeue_jobs(database, requeued, notify=notify))
         held = [o for o in outcomes if o.state is JobState.SUSPENDED and o.wait is None]
         if held:
-            woken += self._took(held, await hold(self._database, held, notify=notify))
+            woken += self._took(held, await hold(database, held, notify=notify))
         waiting = [o for o in outcomes if o.state is JobState.SUSPENDED and o.wait is not None]
         if waiting:
-            woken += self._took(waiting, await suspend(self._database, waiting, notify=notify))
+            woken += self._took(waiting, await suspend(database, waiting, notify=notify))
         failed = [o for o in outcomes if o.state in _FAILED]
         if failed:
-            failures = await settle_failures(self._database, failed, notify=notify)
+            failures = await settle_failures(database, failed, notify=notify)
             woken += self._took(failed, failures)
         return woken
 
