@@ -38,6 +38,8 @@ EXPECTED = {
     "held": ("suspended", "suspended", -1, None, None, None),
     "suspended": ("suspended", "suspended", -1, None, None, None),
     "doomed": ("cancelled", "cancelled", 0, None, "why", None),
+    "cancelled_before": ("cancelled", "cancelled", -1, None, None, None),
+    "discarded_before": ("discarded", "discarded", -1, None, None, None),
 }
 
 
@@ -69,7 +71,9 @@ def test_laws_of_the_table() -> None:
         assert JobState.EXECUTING not in (rule.state, rule.last_state)
         # Without a delay, a terminal state or the attempt given back, a job would be lost or spin.
         assert rule.has_delay or rule.state in TERMINAL_STATES or rule.attempt_change == -1, ending
-        assert rule.has_error == (rule.state in {"retryable", "cancelled", "discarded"}), ending
+        # A failure has an error, but for one that failed before: its own is kept.
+        failed = rule.state in {"retryable", "cancelled", "discarded"}
+        assert rule.has_error == (failed and rule.attempt_change == 0), ending
         assert not (rule.has_result and rule.has_error)
 
 

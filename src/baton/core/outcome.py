@@ -65,6 +65,8 @@ class Ending(StrEnum):
     HELD = "held"
     SUSPENDED = "suspended"
     DOOMED = "doomed"
+    CANCELLED_BEFORE = "cancelled_before"
+    DISCARDED_BEFORE = "discarded_before"
 
 
 class Rule(NamedTuple):
@@ -116,6 +118,13 @@ RULES: Mapping[Ending, Rule] = MappingProxyType(
         Ending.HELD: _given_back("a dependency has not settled", JobState.SUSPENDED),
         Ending.SUSPENDED: _given_back("the step waits for events or a time", JobState.SUSPENDED),
         Ending.DOOMED: _final("a dependency failed or vanished", JobState.CANCELLED),
+        # Moved by hand: its error and its attempts are those of its failure.
+        Ending.CANCELLED_BEFORE: _given_back(
+            "the step was cancelled before: not performed", JobState.CANCELLED
+        ),
+        Ending.DISCARDED_BEFORE: _given_back(
+            "the step was discarded before: not performed", JobState.DISCARDED
+        ),
     }
 )
 """The whole table, one rule for every ending."""

@@ -96,6 +96,7 @@ class Settlement:
             [o.attempted_at for o in outcomes],
             [o.state.value for o in outcomes],
             [o.error for o in outcomes],
+            [o.attempt_change for o in outcomes],
         )
         return {row["id"] for row in rows}
 

@@ -117,9 +117,9 @@ class Outcome(NamedTuple):
 
     `result` is JSON text and set exactly when `state` is completed. `error` is text for the job's
     `errors`. `delay` (seconds, by the database's clock) moves `scheduled_at`. `attempt_change` is
-    -1 where the attempt is given back (snooze, hold, release, rescue). `trace` is the span context
-    of the attempt, a W3C traceparent, when it was traced. `wait` is what a suspended step waits
-    for; without it the job is held by its gate.
+    -1 where the attempt is given back (snooze, hold, release, rescue, a step that failed before).
+    `trace` is the span context of the attempt, a W3C traceparent, when it was traced. `wait` is
+    what a suspended step waits for; without it the job is held by its gate.
     """
 
     job_id: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 
 from baton.core.gate import Verdict
@@ -24,6 +25,8 @@ from baton.workflow.registry import BuiltWorker, WorkerSpec
 from baton.workflow.step import Step, SyncStep
 from baton.workflow.threads import Threads
 from baton.workflow.usage import write_notes
+
+_log = logging.getLogger("baton")
 
 
 class Performer:
@@ -83,9 +86,15 @@ class Performer:
         if node.state is JobState.COMPLETED:
             return outcome(job, Ending.STORED)
         if node.state is not None:
-            error = f"this step has settled as {node.state} and is not performed again"
-            ending = Ending.CANCELLED if node.state is JobState.CANCELLED else Ending.DISCARDED
-            return outcome(job, ending, error=error)
+            _log.warning(
+                "step %r (job %d) was moved by hand: it has settled as %s, keeps its error and is "
+                "not performed again",
+                node.name,
+                job.id,
+                node.state,
+            )
+            cancelled = node.state is JobState.CANCELLED
+            return outcome(job, Ending.CANCELLED_BEFORE if cancelled else Ending.DISCARDED_BEFORE)
         decided = decision(await read_dependencies(self._database, job.id))
         match decided.verdict:
             case Verdict.RUN:

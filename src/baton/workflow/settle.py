@@ -72,7 +72,8 @@ async def hold(database: Database, outcomes: Sequence[Outcome], *, notify: bool)
             for waiting in outcomes:
                 decided = decision(await settlement.read_dependencies(waiting.job_id))
                 if decided.verdict is Verdict.CANCEL:
-                    doomed.append(waiting._replace(state=JobState.CANCELLED, error=decided.reason))
+                    failed = waiting._replace(state=JobState.CANCELLED, error=decided.reason)
+                    doomed.append(failed._replace(attempt_change=0))
                 else:
                     held.append(waiting)
             back = await settlement.hold_jobs(held)

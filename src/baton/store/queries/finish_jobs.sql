@@ -1,4 +1,5 @@
--- Writes terminal failures, each fenced on its claim. Returns the ids written.
+-- Writes terminal failures, each fenced on its claim. Returns the ids written. One without an error failed before and
+-- was moved by hand: its errors, its attempt and the time of its end stay what they were.
 -- The rows are locked in id order first, as wherever several jobs are locked.
 WITH locked AS MATERIALIZED (
     SELECT j.id FROM /*schema.*/oban_jobs j WHERE j.id = ANY ($1::bigint[]) ORDER BY j.id FOR NO KEY UPDATE
@@ -6,17 +7,25 @@ WITH locked AS MATERIALIZED (
 UPDATE /*schema.*/oban_jobs j
 SET state = o.state::/*schema.*/oban_job_state,
     cancelled_at = CASE
-        WHEN o.state = 'cancelled' THEN timezone('UTC', clock_timestamp()) ELSE j.cancelled_at
+        WHEN o.state <> 'cancelled' OR o.error IS NULL AND j.cancelled_at IS NOT NULL THEN j.cancelled_at
+        ELSE timezone('UTC', clock_timestamp())
     END,
     discarded_at = CASE
-        WHEN o.state = 'discarded' THEN timezone('UTC', clock_timestamp()) ELSE j.discarded_at
+        WHEN o.state <> 'discarded' OR o.error IS NULL AND j.discarded_at IS NOT NULL THEN j.discarded_at
+        ELSE timezone('UTC', clock_timestamp())
     END,
-    errors = j.errors || jsonb_build_object(
-        'attempt', j.attempt,
-        'at', to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'error', coalesce(o.error, '')
-    )
-FROM unnest($1::bigint[], $2::timestamp[], $3::text[], $4::text[]) AS o (id, claim, state, error)
+    attempt = greatest(j.attempt + o.attempt_change, 0),
+    errors = CASE
+        WHEN o.error IS NULL THEN j.errors
+        ELSE j.errors || jsonb_build_object(
+            'attempt', j.attempt,
+            'at', to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'error', o.error
+        )
+    END
+FROM unnest(
+    $1::bigint[], $2::timestamp[], $3::text[], $4::text[], $5::integer[]
+) AS o (id, claim, state, error, attempt_change)
 JOIN locked l ON l.id = o.id
 WHERE j.id = o.id AND (j.state = 'executing') IS TRUE AND j.attempted_at = o.claim
 RETURNING j.id
