@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterator
 
 import asyncpg
 import pytest
@@ -12,10 +10,9 @@ import pytest
 from baton import Baton, Cancel, Step, schema, worker
 from baton.store import notifications
 from baton.store.notifications import MUTED, ROOM, Notifications
-from baton.testing import embedded_postgres
 from support.databases import create_database
+from support.full_queue import full_queue, small_queue_server
 from support.running import running
-from support.servers import SETTINGS
 
 begun = 0
 
@@ -39,32 +36,8 @@ async def reads(step: Step) -> str:
 
 @pytest.fixture(scope="module")
 def small_queue() -> Iterator[str]:
-    with embedded_postgres(settings={**SETTINGS, "max_notify_queue_pages": "64"}) as server:
+    with small_queue_server() as server:
         yield server
-
-
-async def _fill(sender: asyncpg.Connection[Any], size: int) -> None:
-    for number in range(20_000):
-        await sender.execute("SELECT pg_notify('elsewhere', $1)", str(number).rjust(size))
-
-
-@asynccontextmanager
-async def full_queue(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """Yields the connection of a session that listens in a transaction while notifications came."""
-    listener, sender = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
-    try:
-        await listener.execute("LISTEN elsewhere")
-        await listener.execute("BEGIN")
-        await listener.fetch("SELECT 1")
-        # Small notifications fill what the large ones leave.
-        for size in (7900, 1):
-            with pytest.raises(asyncpg.ProgramLimitExceededError) as full:
-                await _fill(sender, size)
-            assert full.value.server_source_filename == "async.c"
-        yield listener
-    finally:
-        await listener.close()
-        await sender.close()
 
 
 async def test_a_full_queue_loses_nothing_and_performs_nothing_twice(

@@ -72,7 +72,7 @@ async def test_healthy_workflows_hide_no_other(
 async def test_a_locked_workflow_keeps_no_other_for_long(
     client: Run, dsn: str, what: str, victim: int
 ) -> None:
-    """The sweep that stumbles over it says so; the next one goes on behind it."""
+    """The sweep that stumbles over it passes it by."""
     workflows = sorted((chain("a") for _ in range(7)), key=lambda w: w.workflow_id)
     for workflow in workflows:
         await client.insert(workflow)
@@ -87,10 +87,9 @@ async def test_a_locked_workflow_keeps_no_other_for_long(
         await lock.winner.execute(
             "SELECT FROM public.workflows WHERE id = $1 FOR UPDATE", ids[victim]
         )
-        for _ in range(2):
-            await plugin.sweep(database)
+        await plugin.sweep(database)
         assert await client.tables.value(counted) == 6
-        assert client.events.of(SweepFinished)[0].failed == (what,)
+        assert client.events.of(SweepFinished)[0].failed == ()
         await lock.rollback()
         for _ in range(2):
             await plugin.sweep(database)

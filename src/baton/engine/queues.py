@@ -19,8 +19,8 @@ MOST_REFUSED = 20
 
 
 class Queue:
-    """One queue. `hungry` means that jobs may be available that nobody has found; `most` is how
-    many are claimed at once, less than the limit after a claim that failed.
+    """One queue. `hungry` means that jobs may be available that nobody has found; `most` bounds
+    how many are claimed at once, after a claim that took too long.
     """
 
     __slots__ = (
@@ -40,7 +40,7 @@ class Queue:
     def __init__(self, name: str, limit: int) -> None:
         self.name = name
         self.limit = limit
-        self.most = limit
+        self.most: int | None = None
         self.paused = False
         self.quarantined = False
         self.running = 0
@@ -64,7 +64,8 @@ class Queue:
     def room(self) -> int:
         if self.paused or self.quarantined or (self.refused and self.useless):
             return 0
-        return min(max(self.limit - self.running - self.promised, 0), self.most)
+        room = max(self.limit - self.running - self.promised, 0)
+        return room if self.most is None else min(room, self.most)
 
     def wake(self) -> None:
         self.hungry = True
@@ -142,7 +143,9 @@ class Queues:
         that filled it may have more.
         """
         for queue, room, claim, wakes in promises:
-            queue.most = min(queue.most + queue.most // 4 + 1, queue.limit)
+            if queue.most is not None:
+                more = queue.most + queue.most // 4 + 1
+                queue.most = more if more < queue.limit else None
             if claim and claimed[queue.name] >= room:
                 queue.looks = UNSEEN
             elif claim and queue.wakes == wakes:

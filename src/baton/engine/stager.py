@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from baton.engine.quarantine import Quarantine, bisect
 from baton.store.database import Database
 from baton.store.faults import is_outage, is_too_slow
 from baton.store.jobs import find_due_jobs, stage_chosen, stage_jobs
 from baton.words.config import EngineSettings
+
+T = TypeVar("T")
 
 
 class Stager:
@@ -32,9 +36,7 @@ class Stager:
         while True:
             size = self._size
             try:
-                staged = await stage_jobs(
-                    self._database, size, self._refused.ids, notify=self._settings.notify
-                )
+                staged = await self._send(partial(self._stage_next, size))
             except Exception as error:
                 if is_too_slow(error):
                     self._size = max(size // 2, 1)
@@ -59,9 +61,17 @@ class Stager:
         """Try those again whose delay is over."""
         await bisect(self._refused.take_due(), self._stage, self._refused.refuse)
 
+    async def _stage_next(self, size: int, notify: bool) -> dict[str, int]:
+        return await stage_jobs(self._database, size, self._refused.ids, notify=notify)
+
+    async def _send(self, write: Callable[[bool], Awaitable[T]]) -> T:
+        return await self._database.notifications.send(write, self._settings.notify)
+
     async def _stage(self, job_ids: Sequence[int]) -> None:
-        notify = self._settings.notify
-        self._tell(await stage_chosen(self._database, job_ids, notify=notify))
+        async def write(notify: bool) -> dict[str, int]:
+            return await stage_chosen(self._database, job_ids, notify=notify)
+
+        self._tell(await self._send(write))
         self._refused.accept(job_ids)
 
     def _tell(self, staged: dict[str, int]) -> None:

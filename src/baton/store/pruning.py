@@ -53,6 +53,16 @@ BEGINNING = Place(datetime.min.replace(tzinfo=UTC))
 """Where the look at events begins."""
 
 
+class LogPlace(NamedTuple):
+    """Where the look at old debug logs has come to."""
+
+    at: datetime = datetime.min.replace(tzinfo=UTC)
+    id: UUID = START
+
+
+FIRST_LOG = LogPlace()
+
+
 class Loose(NamedTuple):
     """Where the look at what jobs outside workflows recorded, and captured, has come to."""
 
@@ -90,10 +100,15 @@ async def prune_workflows(database: Database, workflow_ids: Sequence[UUID], limi
         ).plus(waits)
 
 
-async def prune_debug_logs(database: Database, age: float, limit: int) -> Pruned:
-    """Delete what was captured more than `age` seconds ago, at most `limit` rows."""
-    (row,) = await database.fetch("prune_debug_logs", age, limit)
-    return Pruned(workflow_debug_logs=row["deleted"])
+async def prune_debug_logs(
+    database: Database, age: float, place: LogPlace, limit: int, *, delete: bool = True
+) -> tuple[Pruned, LogPlace]:
+    """Delete what was captured more than `age` seconds ago, at most `limit` rows. Returns where the
+    next look goes on; without `delete` that is all.
+    """
+    (row,) = await database.fetch("prune_debug_logs", age, *place, limit, delete)
+    further = LogPlace(row["at"], row["id"]) if row["looked_at"] == limit else FIRST_LOG
+    return Pruned(workflow_debug_logs=row["deleted"]), further
 
 
 async def prune_jobs(
@@ -123,26 +138,29 @@ async def prune_jobs(
 
 
 async def prune_key_events(
-    database: Database, age: float, place: Place, limit: int
+    database: Database, age: float, place: Place, limit: int, *, delete: bool = True
 ) -> tuple[Pruned, Place]:
     """Delete events that were sent by a key more than `age` seconds ago and that no wait has
-    received, or none that is left; looks at `limit`. Returns where the next look goes on.
+    received, or none that is left; looks at `limit`. Returns where the next look goes on; without
+    `delete` that is all.
     """
     async with database.transaction() as connection:
         rows = await connection.fetch(database.sql("lock_key_events"), age, *place, limit)
         # Looked at after the lock: meanwhile a wait may have received one.
         (row,) = await connection.fetch(
-            database.sql("prune_key_events"), [found["id"] for found in rows]
+            database.sql("prune_key_events"), [found["id"] for found in rows if delete]
         )
     further = Place(rows[-1]["sent_at"], rows[-1]["id"]) if len(rows) == limit else BEGINNING
     return Pruned(workflow_events=row["deleted"]), further
 
 
-async def prune_loose(database: Database, places: Loose, limit: int) -> tuple[Pruned, Loose]:
+async def prune_loose(
+    database: Database, places: Loose, limit: int, *, delete: bool = True
+) -> tuple[Pruned, Loose]:
     """Delete what jobs outside workflows recorded and captured, once their rows are gone; looks at
-    `limit` of each. Returns where the next look goes on.
+    `limit` of each. Returns where the next look goes on; without `delete` that is all.
     """
-    (row,) = await database.fetch("prune_loose", *places, limit)
+    (row,) = await database.fetch("prune_loose", *places, limit, delete)
     return (
         Pruned(workflow_step_stats=row["stats"], workflow_debug_logs=row["logs"]),
         Loose(

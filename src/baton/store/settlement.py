@@ -84,6 +84,11 @@ class Settlement:
         rows = await self._fetch("lock_workflows", workflow_ids)
         return [row["id"] for row in rows]
 
+    async def lock_free_workflows(self, workflow_ids: Sequence[UUID]) -> list[UUID]:
+        """Lock only those that nobody else has locked; returns them."""
+        rows = await self._fetch("lock_free_workflows", workflow_ids)
+        return [row["id"] for row in rows]
+
     async def try_workflow(self, workflow_id: UUID) -> bool:
         """False when somebody else has the workflow locked."""
         return bool(await self._fetch("try_workflow", workflow_id))

@@ -7,8 +7,9 @@ jobs itself and lets Baton keep the books.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from baton.engine import telemetry
@@ -27,6 +28,8 @@ from baton.workflow.results import encode_result
 from baton.workflow.settle import Failures, settle_nodes
 
 _log = logging.getLogger("baton")
+
+T = TypeVar("T")
 
 
 class HasId(Protocol):
@@ -91,32 +94,44 @@ async def announce(
 
 
 async def announce_all(
-    database: Database, workflow_ids: Sequence[UUID], *, notify: bool
+    database: Database, workflow_ids: Sequence[UUID], *, notify: bool, pass_by: bool = False
 ) -> list[tuple[UUID, str]]:
-    """Announce those of these workflows that have ended and were not announced, and tell."""
+    """Announce those of these workflows that have ended and were not announced, and tell. With
+    `pass_by`, those that somebody else has locked are left as they are.
+    """
 
-    async def body() -> list[tuple[UUID, str]]:
+    async def body(notify: bool) -> list[tuple[UUID, str]]:
         async with database.transaction() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
-            await settlement.lock_workflows(workflow_ids)
-            await settlement.finish_workflows(workflow_ids)
-            return await settlement.announce(workflow_ids)
+            lock = settlement.lock_free_workflows if pass_by else settlement.lock_workflows
+            locked = await lock(workflow_ids)
+            await settlement.finish_workflows(locked)
+            return await settlement.announce(locked)
 
-    completions = await database.retrying(body, idempotent=True)
+    completions = await _written(database, body, notify)
     tell_finished(completions)
     return completions
+
+
+async def _written(database: Database, body: Callable[[bool], Awaitable[T]], notify: bool) -> T:
+    """Do `body`, again after passing failures, and without notifications if there is no room."""
+
+    async def write(notify: bool) -> T:
+        return await database.retrying(partial(body, notify), idempotent=True)
+
+    return await database.notifications.send(write, notify)
 
 
 async def _settle(instance: Instance, job_id: int, state: JobState, result: str | None) -> Failures:
     database = instance.database
 
-    async def body() -> Failures:
+    async def body(notify: bool) -> Failures:
         async with database.transaction() as connection:
-            settlement = Settlement(connection, database.sql, notify=instance.settings.notify)
+            settlement = Settlement(connection, database.sql, notify=notify)
             await settlement.lock_workflows_of_jobs([job_id])
             return await settle_nodes(settlement, [Ended(job_id, state, result)])
 
-    failures = await database.retrying(body, idempotent=True)
+    failures = await _written(database, body, instance.settings.notify)
     tell_cancelled(database, instance.settings, failures.cancelled)
     tell_finished(failures.completions)
     return failures

@@ -8,6 +8,7 @@ read after the lock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
@@ -93,7 +94,7 @@ async def cancel_workflow(
     workflow.
     """
 
-    async def body() -> Failures | None:
+    async def body(notify: bool) -> Failures | None:
         async with database.transaction() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             if not await settlement.lock_workflow(workflow_id):
@@ -113,7 +114,10 @@ async def cancel_workflow(
                 cancelled=[cancelled_step(job, workflow_id, names[job.id], reason) for job in jobs],
             )
 
-    return await database.retrying(body, idempotent=True)
+    async def write(notify: bool) -> Failures | None:
+        return await database.retrying(partial(body, notify), idempotent=True)
+
+    return await database.notifications.send(write, notify)
 
 
 def as_it_ended(job_id: int, state: JobState | None) -> Ended:

@@ -1,5 +1,5 @@
 -- Deletes what jobs outside workflows recorded and captured, once their job rows are gone. Looks at $3 rows of each
--- table, past the ids $1 and $2; tells where it came to, and how many there were.
+-- table, past the ids $1 and $2; tells where it came to, and how many there were. Without $4 it only looks.
 WITH seen_stats AS MATERIALIZED (
     SELECT s.id, s.job_id
     FROM /*schema.*/workflow_step_stats s
@@ -17,13 +17,13 @@ seen_logs AS MATERIALIZED (
 stats AS (
     DELETE FROM /*schema.*/workflow_step_stats s
     USING seen_stats x
-    WHERE s.id = x.id AND NOT EXISTS (SELECT FROM /*schema.*/oban_jobs j WHERE j.id = x.job_id)
+    WHERE $4::boolean AND s.id = x.id AND NOT EXISTS (SELECT FROM /*schema.*/oban_jobs j WHERE j.id = x.job_id)
     RETURNING s.id
 ),
 logs AS (
     DELETE FROM /*schema.*/workflow_debug_logs l
     USING seen_logs x
-    WHERE l.id = x.id AND NOT EXISTS (SELECT FROM /*schema.*/oban_jobs j WHERE j.id = x.job_id)
+    WHERE $4::boolean AND l.id = x.id AND NOT EXISTS (SELECT FROM /*schema.*/oban_jobs j WHERE j.id = x.job_id)
     RETURNING l.id
 )
 SELECT

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
 from baton.engine import telemetry
+from baton.engine.quarantine import Quarantine, bisect
 from baton.engine.tasks import to_the_end
 from baton.store.database import Database
-from baton.store.faults import is_content_fault, is_lock_timeout
+from baton.store.faults import is_lock_timeout, is_outage
 from baton.store.settlement import Ended, Settlement
 from baton.store.sweeping import START, find_ended_jobs, find_open_workflows, find_unannounced
 from baton.words.config import EngineSettings
@@ -30,6 +32,8 @@ WORKFLOWS = 200_000
 """Workflows looked at in one sweep to find those that have not ended."""
 ANNOUNCED = 200
 """Workflows announced in one transaction."""
+MOST_LOCKED = 5
+"""Workflows of which one sweep waits for locks of others."""
 GRACE = 5.0
 """Seconds a host has to bring the result of a job that it has marked as completed."""
 
@@ -40,6 +44,8 @@ class Sweeper:
     def __init__(self) -> None:
         self._open_after = START
         self._ended_after = START
+        self._unsettled: Quarantine[UUID] = Quarantine("workflow %s cannot be settled by the sweep")
+        self._unannounced: Quarantine[UUID] = Quarantine("workflow %s cannot be announced")
 
     async def settle(self, database: Database, settings: EngineSettings) -> None:
         """Settle the steps whose jobs have ended, or vanished, while nobody looked."""
@@ -47,39 +53,45 @@ class Sweeper:
             database, self._open_after, STEPS, WORKFLOWS
         )
         ended = await find_ended_jobs(database, found, GRACE)
+        due, locked = set(self._unsettled.take_due()), 0
+        self._unsettled.accept(set(self._unsettled.ids).difference(ended, due))
         for workflow_id, job_ids in ended.items():
+            if workflow_id in self._unsettled and workflow_id not in due:
+                continue
             try:
                 await to_the_end(_settle(database, settings, workflow_id, job_ids))
+                self._unsettled.accept([workflow_id])
             except Exception as error:
-                # One corrupt row must not keep the others.
-                if not is_content_fault(error):
-                    # Nor one that is locked: the next sweep goes on behind it.
+                locked += is_lock_timeout(error)
+                if is_outage(error) or locked > MOST_LOCKED:
+                    # The next sweep goes on behind it.
                     self._open_after = workflow_id
                     raise
-                _log.exception("workflow %s cannot be settled by the sweep", workflow_id)
+                # One that cannot be settled must not keep the others.
+                if is_lock_timeout(error):
+                    _log.warning("workflow %s is locked; the next sweep comes", workflow_id)
+                else:
+                    self._unsettled.refuse(workflow_id, error)
 
     async def announce(self, database: Database, settings: EngineSettings) -> None:
         """Announce the workflows that have ended and were never announced."""
         unannounced, self._ended_after = await find_unannounced(database, self._ended_after, STEPS)
-        for portion in _portions(unannounced, ANNOUNCED):
-            try:
-                await to_the_end(announce_all(database, portion, notify=settings.notify))
-            except Exception as error:
-                if not (is_content_fault(error) or is_lock_timeout(error)):
-                    raise
-                for workflow_id in portion:
-                    await self._announce_alone(database, settings, workflow_id)
+        due = set(self._unannounced.take_due())
 
-    async def _announce_alone(
-        self, database: Database, settings: EngineSettings, workflow_id: UUID
-    ) -> None:
-        try:
-            await to_the_end(announce_all(database, [workflow_id], notify=settings.notify))
-        except Exception as error:
-            if not is_content_fault(error):
-                self._ended_after = workflow_id
-                raise
-            _log.exception("workflow %s cannot be announced", workflow_id)
+        async def announce(workflow_ids: Sequence[UUID]) -> None:
+            notify = settings.notify
+            try:
+                await to_the_end(announce_all(database, workflow_ids, notify=notify))
+            except Exception as error:
+                if not is_lock_timeout(error):
+                    raise
+                # Who has one locked may be about to announce it, and else the next sweep does.
+                await to_the_end(announce_all(database, workflow_ids, notify=notify, pass_by=True))
+            self._unannounced.accept(workflow_ids)
+
+        left = [one for one in unannounced if one not in self._unannounced or one in due]
+        for portion in _portions(left, ANNOUNCED):
+            await bisect(portion, announce, self._unannounced.refuse)
 
 
 class _Found(NamedTuple):
@@ -90,16 +102,19 @@ class _Found(NamedTuple):
 async def _settle(
     database: Database, settings: EngineSettings, workflow_id: UUID, job_ids: Sequence[int]
 ) -> None:
-    async def body() -> _Found:
+    async def body(notify: bool) -> _Found:
         async with database.transaction() as connection:
-            settlement = Settlement(connection, database.sql, notify=settings.notify)
+            settlement = Settlement(connection, database.sql, notify=notify)
             await settlement.lock_workflow(workflow_id)
             states = await settlement.lock_jobs(job_ids)
             ended = list(_ended(job_ids, states))
             return _Found(ended, await settle_nodes(settlement, ended))
 
-    # Who is held up by a lock is passed by; the next sweep comes.
-    ended, failures = await database.retrying(body, idempotent=True, when_locked=False)
+    async def write(notify: bool) -> _Found:
+        # Who is held up by a lock is passed by; the next sweep comes.
+        return await database.retrying(partial(body, notify), idempotent=True, when_locked=False)
+
+    ended, failures = await database.notifications.send(write, settings.notify)
     _log.warning(
         "workflow %s: %d jobs had ended or vanished, %d steps were cancelled because of it",
         workflow_id,

@@ -1,0 +1,44 @@
+"""A server whose queue of notifications is full."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+
+from baton.testing import embedded_postgres
+from support.servers import SETTINGS
+
+
+@contextmanager
+def small_queue_server() -> Iterator[str]:
+    """A server whose queue is soon full; its DSN."""
+    with embedded_postgres(settings={**SETTINGS, "max_notify_queue_pages": "64"}) as server:
+        yield server
+
+
+async def _fill(sender: asyncpg.Connection[Any], size: int) -> None:
+    for number in range(20_000):
+        await sender.execute("SELECT pg_notify('elsewhere', $1)", str(number).rjust(size))
+
+
+@asynccontextmanager
+async def full_queue(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """Yields the connection of a session that listens in a transaction while notifications came."""
+    listener, sender = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    try:
+        await listener.execute("LISTEN elsewhere")
+        await listener.execute("BEGIN")
+        await listener.fetch("SELECT 1")
+        # Small notifications fill what the large ones leave.
+        for size in (7900, 1):
+            with pytest.raises(asyncpg.ProgramLimitExceededError) as full:
+                await _fill(sender, size)
+            assert full.value.server_source_filename == "async.c"
+        yield listener
+    finally:
+        await listener.close()
+        await sender.close()
