@@ -4,8 +4,9 @@ from __future__ import annotations
 
 
 class BatchSize:
-    """Fewer for a while after the server's statement time-out ended a settlement: half of what did
-    not fit, and twice as many again once twice as many would have taken less than that time.
+    """Fewer for a while after the server's statement time-out ended a settlement: a quarter of what
+    did not fit, as each further miss would cost that time again; and twice as many once twice as
+    many would have taken less than that time.
     """
 
     def __init__(self, most: int) -> None:
@@ -19,7 +20,7 @@ class BatchSize:
 
     def too_slow(self, size: int, seconds: float) -> None:
         """A settlement of `size` outcomes was ended after `seconds`."""
-        self.now = max(min(self.now, size // 2), 1)
+        self.now = max(min(self.now, size // 4), 1)
         self._seconds = seconds
 
     def went_through(self, size: int, seconds: float) -> None:
