@@ -18,6 +18,7 @@ from baton.core.names import validate_step_name
 from baton.engine.lifespan import Lifespan
 from baton.engine.runtime import STOP_SECONDS, Runtime
 from baton.engine.tasks import END_TIMEOUT, Deadline, to_the_end
+from baton.store.connecting import Password
 from baton.store.database import Database
 from baton.store.jobs import Claimant
 from baton.store.results import read_step_result
@@ -65,6 +66,9 @@ class Engine:
         async with Engine("postgresql://…", queues={"default": 20}) as engine:
             completion = await engine.completion(workflow_id)
 
+    `password` is a function, sync or async, that makes the password for each connection; `pooled`
+    says that a pooler in transaction mode stands before the server.
+
     While it runs it is the ambient engine of its name: `Baton(...).insert()` finds it by itself.
     Every start is a new engine for the database; one object runs once, in each process that was
     forked before it started.
@@ -82,6 +86,8 @@ class Engine:
         schema: str = "public",
         plugins: Sequence[Plugin] = (),
         lifespan: Made | None = None,
+        password: Password | None = None,
+        pooled: bool = False,
         **options: Unpack[EngineOptions],
     ) -> None:
         self.plugins = checked_plugins(plugins)
@@ -99,6 +105,8 @@ class Engine:
             pool_size=settings.pool_size,
             command_timeout=settings.command_timeout,
             acquire_timeout=settings.acquire_timeout,
+            password=password,
+            pooled=pooled,
         )
         self._waiters = CompletionWaiters(self.database, tuple(settings.queues))
         self._hooks = CascadeHooks(self.database, settings)
@@ -111,11 +119,8 @@ class Engine:
         )
         self._runtime = Runtime(self.database, settings, self._ledger)
         self._runtime.on("baton_finished", self._waiters.notified)
-        self._runtime.alarm(
-            "baton_waits",
-            "waits",
-            partial(expire_until, self.database, settings),
-        )
+        expire = partial(expire_until, self.database, settings)
+        self._runtime.alarm("baton_waits", "waits", expire)
         self._state = "new"
         self._stop_asked = asyncio.Event()
         self._starting: asyncio.Timeout | None = None

@@ -10,7 +10,8 @@ import time
 
 import asyncpg
 
-from baton.store import session
+from baton.store.connecting import Connector
+from baton.store.session import server_settings
 from environments.suite import FACTS
 from support.waiting import eventually
 
@@ -24,7 +25,7 @@ _BEHIND = "SELECT extract(epoch FROM clock_timestamp())::float8 - $1"
 async def test_the_environment_applies(dsn: str) -> None:
     wanted: dict[str, str] = json.loads(os.environ[FACTS])
     tables = await asyncpg.connect(dsn)
-    ours = await session.connect(dsn, server_settings=session.server_settings("baton"))
+    ours = await Connector(dsn).session(server_settings=server_settings("baton"), timeout=10.0)
     try:
         found = {
             "server": str(tables.get_server_version().major),

@@ -15,6 +15,7 @@ from baton import EngineSettings, Step, subscribe, worker
 from baton.engine.producer import Producer
 from baton.engine.rescuer import Rescuer
 from baton.errors import UnavailableError
+from baton.store.connecting import Connector
 from baton.store.database import Database
 from baton.store.dedicated import Dedicated
 from baton.store.faults import driver_error
@@ -136,7 +137,7 @@ class _Lane(Dedicated):
     """Its connection survives what is planned: only the reply is lost."""
 
     def __init__(self, database: Breaking, application_name: str) -> None:
-        super().__init__(database.dsn, database.sql, application_name=application_name)
+        super().__init__(Connector(database.dsn), database.sql, application_name=application_name)
         self._database = database
 
     @property

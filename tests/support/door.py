@@ -40,6 +40,7 @@ class Door:
         """Notifications that came through."""
         self.noticed = 0
         """Dead lines that their client gave up."""
+        self._frozen = False
         self._lines: set[_Line] = set()
 
     @property
@@ -53,6 +54,12 @@ class Door:
         for line in found:
             line.dead.set()
         return len(found)
+
+    def freeze(self) -> None:
+        """From now on nothing passes on any line, old or new, as before a stopped server."""
+        self._frozen = True
+        for line in self._lines:
+            line.dead.set()
 
     def forget(self) -> None:
         """The client is about to end: that it gives up its lines says nothing."""
@@ -68,7 +75,10 @@ class Door:
             return
         line = _Line((reader, writer), server, LISTENER in greeting)
         self._lines.add(line)
-        server[1].write(greeting)
+        if self._frozen:
+            line.dead.set()
+        else:
+            server[1].write(greeting)
         down = asyncio.create_task(self._down(line))
         try:
             await self._up(line)

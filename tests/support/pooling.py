@@ -26,7 +26,7 @@ _IDLE = b"Z\0\0\0\x05I"
 class Pooler:
     """Made by `pooled`."""
 
-    def __init__(self, dsn: str, folder: Path, seed: int) -> None:
+    def __init__(self, dsn: str, folder: Path, seed: int, *, swallows: bool) -> None:
         parts = urlsplit(dsn)
         self._upstream = dsn
         self._login = f"user\0{parts.username}\0database\0{parts.path[1:]}\0\0".encode()
@@ -40,9 +40,22 @@ class Pooler:
         """How often a transaction had these statements, each in one line."""
         self.refused: Counter[str] = Counter()
         """The settings for which clients were refused."""
+        self.swallows = swallows
+        """Whether it takes those settings and forgets them."""
+        self.swallowed: Counter[str] = Counter()
 
     async def add_session(self) -> None:
         reader, writer = await connect_to(self._upstream)
+        try:
+            self._greeting = await self._greet(reader, writer)
+        except BaseException:
+            writer.close()
+            raise
+        async with self._returned:
+            self._free.append((reader, writer))
+            self._returned.notify()
+
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         body = _PROTOCOL.to_bytes(4, "big") + self._login
         writer.write((len(body) + 4).to_bytes(4, "big") + body)
         greeting = b""
@@ -50,10 +63,7 @@ class Pooler:
             kind = await reader.readexactly(1)
             greeting += await read_message(reader, kind)
             assert kind != b"E", greeting
-        self._greeting = greeting
-        async with self._returned:
-            self._free.append((reader, writer))
-            self._returned.notify()
+        return greeting
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -68,7 +78,9 @@ class Pooler:
         self, names: list[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         for name in names:
-            if name.decode() not in _ACCEPTED:
+            if name.decode() not in _ACCEPTED and self.swallows:
+                self.swallowed[name.decode()] += 1
+            elif name.decode() not in _ACCEPTED:
                 self.refused[name.decode()] += 1
                 said = f"unsupported startup parameter: {name.decode()}"
                 body = f"SFATAL\0VFATAL\0C08P01\0M{said}\0\0".encode()
@@ -127,11 +139,15 @@ async def _answer(server: asyncio.StreamReader, client: asyncio.StreamWriter) ->
 
 
 @asynccontextmanager
-async def pooled(dsn: str, *, sessions: int = 3, seed: int = 1) -> AsyncIterator[Pooler]:
-    """A pooler before this database; gone at the end with its sessions."""
+async def pooled(
+    dsn: str, *, sessions: int = 3, seed: int = 1, swallows: bool = False
+) -> AsyncIterator[Pooler]:
+    """A pooler before this database; gone at the end with its sessions. One that `swallows` takes
+    all settings at the start and forgets them, as Supavisor does.
+    """
     # Short, because the name of a socket may be about 100 bytes long.
     folder = Path(tempfile.mkdtemp(prefix="baton-", dir="/tmp"))
-    pooler = Pooler(dsn, folder, seed)
+    pooler = Pooler(dsn, folder, seed, swallows=swallows)
     for _ in range(sessions):
         await pooler.add_session()
     serving: set[asyncio.Task[None]] = set()
@@ -139,6 +155,8 @@ async def pooled(dsn: str, *, sessions: int = 3, seed: int = 1) -> AsyncIterator
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(pooler.serve(reader, writer))
         serving.add(task)
+        # One that was cancelled before it began closes nothing.
+        task.add_done_callback(lambda _: writer.close())
         task.add_done_callback(serving.discard)
 
     server = await asyncio.start_unix_server(accept, pooler.path)

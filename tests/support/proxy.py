@@ -23,8 +23,9 @@ from support.waiting import eventually
 
 _PORT = 5432
 _ANSWER_TIMEOUT = 5.0
-# How the driver gets to know a server's types: nothing of ours has been said by then.
-_SETTING_UP = ("current_setting('jit')", "typeinfo_tree")
+# How the driver gets to know a server's types, and we whether a pooler is in between: nothing of
+# ours has been said by then.
+_SETTING_UP = ("current_setting('jit')", "current_setting('lock_timeout')", "typeinfo_tree")
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -15,6 +15,7 @@ import pytest
 
 from baton import Baton, Completion, Database, Engine, Job, Plugin, subscribe
 from baton.app import EngineOptions
+from baton.store.connecting import Password
 from baton.words.errors import CompletionTimeoutError
 from baton.words.events import Event, StepSettled, WorkflowFinished
 from support.invariants import violations
@@ -262,10 +263,17 @@ class Run:
         return completion
 
 
-def fast(dsn: str, *, plugins: Sequence[Plugin] = (), **options: Unpack[EngineOptions]) -> Engine:
+def fast(
+    dsn: str,
+    *,
+    plugins: Sequence[Plugin] = (),
+    password: Password | None = None,
+    pooled: bool = False,
+    **options: Unpack[EngineOptions],
+) -> Engine:
     """An engine that has not been started."""
     merged: EngineOptions = {**FAST, **options}
-    return Engine(dsn, plugins=plugins, **merged)
+    return Engine(dsn, plugins=plugins, password=password, pooled=pooled, **merged)
 
 
 @asynccontextmanager

@@ -46,7 +46,8 @@ def checked_dsn(dsn: str | None) -> str:
     try:
         return check_dsn(dsn)
     except InvalidOptionError as error:
-        fail(f"the DSN cannot be read: expected {error.expected}", MISUSED)
+        named = f"{error.given}: " if str(error.given).startswith("…?") else ""
+        fail(f"the DSN cannot be read: {named}expected {error.expected}", MISUSED)
 
 
 @contextmanager

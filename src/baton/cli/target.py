@@ -13,6 +13,7 @@ from typing import Any
 
 from baton.app import Engine
 from baton.cli.reporting import MISUSED, fail, fail_with_traceback
+from baton.core.dsn import read_dsn
 
 _SPEC = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
 
@@ -49,7 +50,18 @@ def overridden(
         fail(f"a {type(engine).__name__} cannot be changed by --dsn, --schema or --queues", MISUSED)
     options: dict[str, Any] = {item.name: getattr(own, item.name) for item in fields(own)}
     options["queues"] = queues
-    return Engine(dsn, schema=schema, plugins=engine.plugins, lifespan=engine.lifespan, **options)
+    connector = engine.database.connector
+    # A password in the DSN is that of whoever gave it.
+    password = None if read_dsn(dsn).has_password else connector.password
+    return Engine(
+        dsn,
+        schema=schema,
+        plugins=engine.plugins,
+        password=password,
+        pooled=connector.pooled,
+        lifespan=engine.lifespan,
+        **options,
+    )
 
 
 def _attribute(module: str, attribute: str) -> object:

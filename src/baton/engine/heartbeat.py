@@ -145,7 +145,7 @@ class Heartbeat:
 
     def _connection(self) -> Dedicated:
         return Dedicated(
-            self._database.dsn,
+            self._database.connector,
             self._database.sql,
             application_name="baton-heartbeat",
             timeout=min(self._settings.rescue_after / 3, 10.0),

@@ -42,7 +42,7 @@ class Runtime:
         self._heartbeat: Heartbeat | None = None
         self._stager = Stager(database, settings, self.producer.wake)
         self._notifier = Notifier(
-            Dedicated(database.dsn, database.sql, application_name="baton-listener"),
+            Dedicated(database.connector, database.sql, application_name="baton-listener"),
             database.sql.channel("baton_probe"),
         )
         self._alarms: dict[str, Alarm] = {}

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import anyio
 import asyncpg
 
-from baton.core.dsn import check_dsn
+from baton.store.connecting import Connector, Password
 from baton.store.dedicated import Dedicated
 from baton.store.diagnosis import may_lack_schema, missing_schema
 from baton.store.faults import (
@@ -27,7 +27,6 @@ from baton.store.session import (
     END_TIMEOUT,
     LOCK_TIMEOUT,
     PlainConnection,
-    connect,
     keeping_cancellation,
     server_settings,
     transaction,
@@ -57,7 +56,9 @@ class Database:
     a connection: nothing waits for the database without a bound. `idle_timeout` bounds how long a
     transaction of ours may stand between two statements: a process that was stopped inside one must
     not keep other engines from the workflows that it has locked. `lock_timeout` bounds the wait for
-    a lock.
+    a lock. `password` is a function, sync or async, that makes a password for each connection;
+    it may be called in several event loops. `pooled` says that a pooler in transaction mode stands
+    before the server; most are noticed without.
 
     What the driver and the server raise leaves every method as an error of Baton's, with the
     driver's as its cause. Raises InvalidOptionError for a DSN that cannot be read, and for a wrong
@@ -75,8 +76,11 @@ class Database:
         acquire_timeout: float = 10.0,
         idle_timeout: float = 10.0,
         lock_timeout: float = LOCK_TIMEOUT,
+        password: Password | None = None,
+        pooled: bool = False,
     ) -> None:
-        self.dsn = check_dsn(dsn)
+        self.connector = Connector(dsn, password=password, pooled=pooled)
+        self.dsn = dsn
         self.schema = schema
         self.sql = Sql(schema)
         if not is_name(application_name):
@@ -113,8 +117,7 @@ class Database:
             return
         try:
             pool = await asyncpg.create_pool(
-                self.dsn,
-                connect=cast(Any, connect),
+                connect=cast(Any, self._connect),
                 # A floor would be restored by the driver, with a traceback for every failure.
                 min_size=0,
                 max_size=self._pool_size,
@@ -138,6 +141,9 @@ class Database:
         self._pool, self._state, self._process = pool, "open", os.getpid()
         self._loop = asyncio.get_running_loop()
 
+    async def _connect(self, _: str, **options: Any) -> PlainConnection:
+        return await self.connector.session(**options)
+
     def expect_own_loop(self, what: str | None = None) -> None:
         """Raise EventLoopError when the running loop is not the one that `open` ran in."""
         if self._loop is None or self._forked:
@@ -153,7 +159,7 @@ class Database:
         """A connection outside the pool, not yet connected; its statements are bounded alike."""
         self.expect_own_loop()
         return Dedicated(
-            self.dsn,
+            self.connector,
             self.sql,
             application_name=application_name,
             timeout=self._command_timeout,

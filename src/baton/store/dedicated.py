@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import anyio
 import asyncpg
 
+from baton.store.connecting import Connector
 from baton.store.faults import is_database_fault, is_wrong_isolation
-from baton.store.session import PlainConnection, connect, server_settings, transaction
+from baton.store.session import PlainConnection, server_settings, transaction
 from baton.store.sql import Sql
 from baton.store.translating import not_connected, translated
 
@@ -21,8 +22,10 @@ class Dedicated:
     Bound to the event loop that uses it. Timeouts are seconds.
     """
 
-    def __init__(self, dsn: str, sql: Sql, *, application_name: str, timeout: float = 10.0) -> None:
-        self._dsn = dsn
+    def __init__(
+        self, connector: Connector, sql: Sql, *, application_name: str, timeout: float = 10.0
+    ) -> None:
+        self._connector = connector
         self._sql = sql
         self._application_name = application_name
         self._timeout = timeout
@@ -45,8 +48,7 @@ class Dedicated:
         self.drop()
         try:
             with anyio.fail_after(self._timeout):
-                self._connection = await connect(
-                    self._dsn,
+                self._connection = await self._connector.session(
                     timeout=self._timeout,
                     command_timeout=self._timeout,
                     server_settings=server_settings(self._application_name),

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import anyio
 import asyncpg
 
-from baton.core.dsn import check_dsn
+from baton.store.connecting import Connector, Password
 from baton.store.declared import restoring
 from baton.store.diagnosis import refuse_hidden_rows
 from baton.store.faults import is_connection_loss, is_database_fault, sqlstate
@@ -54,6 +54,7 @@ async def migrate(
     schema: str = "public",
     to: int | None = None,
     lock_timeout: float = LOCK_TIMEOUT,
+    password: Password | None = None,
 ) -> list[int]:
     """Apply what is missing up to version `to` (None: the latest); returns the versions applied by
     this call, in order. The schema is created when it is missing. At the latest version, functions
@@ -61,7 +62,8 @@ async def migrate(
     anew.
 
     Safe to call from many processes at once, and again after a failure: a version is applied whole
-    or not at all. `lock_timeout` bounds, in seconds, each wait for another migrator or transaction.
+    or not at all. `lock_timeout` bounds, in seconds, each wait for another migrator or transaction;
+    `password` is a function, sync or async, that makes the password that the DSN leaves out.
     Raises InvalidNameError, InvalidOptionError, ConnectionTypeError, UnavailableError, and
     MigrationError: also when an applied migration differs from the packaged one, when the schema
     has other tables of the same names, when tables of an applied version are missing, and on a
@@ -70,7 +72,7 @@ async def migrate(
     sql = Sql(schema)
     target = checked_version("to", to)
     applied: list[int] = []
-    async with connected(dsn_or_connection, alone=True) as connection:
+    async with connected(dsn_or_connection, alone=True, password=password) as connection:
         while await applied_version(connection, sql) < target:
             version = await _apply_next(connection, sql, target, lock_timeout)
             if version is not None:
@@ -86,6 +88,7 @@ async def rollback(
     to: int,
     schema: str = "public",
     lock_timeout: float = LOCK_TIMEOUT,
+    password: Password | None = None,
 ) -> list[int]:
     """Revert the versions above `to`, newest first, all or none; returns them. Baton's data goes
     with them.
@@ -96,7 +99,7 @@ async def rollback(
     sql = Sql(schema)
     target = checked_version("to", to)
     reverted: list[int] = []
-    async with connected(dsn_or_connection, alone=True) as connection:
+    async with connected(dsn_or_connection, alone=True, password=password) as connection:
         with database_failures(None, lock_timeout):
             async with _transaction(connection, sql, lock_timeout):
                 current = await applied_version(connection, sql)
@@ -108,26 +111,34 @@ async def rollback(
     return reverted
 
 
-async def current_version(dsn_or_connection: str | Connection, *, schema: str = "public") -> int:
+async def current_version(
+    dsn_or_connection: str | Connection,
+    *,
+    schema: str = "public",
+    password: Password | None = None,
+) -> int:
     """The version of the schema; 0 when Baton is not installed there.
 
     Raises MigrationError when its history is not one of this Baton's.
     """
     sql = Sql(schema)
-    async with connected(dsn_or_connection) as connection:
+    async with connected(dsn_or_connection, password=password) as connection:
         return await applied_version(connection, sql)
 
 
 @asynccontextmanager
 async def connected(
-    dsn_or_connection: str | Connection, *, alone: bool = False
+    dsn_or_connection: str | Connection,
+    *,
+    alone: bool = False,
+    password: Password | None = None,
 ) -> AsyncGenerator[Connection, None]:
     """The caller's connection, or one of our own to the DSN for as long as the context lasts.
 
     `alone` refuses a connection that is inside a transaction.
     """
     if isinstance(dsn_or_connection, str):
-        connection = await _connect(check_dsn(dsn_or_connection))
+        connection = await _connect(Connector(dsn_or_connection, password=password))
         try:
             yield connection
         finally:
@@ -264,14 +275,14 @@ async def _run(connection: Connection, script: str) -> None:
     await connection.execute(script, timeout=STATEMENT_TIMEOUT + _GRACE)
 
 
-async def _connect(dsn: str) -> asyncpg.Connection[Any]:
+async def _connect(connector: Connector) -> asyncpg.Connection[Any]:
     try:
-        return await asyncpg.connect(
-            dsn,
+        connection: asyncpg.Connection[Any] = await connector.connect(
             timeout=CONNECT_TIMEOUT,
             statement_cache_size=0,
             server_settings={"application_name": "baton-migrate"},
         )
+        return connection
     except Exception as error:
         if not is_database_fault(error):
             raise

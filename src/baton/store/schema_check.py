@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from baton.store.connecting import Password
 from baton.store.database import Database
 from baton.store.migration_scripts import latest_version
 from baton.store.migrations import (
@@ -47,7 +48,12 @@ class SchemaReport:
         return not self.problems
 
 
-async def verify(dsn_or_connection: str | Connection, *, schema: str = "public") -> SchemaReport:
+async def verify(
+    dsn_or_connection: str | Connection,
+    *,
+    schema: str = "public",
+    password: Password | None = None,
+) -> SchemaReport:
     """Compare the schema with what this Baton needs: applied migrations and their checksums,
     tables, indexes and the columns of both, the states of `oban_jobs`, the text of every function,
     and sequences that are behind the ids in use.
@@ -58,7 +64,7 @@ async def verify(dsn_or_connection: str | Connection, *, schema: str = "public")
     UnavailableError.
     """
     sql = Sql(schema)
-    async with connected(dsn_or_connection) as connection:
+    async with connected(dsn_or_connection, password=password) as connection:
         with database_failures(None):
             report, slow = await _compare(connection, sql)
             sequences = await find_sequence_problems(connection, sql) if report.ok else []

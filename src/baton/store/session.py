@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -29,27 +29,6 @@ class PlainConnection(asyncpg.Connection):
 
     def get_reset_query(self) -> str:
         return ""
-
-
-async def connect(
-    dsn: str, *, server_settings: Mapping[str, str], **options: Any
-) -> PlainConnection:
-    """Connect. A pooler such as PgBouncer refuses the settings at the start: through it they are
-    made in each transaction, and no statement is prepared for longer than one.
-    """
-    kept: dict[str, str] = {**server_settings}
-    options["connection_class"] = PlainConnection
-    try:
-        connection: PlainConnection = await asyncpg.connect(dsn, server_settings=kept, **options)
-        return connection
-    except asyncpg.ProtocolViolationError as error:
-        if "unsupported startup parameter" not in str(error):
-            raise
-    told = {"application_name": kept.pop("application_name")}
-    options["statement_cache_size"] = 0
-    connection = await asyncpg.connect(dsn, server_settings=told, **options)
-    connection.lent = "".join(f"SET LOCAL {name} = '{value}';" for name, value in kept.items())
-    return connection
 
 
 @contextmanager
@@ -121,6 +100,9 @@ def server_settings(application_name: str, *, lock_timeout: float = LOCK_TIMEOUT
         "jit": "off",
         # What waits for a lock holds up all that is settled with it.
         "lock_timeout": f"{lock_timeout * 1000:.0f}",
+        # A role's bound of idle sessions is for forgotten ones: the pool and the listener are idle
+        # on purpose.
+        "idle_session_timeout": "0",
         # A plan made while a table was empty outlives its growth: until the first autovacuum a
         # single failure read the table once for every step below it.
         "enable_seqscan": "off",

@@ -9,6 +9,8 @@ from importlib.resources import files
 
 from baton.words.errors import InvalidNameError
 
+_FIRST_COMMENTS = re.compile(r"\A(?:\s*--[^\n]*\n)+")
+
 MAX_NAME_BYTES = 63
 MAX_CHANNEL_BYTES = len("baton_finished")
 MAX_SCHEMA_BYTES = MAX_NAME_BYTES - len(".") - MAX_CHANNEL_BYTES
@@ -135,4 +137,6 @@ def _checked(name: str, kind: str, limit: int) -> str:
 
 @cache
 def _query_text(name: str) -> str:
-    return files("baton").joinpath("store", "queries", f"{name}.sql").read_text("utf-8")
+    text = files("baton").joinpath("store", "queries", f"{name}.sql").read_text("utf-8")
+    # Tracers name a statement by its first word, and monitoring shows its beginning.
+    return _FIRST_COMMENTS.sub("", text)

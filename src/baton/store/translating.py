@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import asyncpg
-
 from baton.store.faults import driver_error, is_connection_loss, is_database_fault, sqlstate
 from baton.store.sql import quote_identifier, quote_literal
 from baton.words.errors import BatonError, DatabaseError, MissingRightError, UnavailableError
@@ -134,10 +132,3 @@ def translating_database_errors(doing: str | None = None, advice: str = "") -> G
         if ours is None:
             raise
         raise ours from error
-
-
-def is_configuration_fault(error: BaseException) -> bool:
-    """The driver cannot make sense of the connection string, or of an environment variable that
-    completes it.
-    """
-    return isinstance(error, asyncpg.exceptions.ClientConfigurationError)

@@ -13,6 +13,7 @@ from time import monotonic
 
 from baton.engine import telemetry
 from baton.engine.tasks import END_TIMEOUT, is_cancelled
+from baton.store.connecting import Password
 from baton.store.database import Database
 from baton.store.pruning import Pruned
 from baton.store.schema_check import require
@@ -72,15 +73,25 @@ class Plugin:
         self._debug_log_age = _age("debug_log_max_age", debug_log_max_age)
         self._event_age = _age("event_max_age", event_max_age)
 
-    async def run(self, database: Database | str, *, notify: bool = True) -> None:
+    async def run(
+        self,
+        database: Database | str,
+        *,
+        notify: bool = True,
+        password: Password | None = None,
+        pooled: bool = False,
+    ) -> None:
         """Sweep until cancelled, without an engine: also rescues the jobs of dead engines, under a
-        heartbeat of its own. `database` is an open or closed Database, or a connection string.
+        heartbeat of its own. `database` is an open or closed Database, or a connection string, to
+        which `password` and `pooled` belong as they do to an engine's.
 
         What fails is logged and tried again in the next sweep. Raises UnavailableError when the
         database cannot be reached at the start, SchemaMissingError and SchemaMismatchError.
         """
         settings = EngineSettings(name="plugin", notify=notify)
-        own = Database(database) if isinstance(database, str) else database
+        own = database
+        if isinstance(own, str):
+            own = Database(own, password=password, pooled=pooled)
         await own.open()
         try:
             await require(own)
