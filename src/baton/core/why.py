@@ -87,6 +87,9 @@ def explain(
         return _ended(facts, facts.job_state)
     if facts.job_state is JobState.EXECUTING:
         return _executing(facts)
+    if facts.job_state not in tuple(JobState):
+        says = f"is {facts.job_state}, a state that Baton does not know; it goes on by other means"
+        return _why(facts, Reason.UNKNOWN_STATE, says)
     if decision.verdict is Verdict.CANCEL:
         return _why(facts, Reason.DOOMED, f"is about to be cancelled: {decision.reason}")
     if decision.verdict is Verdict.HOLD:

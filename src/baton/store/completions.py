@@ -9,7 +9,7 @@ from uuid import UUID
 
 from baton.store.database import Database
 from baton.words.rows import Completion, UnsettledStep
-from baton.words.states import JobState, WorkflowOutcome
+from baton.words.states import WorkflowOutcome, state_of
 
 
 def parse_completion(text: str) -> Completion:
@@ -52,7 +52,7 @@ async def read_unsettled_steps(
     steps = [
         UnsettledStep(
             row["name"],
-            None if row["state"] is None else JobState(row["state"]),
+            None if row["state"] is None else state_of(row["state"]),
             row["queue"],
             row["served"],
         )

@@ -11,7 +11,7 @@ import asyncpg
 
 from baton.store.database import Database
 from baton.words.errors import UnavailableError
-from baton.words.states import JobState
+from baton.words.states import JobState, state_of
 
 
 class UnreadError(UnavailableError):
@@ -44,7 +44,7 @@ class DependencyRow(NamedTuple):
 
 def job_state(text: str | None) -> JobState | None:
     """A state as the database tells it."""
-    return None if text is None else JobState(text)
+    return None if text is None else state_of(text)
 
 
 async def read_for_step(database: Database, query: str, *args: object) -> list[asyncpg.Record]:

@@ -15,7 +15,7 @@ from baton.store.results import DependencyRow, parse_dependencies
 from baton.store.sql import Sql
 from baton.store.waits import Candidate, Decided, EndedGroup, FoundGroup, decided
 from baton.words.rows import Outcome
-from baton.words.states import JobState
+from baton.words.states import JobState, state_of
 
 
 class Ended(NamedTuple):
@@ -171,7 +171,7 @@ class Settlement:
     async def lock_jobs(self, job_ids: Sequence[int]) -> dict[int, JobState]:
         """Lock job rows in id order; a job whose row is gone is missing from the reply."""
         rows = await self._fetch("lock_jobs", job_ids)
-        return {row["id"]: JobState(row["state"]) for row in rows}
+        return {row["id"]: state_of(row["state"]) for row in rows}
 
     async def cancel_jobs(self, reasons: Mapping[int, str]) -> list[CancelledJob]:
         rows = await self._fetch("cancel_jobs", list(reasons), list(reasons.values()))

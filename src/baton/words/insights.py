@@ -164,6 +164,8 @@ class Reason(StrEnum):
     """A dependency dooms it; it is about to be cancelled."""
     EVENTS = "events"
     """It waits for events, or for a time of its own."""
+    UNKNOWN_STATE = "unknown_state"
+    """Its job is in a state that only another runtime of the table knows."""
     UNRELEASED = "unreleased"
     """It is suspended, though no dependency holds it."""
     SCHEDULED = "scheduled"

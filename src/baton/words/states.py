@@ -18,6 +18,18 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+def state_of(text: str) -> JobState:
+    """A state as the database has it. One that only a newer Oban knows keeps its name: a job in it
+    has not ended and is somebody else's, as one that executes.
+    """
+    try:
+        return JobState(text)
+    except ValueError:
+        unknown = str.__new__(JobState, text)
+        unknown._name_, unknown._value_ = text.upper(), text
+        return unknown
+
+
 TERMINAL_STATES = frozenset({JobState.COMPLETED, JobState.DISCARDED, JobState.CANCELLED})
 
 

@@ -186,7 +186,7 @@ async def _plan(
         return cascade({}, {}), {}, frozenset()
     downstream = {node.job_id: node for node in await settlement.read_downstream(settled, gone)}
     states = await settlement.lock_jobs(list(downstream))
-    busy = frozenset(job_id for job_id, state in states.items() if state in _BUSY)
+    busy = frozenset(job_id for job_id, state in states.items() if state not in _OURS)
     graph = {
         node.job_id: GraphNode(
             name=node.name,
@@ -218,8 +218,9 @@ async def _without_doomed(
     return counted
 
 
-# Running, or ended behind our back: such a step settles by its own outcome, not by the cascade.
-_BUSY = frozenset({JobState.EXECUTING, JobState.COMPLETED, JobState.CANCELLED, JobState.DISCARDED})
+# All others run, or ended behind our back, or are in a state of a newer Oban: such a step settles
+# by its own outcome, not by the cascade.
+_OURS = frozenset({JobState.AVAILABLE, JobState.SUSPENDED, JobState.SCHEDULED, JobState.RETRYABLE})
 
 
 def cancelled_step(
