@@ -9,6 +9,7 @@ SELECT
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = /*schema_literal*/'public' AND c.relkind IN ('r', 'p')
+    AND c.relname ~ '^(oban_jobs$|baton_|workflow)'
 UNION ALL
 SELECT 'trigger', t.tgname::pg_catalog.text, c.relname::pg_catalog.text, p.oid::pg_catalog.regprocedure::pg_catalog.text
 FROM pg_catalog.pg_trigger t
@@ -27,7 +28,9 @@ SELECT 'index', c.relname::pg_catalog.text, '', CASE WHEN i.indisunique THEN 'un
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+JOIN pg_catalog.pg_class o ON o.oid = i.indrelid AND o.relnamespace = n.oid
 WHERE n.nspname = /*schema_literal*/'public' AND i.indisvalid
+    AND o.relname ~ '^(oban_jobs$|baton_|workflow)'
 UNION ALL
 SELECT
     'column', c.relname::pg_catalog.text, a.attname::pg_catalog.text,
