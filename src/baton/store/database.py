@@ -35,6 +35,7 @@ from baton.store.sql import Sql
 from baton.store.translating import not_connected, translated
 from baton.words.config import NAME_EXPECTED, is_name
 from baton.words.errors import (
+    DatabaseError,
     EventLoopError,
     InvalidOptionError,
     SchemaMissingError,
@@ -46,6 +47,10 @@ _log = logging.getLogger("baton")
 T = TypeVar("T")
 
 ATTEMPTS = 5
+
+LOOK_UP_TIMEOUT = 10.0
+"""Seconds for which it is asked whether a commit without a reply took place."""
+LOOK_UP_DELAY = 0.05
 
 
 class Database:
@@ -245,6 +250,33 @@ class Database:
             with anyio.CancelScope(shield=True):
                 async with transaction(connection):
                     yield connection
+
+    @asynccontextmanager
+    async def committing(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+        """A `transaction` whose commit is looked up when only its reply was lost: then this ends as
+        if the reply had come, and what the body found out is told.
+        """
+        wrote: str | None = None
+        try:
+            async with self.transaction() as connection:
+                yield connection
+                wrote = await connection.fetchval(self.sql("read_transaction_id"))
+        except Exception as error:
+            if wrote is None or not is_connection_loss(error):
+                raise
+            if not await self._has_committed(wrote):
+                raise
+
+    async def _has_committed(self, transaction_id: str) -> bool:
+        """Whether a transaction of ours is committed; False also when that cannot be found out."""
+        with anyio.move_on_after(LOOK_UP_TIMEOUT, shield=True):
+            while True:
+                with suppress(DatabaseError):
+                    (row,) = await self.fetch("read_transaction_status", transaction_id)
+                    if row["status"] != "in progress":
+                        return bool(row["status"] == "committed")
+                await anyio.sleep(LOOK_UP_DELAY)
+        return False
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         """Run one named query on its own, shielded: what it wrote is known when this returns."""

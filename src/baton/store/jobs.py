@@ -189,6 +189,27 @@ async def requeue_jobs(
     return {row["id"] for row in rows}
 
 
+async def find_requeued(database: Database, outcomes: Sequence[Outcome]) -> set[int]:
+    """Of outcomes given to a `requeue_jobs` whose reply was lost, the ids of those it wrote."""
+    rows = await database.fetch(
+        "find_requeued",
+        [o.job_id for o in outcomes],
+        [o.attempted_at for o in outcomes],
+        [o.attempt for o in outcomes],
+        [o.error for o in outcomes],
+    )
+    return {row["id"] for row in rows}
+
+
+async def read_lost_ends(
+    database: Database, claims: Sequence[tuple[int, datetime]]
+) -> list[tuple[UUID, str]]:
+    """The completions recorded by the calls that completed these claims, as JSON text."""
+    ids, times = [claim[0] for claim in claims], [claim[1] for claim in claims]
+    rows = await database.fetch("read_lost_ends", ids, times)
+    return [(row["workflow_id"], row["completion"]) for row in rows]
+
+
 async def stage_jobs(
     database: Database, limit: int, left_out: Sequence[int] = (), *, notify: bool
 ) -> dict[str, int]:

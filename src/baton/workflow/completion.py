@@ -101,7 +101,7 @@ async def announce_all(
     """
 
     async def body(notify: bool) -> list[tuple[UUID, str]]:
-        async with database.transaction() as connection:
+        async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             lock = settlement.lock_free_workflows if pass_by else settlement.lock_workflows
             locked = await lock(workflow_ids)
@@ -126,7 +126,7 @@ async def _settle(instance: Instance, job_id: int, state: JobState, result: str 
     database = instance.database
 
     async def body(notify: bool) -> Failures:
-        async with database.transaction() as connection:
+        async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             await settlement.lock_workflows_of_jobs([job_id])
             return await settle_nodes(settlement, [Ended(job_id, state, result)])

@@ -4,6 +4,7 @@ jobs.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -22,19 +23,23 @@ from baton.store.jobs import (
     Claimant,
     Settled,
     find_blocked,
+    find_requeued,
     read_claims,
+    read_lost_ends,
     requeue_jobs,
     settle_batch,
 )
 from baton.store.lock_holders import Watch
 from baton.store.waits import SettledWait
-from baton.words.errors import EngineStateError
+from baton.words.errors import DatabaseError, EngineStateError
 from baton.words.rows import CancelledStep, ClaimedJob, Demand, Outcome
 from baton.words.states import JobState
 from baton.workflow.perform import Performer
 from baton.workflow.settle import Failures, hold, settle_failures
 from baton.workflow.waits.events import tell_waits
 from baton.workflow.waits.suspend import suspend
+
+_log = logging.getLogger("baton")
 
 _REQUEUED = frozenset({JobState.AVAILABLE, JobState.SCHEDULED, JobState.RETRYABLE})
 _FAILED = frozenset({JobState.CANCELLED, JobState.DISCARDED})
@@ -76,6 +81,12 @@ class WorkflowLedger:
         self._blocked: frozenset[int] = frozenset()
         self._calls = count(1)
         self._lost: dict[str, float] = {}
+        self._doubtful: set[tuple[int, datetime]] = set()
+        """Claims whose outcomes were handed to a call without a reply."""
+        self._sought: list[tuple[int, datetime]] = []
+        """Claims that such a call may have completed; what it ended with them is to be told."""
+        self._told: set[UUID] = set()
+        """Ends that calls with a reply have recorded since."""
 
     async def perform(self, job: ClaimedJob) -> Outcome:
         return await self._performer.perform(job)
@@ -166,6 +177,11 @@ class WorkflowLedger:
         for outcome in outcomes if self._written else ():
             if self._written.pop((outcome.job_id, outcome.attempted_at), True) is False:
                 stale.add((outcome.job_id, outcome.attempted_at))
+        if self._doubtful and completed:
+            self._seek(completed, reply)
+        if self._sought:
+            self._told.update(workflow_id for workflow_id, _ in reply.completions)
+            reply.completions.extend(await self._find_lost_ends())
         tell = partial(self._tell, reply.completions, reply.waits)
         return Reply(
             [*(job for _, job in found), *reply.jobs],
@@ -211,6 +227,7 @@ class WorkflowLedger:
         except Exception as error:
             if is_connection_loss(error):
                 self._lost[claimant.call] = monotonic() + LOOK_FOR_LOST
+                self._doubt(completed)
             raise
 
     async def _on_lane(self, settle: Callable[[Dedicated], Awaitable[Settled]]) -> Settled:
@@ -222,6 +239,28 @@ class WorkflowLedger:
             return await settle(lane)
         finally:
             self._lanes.append(lane)
+
+    def _doubt(self, outcomes: Sequence[Outcome]) -> None:
+        self._doubtful.update((o.job_id, o.attempted_at) for o in outcomes)
+
+    def _seek(self, completed: Sequence[Outcome], reply: Settled) -> None:
+        """Of these, what a call without a reply may have completed before."""
+        claims = self._doubtful.intersection((o.job_id, o.attempted_at) for o in completed)
+        self._doubtful -= claims
+        self._sought += claims.difference(reply.stale)
+
+    async def _find_lost_ends(self) -> list[tuple[UUID, str]]:
+        """The ends that calls without a reply recorded: nobody else tells of them."""
+        sought, self._sought = self._sought, []
+        try:
+            found = await read_lost_ends(self._database, sought)
+        except DatabaseError as error:
+            # The next settlement asks again.
+            self._sought += sought
+            _log.warning("looking for the ends of workflows failed, trying again: %s", error)
+            return []
+        told, self._told = self._told, set()
+        return [end for end in found if end[0] not in told]
 
     async def _find_claimed(self) -> list[tuple[str, ClaimedJob]]:
         """Look for jobs claimed by calls whose replies were lost.
@@ -250,7 +289,7 @@ class WorkflowLedger:
         woken: list[str] = []
         requeued = [o for o in outcomes if o.state in _REQUEUED]
         if requeued:
-            self._note(requeued, await requeue_jobs(database, requeued, notify=notify))
+            self._note(requeued, await self._requeue(database, requeued, notify))
         held = [o for o in outcomes if o.state is JobState.SUSPENDED and o.wait is None]
         if held:
             woken += self._took(held, await hold(database, held, notify=notify))
@@ -262,6 +301,22 @@ class WorkflowLedger:
             failures = await settle_failures(database, failed, notify=notify)
             woken += self._took(failed, failures)
         return woken
+
+    async def _requeue(
+        self, database: Database, outcomes: Sequence[Outcome], notify: bool
+    ) -> set[int]:
+        try:
+            written = await requeue_jobs(database, outcomes, notify=notify)
+            doubtful = [o for o in outcomes if (o.job_id, o.attempted_at) in self._doubtful]
+            if doubtful:
+                missing = [o for o in doubtful if o.job_id not in written]
+                written |= await find_requeued(self._database, missing)
+        except Exception as error:
+            if is_connection_loss(error):
+                self._doubt(outcomes)
+            raise
+        self._doubtful.difference_update((o.job_id, o.attempted_at) for o in doubtful)
+        return written
 
     def _took(self, outcomes: Sequence[Outcome], failures: Failures) -> Sequence[str]:
         self._note(outcomes, failures.accepted)

@@ -42,7 +42,7 @@ async def settle_failures(
     """Write cancelled and discarded jobs, fenced, and settle their steps."""
 
     async def body() -> Failures:
-        async with database.transaction() as connection:
+        async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             await settlement.lock_workflows_of_jobs([o.job_id for o in outcomes])
             return await _finish(settlement, outcomes)
@@ -65,7 +65,7 @@ async def hold(database: Database, outcomes: Sequence[Outcome], *, notify: bool)
     """
 
     async def body() -> Failures:
-        async with database.transaction() as connection:
+        async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             await settlement.lock_workflows_of_jobs([o.job_id for o in outcomes])
             doomed: list[Outcome] = []
@@ -95,7 +95,7 @@ async def cancel_workflow(
     """
 
     async def body(notify: bool) -> Failures | None:
-        async with database.transaction() as connection:
+        async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             if not await settlement.lock_workflow(workflow_id):
                 return None

@@ -103,7 +103,7 @@ async def _settle(
     database: Database, settings: EngineSettings, workflow_id: UUID, job_ids: Sequence[int]
 ) -> None:
     async def body(notify: bool) -> _Found:
-        async with database.transaction() as connection:
+        async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             await settlement.lock_workflow(workflow_id)
             states = await settlement.lock_jobs(job_ids)

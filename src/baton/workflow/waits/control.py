@@ -43,7 +43,7 @@ async def cancel_wait(
     database = instance.database
 
     async def body() -> Failures | None:
-        async with database.transaction() as connection:
+        async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=instance.settings.notify)
             if not await settlement.lock_workflow(given):
                 raise UnknownWorkflowError(given)

@@ -95,7 +95,7 @@ async def _carefully(database: Database, settings: EngineSettings, due: DueWait)
     """Decide one group alone: its mailbox has to be checked, or its step is to be failed."""
 
     async def body() -> Failures:
-        async with database.transaction() as connection:
+        async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=settings.notify)
             if not await settlement.try_workflow(due.workflow_id):
                 return Failures()
