@@ -1,4 +1,4 @@
-"""A short storm; the long one is a command, see the package."""
+"""Short storms; the long ones are a command, see the package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.run import storm
+from chaos.run import Weather, storm
 
 
 @pytest.mark.timeout(180)
@@ -19,3 +19,23 @@ async def test_a_short_storm(tmp_path: Path) -> None:
     assert report.blackholes >= 1, report
     assert min(report.waits_by_end[end] for end in ("completed", "timeout")) > 0, report
     assert report.cancelled > 0, report
+
+
+@pytest.mark.timeout(180)
+async def test_a_short_storm_with_refused_writes(tmp_path: Path) -> None:
+    weather = Weather(refused=0.05)
+    report = await storm(tmp_path, 2, seconds=10.0, engines=2, most_open=20, weather=weather)
+    assert report.faults == [], report
+    assert report.settled == report.workflows > 30, report
+    assert report.kills >= 3, report
+    assert min(report.guilty, report.refusals) > 0, report
+
+
+@pytest.mark.timeout(180)
+async def test_refused_writes_make_no_innocent_step_late(tmp_path: Path) -> None:
+    weather = Weather(refused=0.05, calm=True)
+    report = await storm(tmp_path, 3, seconds=10.0, engines=2, most_open=10, weather=weather)
+    assert report.faults == [], report
+    assert report.settled == report.workflows > 20, report
+    assert min(report.guilty, report.refusals, report.named) > 0, report
+    assert report.kills + report.rescues == 0, report

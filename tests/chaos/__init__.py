@@ -7,4 +7,6 @@ end; the ledger, which is a file, is compared with the tables. The tests run a s
 one is a command, which prints its figures as JSON:
 
     python -m tests.chaos --minutes 20 --engines 3
+    python -m tests.chaos --minutes 20 --refused 0.01           refused writes in the mix
+    python -m tests.chaos --minutes 20 --refused 0.01 --calm    nothing else; nobody may be late
 """

@@ -34,6 +34,7 @@ SENDERS = 3
 TWICE = 0.2
 """How many events are sent by two senders at once."""
 AWAY = 120.0
+PAUSE = 0.1
 
 
 class Application:
@@ -158,6 +159,8 @@ class Application:
             except Exception as error:
                 self.raised[f"{what}: {type(error).__name__}"] += 1
                 await answering(self._dsn, AWAY)
+                # What the database refuses it refuses for some time.
+                await moment(asyncio.get_running_loop().time() + PAUSE)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -13,6 +13,7 @@ from time import monotonic
 import asyncpg
 
 from baton import schema
+from chaos import refusals
 from chaos.fleet import fleet
 from chaos.load import Application, application
 from chaos.storm import Storm
@@ -28,6 +29,8 @@ from two_engines.truth import FileLedger
 # A server that was killed keeps what it committed; only a crash of the machine would not.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
 QUIET = 60.0
+REFUSED_FOR = 10.0
+"""Seconds for which a write is refused, at most."""
 
 _FIGURES = """
 SELECT
@@ -79,6 +82,10 @@ class Report:
     fenced: int
     quiet_after: float
     settled: int
+    guilty: int
+    refusals: int
+    named: int
+    longest_delay: float
     raised: dict[str, int]
     faults_by_invariant: dict[str, int]
     faults: list[str]
@@ -87,7 +94,24 @@ class Report:
         return json.dumps(asdict(self), indent=2)
 
 
-async def storm(folder: Path, seed: int, seconds: float, engines: int, most_open: int) -> Report:
+@dataclass(frozen=True)
+class Weather:
+    """What a storm is made of. `refused` is the share of the jobs of which one write is refused for
+    a while; a `calm` one has no other faults, and then no innocent step may be late.
+    """
+
+    refused: float = 0.0
+    calm: bool = False
+
+
+async def storm(
+    folder: Path,
+    seed: int,
+    seconds: float,
+    engines: int,
+    most_open: int,
+    weather: Weather = Weather(),
+) -> Report:
     """Run a storm on a server of its own; the ledger and the logs are kept in `folder`."""
     began = monotonic()
     chance = random.Random(seed)
@@ -95,6 +119,7 @@ async def storm(folder: Path, seed: int, seconds: float, engines: int, most_open
         dsn = await create_database(server.dsn)
         await schema.migrate(dsn)
         await truth.create(dsn)
+        await refusals.create(dsn, weather.refused, REFUSED_FOR)
         async with (
             door(dsn) as front,
             fleet(dsn, folder, engines) as berths,
@@ -106,7 +131,7 @@ async def storm(folder: Path, seed: int, seconds: float, engines: int, most_open
             raging = Storm(server, berths, doors, chance)
             working = asyncio.create_task(app.work())
             try:
-                await raging.rage(seconds)
+                await raging.rage(seconds, calm=weather.calm)
                 app.enough()
                 # What it has begun to insert, it inserts.
                 await working
@@ -122,8 +147,9 @@ async def storm(folder: Path, seed: int, seconds: float, engines: int, most_open
         found += [fault for berth in berths for fault in berth.faults]
         found += [Fault(Kind.PROCESSES, f"the application: {error}") for error in app.broken]
         found += [Fault(Kind.IDLE, f"{what} struck nothing") for what in raging.idle]
-        figures, wrong = await _checked(dsn, app)
-        found += wrong
+        figures, wrong = await _checked(dsn, app, calm=weather.calm)
+        judged = await _judged(dsn, folder, weather)
+        found += [*wrong, *judged.faults]
         counted = Counter(fault.kind for fault in found)
         done = raging.done
         return Report(
@@ -154,6 +180,10 @@ async def storm(folder: Path, seed: int, seconds: float, engines: int, most_open
             fenced=sum(berth.fenced for berth in berths),
             quiet_after=round(quiet_after, 1),
             settled=len(app.ended),
+            guilty=judged.guilty,
+            refusals=judged.refusals,
+            named=judged.named,
+            longest_delay=judged.longest_delay,
             raised=dict(app.raised),
             faults_by_invariant={kind: counted[kind] for kind in Kind},
             faults=[str(fault) for fault in found],
@@ -174,10 +204,40 @@ async def _handed_out(dsn: str) -> None:
         await connection.close()
 
 
-async def _checked(dsn: str, app: Application) -> tuple[asyncpg.Record, list[Fault]]:
+@dataclass(frozen=True)
+class _Judged:
+    guilty: int
+    refusals: int
+    named: int
+    longest_delay: float
+    faults: list[Fault]
+
+
+async def _judged(dsn: str, folder: Path, weather: Weather) -> _Judged:
+    """What the refusals did, and what they must not do."""
     connection = await asyncpg.connect(dsn)
     try:
-        wrong = await faults(connection, list(app.expected.values()), None, calm=False)
+        guilty = await refusals.guilty_workflows(connection)
+        struck = await refusals.struck(connection)
+        delay, late = await refusals.delays(connection)
+        named, wrong = await refusals.log_faults(connection, folder)
+        if weather.calm:
+            wrong += late
+        if weather.refused and not (guilty and struck and named):
+            text = f"refusals: {len(guilty)} workflows, {struck} refused, {named} jobs named"
+            wrong.append(Fault(Kind.IDLE, text))
+        return _Judged(len(guilty), struck, named, round(delay, 2), wrong)
+    finally:
+        await connection.close()
+
+
+async def _checked(dsn: str, app: Application, *, calm: bool) -> tuple[asyncpg.Record, list[Fault]]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        # What is refused may fail, and others that it does not touch must not.
+        guilty = await refusals.guilty_workflows(connection)
+        innocent = [one for one in app.expected.values() if one.workflow_id not in guilty]
+        wrong = await faults(connection, innocent, None, calm=calm, all_told=False)
         figures = await connection.fetchrow(_FIGURES)
         assert figures is not None
         for what in ("executing", "connections"):

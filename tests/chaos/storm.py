@@ -61,13 +61,17 @@ class Storm:
         self.idle: list[str] = []
         """What was planned and struck nothing."""
 
-    async def rage(self, seconds: float) -> None:
-        """Do all that is planned; everything runs again when this returns."""
+    async def rage(self, seconds: float, *, calm: bool = False) -> None:
+        """Do all that is planned, when it is `calm` nothing; everything runs again when this
+        returns.
+        """
         began = self._clock()
-        planned = plan(self._chance, seconds)
+        planned = [] if calm else plan(self._chance, seconds)
         for due, what in planned:
             await moment(began + due)
             self.done[what] += await self._do(what, seconds)
+        if calm:
+            await moment(began + seconds)
         await asyncio.gather(*self._later)
         self.idle = sorted({what for _, what in planned if not self.done[what]})
         for berth in self._berths:

@@ -14,7 +14,7 @@ CREATE CONSTRAINT TRIGGER refuse AFTER {event} ON public.{table} {deferred}
 FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION public.refuse('{code}');
 """
 
-CODES = ("P0001", "AB123", "42P01", "42501", "55000", "55P03", "2F003", "54000", "22003", "XX000")
+CODES = ("P0001", "AB123", "42P01", "42501", "55000", "55P03", "40001", "54000", "22003", "XX000")
 """Of refusals: no server that is away says one of these of all that is asked."""
 
 

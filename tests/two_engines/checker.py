@@ -91,10 +91,11 @@ async def faults(
     notified: Sequence[str] | None,
     *,
     calm: bool = True,
+    all_told: bool | None = None,
 ) -> list[Fault]:
     """All that is not as it has to be. `calm`: no process was stopped by force, so that no step was
-    performed again, and the event of every workflow has reached the ledger. `notified` is None
-    where nobody could listen all the time.
+    performed again, and the event of every workflow has reached the ledger, unless `all_told` says
+    that others tell too. `notified` is None where nobody could listen all the time.
     """
     ids = [one.workflow_id for one in expected]
     found = [Fault(Kind.TABLES, text) for text in await violations(connection)]
@@ -112,7 +113,12 @@ async def faults(
     rows = await connection.fetch("SELECT workflow_id::text FROM public.workflow_completions")
     found += _announced("completed", ids, Counter(row[0] for row in rows), least=1)
     rows = await connection.fetch("SELECT workflow_id::text FROM public.told")
-    found += _announced("told", ids, Counter(row[0] for row in rows), least=int(calm))
+    found += _announced(
+        "told",
+        ids,
+        Counter(row[0] for row in rows),
+        least=int(calm if all_told is None else all_told),
+    )
     return found
 
 

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     EVENTS = "events lost or doubled"
     TABLES = "rows that break a rule"
     PROCESSES = "processes"
+    DELAYED = "innocent steps delayed"
+    LOGS = "log lines"
     IDLE = "faults that did not strike"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import json
+import logging
 import os
 import signal
 import sys
@@ -184,6 +185,7 @@ async def _run(dsn: str, options: dict[str, Any]) -> None:
     subscribe(lambda event: seen.update((type(event),)))
     if os.environ.get(LEDGER):
         _die_with_parent()
+        logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
         notifier.PROBE_INTERVAL = PROBE_INTERVAL
         Planned.ledger = lines = FileLedger(Path(os.environ[LEDGER]))
         subscribe(lambda e: lines.told(e.workflow_id) if isinstance(e, WorkflowFinished) else None)

@@ -7,6 +7,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
@@ -145,7 +146,7 @@ class FileLedger:
 
     async def start(self, job_id: int, attempt: int, token: UUID) -> int:
         """Note that a step starts; returns whether it had started before."""
-        self._append("start", job_id, attempt, str(token), os.getpid(), None)
+        self._append("start", job_id, attempt, str(token), os.getpid(), None, _now())
         try:
             (self._begun / str(job_id)).touch(exist_ok=False)
         except FileExistsError:
@@ -157,10 +158,10 @@ class FileLedger:
         return (self._begun / str(job_id)).exists()
 
     async def end(self, job_id: int, attempt: int, token: UUID, ending: str) -> None:
-        self._append("end", job_id, attempt, str(token), os.getpid(), ending)
+        self._append("end", job_id, attempt, str(token), os.getpid(), ending, _now())
 
     async def left(self, job_id: int, attempt: int, token: UUID, error: str) -> None:
-        self._append("left", job_id, attempt, str(token), os.getpid(), error)
+        self._append("left", job_id, attempt, str(token), os.getpid(), error, _now())
 
     async def resumed(self, job_id: int, key: str, token: UUID, outcome: object) -> None:
         """Note what a wait returned."""
@@ -196,7 +197,9 @@ class FileLedger:
         lines: dict[str, list[list[Any]]] = defaultdict(list)
         for mark, *line in map(json.loads, text.splitlines()):
             table = "ledger" if mark in ("start", "end", "left") else mark
-            lines[table].append([mark, *line] if table == "ledger" else line)
+            if table == "ledger":
+                line = [mark, *line[:-1], datetime.fromisoformat(line[-1])]
+            lines[table].append(line)
         connection = await asyncpg.connect(dsn)
         try:
             for table, columns in _COLUMNS.items():
@@ -207,8 +210,12 @@ class FileLedger:
             await connection.close()
 
 
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
 _COLUMNS = {
-    "ledger": ("mark", "job_id", "attempt", "token", "pid", "ending"),
+    "ledger": ("mark", "job_id", "attempt", "token", "pid", "ending", "at"),
     "told": ("workflow_id", "pid"),
     "resumed": ("job_id", "key", "token", "outcome"),
     "sent": ("id", "workflow_id", "key", "name", "answer"),

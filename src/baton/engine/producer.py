@@ -23,7 +23,7 @@ from baton.engine.queues import Promise, Queues, demands
 from baton.engine.setbacks import Setbacks
 from baton.engine.settled_events import settled_event
 from baton.engine.tasks import END_TIMEOUT, begin, cancel_all
-from baton.store.faults import is_lost_race, is_outage
+from baton.store.faults import holds_up_all
 from baton.words.config import EngineSettings
 from baton.words.events import ConnectionLost, ConnectionRegained
 from baton.words.rows import ClaimedJob, Outcome
@@ -32,8 +32,6 @@ _log = logging.getLogger("baton")
 
 FIRST_DELAY = 0.05
 LONGEST_DELAY = 5.0
-MOST_RACES = 3
-"""Lost races in a row after which they are no chance any more."""
 
 
 class Producer:
@@ -52,7 +50,6 @@ class Producer:
         self._setbacks = Setbacks(self._outbox, self.queues, self.plan)
         self._trying = False
         self._suspects_next = False
-        self._lost_races = 0
         self._delay = 0.0
         self._retry: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -129,7 +126,7 @@ class Producer:
             # It may have claimed what another settlement then did not find.
             for promise in promises:
                 promise.queue.wake()
-            if isinstance(error, Exception) and not self._is_outage(error):
+            if isinstance(error, Exception) and not holds_up_all(error):
                 self._refuse(batch, promises, error, monotonic() - began)
             else:
                 self._outbox.put_back(batch)
@@ -152,12 +149,6 @@ class Producer:
             self._settling_ids.difference_update(e.job.id for e in batch.executions)
             self.queues.release(promises)
             self._pump_after_this()
-
-    def _is_outage(self, error: Exception) -> bool:
-        if is_lost_race(error):
-            self._lost_races += 1
-            return self._lost_races < MOST_RACES
-        return is_outage(error)
 
     def _refuse(
         self, batch: Batch, promises: Sequence[Promise], error: Exception, seconds: float
@@ -239,8 +230,6 @@ class Producer:
         """Note what a settlement that went through says of the database."""
         if self._outbox.size.reduced and batch.executions:
             self._outbox.size.went_through(len(batch.executions), seconds)
-        if batch.executions:
-            self._lost_races = 0
         # A look that finds nothing writes nothing: it says little of a database that cannot write.
         unsettled = self._outbox or self._settling_ids
         if self._delay and (batch.executions or reply.jobs or not unsettled):

@@ -125,8 +125,6 @@ class Quarantine(Generic[K]):
 
 def _said(error: Exception) -> str:
     """One line: what the server said, and where, which names the trigger."""
-    code, cause = sqlstate(error), error.__cause__ or error
-    # The innermost function comes first; what calls it is our own statement, in full.
-    where = (getattr(cause, "context", None) or "")[:MOST_CONTEXT]
-    parts = (f"{code} {error}" if code else repr(error), where)
+    code, said = sqlstate(error), error.__cause__ or error
+    parts = (f"{code} {said}" if code else repr(error), getattr(said, "context", None) or "")
     return ", ".join(filter(None, (" ".join(part.split()) for part in parts)))

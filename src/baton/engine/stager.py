@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from baton.engine.quarantine import Quarantine, bisect
 from baton.store.database import Database
-from baton.store.faults import is_outage, is_too_slow
+from baton.store.faults import holds_up_all, is_too_slow
 from baton.store.jobs import find_due_jobs, stage_chosen, stage_jobs
 from baton.words.config import EngineSettings
 
@@ -40,7 +40,7 @@ class Stager:
             except Exception as error:
                 if is_too_slow(error):
                     self._size = max(size // 2, 1)
-                if is_outage(error):
+                if holds_up_all(error):
                     raise
                 if await self._bisect(self._size) < self._size:
                     return

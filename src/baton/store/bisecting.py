@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from baton.store.faults import is_outage
+from baton.store.faults import holds_up_all
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,7 +45,7 @@ async def bisected(
         try:
             reply = await write(batch)
         except Exception as error:
-            if is_outage(error):
+            if holds_up_all(error):
                 raise
             if len(batch) == 1:
                 yield Refused(batch[0], error)

@@ -82,9 +82,11 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, UnavailableError) or is_connection_loss(error)
 
 
-def is_lost_race(error: BaseException) -> bool:
-    """A serialization failure or a deadlock: an outage, unless it comes again and again."""
-    return (sqlstate(error) or "").startswith("40")
+def holds_up_all(error: BaseException) -> bool:
+    """An outage that no part of a batch gets past. A serialization failure or a deadlock is none:
+    a trigger may raise it for one row at every try, and who lost a race repeats in parts as well.
+    """
+    return is_outage(error) and not (sqlstate(error) or "").startswith("40")
 
 
 def is_content_fault(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from uuid import UUID
 from baton.engine.quarantine import Quarantine
 from baton.store.bisecting import Refused, bisected
 from baton.store.database import Database
-from baton.store.faults import is_lock_timeout, is_outage
+from baton.store.faults import holds_up_all, is_lock_timeout
 from baton.store.pruning import (
     BEGINNING,
     FIRST_LOG,
@@ -117,7 +117,7 @@ class Pruner:
                 found = await prune(portion, True)
                 size = min(4 * size, PORTION)
             except Exception as error:
-                if is_outage(error):
+                if holds_up_all(error):
                     raise
                 size = max(portion // 4, 1)
                 if portion > 1:

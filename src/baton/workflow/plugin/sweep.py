@@ -14,7 +14,7 @@ from baton.engine import telemetry
 from baton.engine.quarantine import Quarantine, bisect
 from baton.engine.tasks import to_the_end
 from baton.store.database import Database
-from baton.store.faults import is_lock_timeout, is_outage
+from baton.store.faults import holds_up_all, is_lock_timeout
 from baton.store.settlement import Ended, Settlement
 from baton.store.sweeping import START, find_ended_jobs, find_open_workflows, find_unannounced
 from baton.words.config import EngineSettings
@@ -63,7 +63,7 @@ class Sweeper:
                 self._unsettled.accept([workflow_id])
             except Exception as error:
                 locked += is_lock_timeout(error)
-                if is_outage(error) or locked > MOST_LOCKED:
+                if holds_up_all(error) or locked > MOST_LOCKED:
                     # The next sweep goes on behind it.
                     self._open_after = workflow_id
                     raise
