@@ -30,6 +30,7 @@ from baton.store.migration_scripts import (
 )
 from baton.store.schema_facts import differing_functions, missing_tables, read_facts
 from baton.store.sql import Sql
+from baton.store.surroundings import encoding_warnings
 from baton.store.translating import not_connected, said, translated
 from baton.words.errors import (
     BatonError,
@@ -77,6 +78,8 @@ async def migrate(
             version = await _apply_next(connection, sql, target, lock_timeout)
             if version is not None:
                 applied.append(version)
+        for warning in encoding_warnings(connection) if applied else ():
+            _log.warning("the schema %r: %s", schema, warning)
         if target == latest_version():
             await _restore_functions(connection, sql, lock_timeout)
     return applied

@@ -25,7 +25,11 @@ from baton.store.schema_facts import (
     table_problems,
 )
 from baton.store.sql import Sql
-from baton.store.surroundings import find_sequence_problems, surroundings_warnings
+from baton.store.surroundings import (
+    encoding_warnings,
+    find_sequence_problems,
+    surroundings_warnings,
+)
 from baton.words.errors import SchemaMissingError
 from baton.words.schema_errors import SchemaMismatchError
 
@@ -113,7 +117,7 @@ async def _compare(connection: Connection, sql: Sql) -> tuple[SchemaReport, list
         problems += function_problems(facts, sql)
         problems += index_problems(facts, unique=True)
         slow += index_problems(facts, unique=False)
-    warnings = surroundings_warnings(facts, sql.schema)
+    warnings = [*surroundings_warnings(facts, sql.schema), *encoding_warnings(connection)]
     if newer:
         warnings.insert(0, f"the schema is {newer} versions newer than this Baton")
     report = SchemaReport(sql.schema, len(history), expected, tuple(problems), tuple(warnings))

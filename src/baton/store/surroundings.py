@@ -11,6 +11,9 @@ from baton.store.schema_facts import SchemaFacts
 from baton.store.sql import Sql
 from baton.store.translating import SEQUENCES, catch_up
 
+# The second stores bytes as they come.
+_WHOLE_ENCODINGS = frozenset({"UTF8", "SQL_ASCII"})
+
 
 def surroundings_warnings(facts: SchemaFacts, schema: str) -> list[str]:
     """Triggers of the application that may not find their tables, and row-level security."""
@@ -25,6 +28,18 @@ def surroundings_warnings(facts: SchemaFacts, schema: str) -> list[str]:
         ),
         *(hidden_rows(schema, table) for table in sorted(tables) if facts.tables.get(table)),
     ]
+
+
+def encoding_warnings(connection: Connection) -> list[str]:
+    """A database that cannot hold every text, as far as Baton's are concerned."""
+    encoding = connection.get_settings().server_encoding
+    if encoding in _WHOLE_ENCODINGS:
+        return []
+    told = (
+        f"the database's encoding is {encoding}, not UTF8: results, arguments and events with "
+        "other characters are refused, and error texts are stored with escapes"
+    )
+    return [told]
 
 
 async def find_sequence_problems(connection: Connection, sql: Sql) -> list[str]:
