@@ -122,30 +122,6 @@ async def test_a_thread_left_behind_keeps_its_place(dsn: str) -> None:
         leave.set()
 
 
-async def test_steps_that_give_up_waiting_for_a_thread_take_none(dsn: str) -> None:
-    leave = threading.Event()
-
-    @worker(max_attempts=1, timeout=0.1)
-    def hangs(step: SyncStep) -> None:
-        leave.wait(20)
-
-    @worker(max_attempts=1)
-    def works(step: SyncStep) -> None:
-        return None
-
-    workflow = Baton()
-    for number in range(8):
-        workflow.add(str(number), hangs.new())
-    try:
-        async with running(dsn, threads=2) as run:
-            assert (await run.workflow(workflow)).failed_count == 8
-            leave.set()
-            again = Baton().add("a", works.new()).add("b", works.new()).add("c", works.new())
-            await run.completed(again)
-    finally:
-        leave.set()
-
-
 POOL = ThreadPoolExecutor(1, thread_name_prefix="the workers' own")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -45,6 +46,18 @@ def misbehave(how: str) -> Any:
             os._exit(3)
         case _:
             return os.getpid()
+
+
+def nap(step: SyncStep, *, seconds: float) -> int:
+    threading.Event().wait(seconds)
+    return os.getpid()
+
+
+class Napping(Worker, executor=make_pool, max_attempts=1):
+    seconds: float
+
+    def perform(self, step: SyncStep) -> int:
+        return nap(step, seconds=self.seconds)
 
 
 class Apart(Worker, executor=make_pool, max_attempts=1):

@@ -14,7 +14,7 @@ from uuid import UUID
 from baton.engine import telemetry
 from baton.engine.ledger import Ledger
 from baton.engine.meta import workflow_label
-from baton.engine.tasks import begin
+from baton.engine.tasks import begin, is_from_signal
 from baton.words.errors import UnavailableError
 from baton.words.events import StepExecuting
 from baton.words.rows import ClaimedJob, Outcome
@@ -34,8 +34,14 @@ Claim = tuple[int, datetime]
 _current: ContextVar[Execution | None] = ContextVar("baton_execution", default=None)
 
 
+class NotBegunError(Exception):
+    """The step's code was not called: the job goes back untouched, for later."""
+
+
 class Execution:
-    """One claimed job while it runs. `interrupted` tells whether the engine cancelled its task."""
+    """One claimed job while it runs. `interrupted` tells whether the engine cancelled its task;
+    `program_ends` whether somebody is cancelling all tasks of the loop.
+    """
 
     __slots__ = (
         "abandoned",
@@ -45,12 +51,14 @@ class Execution:
         "interrupted",
         "job",
         "outcome",
+        "program_ends",
         "started",
         "task",
     )
 
-    def __init__(self, job: ClaimedJob) -> None:
+    def __init__(self, job: ClaimedJob, program_ends: Callable[[], bool] = lambda: False) -> None:
         self.job = job
+        self.program_ends = program_ends
         self.started = monotonic()
         self.begun = False
         self.interrupted = False
@@ -73,15 +81,25 @@ class Execution:
 
 
 def interrupted() -> bool:
-    """Whether the engine cancelled the task that performs the current job.
+    """Whether the engine cancelled the task that performs the current job, or all tasks are being
+    cancelled because the program ends.
 
     A job's own code may cancel its task too; that is a failure of the job, not an interruption.
     """
     execution = _current.get()
     if execution is not None:
-        return execution.interrupted
+        return execution.interrupted or execution.program_ends()
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def attempt_begins() -> None:
+    """The current job's code is about to be called: what it waited for until now is not part of how
+    long its attempt takes.
+    """
+    execution = _current.get()
+    if execution is not None:
+        execution.started = monotonic()
 
 
 class Executor:
@@ -90,6 +108,8 @@ class Executor:
     """
 
     def __init__(self, ledger: Ledger, finished: Callable[[Execution], None]) -> None:
+        self.program_ends: Callable[[], bool] = lambda: False
+        """Whether all tasks of the loop are being cancelled, as `asyncio.run` does at its end."""
         self._ledger = ledger
         self._finished = finished
         self._running: dict[Claim, Execution] = {}
@@ -107,7 +127,7 @@ class Executor:
 
     def start(self, job: ClaimedJob, context: Context) -> None:
         """Run a job, in a copy of a context: what one job sets there, no other sees."""
-        execution = Execution(job)
+        execution = Execution(job, self.program_ends)
         self._running[job.id, job.attempted_at] = execution
         self._idle.clear()
         if telemetry.active:
@@ -119,15 +139,18 @@ class Executor:
         execution.begun = True
         _current.set(execution)
         span = telemetry.begin_attempt(job) if telemetry.tracer is not None else None
+        ended_by: BaseException | None = None
         try:
             outcome = release(job) if execution.interrupted else await self._ledger.perform(job)
         except BaseException as error:
             # The ledger turns what the step's code raised into an outcome; what arrives here is our
             # own interruption, or a fault of ours that must not lose the job.
-            if execution.interrupted:
+            if is_from_signal(error):
+                ended_by = error
+            if interrupted() or ended_by is not None:
                 outcome = release(job)
             else:
-                if isinstance(error, UnavailableError):
+                if isinstance(error, UnavailableError | NotBegunError):
                     _log.log(self._level(), "job %s goes back for later: %s", job.id, error)
                 else:
                     _log.error("performing job %s failed inside the engine", job.id, exc_info=error)
@@ -139,6 +162,9 @@ class Executor:
         execution.end(outcome)
         self._leave(execution)
         self._finished(execution)
+        if ended_by is not None:
+            # Somebody wants the program to end at once, and this job was merely in the way.
+            raise ended_by
 
     def _level(self) -> int:
         if monotonic() < self._tell_from:

@@ -77,6 +77,10 @@ class Loops:
             if telemetry.active:
                 telemetry.emit(ConnectionRegained(self._engine, what))
 
+    def are_cancelled(self) -> bool:
+        """Whether somebody else than `stop` cancels the loops: the program ends."""
+        return any(task.done() or task.cancelling() for task in self._tasks)
+
     async def stop(self, timeout: float = END_TIMEOUT) -> None:
         """Cancel all loops and wait for their ends, at most `timeout` seconds."""
         tasks, self._tasks = self._tasks, []

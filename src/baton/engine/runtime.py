@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from uuid import UUID
 
 from baton.core.jsonvalue import decode
@@ -39,6 +40,7 @@ class Runtime:
         self._settings = settings
         self._loops = Loops(settings.name)
         self.producer = Producer(settings, ledger)
+        self.producer.executor.program_ends = self._loops.are_cancelled
         self._heartbeat: Heartbeat | None = None
         self._stager = Stager(database, settings, self.producer.wake)
         self._notifier = Notifier(
@@ -107,11 +109,17 @@ class Runtime:
     async def _finish(self, deadline: Deadline) -> tuple[int, int]:
         """End the running jobs; returns how many were interrupted, and how many are unsettled."""
         producer, settings = self.producer, self._settings
-        await producer.drain(settings.shutdown_grace)
+        # Whoever cancels this cancels all tasks: the program ends, and nothing is waited for but
+        # the writing.
+        with suppress(asyncio.CancelledError):
+            await producer.drain(settings.shutdown_grace)
         released = producer.executor.interrupt_all()
         if released:
-            await producer.executor.drained(settings.interrupt_grace)
+            with suppress(asyncio.CancelledError):
+                await producer.executor.drained(settings.interrupt_grace)
             producer.abandon()
+        with suppress(asyncio.CancelledError):
+            return released, await producer.flush(deadline.left(FLUSH_TIMEOUT))
         return released, await producer.flush(deadline.left(FLUSH_TIMEOUT))
 
     async def _poll(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import traceback
 from collections.abc import Coroutine, Iterable
 from contextvars import Context
 from typing import Any, TypeVar
@@ -98,3 +99,13 @@ def is_cancelled() -> bool:
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def is_from_signal(error: BaseException) -> bool:
+    """Whether `asyncio.run` raised this KeyboardInterrupt, as it does at the second Ctrl-C in
+    whatever code then runs; another one is that code's own.
+    """
+    if type(error) is not KeyboardInterrupt or error.__traceback__ is None:
+        return False
+    *_, (last, _) = traceback.walk_tb(error.__traceback__)
+    return last.f_code.co_filename == asyncio.Runner.run.__code__.co_filename

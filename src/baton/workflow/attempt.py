@@ -14,6 +14,7 @@ from typing import Any
 from baton.core import backoff
 from baton.core.errortext import describe
 from baton.core.outcome import Cancel, Discard, Ending, Snooze, outcome, requested
+from baton.engine.tasks import is_from_signal
 from baton.words.errors import WorkerError
 from baton.words.rows import ClaimedJob, Outcome
 from baton.workflow.options import seconds
@@ -61,6 +62,8 @@ def returned(job: ClaimedJob, value: object, result_limit: int) -> Outcome:
             job, Ending.RETURNED, result=encode_result(value, result_limit)
         )
     except BaseException as error:
+        if is_from_signal(error):
+            raise
         slip = _slip(value)
         told = f"the result cannot be stored: {slip}" if slip else describe(error)
         return outcome(job, Ending.NOT_STORABLE, error=told)
@@ -85,7 +88,11 @@ def _slip(value: Any) -> str:
 def failed(
     job: ClaimedJob, ending: Ending, error: BaseException, built: BuiltWorker | None = None
 ) -> Outcome:
-    """The outcome of a call that raised, or could not be made."""
+    """The outcome of a call that raised, or could not be made. A second Ctrl-C is raised again: it
+    says nothing of the call.
+    """
+    if is_from_signal(error):
+        raise error
     return outcome(job, ending, error=describe(error), delay=_delay(job, built))
 
 

@@ -200,7 +200,8 @@ class WorkflowLedger:
         return await try_claims(self._database, self._claimant().engine, job_ids)
 
     def close(self) -> None:
-        """Drop the connections of the hot path."""
+        """Drop the connections of the hot path, and end the threads of steps."""
+        self._performer.close()
         while self._lanes:
             self._lanes.pop().drop()
 

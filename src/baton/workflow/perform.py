@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 
 from baton.core.gate import Verdict
 from baton.core.outcome import Ending, outcome
-from baton.engine.executor import interrupted
+from baton.engine.executor import NotBegunError, attempt_begins, interrupted
 from baton.store.database import Database
 from baton.store.results import UnreadError, read_dependencies
 from baton.words.config import EngineSettings
@@ -19,12 +18,12 @@ from baton.words.wait_errors import WaitSwallowedError
 from baton.words.worker_errors import UnknownWorkerError
 from baton.workflow import registry
 from baton.workflow.attempt import attempt, failed, returned, suspended
+from baton.workflow.calls import Calls
 from baton.workflow.gating import decision
 from baton.workflow.options import seconds
 from baton.workflow.registry import BuiltWorker, WorkerSpec
 from baton.workflow.step import Step, SyncStep
-from baton.workflow.threads import Threads
-from baton.workflow.usage import write_notes
+from baton.workflow.usage import Notes, write_notes
 
 _log = logging.getLogger("baton")
 
@@ -35,7 +34,7 @@ class Performer:
     def __init__(self, database: Database, settings: EngineSettings) -> None:
         self._database = database
         self._settings = settings
-        self._threads = Threads(settings.threads)
+        self._calls = Calls(settings.threads)
 
     async def perform(self, job: ClaimedJob) -> Outcome:
         """The outcome of one attempt.
@@ -72,10 +71,14 @@ class Performer:
             if waiting is not None:
                 return waiting
             # An error may lie about its class, or raise when asked.
-            if type(error) is UnreadError:
+            if type(error) in (UnreadError, NotBegunError):
                 raise
             timed_out = issubclass(type(error), StepTimeoutError)
             return failed(job, Ending.TIMED_OUT if timed_out else Ending.RAISED, error, built)
+
+    def close(self) -> None:
+        """End the threads that are free."""
+        self._calls.close()
 
     async def _gate(self, job: ClaimedJob, node: Node) -> Outcome | None:
         """What stops this job from being performed now; None when nothing does.
@@ -119,32 +122,43 @@ class Performer:
         timeout = job.node.timeout if job.node is not None else None
         if timeout is None:
             timeout = built.timeout()
+        if timeout is not None:
+            # A method of the worker's may return anything, and a NaN would upset the loop's timers.
+            timeout = seconds("timeout", timeout)
+        attempted = (
+            self._awaited(job, built, step)
+            if isinstance(step, Step)
+            else _finished(await self._begun(job, spec, built, step), step)
+        )
         if timeout is None:
-            return await self._attempt(job, spec, built, step)
-        # A method of the worker's may return anything, and a NaN would upset the loop's timers.
-        timeout = seconds("timeout", timeout)
+            return await attempted
         try:
             async with asyncio.timeout(timeout) as bound:
-                return await self._attempt(job, spec, built, step)
+                return await attempted
         except TimeoutError as error:
             if bound.expired():
                 raise StepTimeoutError(job.node.name if job.node else None, timeout) from error
             raise
 
-    async def _attempt(
-        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep
-    ) -> Outcome:
+    async def _awaited(self, job: ClaimedJob, built: BuiltWorker, step: Step) -> Outcome:
+        value = await built.perform(step)
+        if step.replay.suspension is not None:
+            raise WaitSwallowedError(step.name)
+        return returned(job, value, self._settings.result_limit)
+
+    async def _begun(
+        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: SyncStep
+    ) -> asyncio.Future[tuple[Outcome, Notes]]:
+        """A call of a plain `perform` that has begun: from now on its time-out counts."""
+        executor = None if spec.executor is None else spec.executor()
         limit = self._settings.result_limit
-        if isinstance(step, Step):
-            value = await built.perform(step)
-            if step.replay.suspension is not None:
-                raise WaitSwallowedError(step.name)
-            return returned(job, value, limit)
-        if spec.executor is None:
-            outcome, _ = await self._threads.run(partial(attempt, job, built, step, limit))
-            return outcome
-        outcome, notes = await asyncio.get_running_loop().run_in_executor(
-            spec.executor(), attempt, job, built, step, limit
-        )
-        step.notes.adopt(notes)
-        return outcome
+        begun = await self._calls.begin(executor, attempt, job, built, step, limit)
+        attempt_begins()
+        return begun
+
+
+async def _finished(begun: asyncio.Future[tuple[Outcome, Notes]], step: SyncStep) -> Outcome:
+    outcome, notes = await begun
+    # Another process has written into a copy.
+    step.notes.adopt(notes)
+    return outcome

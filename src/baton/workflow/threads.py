@@ -1,52 +1,101 @@
-"""Threads for synchronous steps, a bounded number of them."""
+"""Threads for synchronous steps, a bounded number of them.
+
+They are daemons: a step that hangs in one of them must not hold up the end of the program, which
+Python would otherwise delay until the last thread has returned.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import CancelledError
-from contextlib import suppress
-from threading import Lock
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any, ParamSpec, TypeVar
 
-import anyio
-import anyio.to_thread
+try:
+    from anyio._core._eventloop import claim_worker_thread, get_async_backend, threadlocals
+except ImportError:
+    # No part of anyio's contract: without it `anyio.from_thread.run` has to be given a token.
+    claim_worker_thread = None  # type: ignore[assignment]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
+_Work = tuple[Future[Any], Callable[[], Any]]
 
-class Threads:
-    """At most `limit` threads at once. One whose step timed out, or was interrupted, counts until
-    it really ends.
-    """
+
+class Threads(Executor):
+    """At most `limit` threads, begun when they are needed; belongs to the running event loop."""
 
     def __init__(self, limit: int) -> None:
-        self._slots = asyncio.Semaphore(limit)
-        self._limiter = anyio.CapacityLimiter(float("inf"))
+        self._limit = limit
+        self._work: SimpleQueue[_Work | None] = SimpleQueue()
+        self._lock = Lock()
+        self._count = 0
+        self._idle = 0
+        self._closed = False
 
-    async def run(self, function: Callable[[], T]) -> T:
-        """Call `function` in a thread as soon as one is free. A cancelled caller leaves it running
-        there.
-        """
-        loop = asyncio.get_running_loop()
-        await self._slots.acquire()
-        # Whoever comes first decides whether the function is called or the slot given back.
-        begins = Lock()
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the threads of this engine have been shut down")
+            self._work.put((future, lambda: fn(*args, **kwargs)))
+            if self._work.qsize() > self._idle and self._count < self._limit:
+                self._count += 1
+                Thread(
+                    target=self._serve,
+                    args=(_claiming(),),
+                    name=f"baton-step-{self._count}",
+                    daemon=True,
+                ).start()
+        return future
 
-        def call() -> T:
-            if not begins.acquire(blocking=False):
-                raise CancelledError
-            try:
-                return function()
-            finally:
-                # A loop that is closed waits for no slot.
-                with suppress(RuntimeError):
-                    loop.call_soon_threadsafe(self._slots.release)
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
+        """Begin nothing more; threads end when they are free. Never waits."""
+        with self._lock:
+            self._closed = True
+            for _ in range(self._count):
+                self._work.put(None)
 
-        try:
-            return await anyio.to_thread.run_sync(
-                call, abandon_on_cancel=True, limiter=self._limiter
-            )
-        finally:
-            if begins.acquire(blocking=False):
-                self._slots.release()
+    def _serve(self, claimed: AbstractContextManager[None]) -> None:
+        with claimed:
+            while True:
+                with self._lock:
+                    self._idle += 1
+                work = self._work.get()
+                with self._lock:
+                    self._idle -= 1
+                if work is None:
+                    return
+                _perform(*work)
+                # What it refers to is not kept until the next one comes.
+                del work
+
+
+def _perform(future: Future[Any], call: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = call()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+def _claiming() -> AbstractContextManager[None]:
+    """Makes the thread that enters it one where `anyio.from_thread.run` finds the running loop."""
+    if claim_worker_thread is None:
+        return nullcontext()
+    return _claimed(get_async_backend(), asyncio.get_running_loop())
+
+
+@contextmanager
+def _claimed(backend: Any, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    with claim_worker_thread(backend, loop):
+        # For `anyio.from_thread.check_cancelled`: no scope of anyio's surrounds a step.
+        threadlocals.current_cancel_scope = None
+        yield
