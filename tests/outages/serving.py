@@ -62,3 +62,13 @@ def make() -> Engine:
 
 def made(dsn: str) -> Engine:
     return Engine(dsn, **OPTIONS)
+
+
+def make_patient() -> Engine:
+    return made_patient(os.environ["BATON_DATABASE_URL"])
+
+
+def made_patient(dsn: str) -> Engine:
+    """One that bears to start beside many others."""
+    patient: EngineOptions = {**OPTIONS, "rescue_after": 6.0}
+    return Engine(dsn, **patient)

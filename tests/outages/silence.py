@@ -12,7 +12,7 @@ from enum import StrEnum
 from time import monotonic
 
 from baton import Baton, Database, Engine, Plugin, insert_all, schema
-from outages.serving import GRACE, INTERRUPT_GRACE, busy, made, slow
+from outages.serving import GRACE, INTERRUPT_GRACE, busy, made_patient, make_patient, slow
 from outages.stops import SOME_SECONDS, finished_by_another, worker_process
 from support.databases import create_database, drop_database
 from support.proxy import Proxy, proxied
@@ -126,7 +126,7 @@ async def _working(tables: Tables, every: Sequence[Ends]) -> None:
 
 @asynccontextmanager
 async def _engine_stopped(dsn: str) -> AsyncIterator[Asked]:
-    engine = made(dsn)
+    engine = made_patient(dsn)
     await engine.__aenter__()
     stopping: list[asyncio.Task[None]] = []
 
@@ -139,7 +139,7 @@ async def _engine_stopped(dsn: str) -> AsyncIterator[Asked]:
 
 @asynccontextmanager
 async def _run_cancelled(dsn: str) -> AsyncIterator[Asked]:
-    engine = made(dsn)
+    engine = made_patient(dsn)
     yield _cancelled(asyncio.create_task(engine.run()))
 
 
@@ -163,7 +163,7 @@ def _cancelled(task: asyncio.Task[None]) -> Asked:
 
 @asynccontextmanager
 async def _process_signalled(dsn: str) -> AsyncIterator[Asked]:
-    async with worker_process(dsn) as process:
+    async with worker_process(dsn, make_patient) as process:
 
         async def ask() -> None:
             process.send_signal(signal.SIGTERM)

@@ -8,14 +8,14 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
 from baton import Baton, Engine, insert_all, schema
-from outages.serving import GRACE, blocking, made, quick, slow, stuck
+from outages.serving import GRACE, blocking, made, make, quick, slow, stuck
 from support.databases import create_database, drop_database
 from support.restarting import RestartingServer
 from support.running import Tables, opened
@@ -148,10 +148,12 @@ async def finished_by_another(
 
 
 @asynccontextmanager
-async def worker_process(dsn: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def worker_process(
+    dsn: str, maker: Callable[[], Engine] = make
+) -> AsyncIterator[asyncio.subprocess.Process]:
     root = Path(__file__).parents[2]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "baton.cli", "worker", "outages.serving:make"),
+        *(sys.executable, "-m", "baton.cli", "worker", f"outages.serving:{maker.__name__}"),
         env={
             **os.environ,
             "BATON_DATABASE_URL": dsn,

@@ -201,8 +201,10 @@ class Database:
             except BaseException as error:
                 if poisons_pool(error):
                     await pool.expire_connections()
-                missing = await self._missing_schema(connection, error)
-                await _take_back(pool, connection)
+                try:
+                    missing = await self._missing_schema(connection, error)
+                finally:
+                    await _take_back(pool, connection)
                 ours = missing or translated(error)
                 if ours is None:
                     raise
