@@ -42,6 +42,12 @@ _FUNCTIONS = """
 SELECT replace(pg_get_functiondef(p.oid), quote_ident($1) || '.', quote_ident($2) || '.')
 FROM pg_proc p WHERE p.pronamespace = quote_ident($1)::regnamespace
 """
+_NUMBERED = """
+SELECT c.relname FROM pg_class c
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id'
+WHERE c.relnamespace = quote_ident($1)::regnamespace AND c.relkind = 'r'
+    AND pg_get_serial_sequence(format('%I.%I', $1, c.relname), 'id') IS NOT NULL
+"""
 
 
 async def copy_schema(connection: asyncpg.Connection[Any], source: str, copy: str) -> None:
@@ -83,7 +89,8 @@ async def copy_schema(connection: asyncpg.Connection[Any], source: str, copy: st
             arguments = (source, copy)
             for statement in await values(query, *arguments):
                 await connection.execute(statement)
-        await connection.execute(
-            f"SELECT setval(pg_get_serial_sequence('{new}.oban_jobs', 'id'), "
-            f"(SELECT coalesce(max(id), 0) + 1000 FROM {new}.oban_jobs))"
-        )
+        for table in await values(_NUMBERED, copy):
+            await connection.execute(
+                f"SELECT setval(pg_get_serial_sequence('{new}.{table}', 'id'), "
+                f"(SELECT coalesce(max(id), 0) + 1000 FROM {new}.{table}))"
+            )
