@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from baton import Baton, Discard, Engine, Step, SyncStep, worker
-from baton.statistics import Capture, workflow_captures
+from baton.statistics import workflow_captures
 from baton.words.errors import InvalidNameError, InvalidOptionError, NotStorableError, TooLargeError
 from support.running import running
 from support.untouched import Untouchable, claimed
@@ -112,15 +112,13 @@ async def test_the_log_is_read_in_pages(dsn: str) -> None:
     workflow = Baton(debug=True).add("a", many.new()).add("b", many.new(), deps=["a"])
     async with running(dsn) as run:
         await run.completed(workflow)
-        pages: list[list[Capture]] = []
-        last: Capture | None = None
-        while page := await workflow_captures(workflow.workflow_id, after=last, limit=10):
-            pages.append(page)
-            last = page[-1]
+        pages = [await workflow_captures(workflow.workflow_id, limit=10)]
+        while place := pages[-1].next:
+            pages.append(await workflow_captures(workflow.workflow_id, after=place, limit=10))
         assert [len(page) for page in pages] == [10, 10, 10, 10, 10]
         read = [(entry.step, entry.content) for page in pages for entry in page]
         assert read == [(step, number) for step in "ab" for number in range(25)]
-        assert await workflow_captures(uuid4()) == []
+        assert not await workflow_captures(uuid4())
         for wrong in (0, True, 1.5, 10_001):
             with pytest.raises(InvalidOptionError, match="limit"):
                 await workflow_captures(workflow.workflow_id, limit=cast(int, wrong))

@@ -24,7 +24,16 @@ from examples.demo.measure import relative_links
 from baton import Engine, EngineSettings
 from baton.core.gate import Dependency, decide
 from baton.core.outcome import RULES
-from baton.insights import Reason, Why
+from baton.insights import (
+    EngineRow,
+    QueueRow,
+    Reason,
+    StepCounts,
+    StepRow,
+    Why,
+    WorkflowDetail,
+    WorkflowRow,
+)
 from baton.words import events
 from baton.words.states import TERMINAL_STATES, JobState
 
@@ -252,6 +261,12 @@ def test_reasons_table() -> None:
     assert list(written) == [str(reason) for reason in Reason]
     facts = {field.name for field in fields(Why) if field.default is not MISSING}
     assert set().union(*written.values()) == facts
+
+
+def test_rows_table() -> None:
+    written = {named(row[0])[0]: named(row[2]) for row in rows("insights.md", "row")}
+    kinds = [WorkflowRow, WorkflowDetail, StepCounts, StepRow, QueueRow, EngineRow]
+    assert written == {kind.__name__: [field.name for field in fields(kind)] for kind in kinds}
 
 
 def test_states_table() -> None:

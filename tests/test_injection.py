@@ -116,7 +116,7 @@ async def everything(engine: Engine, text: str, connection: asyncpg.Connection[A
     assert {(one.model, one.provider) for one in usage.models} == {(text, text)}
     captures = await workflow_captures(workflow.workflow_id, step="hostile", engine=engine)
     assert captures[0].content == {text: text}
-    assert await workflow_captures(workflow.workflow_id, step=text, engine=engine) == []
+    assert not await workflow_captures(workflow.workflow_id, step=text, engine=engine)
 
     look = Insights(engine.database)
     assert len((await look.workflows(label=text)).rows) == 1

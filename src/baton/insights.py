@@ -2,7 +2,6 @@
 
 from baton.words.insights import (
     EngineRow,
-    Page,
     QueueRow,
     Reason,
     StepCounts,
@@ -13,6 +12,7 @@ from baton.words.insights import (
     WorkflowRow,
     WorkflowState,
 )
+from baton.words.paging import Page
 from baton.workflow.insights import Insights
 
 __all__ = [

@@ -14,6 +14,7 @@ from baton.core.jsonvalue import decode
 from baton.core.why import MOST_COUNTED, StepFacts, StepWait
 from baton.store.completions import parse_completion
 from baton.store.database import Database
+from baton.store.following import follow
 from baton.store.results import DependencyRow, job_state, parse_dependencies
 from baton.words.insights import (
     EngineRow,
@@ -54,13 +55,11 @@ async def list_workflows(
     place = (None, None) if after is None else after
     if state is WorkflowState.FAILED:
         look = limit + 1 if name is None else MOST_LOOKED_AT
-        rows = await _follow(
-            database, "list_failed_workflows", *place, name, look, limit + 1, since
-        )
+        rows = await follow(database, "list_failed_workflows", *place, name, look, limit + 1, since)
     else:
         look = limit + 1 if state is None else MOST_LOOKED_AT
         query, own = ("list_workflows", ()) if name is None else ("list_named_workflows", (name,))
-        rows = await _follow(database, query, *place, state, look, limit + 1, since, *own)
+        rows = await follow(database, query, *place, state, look, limit + 1, since, *own)
     listed = [row for row in rows if state in (None, row["state"]) and name in (None, row["name"])]
     last = None
     if len(listed) > limit:
@@ -184,15 +183,6 @@ async def read_step_facts(
                     database.sql("read_dependencies"), row["job_id"]
                 )
     return _facts(workflow_id, step, row), parse_dependencies(dependencies)
-
-
-async def _follow(database: Database, query: str, *args: object) -> list[asyncpg.Record]:
-    """Run a query that is to follow an index up to its limit. Before the first ANALYZE the planner
-    took all that the index has, to sort it.
-    """
-    async with database.transaction() as connection:
-        await connection.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off")
-        return await connection.fetch(database.sql(query), *args)
 
 
 def _facts(workflow_id: UUID, step: str, row: asyncpg.Record) -> StepFacts:

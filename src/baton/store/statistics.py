@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -54,17 +54,15 @@ async def read_usage(database: Database, workflow_id: UUID) -> WorkflowUsage:
 
 
 async def read_captures(
-    database: Database, workflow_id: UUID, step: str | None, after: Capture | None, limit: int
+    database: Database,
+    workflow_id: UUID,
+    step: str | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
 ) -> list[Capture]:
     """What the steps of a workflow, or one of them, captured, in the order written."""
-    rows = await database.fetch(
-        "read_captures",
-        workflow_id,
-        step,
-        after and after.recorded_at,
-        after and after.id,
-        limit,
-    )
+    place = (None, None) if after is None else after
+    rows = await database.fetch("read_captures", workflow_id, step, *place, limit)
     return [
         Capture(
             id=row["id"],

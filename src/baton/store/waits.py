@@ -11,6 +11,7 @@ from uuid import UUID
 
 from baton.core.jsonvalue import DEFAULT_LIMIT, decode, encode
 from baton.store.database import Database
+from baton.store.following import follow
 from baton.store.results import read_for_step
 from baton.store.sql import Sql
 from baton.words.rows import NewWait, Outcome, WaitingStep
@@ -301,14 +302,23 @@ async def write_memo(
     return await read_memo(database, job_id, key) or value
 
 
+class WaitFilter(NamedTuple):
+    """Which waits are asked for; None: all."""
+
+    prompted: bool | None = None
+    event: str | None = None
+    correlation_key: str | None = None
+    workflow_name: str | None = None
+
+
 async def read_waiting(
-    database: Database, workflow_id: UUID | None, limit: int, after: int
+    database: Database, workflow_id: UUID | None, wanted: WaitFilter, limit: int, after: int
 ) -> list[WaitingStep]:
-    """What waits, oldest first: in one workflow, or in all a page past the wait `after`."""
+    """Up to `limit` waits past the wait `after`, oldest first: in one workflow, or in all."""
     if workflow_id is None:
-        rows = await database.fetch("read_waiting", limit, after)
+        rows = await follow(database, "read_waiting", limit, after, *wanted)
     else:
-        rows = await database.fetch("read_waiting_of", workflow_id)
+        rows = await database.fetch("read_waiting_of", limit, after, *wanted, workflow_id)
     return [
         WaitingStep(
             wait_id=row["id"],

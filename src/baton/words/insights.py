@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
 from uuid import UUID
 
 from baton.words.rows import Completion
 from baton.words.states import JobState
-
-T = TypeVar("T")
 
 
 class WorkflowState(StrEnum):
@@ -21,17 +18,6 @@ class WorkflowState(StrEnum):
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """Some rows of a longer list. `next` is what `after=` takes to go on, None at the end.
-
-    A page may be short, even empty, and the list go on: only `next` tells the end.
-    """
-
-    rows: tuple[T, ...]
-    next: str | None
 
 
 @dataclass(frozen=True, slots=True)

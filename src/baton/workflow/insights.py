@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -17,7 +17,6 @@ from baton.store.insights import Place
 from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
 from baton.words.insights import (
     EngineRow,
-    Page,
     QueueRow,
     StepRow,
     Why,
@@ -25,16 +24,15 @@ from baton.words.insights import (
     WorkflowRow,
     WorkflowState,
 )
+from baton.words.paging import Page
 from baton.words.states import JobState
 from baton.workflow.options import check_page_limit, parse_workflow_id
+from baton.workflow.paging import parse_id, parse_place, place_text
 
 T = TypeVar("T")
 
 MOST_ROWS = 1_000
 """Most rows of one page."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOST_ID = 2**63 - 1
 
 
 class Insights:
@@ -75,13 +73,13 @@ class Insights:
         first = None if since is None else _moment("since", since)
         place = None if until is None else Place(_moment("until", until), UUID(int=0))
         if after is not None:
-            last_read = _parse_place(after)
+            last_read = Place(*parse_place(after))
             place = last_read if place is None else min(place, last_read)
         check_page_limit(limit, MOST_ROWS)
         rows, last = await self._read(
             lambda: store.list_workflows(self._database, wanted, name, first, place, limit)
         )
-        return Page(tuple(rows), None if last is None else _place_text(last))
+        return Page(tuple(rows), None if last is None else place_text(*last))
 
     async def workflow(self, workflow_id: UUID | str) -> WorkflowDetail:
         """One workflow, its steps counted by state, and its completion; takes time in proportion to
@@ -111,7 +109,7 @@ class Insights:
         """
         given = parse_workflow_id(workflow_id)
         wanted = _step_state(state)
-        last = 0 if after is None else _parse_job_id(after)
+        last = 0 if after is None else parse_id(after)
         check_page_limit(limit, MOST_ROWS)
         rows = await self._read(
             lambda: store.read_steps(self._database, given, wanted, last, limit + 1)
@@ -177,25 +175,3 @@ def _moment(option: str, given: object) -> datetime:
     if not isinstance(given, datetime) or given.tzinfo is None:
         raise InvalidOptionError(option, given, "an aware datetime, such as datetime.now(UTC)")
     return given
-
-
-def _place_text(place: Place) -> str:
-    return f"{(place.inserted_at - _EPOCH) // timedelta(microseconds=1)}-{place.workflow_id.hex}"
-
-
-def _parse_place(given: object) -> Place:
-    try:
-        moment, _, workflow_id = str(given).rpartition("-")
-        return Place(_EPOCH + timedelta(microseconds=int(moment)), UUID(workflow_id))
-    except (ValueError, OverflowError):
-        raise _bad_cursor(given) from None
-
-
-def _parse_job_id(given: object) -> int:
-    if not isinstance(given, str) or not given.isdecimal() or not int(given) <= _MOST_ID:
-        raise _bad_cursor(given)
-    return int(given)
-
-
-def _bad_cursor(given: object) -> InvalidOptionError:
-    return InvalidOptionError("after", given, "the `next` of the page before")

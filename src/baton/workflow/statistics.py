@@ -8,9 +8,11 @@ from baton.core.names import validate_step_name
 from baton.store.completions import find_missing_workflows
 from baton.store.statistics import read_captures, read_usage
 from baton.words.errors import UnknownWorkflowError
+from baton.words.paging import Page
 from baton.words.rows import Capture, WorkflowUsage
 from baton.workflow.ambient import Instance, current
 from baton.workflow.options import check_page_limit, parse_workflow_id
+from baton.workflow.paging import parse_place, place_text
 
 _MOST = 10_000
 
@@ -37,17 +39,22 @@ async def workflow_captures(
     workflow_id: UUID | str,
     *,
     step: str | None = None,
-    after: Capture | None = None,
+    after: str | None = None,
     limit: int = 100,
     engine: Instance | str | None = None,
-) -> list[Capture]:
+) -> Page[Capture]:
     """The debug log of a workflow, or of one of its steps, in the order written, all attempts.
 
-    At most `limit` entries, of those after `after`, the last of a former call. Empty for a workflow
-    that captured nothing or is unknown. Raises InvalidOptionError, InvalidNameError, NoEngineError.
+    A page has up to `limit` entries (1 to 10,000); `after` is the `next` of the page before. Empty
+    for a workflow that captured nothing or is unknown. Raises InvalidOptionError, InvalidNameError,
+    NoEngineError.
     """
     check_page_limit(limit, _MOST)
     if step is not None:
         step = validate_step_name(step)
     given = parse_workflow_id(workflow_id)
-    return await read_captures(current(engine).database, given, step, after, limit)
+    place = None if after is None else parse_place(after)
+    found = await read_captures(current(engine).database, given, step, place, limit + 1)
+    last = found[limit - 1] if len(found) > limit else None
+    next = None if last is None else place_text(last.recorded_at, last.id)
+    return Page(tuple(found[:limit]), next)

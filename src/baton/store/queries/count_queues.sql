@@ -1,5 +1,6 @@
 -- Counts what has not ended, by queue, with the ages in seconds of what has been available and what has been
--- executing for longest, and the live engines that serve it with what they run at once together. Finished jobs are not looked at, however many there are.
+-- executing for longest, and the live engines that serve it with what they run at once together. Finished jobs are not
+-- looked at, however many there are. Times without an age (infinity, before the year 1, past 9999) count for none.
 SELECT
     q.queue,
     q.available,
@@ -20,7 +21,9 @@ CROSS JOIN (
         count(*) FILTER (WHERE j.state = 'retryable') AS retryable,
         count(*) FILTER (WHERE j.state = 'executing') AS executing,
         count(*) FILTER (WHERE j.state = 'suspended') AS suspended,
-        min(j.scheduled_at) FILTER (WHERE j.state = 'available') AS scheduled_at
+        min(j.scheduled_at) FILTER (
+            WHERE j.state = 'available' AND j.scheduled_at BETWEEN '0001-01-02' AND '9999-12-30'
+        ) AS scheduled_at
     FROM /*schema.*/oban_jobs j
     WHERE j.state IN ('available', 'scheduled', 'retryable', 'executing', 'suspended')
     GROUP BY j.queue
@@ -28,7 +31,7 @@ CROSS JOIN (
 LEFT JOIN (
     SELECT j.queue, min(j.attempted_at) AS attempted_at
     FROM /*schema.*/oban_jobs j
-    WHERE j.state = 'executing'
+    WHERE j.state = 'executing' AND j.attempted_at BETWEEN '0001-01-02' AND '9999-12-30'
     GROUP BY j.queue
 ) e ON e.queue = q.queue
 CROSS JOIN LATERAL (

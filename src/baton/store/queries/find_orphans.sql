@@ -2,16 +2,17 @@
 -- without a live heartbeat ($1 seconds, or more by the engine's own word; engine $2, who asks, must have been steady
 -- for as long), claimed by engine $2 itself but unknown to it ($3: the ids it knows; a claim's reply was lost) for
 -- longer than $4 seconds, or of a host without heartbeats and older than $5 seconds (NULL: never). The age of a claim
--- "of the future", made before the clock was set back, is not known here: it comes marked as ahead. Whoever acts on a row is fenced by its attempted_at, so a
--- row that moved on meanwhile is left alone. Ids past $6 only: rows that cannot be rescued must not hide the
--- others for ever.
+-- "of the future", made before the clock was set back, is not known here: it comes marked as ahead. Whoever acts on a
+-- row is fenced by its attempted_at, so a row that moved on meanwhile is left alone. Ids past $6 only: rows that cannot
+-- be rescued must not hide the others for ever.
 --
 -- The running jobs come first, by the index on the state: in the order of the ids the planner went through the
 -- finished ones too.
 WITH executing AS MATERIALIZED (
     SELECT j.id, j.attempted_at, j.attempt, j.attempted_by, j.errors, j.worker, j.queue, j.meta
     FROM /*schema.*/oban_jobs j
-    WHERE j.state = 'executing'
+    -- Claimed at a time that Python does not have: written by hand, and it must not hide the others.
+    WHERE j.state = 'executing' AND j.attempted_at BETWEEN '0001-01-02' AND '9999-12-30'
 ),
 -- Seconds for which the one who asks has beaten without a gap; none when its own last beat is old.
 asking AS MATERIALIZED (

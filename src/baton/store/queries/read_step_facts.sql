@@ -1,5 +1,6 @@
 -- Reads what there is to say about one step of a workflow: its node, its job, who runs it, and what stands before
 -- it in its queue, counted up to $3. Of its last error at most $4 characters.
+-- Times that Python does not have (infinity, before the year 1, past 9999) come as the first and the last that it has.
 SELECT
     n.job_id,
     n.state::text AS settled,
@@ -7,13 +8,26 @@ SELECT
     j.queue,
     j.attempt::integer AS attempt,
     j.max_attempts::integer AS max_attempts,
-    timezone('UTC', j.scheduled_at) AS scheduled_at,
-    timezone('UTC', j.attempted_at) AS attempted_at,
-    timezone('UTC', CASE j.state
-        WHEN 'completed' THEN j.completed_at
-        WHEN 'cancelled' THEN j.cancelled_at
-        WHEN 'discarded' THEN j.discarded_at
-    END) AS finished_at,
+    timezone('UTC', CASE
+        WHEN j.scheduled_at > '9999-12-30' THEN '9999-12-30'
+        WHEN j.scheduled_at < '0001-01-02' THEN '0001-01-02'
+        ELSE j.scheduled_at
+    END) AS scheduled_at,
+    timezone('UTC', CASE
+        WHEN j.attempted_at > '9999-12-30' THEN '9999-12-30'
+        WHEN j.attempted_at < '0001-01-02' THEN '0001-01-02'
+        ELSE j.attempted_at
+    END) AS attempted_at,
+    timezone('UTC', (
+        SELECT CASE WHEN f.at > '9999-12-30' THEN '9999-12-30' WHEN f.at < '0001-01-02' THEN '0001-01-02' ELSE f.at END
+        FROM (
+            SELECT CASE j.state
+                WHEN 'completed' THEN j.completed_at
+                WHEN 'cancelled' THEN j.cancelled_at
+                WHEN 'discarded' THEN j.discarded_at
+            END AS at
+        ) f
+    )) AS finished_at,
     left(to_jsonb(j.errors) -> -1 ->> 'error', $4::integer) AS error,
     clock_timestamp() AS now,
     j.attempted_by[1] AS host,
@@ -57,8 +71,16 @@ SELECT
         WHERE m.group_id = g.id AND m.state = 'received'
         ORDER BY m.event_id
     ) AS wait_received,
-    g.armed_at AS wait_since,
-    g.deadline AS wait_deadline,
+    CASE
+        WHEN g.armed_at > '9999-12-30 UTC' THEN '9999-12-30 UTC'
+        WHEN g.armed_at < '0001-01-02 UTC' THEN '0001-01-02 UTC'
+        ELSE g.armed_at
+    END AS wait_since,
+    CASE
+        WHEN g.deadline > '9999-12-30 UTC' THEN '9999-12-30 UTC'
+        WHEN g.deadline < '0001-01-02 UTC' THEN '0001-01-02 UTC'
+        ELSE g.deadline
+    END AS wait_deadline,
     g.prompt AS wait_prompt
 FROM /*schema.*/workflow_nodes n
 LEFT JOIN /*schema.*/oban_jobs j ON j.id = n.job_id

@@ -1,16 +1,45 @@
--- Reads what is waiting for whom since when, in one workflow, oldest first. A query of its own: with an optional
--- workflow its index would be lost to the generic plan.
+-- Reads what is waiting for whom since when, in the workflow $7, oldest first, as `read_waiting` does. A query of its
+-- own: with an optional workflow its index would be lost to the generic plan.
+-- Times that Python does not have (infinity, before the year 1, past 9999) come as the first and the last that it has.
+WITH pending AS MATERIALIZED (
+    SELECT g.*
+    FROM /*schema.*/workflow_wait_groups g
+    WHERE (g.status = 'pending') IS TRUE AND g.job_id = ANY (ARRAY(
+        SELECT u.job_id FROM /*schema.*/workflow_nodes u WHERE u.workflow_id = $7 AND u.state IS NULL
+    ))
+),
+page AS MATERIALIZED (
+    SELECT g.*, w.name AS workflow_name, n.name AS step
+    FROM pending g
+    -- One by one: the planner would rather join with all nodes and workflows at once.
+    CROSS JOIN LATERAL (
+        SELECT n.name FROM /*schema.*/workflow_nodes n WHERE n.job_id = g.job_id AND n.state IS NULL OFFSET 0
+    ) n
+    CROSS JOIN LATERAL (SELECT w.name FROM /*schema.*/workflows w WHERE w.id = g.workflow_id OFFSET 0) w
+    WHERE g.id > $2
+    AND ($3::boolean IS NULL OR (g.prompt IS NOT NULL) = $3)
+    AND ($4::text IS NULL OR $4 = ANY (g.names))
+    AND ($5::text IS NULL OR g.correlation = $5)
+    AND ($6::text IS NULL OR w.name = $6)
+    ORDER BY g.id
+    LIMIT $1::integer
+)
 SELECT
-    g.id, g.workflow_id, w.name AS workflow_name, n.name AS step, g.key, g.names, g.need,
+    g.id, g.workflow_id, g.workflow_name, g.step, g.key, g.names, g.need,
     ARRAY(
         SELECT m.name FROM /*schema.*/workflow_wait_members m
         WHERE m.group_id = g.id AND m.state = 'received' ORDER BY m.event_id
     ) AS received,
-    g.correlation, g.prompt, g.answers::text AS answers, g.armed_at, g.deadline
-FROM /*schema.*/workflow_wait_groups g
-JOIN /*schema.*/workflows w ON w.id = g.workflow_id
-JOIN /*schema.*/workflow_nodes n ON n.job_id = g.job_id AND n.state IS NULL
-WHERE (g.status = 'pending') IS TRUE AND g.job_id = ANY (ARRAY(
-    SELECT u.job_id FROM /*schema.*/workflow_nodes u WHERE u.workflow_id = $1 AND u.state IS NULL
-))
+    g.correlation, g.prompt, g.answers::text AS answers,
+    CASE
+        WHEN g.armed_at > '9999-12-30 UTC' THEN '9999-12-30 UTC'
+        WHEN g.armed_at < '0001-01-02 UTC' THEN '0001-01-02 UTC'
+        ELSE g.armed_at
+    END AS armed_at,
+    CASE
+        WHEN g.deadline > '9999-12-30 UTC' THEN '9999-12-30 UTC'
+        WHEN g.deadline < '0001-01-02 UTC' THEN '0001-01-02 UTC'
+        ELSE g.deadline
+    END AS deadline
+FROM page g
 ORDER BY g.id

@@ -5,14 +5,21 @@ from __future__ import annotations
 from uuid import UUID
 
 from baton.core.errortext import sanitize
-from baton.core.names import validate_step_name
+from baton.core.names import (
+    validate_event_name,
+    validate_key,
+    validate_step_name,
+    validate_workflow_name,
+)
 from baton.engine.tasks import to_the_end
 from baton.store.settlement import Settlement
-from baton.store.waits import read_waiting
+from baton.store.waits import WaitFilter, read_waiting
 from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
+from baton.words.paging import Page
 from baton.words.rows import WaitingStep
 from baton.workflow.ambient import Instance, current
-from baton.workflow.options import check_page_limit, parse_workflow_id
+from baton.workflow.options import check_page_limit, flag, parse_workflow_id
+from baton.workflow.paging import parse_id
 from baton.workflow.settle import Failures
 from baton.workflow.waits.ending import Ending, end_wait
 from baton.workflow.waits.expire import tell_failures
@@ -68,13 +75,30 @@ async def cancel_wait(
 async def waiting_steps(
     workflow_id: UUID | str | None = None,
     *,
+    prompted: bool | None = None,
+    event: str | None = None,
+    correlation_key: str | None = None,
+    workflow_name: str | None = None,
     limit: int = 100,
-    after: int = 0,
+    after: str | None = None,
     engine: Instance | str | None = None,
-) -> list[WaitingStep]:
-    """What is waiting for what since when, oldest first: of one workflow, or of all a page of
-    `limit`, past the `wait_id` of the last one of the page before. Reads only.
+) -> Page[WaitingStep]:
+    """What is waiting for what since when, oldest first: of one workflow, or of all.
+
+    Only those with a prompt (`prompted`; False: those without), that wait for an `event`, with a
+    `correlation_key`, or in workflows of a name; None for all. A page has up to `limit` rows (1 to
+    10,000); `after` is the `next` of the page before. Reads only. Raises InvalidOptionError,
+    InvalidNameError, NoEngineError.
     """
     given = None if workflow_id is None else parse_workflow_id(workflow_id)
     check_page_limit(limit, MOST_WAITS)
-    return await read_waiting(current(engine).database, given, limit, after)
+    wanted = WaitFilter(
+        None if prompted is None else flag("prompted", prompted),
+        None if event is None else validate_event_name(event),
+        None if correlation_key is None else validate_key("correlation key", correlation_key),
+        None if workflow_name is None else validate_workflow_name(workflow_name),
+    )
+    last = 0 if after is None else parse_id(after)
+    rows = await read_waiting(current(engine).database, given, wanted, limit + 1, last)
+    more = len(rows) > limit
+    return Page(tuple(rows[:limit]), str(rows[limit - 1].wait_id) if more else None)
