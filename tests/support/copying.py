@@ -43,10 +43,13 @@ SELECT replace(pg_get_functiondef(p.oid), quote_ident($1) || '.', quote_ident($2
 FROM pg_proc p WHERE p.pronamespace = quote_ident($1)::regnamespace
 """
 _NUMBERED = """
-SELECT c.relname FROM pg_class c
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id'
-WHERE c.relnamespace = quote_ident($1)::regnamespace AND c.relkind = 'r'
-    AND pg_get_serial_sequence(format('%I.%I', $1, c.relname), 'id') IS NOT NULL
+WITH with_id AS MATERIALIZED (
+    SELECT c.relname FROM pg_class c
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id'
+    WHERE c.relnamespace = quote_ident($1)::regnamespace AND c.relkind = 'r'
+)
+SELECT w.relname FROM with_id w
+WHERE pg_get_serial_sequence(format('%I.%I', $1::text, w.relname), 'id') IS NOT NULL
 """
 
 
