@@ -162,7 +162,9 @@ async def test_a_dependency_whose_job_is_gone_cancels(dsn: str) -> None:
         await run.events.until(StepCancelled, step="b")
         row = await run.tables.step(workflow, "b")
         assert row.state == "cancelled"
-        assert row.error == "dependency 'a' vanished: its job was deleted before it settled"
+        assert row.error.startswith(
+            "dependency 'a' vanished: its job was deleted before it settled;"
+        )
         await run.events.until(StepCompleted, step="c")
         # What remains is the vanished step itself.
         assert await run.engine.cancel(workflow.workflow_id) == 0

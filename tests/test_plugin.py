@@ -72,7 +72,7 @@ async def test_what_waits_for_a_vanished_job_is_cancelled(client: Run, ignoring:
     await sweep(client)
     b = await client.tables.step(workflow, "b")
     assert b.state == "cancelled"
-    assert b.error == "dependency 'a' vanished: its job was deleted before it settled"
+    assert b.error.startswith("dependency 'a' vanished: its job was deleted before it settled;")
     if ignoring:
         # The flag counts again further down: c ignores that b was cancelled.
         assert (await client.tables.step(workflow, "c")).state == "available"

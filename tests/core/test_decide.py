@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from baton.core.gate import Cause, Decision, Dependency, Verdict, decide
+from baton.core.gate import PERHAPS_COMPLETED, Cause, Decision, Dependency, Verdict, decide
 from baton.words.states import JobState
 
 ENDED = ("completed", "cancelled", "discarded")
@@ -109,7 +109,8 @@ def test_reasons_name_the_dependency_and_its_state() -> None:
         "executing": "dependency 'a' is executing",
         "cancelled": "dependency 'a' was cancelled",
         "discarded": "dependency 'a' was discarded",
-        "gone": "dependency 'a' vanished: its job was deleted before it settled",
+        "gone": "dependency 'a' vanished: its job was deleted before it settled; "
+        + PERHAPS_COMPLETED,
     }
 
 

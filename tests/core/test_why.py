@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from baton.core.gate import Dependency
+from baton.core.gate import PERHAPS_COMPLETED, Dependency
 from baton.core.why import MOST_COUNTED, StepFacts, explain
 from baton.words.insights import EngineRow, WaitsFor, Why
 from baton.words.states import TERMINAL_STATES, JobState
@@ -99,7 +99,11 @@ BUSY = ("c", None, "executing")
                 "settled"
             ),
         ),
-        ({"job_state": None}, "gone", "has not settled, and its job was deleted"),
+        (
+            {"job_state": None},
+            "gone",
+            f"has not settled, and its job was deleted; {PERHAPS_COMPLETED}",
+        ),
         (
             {"job_state": "cancelled"},
             "ended",
@@ -144,7 +148,7 @@ BUSY = ("c", None, "executing")
             "doomed",
             (
                 "is about to be cancelled: dependency 'a' vanished: its job was deleted before it "
-                "settled"
+                f"settled; {PERHAPS_COMPLETED}"
             ),
         ),
         (

@@ -13,6 +13,13 @@ from typing import NamedTuple, Protocol
 
 from baton.words.states import JobState
 
+PERHAPS_COMPLETED = (
+    "a host other than Baton may have completed it before, for Oban's Pruner deletes jobs by the"
+    " age of their insertion: such a host has to call `check`, or the sweep to come sooner than the"
+    " pruner"
+)
+"""What is to be known of a job that was deleted before its step settled."""
+
 
 class Verdict(StrEnum):
     """What is to be done with a step."""
@@ -41,7 +48,10 @@ class Cause(NamedTuple):
     def reason(self) -> str:
         """For people: the text of a cancelled job's error."""
         if self.gone:
-            return f"dependency {self.name!r} vanished: its job was deleted before it settled"
+            return (
+                f"dependency {self.name!r} vanished: its job was deleted before it settled;"
+                f" {PERHAPS_COMPLETED}"
+            )
         if self.state in _FAILED:
             return f"dependency {self.name!r} was {self.state}"
         return f"dependency {self.name!r} is {self.state}"

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from baton.core.durations import spoken
-from baton.core.gate import Decision, Dependency, Verdict, decide
+from baton.core.gate import PERHAPS_COMPLETED, Decision, Dependency, Verdict, decide
 from baton.words.insights import EngineRow, Reason, WaitsFor, Why
 from baton.words.states import TERMINAL_STATES, JobState
 
@@ -82,7 +82,9 @@ def explain(
     if facts.settled is not None:
         return _settled(facts, facts.settled, decision)
     if facts.job_state is None:
-        return _why(facts, Reason.GONE, "has not settled, and its job was deleted")
+        return _why(
+            facts, Reason.GONE, f"has not settled, and its job was deleted; {PERHAPS_COMPLETED}"
+        )
     if facts.job_state in TERMINAL_STATES:
         return _ended(facts, facts.job_state)
     if facts.job_state is JobState.EXECUTING:

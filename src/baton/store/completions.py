@@ -30,10 +30,13 @@ def parse_completion(text: str) -> Completion:
 
 async def read_completions(
     database: Database, workflow_ids: Sequence[UUID]
-) -> dict[UUID, Completion]:
-    """The completions of those of the given workflows that have finished."""
+) -> dict[UUID, Completion | None]:
+    """The completions of those of the given workflows that have finished; None for those that do
+    not exist.
+    """
     rows = await database.fetch("read_completions", workflow_ids)
-    return {row["workflow_id"]: parse_completion(row["completion"]) for row in rows}
+    texts = {row["workflow_id"]: row["completion"] for row in rows}
+    return {key: None if text is None else parse_completion(text) for key, text in texts.items()}
 
 
 async def find_missing_workflows(database: Database, workflow_ids: Sequence[UUID]) -> list[UUID]:

@@ -105,6 +105,10 @@ class Settlement:
         )
         return {row["id"] for row in rows}
 
+    async def explain_discards(self, job_ids: Sequence[int], error: str) -> None:
+        """Note an error in those that were discarded without one."""
+        await self._fetch("explain_discards", job_ids, error)
+
     async def read_dependencies(self, job_id: int) -> list[DependencyRow]:
         return parse_dependencies(await self._fetch("read_dependencies", job_id))
 

@@ -232,9 +232,13 @@ class WorkflowInsertedError(BatonError):
 
 class UnknownWorkflowError(BatonError):
     workflow_id: UUID
+    pruned: bool
 
-    def __init__(self, workflow_id: UUID) -> None:
-        super().__init__(f"there is no workflow {workflow_id}", workflow_id=workflow_id)
+    def __init__(self, workflow_id: UUID, *, pruned: bool = False) -> None:
+        text = f"there is no workflow {workflow_id}"
+        if pruned:
+            text += " any more: it was there when this call began to wait, and its rows were pruned"
+        super().__init__(text, workflow_id=workflow_id, pruned=pruned)
 
 
 class UnknownStepError(BatonError):

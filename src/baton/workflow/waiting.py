@@ -11,7 +11,6 @@ from uuid import UUID
 
 from baton.engine.tasks import END_TIMEOUT, cancel_all
 from baton.store.completions import (
-    find_missing_workflows,
     parse_completion,
     read_completions,
     read_unsettled_steps,
@@ -46,7 +45,8 @@ class CompletionWaiters:
     async def wait(self, workflow_id: UUID, timeout: float | None) -> Completion:
         """The completion of a workflow, at once when it has finished already.
 
-        Raises UnknownWorkflowError, or CompletionTimeoutError after `timeout` seconds (None: no
+        Raises UnknownWorkflowError, also when it is pruned before this looks again, or
+        CompletionTimeoutError after `timeout` seconds (None: no
         bound); the first look may take FIRST_LOOK seconds of their own, and finding out what the
         workflow waits for WHY_SECONDS.
         """
@@ -140,15 +140,19 @@ class CompletionWaiters:
 
     async def _look_once(self, due: list[UUID]) -> None:
         found = await read_completions(self._database, due)
-        new = [i for i in due if i in self._unchecked and i not in found]
-        missing = await find_missing_workflows(self._database, new) if new else []
+        for workflow_id, completion in found.items():
+            if completion is None:
+                self._give_up(workflow_id)
+            else:
+                self._resolve(completion)
         self._unchecked.difference_update(due)
-        for completion in found.values():
-            self._resolve(completion)
-        for workflow_id in missing:
-            for future in self._waiters.pop(workflow_id, ()):
-                if not future.done():
-                    future.set_exception(UnknownWorkflowError(workflow_id))
+
+    def _give_up(self, workflow_id: UUID) -> None:
+        """It was never there; or it was, and has ended and been pruned since the last look."""
+        pruned = workflow_id not in self._unchecked
+        for future in self._waiters.pop(workflow_id, ()):
+            if not future.done():
+                future.set_exception(UnknownWorkflowError(workflow_id, pruned=pruned))
 
     def _resolve(self, completion: Completion) -> None:
         for future in self._waiters.pop(completion.workflow_id, ()):

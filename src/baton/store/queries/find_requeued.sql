@@ -4,8 +4,11 @@ SELECT o.id
 FROM unnest($1::bigint[], $2::timestamp[], $3::integer[], $4::text[]) AS o (id, claim, attempt, error)
 JOIN /*schema.*/oban_jobs j ON j.id = o.id
 WHERE CASE WHEN o.error IS NOT NULL THEN EXISTS (
-    SELECT FROM jsonb_array_elements(to_jsonb(j.errors)) AS e (error)
-    WHERE e.error ->> 'attempt' = o.attempt::text AND e.error ->> 'error' = o.error
+    SELECT FROM jsonb_path_query(
+        to_jsonb(j.errors),
+        '$[*] ? (@.attempt == $attempt && @.error == $error)',
+        jsonb_build_object('attempt', o.attempt, 'error', o.error)
+    )
 ) ELSE
     j.attempted_at = o.claim
     AND (j.state IN ('available', 'scheduled')) IS TRUE

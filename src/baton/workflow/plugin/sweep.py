@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
+from baton.core.gate import PERHAPS_COMPLETED
 from baton.engine import telemetry
 from baton.engine.quarantine import Quarantine, bisect
 from baton.engine.tasks import to_the_end
@@ -34,6 +35,13 @@ ANNOUNCED = 200
 """Workflows announced in one transaction."""
 MOST_LOCKED = 5
 """Workflows of which one sweep waits for locks of others."""
+TAKEN_AWAY = (
+    "discarded by something other than Baton, which left no error of this attempt. The Lifeline of"
+    " another Oban runtime does so: it goes by age alone and takes the jobs of every queue, Baton's"
+    " too, so that a step that runs longer (oban-py: 300 s) is begun again until its attempts are"
+    " used up. Give it a longer time than the longest step takes"
+)
+"""Noted in a job that has ended as discarded, without an error, outside a settlement."""
 GRACE = 5.0
 """Seconds a host has to bring the result of a job that it has marked as completed."""
 
@@ -108,6 +116,9 @@ async def _settle(
             await settlement.lock_workflow(workflow_id)
             states = await settlement.lock_jobs(job_ids)
             ended = list(_ended(job_ids, states))
+            discarded = [step.job_id for step in ended if step.state is JobState.DISCARDED]
+            if discarded:
+                await settlement.explain_discards(discarded, TAKEN_AWAY)
             return _Found(ended, await settle_nodes(settlement, ended))
 
     async def write(notify: bool) -> _Found:
@@ -121,6 +132,14 @@ async def _settle(
         len(ended),
         len(failures.cancelled),
     )
+    if gone := [step.job_id for step in ended if step.gone]:
+        _log.warning(
+            "workflow %s: jobs %s were deleted before their steps settled, and count as cancelled;"
+            " %s",
+            workflow_id,
+            ", ".join(map(str, gone[:10])) + (", …" if len(gone) > 10 else ""),
+            PERHAPS_COMPLETED,
+        )
     _tell(database, settings, ended, failures)
 
 
