@@ -40,6 +40,8 @@ LEAST = {
     "migrate": 20,
     "heartbeat": 4,
     "shutdown": 2,
+    "reused_id": 5,
+    "clock_set_back": 6,
     "arm_a_gate": 5,
     "arm_what_has_come": 12,
     "suspend_and_resume": 12,

@@ -19,6 +19,7 @@ from chaos.load import Application, application
 from chaos.storm import Storm
 from support.databases import create_database
 from support.door import door
+from support.full_queue import SMALL_QUEUE
 from support.restarting import restarting_server
 from support.waiting import eventually
 from two_engines import truth
@@ -27,7 +28,12 @@ from two_engines.fault import Fault, Kind
 from two_engines.truth import FileLedger
 
 # A server that was killed keeps what it committed; only a crash of the machine would not.
-SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
+SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "100",
+    **SMALL_QUEUE,
+}
 QUIET = 60.0
 REFUSED_FOR = 10.0
 """Seconds for which a write is refused, at most."""
@@ -77,6 +83,7 @@ class Report:
     notifications_dropped: int
     blackholes: int
     blackholes_noticed: int
+    notification_queues_filled: int
     processes: int
     rescues: int
     fenced: int
@@ -128,7 +135,7 @@ async def storm(
             for berth in berths:
                 await berth.running()
             doors = [front, *(berth.door for berth in berths)]
-            raging = Storm(server, berths, doors, chance)
+            raging = Storm(server, dsn, berths, doors, chance)
             working = asyncio.create_task(app.work())
             try:
                 await raging.rage(seconds, calm=weather.calm)
@@ -175,6 +182,7 @@ async def storm(
             notifications_dropped=sum(one.swallowed for one in doors),
             blackholes=done["blackhole"],
             blackholes_noticed=sum(one.noticed for one in doors),
+            notification_queues_filled=done["fill notifications"],
             processes=sum(berth.started for berth in berths),
             rescues=figures["rescues"],
             fenced=sum(berth.fenced for berth in berths),

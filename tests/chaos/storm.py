@@ -6,12 +6,14 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
 
 from chaos.fleet import RESCUE_AFTER, Berth
 from support.door import Door
+from support.full_queue import full_queue
 from support.restarting import RestartingServer
 from support.waiting import moment
 
@@ -22,10 +24,20 @@ PER_MINUTE = {
     "terminate listeners": 2,
     "drop notifications": 2,
     "blackhole": 6,
+    "fill notifications": 2,
     "restart fast": 1.2,
     "restart immediate": 1.2,
 }
-LEAST = {"kill": 3, "freeze": 1, "terminate": 2, "blackhole": 1, "restart immediate": 1}
+LEAST = {
+    "kill": 3,
+    "freeze": 1,
+    "terminate": 2,
+    "blackhole": 1,
+    "restart immediate": 1,
+    "fill notifications": 1,
+}
+FULL = 5.0
+"""Seconds for which the server has no room for notifications, at most a quarter of a storm."""
 DROPPING = 10.0
 """Seconds in which all notifications are lost, at most a third of a storm."""
 LISTENING = 10.0
@@ -47,11 +59,13 @@ class Storm:
     def __init__(
         self,
         server: RestartingServer,
+        dsn: str,
         berths: Sequence[Berth],
         doors: Sequence[Door],
         chance: random.Random,
     ) -> None:
         self._server = server
+        self._dsn = dsn
         self._berths = berths
         self._doors = doors
         self._chance = chance
@@ -95,6 +109,9 @@ class Storm:
                 return 0
             case "blackhole":
                 return await self._blackhole()
+            case "fill notifications":
+                self._begin(self._fill(min(FULL, length / 4)))
+                return 0
             case "restart fast":
                 await self._server.stop()
                 await self._restart()
@@ -120,6 +137,15 @@ class Storm:
     async def _freeze(self, berth: Berth, seconds: float) -> None:
         await berth.freeze(seconds)
         self.done["freeze"] += 1
+
+    async def _fill(self, seconds: float) -> None:
+        """Others fill the queue of notifications. A restart of the server, which empties it, and a
+        terminated session end that early.
+        """
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            async with full_queue(self._dsn):
+                self.done["fill notifications"] += 1
+                await moment(self._clock() + seconds)
 
     async def _drop(self, seconds: float) -> None:
         before = sum(door.swallowed for door in self._doors)

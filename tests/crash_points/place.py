@@ -90,6 +90,10 @@ class Place:
         self.notified = notified
         self.plan: Cut | None = None
         self.expected: list[Expected] = []
+        self.loose: list[int] = []
+        """Jobs outside workflows, which have to be performed as well."""
+        self.judges: list[Callable[[], Awaitable[list[str]]]] = []
+        """What else may be wrong at the end."""
         self.again: Callable[[str], Awaitable[None]] | None = None
         self._apart = apart
 
@@ -154,13 +158,17 @@ class Place:
         self.expected.append(Expected(workflow.workflow_id, graph, cancelled))
         return workflow
 
-    async def orphan(self) -> None:
+    async def orphan(self, engine: UUID | None = None) -> None:
         """What is available was claimed by an engine that is dead."""
         await self.tables.execute(
             "UPDATE public.oban_jobs SET state = 'executing', attempt = 1,"
             " attempted_at = timezone('UTC', now()), attempted_by = $1 WHERE state = 'available'",
-            ["elsewhere", str(uuid4()), "baton"],
+            ["elsewhere", str(engine or uuid4()), "baton"],
         )
+
+    def forget(self) -> None:
+        """What was performed until now is not judged."""
+        ledger.get().forget()
 
     async def insert(self, *workflows: Baton) -> None:
         """Insert past the door."""
@@ -170,6 +178,15 @@ class Place:
     async def finished(self) -> None:
         """Wait until all that is expected has ended."""
         await finished(self.tables, [one.workflow_id for one in self.expected], DEADLINE)
+        query = (
+            "SELECT count(*) = $2 FROM public.oban_jobs"
+            " WHERE id = ANY ($1::bigint[]) AND state = 'completed'"
+        )
+
+        async def look() -> bool:
+            return bool(await self.tables.fetchval(query, self.loose, len(self.loose)))
+
+        await eventually(look, DEADLINE)
 
     async def begun(self, count: int) -> None:
         """Wait until so many jobs run, or have run."""
@@ -222,7 +239,7 @@ class Place:
         if self.again is not None:
             await self.again(self.dsn)
         await self.tables.execute(
-            "UPDATE public.baton_engines SET seen_at = seen_at - interval '1 hour'"
+            "UPDATE public.baton_engines SET seen_at = least(seen_at, now()) - interval '1 hour'"
         )
         await self.time_passes()
         async with fast(self.dsn, **HEALTHY) as healthy:
@@ -238,6 +255,12 @@ class Place:
         query = "SELECT count(*) FROM public.oban_jobs WHERE state = 'executing'"
         if count := await self.tables.fetchval(query):
             found.append(Fault(Kind.UNSETTLED, f"{count} jobs are executing"))
+        for job_id in self.loose:
+            query = "SELECT count(*) FROM public.ledger WHERE job_id = $1 AND mark = 'end'"
+            if not await self.tables.fetchval(query, job_id):
+                found.append(Fault(Kind.LOST, f"job {job_id} completed and was never performed"))
+        for judge in self.judges:
+            found += [Fault(Kind.WRONG, text) for text in await judge()]
         return found
 
 

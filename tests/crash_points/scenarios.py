@@ -8,6 +8,7 @@ from uuid import UUID
 from baton import schema
 from baton.words.errors import WorkflowExistsError
 from crash_points.place import Place
+from crash_points.strange import STRANGE
 from crash_points.waits import WAITS, Scenario
 from support.running import fast
 from support.waiting import eventually
@@ -242,4 +243,5 @@ SCENARIOS: dict[str, Scenario] = {
         heartbeat,
         shutdown,
     )
-} | WAITS
+}
+SCENARIOS |= STRANGE | WAITS

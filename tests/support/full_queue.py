@@ -12,11 +12,14 @@ import pytest
 from baton.testing import embedded_postgres
 from support.servers import SETTINGS
 
+SMALL_QUEUE = {"max_notify_queue_pages": "64"}
+"""Settings of a server whose queue is soon full, from PostgreSQL 17."""
+
 
 @contextmanager
 def small_queue_server() -> Iterator[str]:
     """A server whose queue is soon full; its DSN."""
-    with embedded_postgres(settings={**SETTINGS, "max_notify_queue_pages": "64"}) as server:
+    with embedded_postgres(settings={**SETTINGS, **SMALL_QUEUE}) as server:
         yield server
 
 

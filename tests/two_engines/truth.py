@@ -191,6 +191,12 @@ class FileLedger:
         finally:
             os.close(file)
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self._file.unlink(missing_ok=True)
+        for begun in self._begun.iterdir():
+            begun.unlink()
+
     async def load(self, dsn: str) -> None:
         """Bring all that was written into the tables of the ledger, in its order."""
         text = self._file.read_text() if self._file.exists() else ""
