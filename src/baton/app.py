@@ -264,6 +264,9 @@ class Engine:
     @overload
     async def result(self, workflow_id: UUID | str, step: str, type: type[T]) -> T: ...
 
+    @overload
+    async def result(self, workflow_id: UUID | str, step: str, type: Any) -> Any: ...
+
     async def result(self, workflow_id: UUID | str, step: str, type: Any = None) -> Any:
         """The stored result of a step, as plain JSON values or validated as `type`.
 

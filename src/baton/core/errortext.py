@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeGuard, TypeVar
 
@@ -18,6 +20,7 @@ MOST_ERRORS = 16
 MOST_MEMBERS = 8
 MOST_NOTES = 5
 
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
 _CUT = "… (cut)"
 _ASCII_CUT = "... (cut)"
 _LEFT_OUT_SIZE = 40
@@ -132,7 +135,7 @@ def _is_long(value: object, limit: int) -> TypeGuard[str | bytes | bytearray]:
 
 
 def _frames(error: BaseException, room: int) -> list[str]:
-    trace: Any = _safely(lambda: error.__traceback__, None)
+    trace = _beyond_baton(_safely(lambda: error.__traceback__, None))
     last: deque[TracebackType] = deque(maxlen=MOST_FRAMES)
     total = 0
     while _is(trace, TracebackType):
@@ -150,6 +153,14 @@ def _frames(error: BaseException, room: int) -> list[str]:
     if left_out and lines:
         lines.append(f"  … {left_out} outer frames")
     return lines[::-1]
+
+
+def _beyond_baton(trace: Any) -> Any:
+    """Where the step's own code begins: how Baton came to call it tells nothing of the error."""
+    own = trace
+    while _is(own, TracebackType) and own.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        own = own.tb_next
+    return trace if own is None else own
 
 
 def _frame(trace: TracebackType) -> str:

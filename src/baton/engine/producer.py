@@ -27,11 +27,14 @@ from baton.store.faults import holds_up_all
 from baton.words.config import EngineSettings
 from baton.words.events import ConnectionLost, ConnectionRegained
 from baton.words.rows import ClaimedJob, Outcome
+from baton.words.states import JobState
 
 _log = logging.getLogger("baton")
 
 FIRST_DELAY = 0.05
 LONGEST_DELAY = 5.0
+
+_MOST_LOGGED = 8_000
 
 
 class Producer:
@@ -203,7 +206,7 @@ class Producer:
                     job.attempt,
                     job.max_attempts,
                     job.id,
-                    outcome.error.strip().split("\n", 1)[0][:500],
+                    _shown(outcome),
                 )
 
     def _tell(self, batch: Sequence[Execution], stale: frozenset[Claim]) -> None:
@@ -281,3 +284,13 @@ class Producer:
         for execution in abandoned:
             self._collect(execution)
         return len(abandoned)
+
+
+def _shown(outcome: Outcome) -> str:
+    """The error of a failed attempt for the log: its first line, and of the last one the
+    traceback too.
+    """
+    error = (outcome.error or "").strip()
+    if outcome.state is JobState.DISCARDED:
+        return error[:_MOST_LOGGED]
+    return error.split("\n", 1)[0][:500]

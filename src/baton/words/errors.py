@@ -238,6 +238,11 @@ class UnknownWorkflowError(BatonError):
         text = f"there is no workflow {workflow_id}"
         if pruned:
             text += " any more: it was there when this call began to wait, and its rows were pruned"
+        else:
+            text += (
+                ": was 'await workflow.insert()' forgotten, its transaction not committed, or the "
+                "workflow pruned?"
+            )
         super().__init__(text, workflow_id=workflow_id, pruned=pruned)
 
 

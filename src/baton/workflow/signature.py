@@ -8,6 +8,8 @@ from inspect import Parameter
 from types import SimpleNamespace
 from typing import Any, get_type_hints
 
+from pydantic import TypeAdapter, ValidationError
+
 from baton.words.errors import WorkerError
 from baton.workflow.step import Step, SyncStep
 
@@ -67,8 +69,29 @@ def argument_fields(where: str, function: Callable[..., Any]) -> dict[str, tuple
         if name.startswith("_"):
             raise WorkerError(f"{shape}; {name!r} starts with an underscore")
         default = ... if parameter.default is Parameter.empty else parameter.default
-        fields[name] = (_resolved(where, function, parameter), default)
+        hint = _resolved(where, function, parameter)
+        check_default(where, name, hint, default)
+        fields[name] = (hint, default)
     return fields
+
+
+def check_default(where: str, name: str, hint: Any, default: object) -> None:
+    """Raises WorkerError for None as the default of a type that does not take it: no job could be
+    made without the argument.
+    """
+    if default is not None:
+        return
+    try:
+        TypeAdapter(hint).validate_python(None)
+    except ValidationError:
+        shown = getattr(hint, "__name__", hint)
+        raise WorkerError(
+            f"{where}: the default of {name!r} is None, which its type does not take: "
+            f"{name}: {shown} | None = None"
+        ) from None
+    except Exception:
+        # A type of which pydantic knows nothing by itself is judged where the model is made.
+        return
 
 
 def _check_step(where: str, function: Callable[..., Any], parameter: Parameter) -> None:

@@ -89,6 +89,9 @@ class Step(StepFacts, StepWaits):
     @overload
     async def result(self, name: str, type: type[T]) -> T: ...
 
+    @overload
+    async def result(self, name: str, type: Any) -> Any: ...
+
     async def result(self, name: str, type: Any = None) -> Any:
         """The stored result of a declared dependency, as plain JSON values or validated as `type`.
 
@@ -214,6 +217,9 @@ class SyncStep(StepFacts):
 
     @overload
     def result(self, name: str, type: type[T]) -> T: ...
+
+    @overload
+    def result(self, name: str, type: Any) -> Any: ...
 
     def result(self, name: str, type: Any = None) -> Any:
         """As `Step.result`, without await."""

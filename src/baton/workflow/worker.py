@@ -15,7 +15,7 @@ from baton.workflow.args import ARGS_CONFIG, NewJob, decode_args, invalid_args, 
 from baton.workflow.options import WorkerOptions, worker_options
 from baton.workflow.origin import default_name, origin_of_class
 from baton.workflow.registry import BuiltWorker, Hook, WorkerSpec
-from baton.workflow.signature import check_method, is_async
+from baton.workflow.signature import check_default, check_method, is_async
 from baton.workflow.step import Step
 
 __all__ = [
@@ -98,8 +98,10 @@ class Worker(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
-        for name in cls.model_fields:
+        for name, field in cls.model_fields.items():
             _check_field(cls, name)
+            if not field.metadata and cls.__pydantic_complete__:
+                check_default(cls.__qualname__, name, field.annotation, field.default)
         checked = worker_options(options, WorkerOptions.__annotations__)
         for name in checked.keys() & cls.__dict__.keys():
             raise WorkerError(
