@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeGuard, TypeVar
 
@@ -20,7 +18,8 @@ MOST_ERRORS = 16
 MOST_MEMBERS = 8
 MOST_NOTES = 5
 
-_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+# The folder of Baton: this file lies in its `core`.
+_PACKAGE = __file__[: __file__.rindex("core")]
 _CUT = "… (cut)"
 _ASCII_CUT = "... (cut)"
 _LEFT_OUT_SIZE = 40
