@@ -1,7 +1,6 @@
 """Endings: the whole table, and the values a step may return."""
 
 import math
-from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -128,5 +127,5 @@ def test_reasons_are_texts(kind: type[Cancel | Discard]) -> None:
 def test_they_are_values() -> None:
     assert Snooze(1) == Snooze(1.0)
     assert len({Cancel("a"), Cancel("a"), Discard("a")}) == 2
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         Snooze(1).seconds = 2  # type: ignore[misc]

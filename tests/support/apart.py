@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
 from multiprocessing import get_context
 from typing import Any
 
-from baton import Cancel, SyncStep, Worker, worker
+from baton import Cancel, Discard, Snooze, SyncStep, Worker, worker
 
 
 def make_pool() -> ProcessPoolExecutor:
@@ -81,3 +82,14 @@ def spend_apart(step: SyncStep) -> Any:
     if step.attempt == 1:
         raise ValueError("again")
     return [os.getpid(), step.model, step.debug]
+
+
+@worker(executor=make_pool)
+def asks_apart(step: SyncStep, *, how: str) -> None:
+    match how:
+        case "snooze":
+            raise Snooze(timedelta(hours=1))
+        case "cancel":
+            raise Cancel("withdrawn")
+        case _:
+            raise Discard("void")

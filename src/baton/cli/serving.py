@@ -6,9 +6,10 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 from baton.app import Engine
 from baton.cli.health import answering
@@ -76,8 +77,32 @@ def _listen_to_signals(
         notice(f"{signal.Signals(number).name}: stopping; a second signal ends at once")
         loop.call_soon_threadsafe(stop)
 
-    for number in SIGNALS:
-        signal.signal(number, handle)
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    if hasattr(os, "register_at_fork"):
+        _leave_signals_to_children(before, handle)
+
+
+def _leave_signals_to_children(before: Mapping[signal.Signals, Any], ours: Any) -> None:
+    """A forked child has no engine to stop: whoever sends it a signal wants it to end.
+
+    A signal that comes before the child has its own handlers again would be lost: it is kept back
+    around the fork.
+    """
+    masks = threading.local()
+
+    def keep_back() -> None:
+        masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+    def let_in() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.before)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            if signal.getsignal(number) is ours:
+                signal.signal(number, handler)
+        let_in()
+
+    os.register_at_fork(before=keep_back, after_in_parent=let_in, after_in_child=restore)
 
 
 def _end_soon(status: int) -> None:

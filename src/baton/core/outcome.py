@@ -3,49 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from baton.core.durations import seconds
+from baton.core import durations
 from baton.core.errortext import sanitize
 from baton.words.errors import InvalidOptionError
 from baton.words.rows import ClaimedJob, Outcome
 from baton.words.states import JobState
 
 
-@dataclass(frozen=True, slots=True)
-class Snooze:
-    """Return this from a step to be performed again after `seconds` (0 to ten years).
+class Request(Exception):  # noqa: N818 no error
+    """What a step asks for instead of a result, by returning or by raising it."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.args == self.args
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.args))
+
+
+class Snooze(Request):
+    """Return or raise this in a step to be performed again after `seconds` (a number or a
+    timedelta, 0 to ten years).
 
     The attempt is given back.
     """
 
-    seconds: float
+    def __init__(self, seconds: float | timedelta) -> None:
+        given = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+        super().__init__(durations.seconds("Snooze.seconds", given))
 
-    def __post_init__(self) -> None:
-        seconds("Snooze.seconds", self.seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """Return this from a step to cancel it: it failed on purpose and is not tried again."""
-
-    reason: str = ""
-
-    def __post_init__(self) -> None:
-        _check_reason("Cancel.reason", self.reason)
+    @property
+    def seconds(self) -> float:
+        given: float = self.args[0]
+        return given
 
 
-@dataclass(frozen=True, slots=True)
-class Discard:
-    """Return this from a step to discard it: it failed and is not tried again."""
+class Cancel(Request):
+    """Return or raise this in a step to cancel it: it failed on purpose and is not tried again."""
 
-    reason: str = ""
+    def __init__(self, reason: str = "") -> None:
+        _check_reason("Cancel.reason", reason)
+        super().__init__(reason)
 
-    def __post_init__(self) -> None:
-        _check_reason("Discard.reason", self.reason)
+    @property
+    def reason(self) -> str:
+        return str(self.args[0])
+
+
+class Discard(Request):
+    """Return or raise this in a step to discard it: it failed and is not tried again."""
+
+    def __init__(self, reason: str = "") -> None:
+        _check_reason("Discard.reason", reason)
+        super().__init__(reason)
+
+    @property
+    def reason(self) -> str:
+        return str(self.args[0])
 
 
 class Ending(StrEnum):
@@ -105,9 +123,11 @@ RULES: Mapping[Ending, Rule] = MappingProxyType(
     {
         Ending.RETURNED: _completed("a value was returned", has_result=True),
         Ending.STORED: _completed("the step has completed before: not performed", has_result=False),
-        Ending.SNOOZED: _given_back("Snooze was returned", JobState.SCHEDULED, has_delay=True),
-        Ending.CANCELLED: _final("Cancel was returned", JobState.CANCELLED),
-        Ending.DISCARDED: _final("Discard was returned", JobState.DISCARDED),
+        Ending.SNOOZED: _given_back(
+            "Snooze was returned or raised", JobState.SCHEDULED, has_delay=True
+        ),
+        Ending.CANCELLED: _final("Cancel was returned or raised", JobState.CANCELLED),
+        Ending.DISCARDED: _final("Discard was returned or raised", JobState.DISCARDED),
         Ending.RAISED: _failure("an error was raised"),
         Ending.TIMED_OUT: _failure("the timeout passed"),
         # The same code would return the same again, after its side effects happened again.
@@ -160,9 +180,11 @@ def outcome(
     )
 
 
-def requested(job: ClaimedJob, returned: object) -> Outcome | None:
-    """The outcome a step asked for by returning Snooze, Cancel or Discard; None for a result."""
-    match returned:
+def requested(job: ClaimedJob, given: object) -> Outcome | None:
+    """The outcome a step asked for by returning or raising Snooze, Cancel or Discard; None for
+    anything else.
+    """
+    match given:
         case Snooze(seconds=delay):
             return outcome(job, Ending.SNOOZED, delay=delay)
         case Cancel(reason=reason):

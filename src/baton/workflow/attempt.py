@@ -13,7 +13,7 @@ from typing import Any
 
 from baton.core import backoff
 from baton.core.errortext import describe
-from baton.core.outcome import Cancel, Discard, Ending, Snooze, outcome, requested
+from baton.core.outcome import Cancel, Discard, Ending, Request, Snooze, outcome, requested
 from baton.engine.tasks import is_from_signal
 from baton.words.errors import WorkerError
 from baton.words.rows import ClaimedJob, Outcome
@@ -93,7 +93,26 @@ def failed(
     """
     if is_from_signal(error):
         raise error
+    asked = _asked(job, error) if ending is Ending.RAISED else None
+    if asked is not None:
+        return asked
     return outcome(job, ending, error=describe(error), delay=_delay(job, built))
+
+
+def _asked(job: ClaimedJob, error: BaseException) -> Outcome | None:
+    """What was asked for by raising Snooze, Cancel or Discard, alone or inside the group of a task
+    group.
+    """
+    try:
+        # An error may lie about its class, and about what it holds.
+        while issubclass(type(error), BaseExceptionGroup):
+            members = BaseExceptionGroup.exceptions.__get__(error)
+            if len(members) != 1:
+                return None
+            (error,) = members
+        return requested(job, error) if issubclass(type(error), Request) else None
+    except BaseException:
+        return None
 
 
 def suspended(job: ClaimedJob, step: Step | SyncStep, error: BaseException) -> Outcome | None:
