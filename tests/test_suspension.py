@@ -161,6 +161,22 @@ async def test_a_wait_that_settled_before_its_step_sleeps_makes_it_runnable(ring
     assert (facts.job, facts.pending, facts.attempt) == ("available", 0, 0)
 
 
+async def test_a_wait_ends_with_its_step(ring: Arena) -> None:
+    """Moved by hand while it waited, the step ran again and completed without waiting."""
+    (workflow,) = await ring.insert(roots(1))
+    (job,) = await ring.claim()
+    await suspend(ring, job)
+    await ring.monitor.execute(
+        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", job.id
+    )
+    await ring.claim()
+    await settle(ring.right, ring.done(job.id))
+    assert await groups(ring) == [("#1", "cancelled")]
+    rows = await ring.monitor.fetch("SELECT state FROM public.workflow_wait_members")
+    assert [row["state"] for row in rows] == ["missed"]
+    assert await ring.completions() == {workflow.id: "completed"}
+
+
 held = asyncio.Event()
 met = asyncio.Event()
 
