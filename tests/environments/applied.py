@@ -7,12 +7,13 @@ import json
 import os
 import sys
 import time
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from baton.store.connecting import Connector
 from baton.store.session import server_settings
-from environments.suite import FACTS
+from environments.suite import FACTS, POOLER
 from support.waiting import eventually
 
 _SCHEMA = """
@@ -37,6 +38,8 @@ async def test_the_environment_applies(dsn: str) -> None:
             "clock": f"{-await tables.fetchval(_BEHIND, time.time()) / 60:+.0f} min",
             "pace": f"{await _pace():.2f}",
         }
+        if "settings" in wanted:
+            found["settings"] = await _settings(dsn)
         for name in wanted.keys() - found.keys():
             setting: str = await tables.fetchval("SELECT current_setting($1)", name)
             # An empty list is shown as one of an empty name.
@@ -45,6 +48,22 @@ async def test_the_environment_applies(dsn: str) -> None:
         await ours.close()
         await tables.close()
     assert {name: found[name] for name in wanted} == wanted
+
+
+async def _settings(dsn: str) -> str:
+    """What the pooler does with a setting that a session brings."""
+    through = urlunsplit(urlsplit(dsn)._replace(query=f"host={os.environ[POOLER]}"))
+    try:
+        session = await asyncpg.connect(
+            through, server_settings={"lock_timeout": "1234"}, statement_cache_size=0
+        )
+    except asyncpg.PostgresError:
+        return "refused"
+    try:
+        kept = await session.fetchval("SELECT current_setting('lock_timeout')") == "1234ms"
+        return "kept" if kept else "forgotten"
+    finally:
+        await session.close()
 
 
 async def _pace() -> float:

@@ -9,9 +9,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from baton.store.session import server_settings
 from environments.servers import pooler, server
-from environments.suite import NOT_IN_ANOTHER_SCHEMA, NOT_THROUGH_A_POOLER, NOT_WITH_A_WRONG_CLOCK
-from environments.through_pooler import VARIABLE
+from environments.suite import (
+    NOT_IN_ANOTHER_SCHEMA,
+    NOT_THROUGH_A_POOLER,
+    NOT_WITH_A_WRONG_CLOCK,
+    POOLER,
+)
 from environments.tools import PYTHONS, SERVERS, Tools
 from support.databases import execute, run_apart
 
@@ -61,17 +66,24 @@ def _plugin(
 
 
 @contextmanager
-def _pooler(version: str | None, isolation: str, tools: Tools) -> Iterator[Place]:
+def _pooler(
+    version: str | None, isolation: str, tools: Tools, *, forgetful: bool = False
+) -> Iterator[Place]:
     program = tools.pooler(version)
+    forgotten = _SETTINGS if forgetful else ()
     with (
         server(tools.any_server(), {"default_transaction_isolation": isolation}) as dsn,
-        pooler(program, dsn) as folder,
+        pooler(program, dsn, forgotten) as folder,
     ):
         yield Place(
             dsn,
-            {"pooled": "True", "default_transaction_isolation": isolation},
+            {
+                "pooled": "True",
+                "settings": "forgotten" if forgetful else "refused",
+                "default_transaction_isolation": isolation,
+            },
             plugins=["environments.through_pooler"],
-            variables={VARIABLE: str(folder)},
+            variables={POOLER: str(folder)},
             left_out=NOT_THROUGH_A_POOLER,
         )
 
@@ -88,6 +100,10 @@ def _clock(offset: str, facts: Mapping[str, str], tools: Tools) -> Iterator[Plac
     with server(tools.any_server(), {}) as dsn:
         yield Place(dsn, facts, variables=variables, left_out=NOT_WITH_A_WRONG_CLOCK)
 
+
+# All that a session of Baton's brings, as hosted poolers forget it that refuse nothing.
+_SETTINGS = {*server_settings("baton"), "idle_in_transaction_session_timeout"}
+_SETTINGS -= {"application_name"}
 
 _PATIENCE = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
 
@@ -107,6 +123,7 @@ ENVIRONMENTS: Mapping[str, Callable[[Tools], AbstractContextManager[Place]]] = {
     "timeouts of the role": partial(_settings, _PATIENCE),
     "PgBouncer": partial(_pooler, None, "read committed"),
     "PgBouncer, serializable": partial(_pooler, None, "serializable"),
+    "PgBouncer that forgets settings": partial(_pooler, None, "read committed", forgetful=True),
     "PgBouncer 1.24": partial(_pooler, "1.24", "read committed"),
     "clock an hour ahead, fast": partial(
         _clock, "+3600s x1.05", {"clock": "+60 min", "pace": "1.05"}

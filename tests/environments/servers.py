@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -29,10 +29,11 @@ unix_socket_mode = 0777
 auth_type = trust
 auth_file = {folder}/users
 pool_mode = transaction
+ignore_startup_parameters = {forgotten}
 max_client_conn = 500
 default_pool_size = 8
 max_db_connections = 8
-server_idle_timeout = 5
+server_idle_timeout = 2
 logfile = {folder}/log
 pidfile = {folder}/pid
 """
@@ -57,8 +58,10 @@ def server(programs: Path, settings: Mapping[str, str]) -> Iterator[str]:
 
 
 @contextmanager
-def pooler(program: Path, dsn: str) -> Iterator[Path]:
-    """PgBouncer in transaction mode before a server; the folder of its socket."""
+def pooler(program: Path, dsn: str, forgotten: Collection[str] = ()) -> Iterator[Path]:
+    """PgBouncer in transaction mode before a server; the folder of its socket. Settings at the
+    start that are `forgotten` it takes and does not pass on; others it refuses.
+    """
     upstream = parse_qs(urlsplit(dsn).query)["host"][0]
     # It refuses to run as root, and the server lets in only its own user's programs.
     user = Path(upstream).stat()
@@ -66,7 +69,11 @@ def pooler(program: Path, dsn: str) -> Iterator[Path]:
     os.chown(folder, user.st_uid, user.st_gid)
     folder.chmod(0o755)
     (folder / "users").write_text('"postgres" ""\n')
-    (folder / "ini").write_text(_PGBOUNCER.format(upstream=upstream, folder=folder))
+    (folder / "ini").write_text(
+        _PGBOUNCER.format(
+            upstream=upstream, folder=folder, forgotten=",".join(forgotten) or "extra_float_digits"
+        )
+    )
     process = subprocess.Popen(
         [str(program), str(folder / "ini")],
         stdout=subprocess.DEVNULL,

@@ -2,6 +2,8 @@
 
 FACTS = "BATON_TEST_FACTS"
 """Names the variable that tells the tests where they must be."""
+POOLER = "BATON_TEST_POOLER"
+"""Names the folder of the pooler's socket."""
 APPLIES = "test_the_environment_applies"
 
 FILES = (

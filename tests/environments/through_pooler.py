@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import asyncpg
 
-from baton.store import session
+from baton.store import connecting
+from environments.suite import POOLER
 from support import running
 from support.servers import DSN_VARIABLE
 
-VARIABLE = "BATON_TEST_POOLER"
-"""Names the folder of the pooler's socket."""
+
+def _host(query: str) -> str:
+    return parse_qs(query)["host"][0]
 
 
 class _Driver:
@@ -24,11 +26,11 @@ class _Driver:
 
     async def connect(self, dsn: str, **options: Any) -> Any:
         parts = urlsplit(dsn)
-        if parts.query == urlsplit(os.environ[DSN_VARIABLE]).query:
-            dsn = urlunsplit(parts._replace(query=f"host={os.environ[VARIABLE]}"))
+        if _host(parts.query) == _host(urlsplit(os.environ[DSN_VARIABLE]).query):
+            dsn = urlunsplit(parts._replace(query=f"host={os.environ[POOLER]}"))
         return await asyncpg.connect(dsn, **options)
 
 
-vars(session)["asyncpg"] = _Driver()
+vars(connecting)["asyncpg"] = _Driver()
 # Nothing is heard through a pooler.
 running.FAST["poll_interval"] = 0.05
