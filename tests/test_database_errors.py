@@ -53,6 +53,8 @@ LOST: tuple[Callable[[], Exception], ...] = (
 )
 
 _CONTROL = ("BEGIN", "ROLLBACK", "SET ", "SAVEPOINT", "RELEASE")
+# How a new connection finds out whether a pooler is in between: that belongs to connecting.
+_PROBE = "current_setting('lock_timeout')"
 
 
 @dataclass
@@ -85,7 +87,7 @@ def troubled_driver(monkeypatch: pytest.MonkeyPatch) -> None:
             self: Any, query: str, *args: Any, driver: Any = driver, **options: Any
         ) -> Any:
             trouble = _trouble.get()
-            if trouble is not None:
+            if trouble is not None and _PROBE not in query:
                 commits = query.lstrip().startswith("COMMIT")
                 strikes = not query.lstrip().startswith(_CONTROL)
                 if commits if trouble.at_commit else strikes and not commits:

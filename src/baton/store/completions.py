@@ -34,14 +34,14 @@ async def read_completions(
     """The completions of those of the given workflows that have finished; None for those that do
     not exist.
     """
-    rows = await database.fetch("read_completions", workflow_ids)
+    rows = await database.read("read_completions", workflow_ids)
     texts = {row["workflow_id"]: row["completion"] for row in rows}
     return {key: None if text is None else parse_completion(text) for key, text in texts.items()}
 
 
 async def find_missing_workflows(database: Database, workflow_ids: Sequence[UUID]) -> list[UUID]:
     """Of the given ids, those of no workflow in this schema."""
-    rows = await database.fetch("find_missing_workflows", workflow_ids)
+    rows = await database.read("find_missing_workflows", workflow_ids)
     return [row["id"] for row in rows]
 
 
@@ -51,7 +51,7 @@ async def read_unsettled_steps(
     """How many steps have not settled, and at most `limit` of them, first what is available in
     another queue than these; 0 and none when the workflow has ended or is unknown.
     """
-    rows = await database.fetch("read_unsettled_steps", workflow_id, queues, limit)
+    rows = await database.read("read_unsettled_steps", workflow_id, queues, limit)
     steps = [
         UnsettledStep(
             row["name"],

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import anyio
@@ -290,6 +291,10 @@ class Database:
                     async with transaction(connection):
                         rows = await connection.fetch(self.sql(query), *args)
         return rows
+
+    async def read(self, query: str, *args: object) -> list[asyncpg.Record]:
+        """Run a named query that only reads, again after passing failures and a lost connection."""
+        return await self.retrying(partial(self.fetch, query, *args), idempotent=True)
 
     async def _notification_usage(self) -> float:
         rows = await self.fetch("notification_usage")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
@@ -50,7 +49,7 @@ def job_state(text: str | None) -> JobState | None:
 async def read_for_step(database: Database, query: str, *args: object) -> list[asyncpg.Record]:
     """What a step needs, by a query that may be repeated. Raises UnreadError."""
     try:
-        return await database.retrying(partial(database.fetch, query, *args), idempotent=True)
+        return await database.read(query, *args)
     except UnavailableError as error:
         raise UnreadError(error.what, error.timeout, refused=error.refused) from error
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from baton.words.errors import InvalidNameError
 
-_FIRST_COMMENTS = re.compile(r"\A(?:\s*--[^\n]*\n)+")
+_FIRST_COMMENTS = re.compile(r"\A(?P<comments>(?:--[^\n]*\n)+)(?P<verb>\w+)")
 
 MAX_NAME_BYTES = 63
 MAX_CHANNEL_BYTES = len("baton_finished")
@@ -138,5 +138,5 @@ def _checked(name: str, kind: str, limit: int) -> str:
 @cache
 def _query_text(name: str) -> str:
     text = files("baton").joinpath("store", "queries", f"{name}.sql").read_text("utf-8")
-    # Tracers name a statement by its first word, and monitoring shows its beginning.
-    return _FIRST_COMMENTS.sub("", text)
+    # Tracers name a statement by its first word; the comment tells people what it does.
+    return _FIRST_COMMENTS.sub(r"\g<verb> \g<comments>", text)

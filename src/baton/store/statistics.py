@@ -43,7 +43,7 @@ async def record_captures(
 
 async def read_usage(database: Database, workflow_id: UUID) -> WorkflowUsage:
     """What all attempts of all steps of a workflow used; zeros where nothing is recorded."""
-    rows = await database.fetch("read_usage", workflow_id)
+    rows = await database.read("read_usage", workflow_id)
     models = tuple(
         ModelUsage(**_sums(row), model=row["model"], provider=row["provider"])
         for row in rows
@@ -62,7 +62,7 @@ async def read_captures(
 ) -> list[Capture]:
     """What the steps of a workflow, or one of them, captured, in the order written."""
     place = (None, None) if after is None else after
-    rows = await database.fetch("read_captures", workflow_id, step, *place, limit)
+    rows = await database.read("read_captures", workflow_id, step, *place, limit)
     return [
         Capture(
             id=row["id"],

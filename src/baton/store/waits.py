@@ -318,7 +318,7 @@ async def read_waiting(
     if workflow_id is None:
         rows = await follow(database, "read_waiting", limit, after, *wanted)
     else:
-        rows = await database.fetch("read_waiting_of", limit, after, *wanted, workflow_id)
+        rows = await database.read("read_waiting_of", limit, after, *wanted, workflow_id)
     return [
         WaitingStep(
             wait_id=row["id"],
