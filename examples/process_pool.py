@@ -1,21 +1,17 @@
-"""CPU-bound steps in a process pool: a plain `def perform` with an executor."""
+"""CPU-bound steps in processes: a plain `def perform` with an executor."""
 
 import asyncio
 import os
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
-from baton import Baton, Engine, Step, SyncStep, Worker, worker
+from baton import Baton, Engine, ProcessExecutor, Step, SyncStep, Worker, worker
 
 DSN = os.environ.get("BATON_DATABASE_URL", "postgresql://localhost/postgres")
 
 
-def make_pool() -> ProcessPoolExecutor:
-    # "spawn": a forked child would inherit connections and locks of running threads.
-    return ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn"))
+POOL = ProcessExecutor(max_workers=2)
 
 
-class CountPrimes(Worker, queue="cpu", executor=make_pool):
+class CountPrimes(Worker, queue="cpu", executor=POOL):
     below: int
 
     def perform(self, step: SyncStep) -> int:

@@ -13,6 +13,7 @@ from baton.workflow.builder import Baton
 from baton.workflow.function_worker import worker
 from baton.workflow.insert import insert_all
 from baton.workflow.plugin.plugin import Plugin
+from baton.workflow.processes import ProcessExecutor
 from baton.workflow.step import Step, SyncStep
 from baton.workflow.waits.control import cancel_wait, waiting_steps
 from baton.workflow.waits.sending import send_event
@@ -32,6 +33,7 @@ __all__ = [
     "JobState",
     "OnTimeout",
     "Plugin",
+    "ProcessExecutor",
     "Snooze",
     "Step",
     "SyncStep",

@@ -76,7 +76,8 @@ class Calls:
         self._threads.shutdown()
 
     def _left(self, places: _Places, begun: Future[Any], future: asyncio.Future[Any]) -> None:
-        if not future.cancelled() or begun.done():
+        # A ProcessExecutor kills what was cancelled.
+        if not future.cancelled() or begun.done() or getattr(begun, "killed", False):
             return
         places.give_up(begun)
         if monotonic() >= self._tell_from:
