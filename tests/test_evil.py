@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import field_validator
 
-from baton import Baton, Step, SyncStep, Worker, worker
+from baton import Baton, Plugin, Step, SyncStep, Worker, worker
 from baton.words.events import StepCompleted, StepEvent
 from baton.workflow.worker import spec_of
 from support.evil import IMPOSSIBLE, RAISED, RETURNED
@@ -251,38 +251,70 @@ def meta_in_a_thread(step: SyncStep) -> list[Any]:
     return [step.workflow_name, step.name, len(step.meta)]
 
 
-METAS = {
-    "'{}'": 0,
-    "'[]'": 0,
-    "'null'": 0,
-    "'\"text\"'": 0,
-    "'17'": 0,
-    '\'{"workflow_label": {"a": 1}}\'': 1,
-    '\'{"workflow_label": 5, "workflow_id": "nonsense", "workflow_name": []}\'': 3,
-    "('{\"n\": ' || repeat('9', 5000) || '}')::jsonb": 0,
-    "(repeat('[', 3000) || repeat(']', 3000))::jsonb": 0,
-}
+# What is no longer a step's job, because its meta does not name the step.
+NAMELESS = [
+    "'{}'",
+    "'[]'",
+    "'null'",
+    "'\"text\"'",
+    "'17'",
+    '\'{"workflow_label": {"a": 1}}\'',
+    '\'{"workflow_label": 5, "workflow_id": "nonsense", "workflow_name": []}\'',
+    "('{\"n\": ' || repeat('9', 5000) || '}')::jsonb",
+    "(repeat('[', 3000) || repeat(']', 3000))::jsonb",
+]
+# What still names it, in strange company.
+ODD = [
+    "meta - 'workflow_label'",
+    'meta || \'{"workflow_label": {"a": 1}}\'',
+    'meta || \'{"workflow_label": 5, "trace_context": [], "more": null}\'',
+]
 
 
-async def test_a_meta_that_we_did_not_write(dsn: str) -> None:
+async def with_meta(run: Run, meta: str) -> Baton:
+    """A workflow whose jobs' meta somebody else wrote, about to be performed."""
+    workflow = Baton(workflow_name="label")
+    workflow.add("evil", meta_of.new(), schedule_in=1_000)
+    workflow.add("thread", meta_in_a_thread.new(), schedule_in=1_000)
+    workflow.add("hooked", Hooked(), deps=["evil"], schedule_in=1_000)
+    await run.insert(workflow)
+    for name in ("hooked", "thread", "evil"):
+        await run.tables.change(workflow, name, meta=meta)
+        await run.tables.change(workflow, name, state="'available'", scheduled_at=NOW)
+    run.engine.resume("default")
+    return workflow
+
+
+async def test_an_odd_meta_that_names_the_step(dsn: str) -> None:
     async with running(dsn, queues=ONE_AT_A_TIME) as run:
-        for meta, size in METAS.items():
-            workflow = Baton(workflow_name="label")
-            workflow.add("evil", meta_of.new(), schedule_in=1_000)
-            workflow.add("thread", meta_in_a_thread.new(), schedule_in=1_000)
-            workflow.add("hooked", Hooked(), deps=["evil"], schedule_in=1_000)
-            await run.insert(workflow)
-            for name in ("hooked", "thread", "evil"):
-                await run.tables.change(workflow, name, meta=meta)
-                await run.tables.change(workflow, name, state="'available'", scheduled_at=NOW)
-            run.engine.resume("default")
+        for meta in ODD:
+            workflow = await with_meta(run, meta)
             await run.end(workflow)
             for name in ("evil", "thread"):
                 row = await run.tables.step(workflow, name)
-                assert (row.errors, row.result) == ([], [None, name, size]), meta
+                assert row.errors == [], meta
+                assert row.result[:2] == [None, name], meta
                 (event,) = run.events.of(StepCompleted, step=name, workflow_id=workflow.workflow_id)
                 assert event.workflow_name is None
             await survived(run)
+
+
+async def test_a_meta_that_does_not_name_the_step(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its job is performed as one outside workflows; the step's job counts as gone."""
+    async with running(dsn, queues=ONE_AT_A_TIME) as run:
+        for number, meta in enumerate(NAMELESS, 1):
+            workflow = await with_meta(run, meta)
+            await run.events.until(StepCompleted, 3 * number + number - 1)
+            for name in ("evil", "thread", "hooked"):
+                row = await run.tables.step(workflow, name)
+                assert (row.state, row.errors, row.stored) == ("completed", [], False), meta
+            await Plugin().sweep(run.engine.database)
+            completion = await run.end(workflow)
+            assert set(completion.failed_steps) == {"evil", "thread", "hooked"}
+            await survived(run)
+    assert "does not name that workflow and step" in caplog.text
 
 
 class Hooked(Worker):

@@ -250,6 +250,7 @@ async def ask(database: Watched) -> None:
         await look.steps(uuid4())
     await look.queues()
     await look.engines()
+    await store.count_open_waits(database)
     await read_completions(database, [opened, ended])
     await stage_jobs(database, 5_000, notify=False)
     await find_orphans(

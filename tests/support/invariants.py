@@ -11,7 +11,9 @@ WITH steps AS (
     SELECT n.*, w.name AS label, j.state AS job_state, j.id AS job
     FROM public.workflow_nodes n
     JOIN public.workflows w ON w.id = n.workflow_id
+    -- Another job that has the id of a node is not the node's.
     LEFT JOIN public.oban_jobs j ON j.id = n.job_id
+        AND j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name
 ),
 waits AS (
     SELECT

@@ -85,6 +85,11 @@ class Sweeper:
         """Announce the workflows that have ended and were never announced."""
         unannounced, self._ended_after = await find_unannounced(database, self._ended_after, STEPS)
         due = set(self._unannounced.take_due())
+        refusals: list[Exception] = []
+
+        def refused(workflow_id: UUID, error: Exception) -> None:
+            refusals.append(error)
+            self._unannounced.refuse(workflow_id, error)
 
         async def announce(workflow_ids: Sequence[UUID]) -> None:
             notify = settings.notify
@@ -99,7 +104,10 @@ class Sweeper:
 
         left = [one for one in unannounced if one not in self._unannounced or one in due]
         for portion in _portions(left, ANNOUNCED):
-            await bisect(portion, announce, self._unannounced.refuse)
+            await bisect(portion, announce, refused)
+        if refusals and len(refusals) == len(left):
+            # It is not a workflow that is to blame: the part has failed.
+            raise refusals[-1]
 
 
 class _Found(NamedTuple):
