@@ -101,6 +101,9 @@ SCENES: dict[str, tuple[Callable[[], Baton], Callable[..., Any]]] = {
     "a row of a trigger": (counted, lock_counter),
 }
 
+# An open transaction that sent an event by a key need not hold up who waits with the key.
+KEPT_BACK = set(SCENES) - {"a correlation key"}
+
 
 @asynccontextmanager
 async def holding(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
@@ -138,13 +141,15 @@ async def test_others_do_not_wait(
                 await lock(connection, victim)
             pid = await connection.fetchval("SELECT pg_backend_pid()")
             go.set()
-            await run.tables.blocked(1)
+            if scene in KEPT_BACK:
+                await run.tables.blocked(1)
             taken = await latencies(run, 25)
             assert median(taken) < 1.0, taken
-            await eventually(lambda: _names(caplog, f"process {pid} (application somebody"))
-            assert len(_warnings(caplog)) == 1
-            for victim in victims:
-                assert (await run.tables.step(victim, "a")).settled is None
+            if scene in KEPT_BACK:
+                await eventually(lambda: _names(caplog, f"process {pid} (application somebody"))
+                assert len(_warnings(caplog)) == 1
+                for victim in victims:
+                    assert (await run.tables.step(victim, "a")).settled is None
         for victim in victims:
             await run.tables.until(victim, "a", "completed", "cancelled")
             assert len(run.events.of(StepExecuting, workflow_id=victim.workflow_id, step="a")) == 1

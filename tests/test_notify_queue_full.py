@@ -41,7 +41,7 @@ def small_queue() -> Iterator[str]:
 
 
 async def test_a_full_queue_loses_nothing_and_performs_nothing_twice(
-    small_queue: str, caplog: pytest.LogCaptureFixture
+    small_queue: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dsn = await create_database(small_queue)
     await schema.migrate(dsn)
@@ -62,6 +62,11 @@ async def test_a_full_queue_loses_nothing_and_performs_nothing_twice(
             assert begun == before + 2
             warnings = [r for r in caplog.records if "queue of notifications" in r.message]
             assert len(warnings) == 1
+            # Whoever calls an engine meets no full queue either.
+            muted = run.engine.database.notifications
+            monkeypatch.setattr(muted, "_muted_until", 0.0)
+            await run.engine.cancel(two.workflow_id)
+            assert (await run.tables.step(two, "b")).state == "cancelled"
             await idle.execute("COMMIT")
         # The queue is read by now, and nobody has asked for its usage since.
         for _ in range(3):

@@ -17,6 +17,10 @@ SHORT_WAIT = 0.05
 """Seconds for which a settlement waits for a lock while locks keep others back."""
 SHARE = 0.1
 """Part of its delay for which an outcome that is tried alone waits for its lock."""
+SEEN_WAIT = 0.5
+"""Seconds for which one waits that is to show who holds its lock."""
+LOOKS = 3
+"""Looks for a holder after which the warning does without one."""
 WARNING_INTERVAL = 60.0
 SHOWN = 10
 
@@ -38,6 +42,7 @@ class Locked:
     def __init__(self) -> None:
         self._cases: dict[int, _Case] = {}
         self._warned_at = -WARNING_INTERVAL
+        self._looks = 0
 
     def __len__(self) -> int:
         return len(self._cases)
@@ -77,7 +82,9 @@ class Locked:
     def wait(self, batch: Sequence[Execution]) -> float:
         """Seconds for which a batch that is tried apart waits for a lock."""
         case = self._cases.get(batch[0].job.id) if len(batch) == 1 else None
-        return SHORT_WAIT if case is None else SHARE * case.delay
+        if case is None:
+            return SHORT_WAIT
+        return SEEN_WAIT if self.unexplained else SHARE * case.delay
 
     def accept(self, settled: Iterable[Execution]) -> None:
         for execution in settled:
@@ -87,7 +94,10 @@ class Locked:
         """Say who holds the lock, at a bounded rate."""
         if not self.unexplained:
             return
-        self._warned_at = monotonic()
+        self._looks += 1
+        if not holders and self._looks < LOOKS:
+            return
+        self._looks, self._warned_at = 0, monotonic()
         ids = self.ids
         shown = ", ".join(map(str, ids[:SHOWN])) + (", …" if len(ids) > SHOWN else "")
         _log.warning(
