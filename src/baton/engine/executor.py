@@ -131,7 +131,10 @@ class Executor:
         self._running[job.id, job.attempted_at] = execution
         self._idle.clear()
         if telemetry.active:
-            telemetry.emit(StepExecuting(**execution.told(), state=JobState.EXECUTING))
+            facts = execution.told()
+            telemetry.emit(
+                StepExecuting(**facts, state=JobState.EXECUTING, queue_time=job.queue_time)
+            )
         execution.task = begin(self._run(execution), context.copy())
 
     async def _run(self, execution: Execution) -> None:

@@ -16,7 +16,7 @@ CREATE TABLE /*schema.*/workflows (
 ) WITH (fillfactor = 60);
 
 -- deps and dependents are job ids. pending counts the dependencies that have not settled, and one more while the
--- step itself waits for events; waits marks a step that does so.
+-- step itself waits for events; waits marks a step that does so. released_at is when it came to 0.
 -- trace is the span context of the attempt that settled the step, as a W3C traceparent: what depends on the step
 -- links to it.
 -- model is what the step's model map chose; debug repeats the workflow's, because a claim reads the node anyway.
@@ -32,6 +32,7 @@ CREATE TABLE /*schema.*/workflow_nodes (
     ignore_discarded boolean NOT NULL DEFAULT false,
     timeout          double precision,
     waits            boolean NOT NULL DEFAULT false,
+    released_at      timestamptz,
     state            /*schema.*/oban_job_state,
     result           jsonb,
     trace            text,

@@ -107,7 +107,7 @@ RETURNS TABLE (
     kind smallint, id bigint, attempted_at timestamp, queue text, worker text, args text, meta text,
     attempt integer, max_attempts integer, workflow_id uuid, name text, pending integer,
     settled text, dependencies integer, timeout double precision,
-    model text, debug boolean, links text[]
+    model text, debug boolean, links text[], queued double precision
 )
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -120,7 +120,8 @@ SET jit = off
 AS $settle$
 #variable_conflict use_column
 DECLARE
-    v_now timestamp := timezone('UTC', clock_timestamp());
+    v_moment timestamptz := clock_timestamp();
+    v_now timestamp := timezone('UTC', v_moment);
     v_done integer := 0;
     v_taken bigint[] := '{}';
     v_taken_queues text[] := '{}';
@@ -174,7 +175,8 @@ BEGIN
         ),
         decremented AS (
             UPDATE /*schema.*/workflow_nodes n
-            SET pending = greatest(n.pending - d.settled, 0)
+            SET pending = greatest(n.pending - d.settled, 0),
+                released_at = CASE WHEN n.pending <= d.settled THEN v_moment END
             FROM (
                 SELECT d.job_id, count(*)::integer AS settled
                 FROM settled s, unnest(s.dependents) AS d (job_id)
@@ -243,7 +245,7 @@ BEGIN
                 a.kind, a.id, NULL::timestamp, CASE WHEN a.kind = 3 THEN a.data END, NULL,
                 CASE WHEN a.kind <> 3 THEN a.data END, NULL, NULL::integer, NULL::integer, a.workflow_id,
                 NULL, NULL::integer, NULL, NULL::integer, NULL::double precision, NULL, NULL::boolean,
-                NULL::text[]
+                NULL::text[], NULL::double precision
             FROM /*schema.*/baton_arm(v_armed, p_claimant IS NOT NULL, p_notify) a;
         END IF;
 
@@ -253,7 +255,7 @@ BEGIN
             SELECT
                 1::smallint, o.id, o.claim, NULL, NULL, NULL, NULL, NULL::integer, NULL::integer,
                 NULL::uuid, NULL, NULL::integer, NULL, NULL::integer, NULL::double precision, NULL, NULL::boolean,
-                NULL::text[]
+                NULL::text[], NULL::double precision
             FROM unnest(p_ids, p_claims) AS o (id, claim)
             WHERE NOT EXISTS (
                 SELECT FROM /*schema.*/oban_jobs j
@@ -266,7 +268,7 @@ BEGIN
             SELECT
                 2::smallint, NULL::bigint, NULL::timestamp, NULL, NULL, a.completion, NULL,
                 NULL::integer, NULL::integer, a.workflow_id, NULL, NULL::integer, NULL, NULL::integer,
-                NULL::double precision, NULL, NULL::boolean, NULL::text[]
+                NULL::double precision, NULL, NULL::boolean, NULL::text[], NULL::double precision
             FROM /*schema.*/baton_announce(v_finished, p_notify) a;
         END IF;
 
@@ -281,7 +283,7 @@ BEGIN
             SELECT
                 3::smallint, NULL::bigint, NULL::timestamp, q, NULL, NULL, NULL, NULL::integer,
                 NULL::integer, NULL::uuid, NULL, NULL::integer, NULL, NULL::integer, NULL::double precision,
-                NULL, NULL::boolean, NULL::text[]
+                NULL, NULL::boolean, NULL::text[], NULL::double precision
             FROM unnest(v_woken) q;
         END IF;
     END IF;
@@ -329,7 +331,13 @@ BEGIN
             WHERE d.job_id = ANY (n.deps) AND d.trace IS NOT NULL
             ORDER BY d.job_id
             LIMIT 128
-        ) END
+        ) END,
+        -- Seconds since the job could run. A difference of two timestamps fails where one of them is infinite.
+        greatest(
+            date_part('epoch', j.attempted_at)
+            - date_part('epoch', greatest(j.scheduled_at, j.inserted_at, timezone('UTC', n.released_at))),
+            0
+        )
     FROM unnest(v_taken) WITH ORDINALITY AS t (id, position)
     JOIN /*schema.*/oban_jobs j ON j.id = t.id
     LEFT JOIN /*schema.*/workflow_nodes n ON n.job_id = t.id

@@ -75,7 +75,7 @@ DECLARE
     v_queue text;
 BEGIN
     UPDATE /*schema.*/workflow_nodes n
-    SET pending = greatest(n.pending - 1, 0)
+    SET pending = greatest(n.pending - 1, 0), released_at = CASE WHEN n.pending <= 1 THEN clock_timestamp() END
     WHERE n.job_id = p_job AND n.state IS NULL
     RETURNING n.pending INTO v_pending;
     IF v_pending IS DISTINCT FROM 0 THEN

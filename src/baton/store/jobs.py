@@ -154,7 +154,7 @@ def _claimed(row: Any) -> ClaimedJob:
             row[16],
         )
     return ClaimedJob(
-        row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], node, row[17] or ()
+        row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], node, row[17] or (), row[18]
     )
 
 

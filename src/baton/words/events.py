@@ -72,7 +72,11 @@ class StepEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepExecuting(StepEvent):
-    """A step is about to be performed."""
+    """A step is about to be performed. `queue_time` is how long it could run before it was claimed,
+    in seconds: since its scheduled time, or since its last dependency or wait settled.
+    """
+
+    queue_time: float | None = None
 
     EVENT: ClassVar[str] = "baton.step.executing"
 

@@ -98,6 +98,7 @@ class ClaimedJob(NamedTuple):
     """A job this engine holds. `(id, attempted_at)` is the identity of the claim.
 
     `links` are the span contexts of the attempts that settled its dependencies, when traced.
+    `queue_time` is how long the job could run before this claim took it, in seconds.
     """
 
     id: int
@@ -110,6 +111,7 @@ class ClaimedJob(NamedTuple):
     max_attempts: int
     node: Node | None
     links: Sequence[str] = ()
+    queue_time: float | None = None
 
 
 class Outcome(NamedTuple):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from math import isfinite
 from time import monotonic
 from types import MappingProxyType
 
@@ -100,6 +102,10 @@ class Metrics:
             "messaging.client.consumed.messages",
             (SYSTEM, OPERATION, ("messaging.destination.name", event.queue)),
         )
+        # Infinite where the job's own times are.
+        if event.queue_time is not None and isfinite(event.queue_time):
+            labels = _queue_labels(event.queue, event.worker)
+            self._record("baton.job.queue.duration", event.queue_time, labels)
 
     def _inserted(self, event: WorkflowInserted) -> None:
         self._add("baton.workflow.inserted", (self._named(event.workflow_name),))
@@ -219,6 +225,12 @@ COUNTERS = [
 
 HISTOGRAMS = [
     ("messaging.process.duration", "s", "Duration of attempts", SECONDS),
+    (
+        "baton.job.queue.duration",
+        "s",
+        "How long jobs could run before an attempt began",
+        LONG_SECONDS,
+    ),
     ("baton.workflow.duration", "s", "From a workflow's insertion to its end", LONG_SECONDS),
     ("baton.announce.lag", "s", "From a workflow's end to its announcement", LONG_SECONDS),
     ("baton.sweep.duration", "s", "Duration of sweeps", LONG_SECONDS),
@@ -280,3 +292,9 @@ def _labels(queue: str, worker: str, kind: str) -> dict[str, str]:
             **({} if kind in ("completed", "snoozed", "released") else {"error.type": kind}),
         }
     return labels
+
+
+@cache
+def _queue_labels(queue: str, worker: str) -> dict[str, str]:
+    """One mapping for each pair, as with `_labels`."""
+    return {"messaging.destination.name": queue, "baton.worker": worker}

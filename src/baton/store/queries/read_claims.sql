@@ -6,6 +6,11 @@ SELECT
         THEN n.workflow_id END AS workflow_id,
     n.name, n.pending, n.state::text AS settled, cardinality(n.deps) AS dependencies, n.timeout, n.model,
     n.debug, '{}'::text[] AS links,
+    greatest(
+        date_part('epoch', j.attempted_at)
+        - date_part('epoch', greatest(j.scheduled_at, j.inserted_at, timezone('UTC', n.released_at))),
+        0
+    ) AS queued,
     j.attempted_by[4] AS call
 FROM /*schema.*/oban_jobs j
 LEFT JOIN /*schema.*/workflow_nodes n ON n.job_id = j.id
