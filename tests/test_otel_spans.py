@@ -12,9 +12,8 @@ from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
-from baton import Baton, Cancel, Plugin, Snooze, Step, SyncStep, insert_all, worker
+from baton import Baton, Cancel, Snooze, Step, SyncStep, insert_all, worker
 from baton.words.errors import WorkflowExistsError
-from baton.words.events import StepCompleted
 from support.otel import Telemetry, instrumented
 from support.running import running
 
@@ -260,9 +259,7 @@ async def test_whatever_a_job_carries_it_is_performed_and_traced(dsn: str, otel:
     metas = [*map(json.dumps, METAS), *NESTED]
     for number in range(len(metas)):
         workflow.add(str(number), works.new(), schedule_in=3600)
-    # A job that does not name its workflow is performed as one outside it; the sweep settles its
-    # step.
-    async with running(dsn, plugins=[Plugin(interval=0.05)]) as run:
+    async with running(dsn) as run:
         jobs = await run.insert(workflow)
         for job, meta in zip(jobs, metas, strict=True):
             await run.tables.execute(
@@ -271,7 +268,6 @@ async def test_whatever_a_job_carries_it_is_performed_and_traced(dsn: str, otel:
                 meta,
                 job.id,
             )
-        await run.events.until(StepCompleted, len(metas))
         await run.end(workflow)
         assert set((await run.tables.states(workflow)).values()) == {"completed"}
     assert len(otel.spans_of(messaging__operation__type="process")) == len(metas)

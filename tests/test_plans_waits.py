@@ -9,9 +9,11 @@ import pytest
 
 from baton import Baton, EngineSettings, cancel_wait, send_event, waiting_steps
 from baton.core.outcome import Ending, outcome
-from baton.store.waits import next_wait, read_waits
+from baton.store.due import next_open_event, next_wait
+from baton.store.waits import read_waits
 from baton.words.rows import NewWait
 from baton.workflow.waits.expire import expire_waits
+from baton.workflow.waits.spread import hand_out
 from baton.workflow.waits.suspend import suspend
 from races.arena import Arena, Workflow, arena, noop, settle
 from support.inserting import Client
@@ -127,6 +129,30 @@ async def look(ring: Arena) -> Prepared:
     return lambda: next_wait(ring.right)
 
 
+async def look_for_events(ring: Arena) -> Prepared:
+    return lambda: next_open_event(ring.right)
+
+
+async def hand_out_one(ring: Arena) -> Prepared:
+    """Its sender died after it had recorded it."""
+    key = f"left {uuid4()}"
+    await armed(ring, key=key)
+    await ring.monitor.execute(
+        "SELECT public.baton_send_key($1, 'x', '1', NULL, '[]', '-1', false)", key
+    )
+    return lambda: hand_out(ring.right, EngineSettings())
+
+
+async def look_again(ring: Arena) -> Prepared:
+    """A wait with a key that asked for another look into an empty mailbox."""
+    await armed(ring, key=f"empty {uuid4()}")
+    await ring.monitor.execute(
+        "UPDATE public.workflow_wait_groups SET wake_at = now() WHERE id = (SELECT max(id) FROM"
+        " public.workflow_wait_groups)"
+    )
+    return lambda: expire_waits(ring.right, EngineSettings())
+
+
 async def list_some(ring: Arena) -> Prepared:
     return lambda: waiting_steps(limit=20, engine=client(ring))
 
@@ -155,6 +181,9 @@ WORKS = (
     send_by_a_key,
     expire,
     look,
+    look_for_events,
+    look_again,
+    hand_out_one,
     list_some,
     list_one,
     cancel,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
@@ -14,7 +13,6 @@ from baton import Baton, Delivery
 from baton.engine.executor import release
 from baton.store.database import Database
 from baton.store.jobs import requeue_jobs
-from baton.store.waits import wait_json
 from baton.words.rows import ClaimedJob, NewWait
 from races.arena import noop
 from races.waiting import WaitRing, cancel, send, sweep, wait_ring
@@ -39,7 +37,7 @@ async def ring(dsn: str) -> AsyncIterator[WaitRing]:
 
 async def unlock(ring: WaitRing) -> None:
     """The mutant without the workflow's lock."""
-    for function in ("baton_send", "baton_suspend", "baton_expire", "baton_settle"):
+    for function in ("baton_send", "baton_suspend", "baton_lock_free", "baton_settle"):
         await ring.mutate(function, NO_LOCK)
 
 
@@ -218,6 +216,7 @@ async def test_waiting_with_a_key_while_an_event_is_sent_by_it(ring: WaitRing) -
     nobody had it.
     """
     steps = await by_key(ring, ROUNDS)
+    await ring.settle_down()
     statuses = await ring.statuses()
     assert statuses["completed"] >= ROUNDS
     assert statuses.total() == 2 * ROUNDS
@@ -228,34 +227,6 @@ async def test_waiting_with_a_key_while_an_event_is_sent_by_it(ring: WaitRing) -
     assert set((await ring.settled()).values()) == {1}
     assert (await ring.states(steps))["available"] == statuses["completed"]
     assert await ring.violations() == []
-
-
-@pytest.mark.parametrize("locked", [True, False])
-async def test_the_lock_of_the_key(ring: WaitRing, locked: bool) -> None:
-    """A step has looked into the mailbox of its key, and commits only after the event was sent: the
-    sender waits for that commit, and without the lock the event finds nobody.
-    """
-    if not locked:
-        naive = (r"pg_advisory_xact_lock(_shared)?\(\s*hashtextextended", "abs(hashtextextended")
-        for function in ("baton_arm", "baton_send_key"):
-            await ring.mutate(function, naive)
-    (workflow,) = await ring.insert(lambda: Baton().add("s", noop.new()), 1)
-    armer, sender = ring.sides[:2]
-    wait = NewWait(("x",), 1, key="#1", correlation="k")
-    async with armer.transaction() as connection:
-        job = ring.claims[workflow["s"]]
-        args = [job.id], [job.attempted_at], [wait_json(wait)], False
-        await connection.fetch(armer.sql("suspend_jobs"), *args)
-        sending = asyncio.create_task(send_at(sender, "k"))
-        waited = await ring.blocked(sending)
-    assert waited is locked
-    delivery = await sending
-    assert delivery == ("settled" if locked else "buffered")
-    assert await ring.statuses() == {"completed" if locked else "pending": 1}
-
-
-async def send_at(side: Database, key: str) -> object:
-    return await send(None, "x", key=key)(side)
 
 
 async def zombies(ring: WaitRing, rounds: int) -> Counter[tuple[bool, bool]]:

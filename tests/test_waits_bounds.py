@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from baton import Baton, Delivery, EngineSettings, cancel_wait, send_event
-from baton.store.waits import expire_groups
+from baton.store.due import expire_groups
 from baton.workflow.waits.expire import expire_waits
 from races.arena import Arena, Workflow, arena, noop
 from support.inserting import Client

@@ -42,7 +42,8 @@ from baton.workflow.plugin.plugin import Plugin, checked_plugins
 from baton.workflow.results import typed
 from baton.workflow.settle import cancel_workflow
 from baton.workflow.waiting import CompletionWaiters
-from baton.workflow.waits.expire import expire_until
+from baton.workflow.waits.expire import Expiry
+from baton.workflow.waits.spread import Handing
 
 __all__ = ["Engine", "EngineOptions"]
 
@@ -119,8 +120,8 @@ class Engine:
         )
         self._runtime = Runtime(self.database, settings, self._ledger)
         self._runtime.on("baton_finished", self._waiters.notified)
-        expire = partial(expire_until, self.database, settings)
-        self._runtime.alarm("baton_waits", "waits", expire)
+        for what, timer in (("waits", Expiry()), ("events", Handing())):
+            self._runtime.alarm("baton_waits", what, partial(timer.run, self.database, settings))
         self._state = "new"
         self._stop_asked = asyncio.Event()
         self._starting: asyncio.Timeout | None = None

@@ -56,7 +56,7 @@ class Graph:
                 if not step.deps:
                     roots.append(step)
         # What lies there already is left to the timer.
-        self.arm(roots)
+        self.arm(roots, new=True)
 
     def settle(
         self, entries: Iterable[Entry], rooms: Mapping[str, int] | None = None
@@ -123,14 +123,17 @@ class Graph:
         if step.job is not None and step.job.state not in TERMINAL:
             step.job.state = state
             step.job.errors += error
+            step.job.explained |= {step.job.attempt} if error else set()
 
     def close_waits(self, step: Step) -> None:
         for group in step.groups.values():
             if group.open:
                 group.status, group.due = "cancelled", None
 
-    def arm(self, steps: Iterable[Step]) -> list[Group]:
-        """Begin waits; returns those for which something is there already."""
+    def arm(self, steps: Iterable[Step], *, new: bool = False) -> list[Group]:
+        """Begin waits; returns those for which something is there already. New ones with a key are
+        looked at once more.
+        """
         due: list[Group] = []
         for step in steps:
             for group in step.groups.values():
@@ -139,11 +142,28 @@ class Graph:
                 group.status = "pending"
                 if group.wait.timeout == 0:
                     group.cutoff = self.sent
-                if group.received or group.cutoff is not None or any(self._fitting(group)):
+                if new and group.wait.key is not None:
+                    group.due = self.clock
+                if group.received or group.cutoff is not None or self.shown(group):
                     group.due = self.clock
                     due.append(group)
         self.tick()
         return due
+
+    def shown(self, group: Group) -> bool:
+        """Whether its mailboxes show anything of its names, whoever may have it."""
+        scope, key = group.step.workflow.number, group.wait.key
+        return any(
+            event.name in group.wait.names
+            and (
+                (event.workflow == scope and event.state == "kept")
+                or (key is not None and event.key == key and event.state in ("kept", "open"))
+            )
+            for event in self.events
+        )
+
+    def newest(self) -> int:
+        return max((group.order for group in self.groups), default=0)
 
     def _fitting(self, group: Group) -> Iterator[Event]:
         """What lies in its mailboxes for what it waits for still, in the order sent."""
@@ -151,6 +171,7 @@ class Graph:
         for event in self.events:
             own = event.workflow == scope and event.state == "kept"
             by_key = event.key is not None and event.key == group.wait.key
+            by_key = by_key and event.is_for(group)
             if own or (by_key and event.state in ("kept", "open")):
                 late = group.cutoff is not None and event.number > group.cutoff
                 if event.name in group.waiting and not late:
@@ -159,6 +180,8 @@ class Graph:
     def give(self, group: Group, event: Event) -> None:
         group.received[event.name] = event
         event.receivers += 1
+        if event.key is not None and event.newest is None:
+            event.newest = self.newest()
         if event.state == "kept":
             event.state = "taken"
             event.taken_by = group.id

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
 from model import comparison
-from model.calls import Demand, Outcome
+from model.calls import Crash, Demand, Outcome
+from model.drawing import crashes, keys, names
 from model.requests import Requesting
-from model.state import TERMINAL, Group
+from model.state import TERMINAL, Group, NewStep, Wait
 from model.sweeping import BETWEEN, Sweeping
 from model.working import Working
 
@@ -14,6 +18,49 @@ ROUNDS = 40
 
 class Machine(Working, Requesting, Sweeping):
     """All rules."""
+
+    @precondition(lambda self: len(self.model.workflows) < 4)
+    @rule(
+        key=keys,
+        name=names,
+        early=st.integers(0, 3),
+        late=st.integers(0, 2),
+        waiters=st.integers(2, 4),
+        deps=st.booleans(),
+        crash=crashes,
+    )
+    def many_by_key(
+        self,
+        key: str,
+        name: str,
+        early: int,
+        late: int,
+        waiters: int,
+        deps: bool,
+        crash: Crash | None,
+    ) -> None:
+        """Several events lie in the mailbox of a key, several waits come, then more events."""
+        for number in range(early):
+            # A sender that dies leaves an event open.
+            self.then(self.send_key, key, name, None, None if number else crash)
+        wait = Wait((name,), 1, key=key)
+        above = [NewStep("above")] if deps else []
+        gates = [
+            NewStep(
+                f"g{number}",
+                tuple(step.name for step in above),
+                max_attempts=20,
+                queue="baton_waits",
+                wait=wait,
+            )
+            for number in range(waiters)
+        ]
+        self.then(self.insert_workflow, [*above, *gates], 0, None)
+        if deps:
+            self._work_off(next(iter(self.buffer)))
+        for _ in range(late):
+            self.then(self.send_key, key, name, None, None)
+        self.then(self.expire, None)
 
     def teardown(self) -> None:
         # What stands here was not compared: a rule has failed, and is told of.
@@ -42,14 +89,14 @@ class Machine(Working, Requesting, Sweeping):
                 self._end_wait(group)
         while late := [event for event in self._open_events() if event.overdue is None]:
             self.then(self.event_overdue, self._open_events().index(late[0]))
-        for due, rule in (
+        for due, move in (
             (self._orphaned, self.rescue),
             (self.model.ended, self.sweep),
             (self._unannounced, self.announce),
             (self._due, self.expire),
         ):
             if due():
-                self.then(rule, None)
+                self.then(move, None)
 
     def _work_off(self, number: int) -> None:
         """A worker claims all there is, finds what it lost, performs it and settles."""

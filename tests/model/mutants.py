@@ -49,8 +49,7 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     "announced again": (
         Edit(
             "find_unannounced",
-            'AND NOT EXISTS (SELECT FROM "public".workflow_completions c'
-            " WHERE c.workflow_id = w.id)",
+            "AND NOT EXISTS (SELECT FROM public.workflow_completions c WHERE c.workflow_id = w.id)",
             "",
         ),
         Edit(
@@ -66,7 +65,7 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     "jobs pruned before the announcement": (
         Edit(
             "prune_jobs",
-            'AND NOT EXISTS (SELECT FROM "public".workflow_completions c'
+            "AND NOT EXISTS (SELECT FROM public.workflow_completions c"
             " WHERE c.workflow_id = n.workflow_id)",
             "AND false",
         ),
@@ -79,7 +78,7 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
         ),
         Edit(
             "lock_prunable",
-            'AND EXISTS (SELECT FROM "public".workflow_completions c WHERE c.workflow_id = w.id)',
+            "AND EXISTS (SELECT FROM public.workflow_completions c WHERE c.workflow_id = w.id)",
             "",
         ),
         Edit("lock_prunable", "AND w.outstanding = 0", ""),
@@ -126,6 +125,18 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     ),
     "woken while it runs": (Edit("baton_wake", "AND (j.state = 'suspended') IS TRUE", ""),),
     "more events than needed": (Edit("baton_spread", "AND g.need > (", "AND 0 <= ("),),
+    "one event for all who come later": (
+        Edit("baton_decide", "THEN 'open' ELSE 'taken' END", "THEN 'open' ELSE e.state END"),
+    ),
+    "an open event for all who come later": (
+        Edit("baton_decide", "AND (e.receivers = 0 OR v_group.id <= e.newest_group)", ""),
+    ),
+    "nobody looks after an insertion": (
+        Edit("baton_arm", "WHEN p_new AND g.correlation IS NOT NULL", "WHEN false"),
+    ),
+    "a kept event is closed as given": (
+        Edit("baton_spread", "WHEN e.receivers > 0 OR v_received IS NOT NULL", "WHEN true"),
+    ),
     "waits stay open behind their step": (
         Edit("baton_close_waits", "g.status IN ('dormant', 'pending')", "g.status = 'none'"),
     ),

@@ -93,20 +93,23 @@ class Model(Work):
 
     def spread(self, event: Event) -> Commits[None]:
         """Hand an open event to all who wait with its key."""
-        waiting = [g for g in self.groups if g.wait.key == event.key and event.name in g.waiting]
-        if waiting:
-            yield
-            takers = [
-                group
-                for group in waiting
-                if group.step.settled is None
-                and group.left > 0
-                and (group.cutoff is None or event.number <= group.cutoff)
-            ]
-            for group in takers:
-                self.give(group, event)
-            self.decide([group for group in takers if group.status == "pending"])
         yield
+        if event.state != "open":
+            return
+        event.newest = self.newest() if event.newest is None else event.newest
+        takers = [
+            group
+            for group in self.groups
+            if group.wait.key == event.key
+            and event.name in group.waiting
+            and event.is_for(group)
+            and group.step.settled is None
+            and group.left > 0
+            and (group.cutoff is None or event.number <= group.cutoff)
+        ]
+        for group in takers:
+            self.give(group, event)
+        self.decide([group for group in takers if group.status == "pending"])
         event.state, event.overdue = "given" if event.receivers else "kept", None
 
     def _is_duplicate(
@@ -136,7 +139,7 @@ class Model(Work):
                 yield
                 found = [Outcome(self.hold_of(s, job_of(s).claim), "available") for s in chosen]
                 if hopeless:
-                    self._fail([o._replace(state="discarded") for o in found])
+                    self._fail([o._replace(state="discarded", error=True) for o in found])
                     continue
                 for outcome in found:
                     self._requeue(outcome._replace(change=-1, error=True), rescued=True)
@@ -161,7 +164,12 @@ class Model(Work):
     def sweep_found(self, found: Mapping[int, list[Step]]) -> Commits[None]:
         for steps in found.values():
             yield
-            self.settle(_as_it_ended([step for step in steps if _is_over(step)]))
+            over = [step for step in steps if _is_over(step)]
+            for job in (step.job for step in over if step.state == "discarded"):
+                if job is not None and job.attempt not in job.explained:
+                    job.errors += 1
+                    job.explained.add(job.attempt)
+            self.settle(_as_it_ended(over))
 
     def announce_all(self) -> Commits[None]:
         ended = [n for n, w in self.workflows.items() if w.outstanding == 0 and not w.announced]
@@ -177,9 +185,17 @@ class Model(Work):
             key=lambda group: (group.due, group.order),
         )
         careful = [g for g in due if g.key == "" and g.wait.on_timeout != "result"]
-        if len(careful) < len(due):
+        simple = [group for group in due if group not in careful]
+        looking = [group for group in simple if group.wait.key and group.cutoff is None]
+        if looking:
             yield
-            self.decide([group for group in due if group not in careful])
+            for group in looking:
+                if not self.shown(group) and not group.received:
+                    group.due = None
+        simple = [group for group in simple if group.due is not None]
+        if simple:
+            yield
+            self.decide(simple)
         for group in careful:
             yield
             self._decide_carefully(group)
@@ -198,10 +214,11 @@ class Model(Work):
             self.settle([Entry(group.step, state)])
 
     def prune_jobs(self) -> Commits[None]:
-        yield
-        for step in self.steps:
-            if step.workflow.announced and step.state in TERMINAL:
-                step.job = None
+        for state in ("completed", "cancelled", "discarded"):
+            yield
+            for step in self.steps:
+                if step.workflow.announced and step.state == state:
+                    step.job = None
 
     def prunable(self) -> list[int]:
         return [

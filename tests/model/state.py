@@ -42,7 +42,7 @@ class NewStep:
 @dataclass
 class Job:
     """`stamp` orders jobs by their schedule; `due`: it has come. `claim` is the last one's number,
-    `holder` who made it.
+    `holder` who made it. `explained` are the attempts of which an error is noted.
     """
 
     state: str
@@ -53,12 +53,15 @@ class Job:
     claim: int = NOT_CLAIMED
     holder: int | None = None
     errors: int = 0
+    explained: set[int] = field(default_factory=set)
     rescues: int = 0
 
 
 @dataclass(eq=False)
 class Event:
-    """By a key or for a workflow. `by_hand`: whoever looks for unfinished work finds it."""
+    """By a key or for a workflow. `overdue`: whoever looks for unfinished work finds it. `newest`
+    is the last group there was when somebody first looked at one that was sent by a key.
+    """
 
     number: int
     name: str
@@ -70,6 +73,11 @@ class Event:
     receivers: int = 0
     duplicates: int = 0
     overdue: int | None = None
+    newest: int | None = None
+
+    def is_for(self, group: Group) -> bool:
+        """Nobody has it yet, or the group was there when somebody first looked at it."""
+        return not self.receivers or (self.newest is not None and group.order <= self.newest)
 
 
 @dataclass(eq=False)

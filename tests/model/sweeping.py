@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from baton import Plugin
+from baton import Database, EngineSettings, Plugin
 from baton.words import rows
 from baton.words.states import JobState
 from baton.workflow.insert import insert_all
@@ -16,6 +16,7 @@ from baton.workflow.plugin.prune import Pruner
 from baton.workflow.plugin.sweep import Sweeper
 from baton.workflow.settle import cancel_workflow
 from baton.workflow.waits.expire import expire_waits
+from baton.workflow.waits.spread import hand_out
 from model.bench import Bench, pick_of
 from model.calls import Commits, Crash, Lost, run
 from model.drawing import built, crashes, graphs, picks
@@ -24,6 +25,11 @@ from model.state import TERMINAL, NewStep, Step as ModelStep
 BETWEEN = ("sweep", "retry", "cancel_workflow", "delete")
 """What may happen between a look and what is done about it."""
 ENDED = {JobState.COMPLETED: 0.0, JobState.CANCELLED: 0.0, JobState.DISCARDED: 0.0}
+
+
+async def _timers(database: Database, settings: EngineSettings) -> int:
+    settled = await expire_waits(database, settings)
+    return settled + await hand_out(database, settings)
 
 
 class Sweeping(Bench):
@@ -93,10 +99,10 @@ class Sweeping(Bench):
         wanted, found = self._call(
             "expire",
             self.model.expire(),
-            lambda: expire_waits(world.database, world.settings),
+            lambda: _timers(world.database, world.settings),
             crash,
         )
-        assert isinstance(wanted, Lost) or wanted == found.settled
+        assert isinstance(wanted, Lost) or wanted == found
 
     @precondition(lambda self: self._due() or self.model.ended() or self._now_and_then())
     @rule(prune=st.booleans())

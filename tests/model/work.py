@@ -34,7 +34,7 @@ class Work(Graph):
         if held.settled == "completed":
             return Outcome(held, "completed")
         if held.settled is not None:
-            return Outcome(held, held.settled, error=True)
+            return Outcome(held, held.settled, change=-1)
         if held.gated:
             verdict = step.gates()
             if verdict == "hold":
@@ -139,6 +139,7 @@ class Work(Graph):
         if self.holds(step, outcome.held.claim):
             job = job_of(step)
             job.state = outcome.state
+            job.explained |= {job.attempt} if outcome.error else set()
             job.attempt = max(job.attempt + outcome.change, 0)
             job.errors += outcome.error
             job.rescues += rescued
@@ -153,12 +154,14 @@ class Work(Graph):
                 job = job_of(step)
                 job.state = "suspended" if step.pending else "available"
                 job.attempt = max(job.attempt - 1, 0)
-        self._fail([o._replace(state="cancelled") for o in doomed])
+        self._fail([o._replace(state="cancelled", change=0, error=True) for o in doomed])
 
     def _fail(self, outcomes: Sequence[Outcome]) -> None:
         accepted = [o for o in outcomes if self.holds(o.held.step, o.held.claim)]
         for outcome in accepted:
-            self.end_job(outcome.held.step, outcome.state, error=True)
+            job = job_of(outcome.held.step)
+            self.end_job(outcome.held.step, outcome.state, error=outcome.error)
+            job.attempt = max(job.attempt + outcome.change, 0)
         self.settle([Entry(o.held.step, o.state) for o in accepted])
 
     def _suspend(self, outcomes: Sequence[Outcome]) -> None:
@@ -176,7 +179,7 @@ class Work(Graph):
                 armed.append(step)
             elif not group.open:
                 job.state = "available"
-        self.decide(self.arm(armed))
+        self.decide(self.arm(armed, new=True))
 
 
 def _commit(worker: Worker, heard: list[int]) -> Commits[None]:

@@ -21,14 +21,22 @@ from baton.words.events import WaitSettled
 from baton.words.rows import ClaimedJob, Job, NewWait
 from baton.workflow.waits.events import tell_waits
 from baton.workflow.waits.expire import expire_waits
+from baton.workflow.waits.spread import hand_out
 from baton.workflow.waits.suspend import suspend
 from races.arena import Side, Workflow, done, settle
 from support.inserting import Client
 from support.invariants import violations
 from support.running import Recorder, recorded
+from support.waiting import eventually
 
 SIDES = 6
 DEADLINE = 30.0
+
+_UNSETTLED = """
+SELECT EXISTS (
+    SELECT FROM public.workflow_wait_groups WHERE wake_at < now() + interval '10 s'
+) OR EXISTS (SELECT FROM public.workflow_events WHERE state = 'open')
+"""
 
 Move = Callable[[Database], Awaitable[object]]
 
@@ -84,6 +92,33 @@ class WaitRing:
             return len(failures.accepted)
 
         return move
+
+    async def reclaim(self, database: Database) -> None:
+        """Claim what has become available again."""
+        for job in (await settle(database, (), room=100_000)).jobs:
+            self.claims[job.id] = job
+
+    async def look(self, database: Database) -> None:
+        """Let the timers look when all that is asked for soon is due."""
+
+        async def asked() -> bool:
+            query = (
+                "SELECT NOT EXISTS (SELECT FROM public.workflow_wait_groups"
+                " WHERE wake_at BETWEEN clock_timestamp() AND now() + interval '1 s')"
+            )
+            return bool(await self.monitor.fetchval(query))
+
+        await eventually(asked)
+        await sweep(database)
+
+    async def settle_down(self) -> None:
+        """Let the timers look until nothing is due, nor will be soon."""
+
+        async def look() -> bool:
+            await sweep(self.sides[0])
+            return not await self.monitor.fetchval(_UNSETTLED)
+
+        await eventually(look, DEADLINE)
 
     async def settled(self) -> Counter[int]:
         """How often each step's wait was told to have settled."""
@@ -144,8 +179,9 @@ def cancel(workflow_id: UUID, step: str) -> Move:
 
 
 async def sweep(database: Database) -> int:
-    """One look of the timer."""
-    return (await expire_waits(database, EngineSettings())).settled
+    """One look of the timers."""
+    settled = await expire_waits(database, EngineSettings())
+    return settled + await hand_out(database, EngineSettings())
 
 
 @asynccontextmanager

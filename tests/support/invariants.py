@@ -135,7 +135,27 @@ FROM public.workflow_wait_groups g
 JOIN public.workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
 JOIN public.workflow_events e ON e.workflow_id = g.workflow_id AND e.name = m.name
 WHERE g.status = 'pending' AND e.state = 'kept' AND g.answers IS NULL
-AND (g.deadline IS NULL OR e.sent_at <= g.deadline) AND g.wake_at > now()
+AND (g.deadline IS NULL OR e.sent_at <= g.deadline) AND coalesce(g.wake_at > now(), true)
+UNION ALL
+SELECT format('group %s: event %s is kept for its key', g.id, e.id)
+FROM public.workflow_wait_groups g
+JOIN public.workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
+JOIN public.workflow_events e ON e.correlation = g.correlation AND e.name = m.name
+WHERE g.status = 'pending' AND e.state = 'kept' AND g.answers IS NULL
+AND (g.deadline IS NULL OR e.sent_at <= g.deadline)
+-- Whoever passed it over looks again soon.
+AND coalesce(g.wake_at > now() + interval '2 s', true)
+UNION ALL
+SELECT format('event %s by a key is %s with %s receivers, %s waits have it', e.id, e.state,
+    e.receivers, m.having)
+FROM public.workflow_events e
+CROSS JOIN LATERAL (
+    SELECT count(*) AS having FROM public.workflow_wait_members m WHERE m.event_id = e.id
+) m
+WHERE e.correlation IS NOT NULL
+-- Workflows that were pruned took what they had received with them.
+AND (m.having > e.receivers OR (e.state = 'kept' AND e.receivers > 0)
+    OR (e.state = 'taken' AND e.receivers <> 1) OR (e.state = 'given' AND e.receivers = 0))
 """
 
 

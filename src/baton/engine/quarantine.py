@@ -96,11 +96,11 @@ class Quarantine(Generic[K]):
             return None
         return max(min(case.due for case in self._cases.values()) - self._clock(), 0.0)
 
-    def refuse(self, key: K, error: Exception) -> None:
-        """Set one aside, for twice as long as the last time."""
+    def refuse(self, key: K, error: Exception, longest: float = LONGEST_DELAY) -> None:
+        """Set one aside, for twice as long as the last time, at most `longest` seconds."""
         now = self._clock()
         case = self._cases.get(key)
-        delay = FIRST_DELAY if case is None else min(2 * case.delay, LONGEST_DELAY)
+        delay = FIRST_DELAY if case is None else min(2 * case.delay, longest)
         if case is not None or not self.full:
             self._cases[key] = _Case(delay, now + delay)
         if now - self._logged.get(key, -LOG_INTERVAL) >= LOG_INTERVAL:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
 from baton.core.jsonvalue import decode
@@ -48,6 +49,7 @@ class Runtime:
             database.sql.channel("baton_probe"),
         )
         self._alarms: dict[str, Alarm] = {}
+        self._bells: dict[str, list[Alarm]] = {}
 
     def on(self, channel: str, receiver: Callable[[str | None], None]) -> None:
         """Hear notifications of one of this schema's channels; before `start`."""
@@ -59,12 +61,14 @@ class Runtime:
 
     def alarm(self, channel: str, what: str, work: Callable[[], Awaitable[float | None]]) -> None:
         """Have work done whenever it is due while the engine runs, if it has queues; a notification
-        on the channel rings for it. Before `start`.
+        on the channel rings for all work that has it. Before `start`.
         """
         alarm = Alarm(work, self._settings.poll_interval)
         self._alarms[what] = alarm
         if self._settings.queues:
-            self.on(channel, alarm.ring)
+            bells = self._bells.setdefault(channel, [])
+            bells.append(alarm)
+            self.on(channel, partial(_ring, bells))
 
     async def start(self, engine_id: UUID) -> None:
         """Start, under an identity that nobody else has."""
@@ -138,3 +142,8 @@ class Runtime:
     def _jobs_cancelled(self, payload: str | None) -> None:
         if payload is not None:
             self.producer.executor.interrupt({int(job_id) for job_id in payload.split(",")})
+
+
+def _ring(bells: Sequence[Alarm], payload: str | None) -> None:
+    for bell in bells:
+        bell.ring(payload)

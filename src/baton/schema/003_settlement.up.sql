@@ -246,7 +246,7 @@ BEGIN
                 CASE WHEN a.kind <> 3 THEN a.data END, NULL, NULL::integer, NULL::integer, a.workflow_id,
                 NULL, NULL::integer, NULL, NULL::integer, NULL::double precision, NULL, NULL::boolean,
                 NULL::text[], NULL::double precision
-            FROM /*schema.*/baton_arm(v_armed, p_claimant IS NOT NULL, p_notify) a;
+            FROM /*schema.*/baton_arm(v_armed, p_claimant IS NOT NULL, p_notify, false) a;
         END IF;
 
         IF v_done < cardinality(p_ids) THEN

@@ -54,19 +54,24 @@ CREATE INDEX workflow_wait_members_event_index
 
 -- kept: in the mailbox, for a wait to come; taken: by one group. An event sent by a correlation key has no
 -- workflow; it is open while it is handed out, then given, or kept when nobody waited.
+--
+-- newest_group is the newest group there was when the event was first looked at: a group that came later takes it
+-- only if nobody has. Without that bound a step that waits in a loop would receive an event again and again for as
+-- long as it stays open for somebody else.
 CREATE TABLE /*schema.*/workflow_events (
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    workflow_id uuid,
-    correlation text,
-    name        text NOT NULL,
-    payload     jsonb NOT NULL,
-    dedupe_id   text,
-    duplicates  integer NOT NULL DEFAULT 0,
-    state       text NOT NULL DEFAULT 'kept' CHECK (state IN ('kept', 'taken', 'open', 'given')),
-    group_id    bigint,
-    receivers   integer NOT NULL DEFAULT 0,
-    sent_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    wake_at     timestamptz,
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    workflow_id  uuid,
+    correlation  text,
+    name         text NOT NULL,
+    payload      jsonb NOT NULL,
+    dedupe_id    text,
+    duplicates   integer NOT NULL DEFAULT 0,
+    state        text NOT NULL DEFAULT 'kept' CHECK (state IN ('kept', 'taken', 'open', 'given')),
+    group_id     bigint,
+    receivers    integer NOT NULL DEFAULT 0,
+    newest_group bigint,
+    sent_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    wake_at      timestamptz,
     CONSTRAINT workflow_events_scope CHECK ((workflow_id IS NULL) <> (correlation IS NULL))
 ) WITH (fillfactor = 80);
 

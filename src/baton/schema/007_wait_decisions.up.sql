@@ -63,6 +63,68 @@ BEGIN
 END
 $close$;
 
+-- Of these groups, those of which nobody else has locked the workflow, nor, where they are pending, the step or its
+-- job. Takes these locks, the workflows' first, and waits for none. A job that is not suspended is not locked: it
+-- may be available, and whoever claims passes by what is locked.
+CREATE FUNCTION /*schema.*/baton_lock_free(p_groups bigint[])
+RETURNS bigint[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $free$
+DECLARE
+    v_workflows uuid[];
+    v_pending bigint[];
+    v_nodes bigint[];
+    v_suspended bigint[];
+    v_jobs bigint[];
+BEGIN
+    SELECT array_agg(l.id) INTO v_workflows
+    FROM (
+        SELECT w.id FROM /*schema.*/workflows w
+        WHERE w.id = ANY (ARRAY(
+            SELECT g.workflow_id FROM /*schema.*/workflow_wait_groups g WHERE g.id = ANY (p_groups)
+        ))
+        ORDER BY w.id
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) l;
+    -- What is read from here on holds: it changes under these locks only.
+    v_pending := ARRAY(
+        SELECT g.job_id FROM /*schema.*/workflow_wait_groups g
+        WHERE g.id = ANY (p_groups) AND g.workflow_id = ANY (v_workflows) AND (g.status = 'pending') IS TRUE
+    );
+    v_nodes := ARRAY(
+        SELECT n.job_id FROM /*schema.*/workflow_nodes n
+        WHERE n.job_id = ANY (v_pending)
+        ORDER BY n.job_id
+        FOR NO KEY UPDATE SKIP LOCKED
+    );
+    v_suspended := ARRAY(
+        SELECT j.id FROM /*schema.*/oban_jobs j
+        WHERE j.id = ANY (v_pending) AND (j.state = 'suspended') IS TRUE
+    );
+    v_jobs := ARRAY(
+        SELECT j.id FROM /*schema.*/oban_jobs j
+        WHERE j.id = ANY (v_suspended)
+        ORDER BY j.id
+        FOR NO KEY UPDATE SKIP LOCKED
+    );
+    RETURN ARRAY(
+        SELECT g.id FROM /*schema.*/workflow_wait_groups g
+        WHERE g.id = ANY (p_groups) AND g.workflow_id = ANY (v_workflows)
+        AND (
+            g.job_id <> ALL (v_pending)
+            OR g.job_id = ANY (v_nodes) AND (g.job_id <> ALL (v_suspended) OR g.job_id = ANY (v_jobs))
+        )
+        ORDER BY g.id
+    );
+END
+$free$;
+
 -- Makes the job of a wait inside a step runnable; the caller holds the workflow's lock. Returns the queue that got
 -- something to run.
 CREATE FUNCTION /*schema.*/baton_wake(p_job bigint, p_notify boolean)
@@ -100,6 +162,15 @@ $wake$;
 -- those that have enough or whose time is over. A gate settles as a completed step, by baton_settle, and gates
 -- below it follow in the same transaction. The caller holds the locks of the workflows.
 --
+-- A workflow's own mailbox is protected by the workflow's lock. The mailbox of a key is shared by many workflows,
+-- and no lock protects it: nobody waits for anybody because of a key. Instead:
+--   * An event is taken under its row's lock. One that somebody else has locked is passed over.
+--   * A group that stays pending while its mailbox shows an event asks for another look (wake_at), in the
+--     transaction that passed the event over: whoever holds it may roll back.
+--   * A group that was written in the transaction that armed it asks for another look too: until the commit nobody
+--     who sends an event sees it, and it did not see events that were not committed. Of its look and the sender's,
+--     both of which begin after the writer's own commit, the later one sees the other side.
+--
 -- Events for a group with a schema count only when their ids are among the checked ones; p_looked says that the
 -- mailbox was read for that.
 --
@@ -127,6 +198,7 @@ DECLARE
     v_row record;
     v_status text;
     v_left integer;
+    v_passed boolean;
     v_now timestamptz;
     v_stamp timestamp;
     v_queue text;
@@ -163,13 +235,18 @@ BEGIN
                             )
                             UNION ALL
                             (
-                                SELECT e.id FROM /*schema.*/workflow_events e
-                                WHERE e.correlation = v_group.correlation AND e.name = m.name
-                                AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
-                                AND (v_group.deadline IS NULL OR e.sent_at <= v_group.deadline)
-                                AND (v_group.answers IS NULL OR e.id = ANY (p_checked))
-                                ORDER BY e.correlation, e.name, e.id
-                                LIMIT 1
+                                SELECT k.id
+                                FROM (
+                                    SELECT e.id FROM /*schema.*/workflow_events e
+                                    WHERE e.correlation = v_group.correlation AND e.name = m.name
+                                    AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
+                                    AND (e.receivers = 0 OR v_group.id <= e.newest_group)
+                                    AND (v_group.deadline IS NULL OR e.sent_at <= v_group.deadline)
+                                    AND (v_group.answers IS NULL OR e.id = ANY (p_checked))
+                                    ORDER BY e.correlation, e.name, e.id
+                                    LIMIT 1
+                                    FOR NO KEY UPDATE SKIP LOCKED
+                                ) k
                             )
                         ) e
                         WHERE m.group_id = v_group.id AND m.state = 'waiting'
@@ -178,11 +255,13 @@ BEGIN
                     ORDER BY found.id
                     LIMIT v_left
                 LOOP
-                    -- One sent by a key may have been taken for another workflow meanwhile.
                     UPDATE /*schema.*/workflow_events e
                     SET state = CASE WHEN e.state = 'open' THEN 'open' ELSE 'taken' END,
                         group_id = v_group.id,
-                        receivers = e.receivers + 1
+                        receivers = e.receivers + 1,
+                        newest_group = CASE WHEN e.correlation IS NOT NULL THEN coalesce(
+                            e.newest_group, (SELECT max(g.id) FROM /*schema.*/workflow_wait_groups g)
+                        ) END
                     WHERE e.id = v_event.id AND e.state IN ('kept', 'open');
                     CONTINUE WHEN NOT FOUND;
                     UPDATE /*schema.*/workflow_wait_members m
@@ -195,10 +274,26 @@ BEGIN
             IF v_left <= 0 THEN
                 v_status := 'completed';
             ELSIF v_group.deadline > v_now OR v_group.deadline IS NULL THEN
+                v_passed := v_group.correlation IS NOT NULL AND EXISTS (
+                    SELECT
+                    FROM /*schema.*/workflow_wait_members m
+                    JOIN /*schema.*/workflow_events e ON e.correlation = v_group.correlation AND e.name = m.name
+                    WHERE m.group_id = v_group.id AND m.state = 'waiting'
+                    AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
+                    AND (e.receivers = 0 OR v_group.id <= e.newest_group)
+                    AND (v_group.deadline IS NULL OR e.sent_at <= v_group.deadline)
+                    AND (v_group.answers IS NULL OR e.id = ANY (p_checked))
+                );
+                -- A look that is still to come is for what nobody sees yet: it stays.
                 UPDATE /*schema.*/workflow_wait_groups g
-                SET wake_at = g.deadline
+                SET wake_at = CASE
+                    WHEN v_passed THEN least(g.deadline, v_now + least(greatest(
+                        (v_now - g.armed_at) / 4, interval '100 ms'
+                    ), interval '2 s'))
+                    ELSE g.deadline
+                END
                 WHERE g.id = v_group.id AND g.status = 'pending' AND (g.answers IS NULL OR p_looked)
-                AND g.wake_at IS DISTINCT FROM g.deadline;
+                AND (v_passed OR g.wake_at <= v_now);
                 CONTINUE;
             ELSIF v_group.gate AND v_group.on_timeout <> 'result' THEN
                 RETURN QUERY SELECT 6::smallint, v_group.id, NULL, v_group.workflow_id
@@ -276,7 +371,12 @@ $decide$;
 
 -- Begins the waits of jobs: their time runs from now. Decides those whose events are there already or, where the
 -- decider itself asks, names them (kind 5). The caller holds the locks of the workflows.
-CREATE FUNCTION /*schema.*/baton_arm(p_jobs bigint[], p_decide boolean, p_notify boolean)
+--
+-- p_new: the groups were written in this transaction, so no sender by a key sees them before it commits. Those with
+-- a key ask for a look after that; see baton_decide.
+CREATE FUNCTION /*schema.*/baton_arm(
+    p_jobs bigint[], p_decide boolean, p_notify boolean, p_new boolean
+)
 RETURNS TABLE (kind smallint, id bigint, data text, workflow_id uuid)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -293,41 +393,43 @@ DECLARE
     v_due bigint[];
     v_next timestamptz;
 BEGIN
-    -- Whoever sends by a key takes its lock alone: either the event is seen below, or the group by the sender.
-    PERFORM pg_advisory_xact_lock_shared(
-        hashtextextended(/*schema_literal*/'public' || '.' || k.correlation, 0)
-    )
-    FROM (
-        SELECT DISTINCT g.correlation
-        FROM /*schema.*/workflow_wait_groups g
-        WHERE g.job_id = ANY (p_jobs) AND g.status = 'dormant' AND g.correlation IS NOT NULL
-        ORDER BY g.correlation
-    ) k;
-
     v_now := clock_timestamp();
-    WITH armed AS (
+    WITH looked AS (
+        SELECT
+            g.id,
+            least(v_now + make_interval(secs => g.timeout), g.until) AS deadline,
+            EXISTS (
+                SELECT FROM /*schema.*/workflow_events e
+                WHERE e.workflow_id = g.workflow_id AND e.name = ANY (g.names) AND e.state = 'kept'
+            ) OR EXISTS (
+                SELECT FROM /*schema.*/workflow_events e
+                WHERE e.correlation = g.correlation AND e.name = ANY (g.names)
+                AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
+            ) OR EXISTS (
+                SELECT FROM /*schema.*/workflow_wait_members m
+                WHERE m.group_id = g.id AND m.state = 'received'
+            ) AS found
+        FROM /*schema.*/workflow_wait_groups g
+        WHERE g.job_id = ANY (p_jobs) AND g.status = 'dormant'
+    ),
+    armed AS (
         UPDATE /*schema.*/workflow_wait_groups g
         SET status = 'pending',
             armed_at = v_now,
-            deadline = least(v_now + make_interval(secs => g.timeout), g.until),
+            deadline = l.deadline,
             wake_at = CASE
-                WHEN EXISTS (
-                    SELECT FROM /*schema.*/workflow_events e
-                    WHERE e.workflow_id = g.workflow_id AND e.name = ANY (g.names) AND e.state = 'kept'
-                ) OR EXISTS (
-                    SELECT FROM /*schema.*/workflow_events e
-                    WHERE e.correlation = g.correlation AND e.name = ANY (g.names)
-                    AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
-                ) OR EXISTS (
-                    SELECT FROM /*schema.*/workflow_wait_members m
-                    WHERE m.group_id = g.id AND m.state = 'received'
-                ) THEN v_now
-                ELSE least(v_now + make_interval(secs => g.timeout), g.until)
+                -- A moment later than the commit is likely to be: one look then serves many groups.
+                WHEN p_new AND g.correlation IS NOT NULL THEN least(v_now + interval '100 ms', l.deadline)
+                WHEN l.found THEN v_now
+                ELSE l.deadline
             END
-        WHERE g.job_id = ANY (p_jobs) AND g.status = 'dormant'
-        RETURNING g.id, g.wake_at
+        FROM looked l
+        WHERE g.id = l.id AND g.status = 'dormant'
+        RETURNING g.id, g.wake_at, l.found
     )
-    SELECT array_agg(a.id ORDER BY a.id) FILTER (WHERE a.wake_at <= v_now), min(a.wake_at)
+    SELECT
+        array_agg(a.id ORDER BY a.id) FILTER (WHERE a.found OR a.wake_at <= v_now),
+        min(CASE WHEN a.found THEN v_now ELSE a.wake_at END)
     INTO v_due, v_next
     FROM armed a;
 

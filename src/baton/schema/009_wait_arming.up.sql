@@ -39,19 +39,10 @@ BEGIN
     )
     SELECT array_agg(m.job_id ORDER BY m.job_id) FILTER (WHERE m.pending = 1) INTO v_roots FROM marked m;
 
-    -- A group that is written while an event is sent by its key is either seen by the sender or sees the event.
-    PERFORM pg_advisory_xact_lock_shared(hashtextextended(/*schema_literal*/'public' || '.' || k.correlation, 0))
-    FROM (
-        SELECT DISTINCT x.correlation
-        FROM jsonb_to_recordset(p_gates::jsonb) AS x (correlation text)
-        WHERE x.correlation IS NOT NULL
-        ORDER BY x.correlation
-    ) k;
-
     -- Events that are there already were sent by a key: the timer decides them, so that nothing of the new
     -- workflow settles before its caller has seen it.
     IF v_roots IS NOT NULL THEN
-        PERFORM FROM /*schema.*/baton_arm(v_roots, false, p_notify);
+        PERFORM FROM /*schema.*/baton_arm(v_roots, false, p_notify, true);
     END IF;
 END
 $gates$;
@@ -153,11 +144,13 @@ BEGIN
     END LOOP;
 
     RETURN QUERY
-    SELECT a.kind, a.id, a.data, a.workflow_id FROM /*schema.*/baton_arm(v_armed, true, p_notify) a;
+    SELECT a.kind, a.id, a.data, a.workflow_id FROM /*schema.*/baton_arm(v_armed, true, p_notify, true) a;
 END
 $suspend$;
 
--- Decides those of the given groups whose time has come, where nobody else is at work on their workflows.
+-- Decides those of the given groups whose time has come, where nobody else is at work on their workflows, steps or
+-- jobs. Where somebody holds what lies further down, the lock time-out comes soon: whoever calls this does so again
+-- with fewer groups.
 -- Rows returned: those of baton_decide.
 CREATE FUNCTION /*schema.*/baton_expire(p_groups bigint[], p_notify boolean)
 RETURNS TABLE (kind smallint, id bigint, data text, workflow_id uuid)
@@ -172,24 +165,15 @@ SET jit = off
 AS $expire$
 #variable_conflict use_column
 DECLARE
-    v_locked uuid[];
+    v_free bigint[];
     v_due bigint[];
 BEGIN
     PERFORM /*schema.*/baton_require_read_committed();
-    SELECT array_agg(l.id) INTO v_locked
-    FROM (
-        SELECT w.id FROM /*schema.*/workflows w
-        WHERE w.id = ANY (ARRAY(
-            SELECT g.workflow_id FROM /*schema.*/workflow_wait_groups g WHERE g.id = ANY (p_groups)
-        ))
-        ORDER BY w.id
-        FOR NO KEY UPDATE SKIP LOCKED
-    ) l;
-
+    PERFORM set_config('lock_timeout', '100ms', true);
+    v_free := /*schema.*/baton_lock_free(p_groups);
     SELECT coalesce(array_agg(g.id), '{}') INTO v_due
     FROM /*schema.*/workflow_wait_groups g
-    WHERE g.id = ANY (p_groups) AND g.workflow_id = ANY (v_locked)
-    AND g.status = 'pending' AND g.wake_at <= clock_timestamp();
+    WHERE g.id = ANY (v_free) AND g.status = 'pending' AND g.wake_at <= clock_timestamp();
 
     -- A step may have ended without its wait: somebody moved its job by hand.
     PERFORM /*schema.*/baton_close_waits(s.jobs, 'the step ended without it')

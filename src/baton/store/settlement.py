@@ -89,9 +89,12 @@ class Settlement:
         rows = await self._fetch("lock_free_workflows", workflow_ids)
         return [row["id"] for row in rows]
 
-    async def try_workflow(self, workflow_id: UUID) -> bool:
-        """False when somebody else has the workflow locked."""
-        return bool(await self._fetch("try_workflow", workflow_id))
+    async def try_wait(self, group_id: int) -> bool:
+        """Lock the workflow, step and job of a wait. False when somebody else has one locked; for
+        locks further down the transaction waits only a moment then.
+        """
+        (row,) = await self._fetch("try_wait", group_id)
+        return bool(row["free"])
 
     async def finish_jobs(self, outcomes: Sequence[Outcome]) -> set[int]:
         """Write cancelled and discarded jobs, fenced; returns the ids whose claim still held."""

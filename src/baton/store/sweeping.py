@@ -21,6 +21,17 @@ class Look(NamedTuple):
     after: UUID
 
 
+class KeyEvent(NamedTuple):
+    """The place of an event in the mailboxes of the keys."""
+
+    correlation: str
+    name: str
+    id: int
+
+
+NO_EVENT = KeyEvent("", "", 0)
+
+
 @asynccontextmanager
 async def sweep_lock(database: Database) -> AsyncIterator[bool]:
     """Whether nobody else sweeps this schema. Only saves work: a sweep is correct without it.
@@ -65,3 +76,13 @@ async def find_unannounced(database: Database, after: UUID, limit: int) -> Look:
     """Of the next `limit` workflows, those that have ended and were never announced."""
     (row,) = await database.fetch("find_unannounced", after, limit)
     return Look(row["unannounced"] or [], row["last"] if row["looked_at"] == limit else START)
+
+
+async def wake_matching(database: Database, after: KeyEvent, limit: int) -> tuple[int, KeyEvent]:
+    """Beside the next `limit` events that are kept for a key, have waits look that left them
+    behind; how many, and where the next look begins.
+    """
+    (row,) = await database.fetch("wake_matching", *after, limit)
+    if row["looked_at"] < limit:
+        return row["woken"], NO_EVENT
+    return row["woken"], KeyEvent(row["correlation"], row["name"], row["id"])

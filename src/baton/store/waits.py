@@ -16,9 +16,6 @@ from baton.store.results import read_for_step
 from baton.store.sql import Sql
 from baton.words.rows import NewWait, Outcome, WaitingStep
 
-FIRST = UUID(int=0)
-"""Comes before every workflow's id."""
-
 _MANY_GATES = 10_000
 
 
@@ -45,17 +42,10 @@ class Decided(NamedTuple):
     failing: list[tuple[int, UUID]]
     stale: list[int]
     accepted: list[int]
-    last: tuple[UUID, int, int] | None = None
 
     @classmethod
     def none(cls) -> Decided:
         return cls([], [], [], [], [], [])
-
-
-class DueWait(NamedTuple):
-    group_id: int
-    workflow_id: UUID
-    careful: bool
 
 
 class Candidate(NamedTuple):
@@ -104,7 +94,6 @@ class _Kind(IntEnum):
     WOKEN = 3
     SETTLED = 4
     FAILING = 6
-    LAST = 7
     ACCEPTED = 8
 
 
@@ -125,8 +114,6 @@ def decided(rows: Iterable[Any]) -> Decided:
                 reply.failing.append((number, workflow_id))
             case _Kind.ACCEPTED:
                 reply.accepted.append(number)
-            case _:
-                reply = reply._replace(last=(workflow_id, number, int(data)))
     return reply
 
 
@@ -222,19 +209,6 @@ async def send_key_event(
     return row[0], row[1]
 
 
-async def spread_event(
-    database: Database,
-    event_id: int,
-    after: tuple[UUID, int],
-    schemas: str,
-    limit: int,
-    *,
-    notify: bool,
-) -> Decided:
-    """One batch; `last` is None when nobody is left."""
-    return decided(await database.fetch("spread_event", event_id, *after, schemas, limit, notify))
-
-
 async def suspend_jobs(database: Database, outcomes: Sequence[Outcome], *, notify: bool) -> Decided:
     """Put the jobs of waiting steps to sleep, each fenced on its claim. Safe to repeat."""
     waits = [wait_json(o.wait) for o in outcomes if o.wait is not None]
@@ -248,42 +222,12 @@ async def suspend_jobs(database: Database, outcomes: Sequence[Outcome], *, notif
     return decided(rows)
 
 
-async def find_due_waits(database: Database, limit: int) -> list[DueWait]:
-    """Groups whose time has come, oldest first."""
-    return [DueWait(*row) for row in await database.fetch("find_due_waits", limit)]
-
-
-async def find_open_events(database: Database, limit: int) -> list[int]:
-    """Events sent by a key whose sender has not finished."""
-    return [row["id"] for row in await database.fetch("find_open_events", limit)]
-
-
-async def expire_groups(database: Database, groups: Sequence[int], *, notify: bool) -> Decided:
-    """Decide what is due of these groups, where no one else holds the workflow's lock."""
-    return decided(await database.fetch("expire_waits", groups, notify))
-
-
-async def postpone_wait(database: Database, group_id: int) -> None:
-    await database.fetch("postpone_wait", group_id)
-
-
-async def next_wait(database: Database) -> float | None:
-    """Seconds until the next wait is due, by the database's clock; None when none is."""
-    return (await database.fetch("next_wait"))[0]["seconds"]  # type: ignore[no-any-return]
-
-
 async def read_waits(database: Database, job_id: int) -> dict[str, StoredWait]:
     """The waits a step has come to before, by key."""
     rows = await read_for_step(database, "read_waits", job_id)
     return {
         row["key"]: StoredWait(tuple(row["names"]), row["need"], row["outcome"]) for row in rows
     }
-
-
-async def read_event(database: Database, event_id: int) -> tuple[str, str, list[str]]:
-    """Name and payload of an event sent by a key, and the schemas of those who wait for it."""
-    (row,) = await database.fetch("read_event", event_id)
-    return row["name"], row["payload"], list(row["schemas"])
 
 
 async def read_memo(database: Database, job_id: int, key: str) -> str | None:

@@ -11,6 +11,7 @@ CROSS JOIN LATERAL (
     FROM /*schema.*/workflow_events e
     WHERE e.correlation = g.correlation AND e.name = m.name
     AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
+    AND (e.receivers = 0 OR g.id <= e.newest_group)
 ) e
 WHERE g.id = $1 AND g.answers IS NOT NULL AND g.status = 'pending'
 ORDER BY e.id

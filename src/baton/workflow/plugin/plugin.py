@@ -27,7 +27,8 @@ from baton.workflow.plugin.observe import Observer
 from baton.workflow.plugin.prune import Pruner
 from baton.workflow.plugin.rescue import rescuing
 from baton.workflow.plugin.sweep import Sweeper
-from baton.workflow.waits.expire import expire_waits
+from baton.workflow.waits.expire import Expiry
+from baton.workflow.waits.spread import Handing
 
 _log = logging.getLogger("baton")
 
@@ -68,6 +69,8 @@ class Plugin:
         self._prune = flag("prune", prune)
         self._observer = Observer()
         self._sweeper = Sweeper()
+        self._expiry = Expiry()
+        self._handing = Handing()
         self._pruner = Pruner(_limit(prune_limit), _ages(job_max_age))
         self._prunes_jobs = bool(job_max_age)
         self._debug_log_age = _age("debug_log_max_age", debug_log_max_age)
@@ -139,7 +142,9 @@ class Plugin:
 
         await part("settle", lambda: self._sweeper.settle(database, own))
         await part("announce", lambda: self._sweeper.announce(database, own))
-        await part("expire", lambda: _expire(database, own))
+        await part("match", lambda: self._sweeper.match(database))
+        await part("expire", lambda: _done(self._expiry.run(database, own)))
+        await part("hand out", lambda: _done(self._handing.run(database, own)))
         age = self._debug_log_age
         if age is not None:
             await part("prune logs", lambda: _tell(self._pruner.prune_debug_logs(database, age)))
@@ -157,8 +162,8 @@ class Plugin:
             telemetry.emit(SweepFinished(monotonic() - begun, tuple(failed)))
 
 
-async def _expire(database: Database, settings: EngineSettings) -> None:
-    await expire_waits(database, settings)
+async def _done(work: Awaitable[object]) -> None:
+    await work
 
 
 async def _tell(pruning: Awaitable[Pruned]) -> None:

@@ -17,7 +17,14 @@ from baton.engine.tasks import to_the_end
 from baton.store.database import Database
 from baton.store.faults import holds_up_all, is_lock_timeout
 from baton.store.settlement import Ended, Settlement
-from baton.store.sweeping import START, find_ended_jobs, find_open_workflows, find_unannounced
+from baton.store.sweeping import (
+    NO_EVENT,
+    START,
+    find_ended_jobs,
+    find_open_workflows,
+    find_unannounced,
+    wake_matching,
+)
 from baton.words.config import EngineSettings
 from baton.words.events import StepsRescued, StepsSettled
 from baton.words.states import TERMINAL_STATES, JobState
@@ -31,6 +38,8 @@ STEPS = 20_000
 """Outstanding steps looked at in one sweep."""
 WORKFLOWS = 200_000
 """Workflows looked at in one sweep to find those that have not ended."""
+EVENTS = 20_000
+"""Kept events looked at in one sweep."""
 ANNOUNCED = 200
 """Workflows announced in one transaction."""
 MOST_LOCKED = 5
@@ -54,6 +63,7 @@ class Sweeper:
         self._ended_after = START
         self._unsettled: Quarantine[UUID] = Quarantine("workflow %s cannot be settled by the sweep")
         self._unannounced: Quarantine[UUID] = Quarantine("workflow %s cannot be announced")
+        self._match_after = NO_EVENT
 
     async def settle(self, database: Database, settings: EngineSettings) -> None:
         """Settle the steps whose jobs have ended, or vanished, while nobody looked."""
@@ -80,6 +90,14 @@ class Sweeper:
                     _log.warning("workflow %s is locked; the next sweep comes", workflow_id)
                 else:
                     self._unsettled.refuse(workflow_id, error)
+
+    async def match(self, database: Database) -> None:
+        """Have waits look into the mailbox of their key beside which an event lies. None does: this
+        is for tables that somebody changed by hand.
+        """
+        woken, self._match_after = await wake_matching(database, self._match_after, EVENTS)
+        if woken:
+            _log.warning("%d waits had left events of their keys behind", woken)
 
     async def announce(self, database: Database, settings: EngineSettings) -> None:
         """Announce the workflows that have ended and were never announced."""

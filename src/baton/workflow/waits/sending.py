@@ -39,6 +39,9 @@ from baton.workflow.waits.spread import spread
 FINISH_AFTER = 5.0
 """Seconds after which others go on with an event sent by a key, if its sender has not finished."""
 
+PATIENCE = 4
+"""How often a sender tries again to reach waits whose workflows somebody has locked: for 0.3 s."""
+
 
 IN_DOUBT = "; nobody knows whether it was sent: with a dedupe_id, send it again"
 
@@ -199,7 +202,7 @@ async def _send_to_all(database: Database, message: _Message) -> _Sent:
     event_id, schemas = await database.retrying(lambda: _record(database, message, FINISH_AFTER))
     if event_id is None:
         return _Sent(Delivery.DUPLICATE)
-    done = await spread(database, event_id, schemas, notify=message.notify)
+    done = await spread(database, event_id, schemas, notify=message.notify, patience=PATIENCE)
     delivery = Delivery.DELIVERED if done.received else Delivery.BUFFERED
     return _Sent(Delivery.SETTLED if done.settled else delivery, taken=done.received)
 

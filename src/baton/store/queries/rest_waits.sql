@@ -1,0 +1,28 @@
+-- Of these groups, those that asked for a look into the mailbox of their key and whose mailboxes show nothing: they
+-- sleep until their deadlines. Returns them. Nothing is decided, so no workflow is locked; a group that somebody is
+-- changing is passed by. An event that this statement does not see yet finds the group by itself.
+WITH quiet AS MATERIALIZED (
+    SELECT g.id, g.deadline
+    FROM /*schema.*/workflow_wait_groups g
+    WHERE g.id = ANY ($1::bigint[]) AND (g.status = 'pending') IS TRUE
+    AND g.wake_at <= clock_timestamp()
+    AND (g.deadline IS NULL OR g.deadline > clock_timestamp())
+    AND NOT EXISTS (
+        SELECT FROM /*schema.*/workflow_events e
+        WHERE e.workflow_id = g.workflow_id AND e.name = ANY (g.names) AND e.state = 'kept'
+    )
+    AND NOT EXISTS (
+        SELECT FROM /*schema.*/workflow_events e
+        WHERE e.correlation = g.correlation AND e.name = ANY (g.names)
+        AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
+    )
+    AND NOT EXISTS (
+        SELECT FROM /*schema.*/workflow_wait_members m WHERE m.group_id = g.id AND m.state = 'received'
+    )
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE /*schema.*/workflow_wait_groups g
+SET wake_at = q.deadline
+FROM quiet q
+WHERE g.id = q.id
+RETURNING g.id
