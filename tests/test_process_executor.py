@@ -69,7 +69,8 @@ async def test_no_process_outlives_a_killed_worker(dsn: str, tmp_path: Path) -> 
         pids.mkdir()
         spins = busy_processes.spins.new(pids=str(pids))
         async with Engine(dsn) as client:
-            await Baton().add("a", spins).add("b", spins).insert(client)
+            workflow = Baton().add("a", spins).add("b", spins)
+            await workflow.insert(client)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, str(PROGRAM), dsn),
             env={**os.environ, "PYTHONPATH": str(PROGRAM.parents[1])},
@@ -80,6 +81,9 @@ async def test_no_process_outlives_a_killed_worker(dsn: str, tmp_path: Path) -> 
             process.kill()
             await process.wait()
         await gone(pids, 2.0)
+        async with Engine(dsn) as client:
+            # Or the next worker rescues them, and they take its processes.
+            await client.cancel(workflow.workflow_id)
 
 
 def test_a_wrong_number_of_processes_is_refused() -> None:
