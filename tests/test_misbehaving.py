@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from uuid import UUID
 
 import pytest
 
-from baton import Baton, Step, subscribe, worker
+from baton import Baton, Delivery, Step, send_event, subscribe, worker
 from baton.engine import telemetry
 from baton.words.events import (
     Event,
@@ -18,6 +19,7 @@ from baton.words.events import (
 )
 from baton.words.rows import ClaimedJob, NewWorkflow, Outcome
 from support.running import running
+from support.waits import until_waits
 
 ERRORS = [
     RuntimeError(),
@@ -33,12 +35,21 @@ async def works(step: Step) -> None:
     return None
 
 
+@worker(max_attempts=1)
+async def waits(step: Step) -> None:
+    await step.wait_for("x")
+
+
 def chain() -> Baton:
     return Baton().add("a", works.new()).add("b", works.new(), deps=["a"])
 
 
 class Bad:
     """A tracer that fails at one place."""
+
+    trace: str | None = "00-0000000000000000000000000000000a-000000000000000a-01"
+    delivery: Delivery | None = None
+    linked = 0
 
     def __init__(self, place: str, error: BaseException) -> None:
         self.place, self.error = place, error
@@ -57,11 +68,18 @@ class Bad:
     def settle(self, outcomes: Sequence[Outcome]) -> Bad:
         return self._at("settle")
 
+    def send_event(self, name: str, workflow_id: UUID | None, key: str | None) -> Bad:
+        return self._at("send_event")
+
+    def link_attempt(self, traces: Sequence[str]) -> None:
+        self.linked += 1
+        self._at("link_attempt")
+
     def end(self, what: object) -> None:
         self._at("end")
 
 
-@pytest.fixture(params=["insert", "attempt", "settle", "end"])
+@pytest.fixture(params=["insert", "attempt", "settle", "send_event", "link_attempt", "end"])
 def place(request: pytest.FixtureRequest) -> Iterator[str]:
     yield request.param
     telemetry.trace_with(None)
@@ -70,10 +88,17 @@ def place(request: pytest.FixtureRequest) -> Iterator[str]:
 @every_error
 async def test_a_tracer_hurts_nobody(dsn: str, place: str, error: BaseException) -> None:
     async with running(dsn, queues={"default": 1}) as run:
-        telemetry.trace_with(Bad(place, error))
+        bad = Bad(place, error)
+        telemetry.trace_with(bad)
         await run.completed(chain())
         # The slot is free.
         await run.completed(chain())
+        workflow = Baton().add("a", waits.new())
+        await run.insert(workflow)
+        await until_waits(run.tables, workflow)
+        assert await send_event(workflow.workflow_id, "x") is Delivery.SETTLED
+        await run.end(workflow)
+        assert bad.linked == (place != "send_event")
 
 
 @every_error

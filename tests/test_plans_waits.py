@@ -138,7 +138,7 @@ async def hand_out_one(ring: Arena) -> Prepared:
     key = f"left {uuid4()}"
     await armed(ring, key=key)
     await ring.monitor.execute(
-        "SELECT public.baton_send_key($1, 'x', '1', NULL, '[]', '-1', false)", key
+        "SELECT public.baton_send_key($1, 'x', '1', NULL, '[]', '-1', false, NULL)", key
     )
     return lambda: hand_out(ring.right, EngineSettings())
 

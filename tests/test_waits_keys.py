@@ -101,7 +101,7 @@ async def test_others_finish_what_a_sender_by_a_key_began(dsn: str) -> None:
     async with running(dsn, queues={}) as run:
         await insert_all(workflows)
         await run.tables.execute(
-            "SELECT public.baton_send_key('k', 'x', $1, NULL, $2, '0.01', true)",
+            "SELECT public.baton_send_key('k', 'x', $1, NULL, $2, '0.01', true, NULL)",
             json.dumps(GOOD),
             json.dumps([{"*": Decision.model_json_schema()}]),
         )

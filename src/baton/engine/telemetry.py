@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
+from uuid import UUID
 
 from baton.words.events import Event
 from baton.words.rows import ClaimedJob, NewWorkflow, Outcome
+from baton.words.states import Delivery
 
 Subscriber = Callable[[Event], None]
 
@@ -32,6 +34,15 @@ class Span(Protocol):
     def end(self, error: BaseException | None) -> None: ...
 
 
+class EventSpan(Span, Protocol):
+    """The span around the sending of an event. `trace` is its context as a W3C traceparent, for
+    who receives the event; `delivery` is set before the end, when it is known.
+    """
+
+    trace: str | None
+    delivery: Delivery | None
+
+
 class Tracer(Protocol):
     """Makes spans. What it raises is logged and hurts nobody."""
 
@@ -47,6 +58,16 @@ class Tracer(Protocol):
         """A batch is about to be settled."""
         ...
 
+    def send_event(self, name: str, workflow_id: UUID | None, key: str | None) -> EventSpan:
+        """An event is about to be sent, to a workflow or by a key; the span becomes current."""
+        ...
+
+    def link_attempt(self, traces: Sequence[str]) -> None:
+        """The attempt that runs in the current context has received events from these spans."""
+        ...
+
+
+S = TypeVar("S", bound=Span)
 
 active = False
 tracer: Tracer | None = None
@@ -114,10 +135,21 @@ def end_attempt(attempt: Attempt, outcome: Outcome) -> Outcome:
         return outcome
 
 
+def link_attempt(traces: Sequence[str]) -> None:
+    """Link the running attempt to the senders of what it received, where somebody traces."""
+    try:
+        if tracer is not None:
+            tracer.link_attempt(traces)
+    except _ENDS:
+        raise
+    except BaseException:
+        _log.exception("the tracer failed")
+
+
 @contextmanager
-def spanned(begin: Callable[[Tracer], Span]) -> Iterator[None]:
-    """Surround a block with a span, where somebody traces."""
-    span: Span | None = None
+def spanned(begin: Callable[[Tracer], S]) -> Iterator[S | None]:
+    """Surround a block with a span, where somebody traces; gives it, or None."""
+    span: S | None = None
     try:
         span = None if tracer is None else begin(tracer)
     except _ENDS:
@@ -126,7 +158,7 @@ def spanned(begin: Callable[[Tracer], Span]) -> Iterator[None]:
         _log.exception("the tracer failed")
     error: BaseException | None = None
     try:
-        yield
+        yield span
     except BaseException as raised:
         error = raised
         raise

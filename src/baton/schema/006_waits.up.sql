@@ -58,6 +58,8 @@ CREATE INDEX workflow_wait_members_event_index
 -- newest_group is the newest group there was when the event was first looked at: a group that came later takes it
 -- only if nobody has. Without that bound a step that waits in a loop would receive an event again and again for as
 -- long as it stays open for somebody else.
+--
+-- trace is the span context of its sender, as a W3C traceparent: what receives the event links to it.
 CREATE TABLE /*schema.*/workflow_events (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     workflow_id  uuid,
@@ -72,6 +74,7 @@ CREATE TABLE /*schema.*/workflow_events (
     newest_group bigint,
     sent_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     wake_at      timestamptz,
+    trace        text,
     CONSTRAINT workflow_events_scope CHECK ((workflow_id IS NULL) <> (correlation IS NULL))
 ) WITH (fillfactor = 80);
 

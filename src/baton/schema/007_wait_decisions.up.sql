@@ -204,10 +204,12 @@ DECLARE
     v_queue text;
     v_gates bigint[];
     v_results text[];
+    v_traces text[];
 BEGIN
     WHILE cardinality(v_due) > 0 LOOP
         v_gates := '{}';
         v_results := '{}';
+        v_traces := '{}';
         FOR v_group IN
             SELECT g.* FROM /*schema.*/workflow_wait_groups g WHERE g.id = ANY (v_due) ORDER BY g.id
         LOOP
@@ -319,6 +321,15 @@ BEGIN
                 v_results := v_results || jsonb_build_object(
                     'value', /*schema.*/baton_wait_outcome(v_group.id)
                 )::text;
+                -- The node of a gate has no attempt: the sender of the event that settled it stands for it.
+                v_traces := v_traces || (
+                    SELECT e.trace
+                    FROM /*schema.*/workflow_wait_members m
+                    JOIN /*schema.*/workflow_events e ON e.id = m.event_id
+                    WHERE m.group_id = v_group.id AND m.state = 'received'
+                    ORDER BY e.id DESC
+                    LIMIT 1
+                );
             ELSE
                 v_queue := /*schema.*/baton_wake(v_group.job_id, p_notify);
                 RETURN QUERY SELECT 3::smallint, NULL::bigint, v_queue, NULL::uuid
@@ -349,7 +360,7 @@ BEGIN
             AND (j.state IN ('suspended', 'available', 'scheduled', 'retryable')) IS TRUE;
             FOR v_row IN
                 SELECT s.* FROM /*schema.*/baton_settle(
-                    v_gates, array_fill(v_stamp, ARRAY[cardinality(v_gates)]), v_results, NULL,
+                    v_gates, array_fill(v_stamp, ARRAY[cardinality(v_gates)]), v_results, v_traces,
                     '{}', '{}', '{}', NULL, p_notify, '{}'
                 ) s
             LOOP

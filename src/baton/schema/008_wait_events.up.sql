@@ -6,7 +6,7 @@
 -- (buffered); then, for what followed, (announced, completion), (woken, queue), (wait, facts).
 CREATE FUNCTION /*schema.*/baton_send(
     p_workflow text, p_name text, p_payload text, p_dedupe text, p_accepting text, p_refusing text,
-    p_notify boolean
+    p_notify boolean, p_trace text
 )
 RETURNS TABLE (result text, data text)
 LANGUAGE plpgsql
@@ -75,11 +75,12 @@ BEGIN
     END IF;
 
     INSERT INTO /*schema.*/workflow_events AS e (
-        workflow_id, name, payload, dedupe_id, state, group_id, receivers
+        workflow_id, name, payload, dedupe_id, state, group_id, receivers, trace
     )
     VALUES (
         v_workflow, p_name, p_payload::jsonb, p_dedupe,
-        CASE WHEN v_group IS NULL THEN 'kept' ELSE 'taken' END, v_group, (v_group IS NOT NULL)::integer
+        CASE WHEN v_group IS NULL THEN 'kept' ELSE 'taken' END, v_group, (v_group IS NOT NULL)::integer,
+        p_trace
     )
     RETURNING e.id INTO v_event;
     IF v_group IS NULL THEN
@@ -108,7 +109,8 @@ $send$;
 -- Rows returned: (check, json of schemas) when there are any that p_asked does not name (an array of JSON texts);
 -- (duplicate); or (open, id of the event).
 CREATE FUNCTION /*schema.*/baton_send_key(
-    p_key text, p_name text, p_payload text, p_dedupe text, p_asked text, p_delay text, p_notify boolean
+    p_key text, p_name text, p_payload text, p_dedupe text, p_asked text, p_delay text, p_notify boolean,
+    p_trace text
 )
 RETURNS TABLE (result text, data text)
 LANGUAGE plpgsql
@@ -153,10 +155,10 @@ BEGIN
         RETURN;
     END IF;
 
-    INSERT INTO /*schema.*/workflow_events AS e (correlation, name, payload, dedupe_id, state, wake_at)
+    INSERT INTO /*schema.*/workflow_events AS e (correlation, name, payload, dedupe_id, state, wake_at, trace)
     VALUES (
         p_key, p_name, p_payload::jsonb, p_dedupe, 'open',
-        clock_timestamp() + make_interval(secs => p_delay::double precision)
+        clock_timestamp() + make_interval(secs => p_delay::double precision), p_trace
     )
     ON CONFLICT DO NOTHING
     RETURNING e.id INTO v_event;

@@ -75,11 +75,14 @@ class EndedGroup(NamedTuple):
 
 
 class StoredWait(NamedTuple):
-    """A wait that a step has come to before; `outcome` is JSON text, None while it lasts."""
+    """A wait that a step has come to before; `outcome` is JSON text, None while it lasts. `traces`
+    are the span contexts of the senders of what it received, where somebody traces.
+    """
 
     names: tuple[str, ...]
     need: int
     outcome: str | None
+    traces: Sequence[str] = ()
 
 
 class Fetches(Protocol):
@@ -179,13 +182,14 @@ async def send_event(
     refusing: Sequence[int],
     *,
     notify: bool,
+    trace: str | None = None,
 ) -> list[tuple[str, str]]:
     """(result, data) as `baton_send` returns them; `accepting` and `refusing` are groups whose
     schemas were asked.
     """
     groups = [",".join(map(str, ids)) for ids in (accepting, refusing)]
     rows = await database.fetch(
-        "send_event", workflow_id, name, payload, dedupe_id, *groups, _flag(notify)
+        "send_event", workflow_id, name, payload, dedupe_id, *groups, _flag(notify), trace
     )
     return [(row[0], row[1]) for row in rows]
 
@@ -200,11 +204,12 @@ async def send_key_event(
     delay: float,
     *,
     notify: bool,
+    trace: str | None = None,
 ) -> tuple[str, str]:
     """(result, data) as `baton_send_key` returns them. `schemas` were asked; after `delay` seconds
     others finish what this process does not.
     """
-    args = (key, name, payload, dedupe_id, schemas, repr(delay), _flag(notify))
+    args = (key, name, payload, dedupe_id, schemas, repr(delay), _flag(notify), trace)
     (row,) = await database.fetch("send_key_event", *args)
     return row[0], row[1]
 
@@ -222,11 +227,16 @@ async def suspend_jobs(database: Database, outcomes: Sequence[Outcome], *, notif
     return decided(rows)
 
 
-async def read_waits(database: Database, job_id: int) -> dict[str, StoredWait]:
+async def read_waits(
+    database: Database, job_id: int, *, traced: bool = False
+) -> dict[str, StoredWait]:
     """The waits a step has come to before, by key."""
-    rows = await read_for_step(database, "read_waits", job_id)
+    rows = await read_for_step(database, "read_waits", job_id, traced)
     return {
-        row["key"]: StoredWait(tuple(row["names"]), row["need"], row["outcome"]) for row in rows
+        row["key"]: StoredWait(
+            tuple(row["names"]), row["need"], row["outcome"], row["traces"] or ()
+        )
+        for row in rows
     }
 
 

@@ -1,8 +1,9 @@
-"""Spans of insertions, attempts and settlements, by the messaging conventions.
+"""Spans of insertions, attempts, settlements and events, by the messaging conventions.
 
 One trace goes from the span in which a workflow was inserted through all of its steps, in whichever
 process they run: the job carries the context of its insertion, which is the parent of every
-attempt. A step links to the attempts that settled its dependencies.
+attempt. A step links to the attempts that settled its dependencies, and to the senders of the
+events that it or a gate above it received.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from uuid import UUID
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
@@ -27,7 +29,9 @@ from opentelemetry.trace import (
 
 from baton.engine.meta import read_meta
 from baton.words.rows import ClaimedJob, NewWorkflow, Outcome
-from baton.words.states import JobState
+from baton.words.states import Delivery, JobState
+
+_ATTEMPT = context.create_key("baton-attempt")
 
 _FAILURES = frozenset({JobState.RETRYABLE, JobState.DISCARDED, JobState.CANCELLED})
 
@@ -108,6 +112,31 @@ class SpanMaker:
             )
         )
 
+    def send_event(self, name: str, workflow_id: UUID | None, key: str | None) -> EventSpan:
+        """The span of an event that is sent, current; its context is kept with the event."""
+        attributes: dict[str, str] = {
+            "messaging.system": "baton",
+            "messaging.operation.name": "send_event",
+            "messaging.operation.type": "send",
+            "baton.event.name": name,
+        }
+        if workflow_id is not None:
+            attributes["baton.workflow.id"] = str(workflow_id)
+        if key is not None:
+            attributes["baton.correlation_key"] = key
+        return EventSpan(
+            self._tracer.start_span(
+                f"send_event {name}", kind=SpanKind.PRODUCER, attributes=attributes
+            )
+        )
+
+    def link_attempt(self, traces: Sequence[str]) -> None:
+        """Not to the current span: the step's code may have begun one of its own."""
+        span = context.get_value(_ATTEMPT)
+        if isinstance(span, Span):
+            for traceparent in traces:
+                span.add_link(_span_context(traceparent))
+
 
 class PlainSpan:
     """A span around a piece of work."""
@@ -135,6 +164,20 @@ class CurrentSpan(PlainSpan):
         super().end(error)
 
 
+class EventSpan(CurrentSpan):
+    """The span of an event that is sent."""
+
+    def __init__(self, span: Span) -> None:
+        super().__init__(span)
+        self.trace = _traceparent(span.get_span_context())
+        self.delivery: Delivery | None = None
+
+    def end(self, error: BaseException | None) -> None:
+        if self.delivery is not None:
+            self._span.set_attribute("baton.event.delivery", self.delivery.value)
+        super().end(error)
+
+
 class AttemptSpan:
     """The span of one attempt; current in its task, which is over when the span ends. Its context
     is the one that the job carries, with its baggage, not the one that the engine was started in.
@@ -142,7 +185,8 @@ class AttemptSpan:
 
     def __init__(self, span: Span, carried: Context) -> None:
         self._span = span
-        context.attach(trace.set_span_in_context(span, carried))
+        known = context.set_value(_ATTEMPT, span, carried)
+        context.attach(trace.set_span_in_context(span, known))
 
     def end(self, outcome: Outcome) -> str | None:
         span = self._span

@@ -2,5 +2,5 @@
 SELECT s.result, s.data
 FROM /*schema.*/baton_send_key(
     $1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text,
-    $6::pg_catalog.text, $7::pg_catalog.text::pg_catalog.bool
+    $6::pg_catalog.text, $7::pg_catalog.text::pg_catalog.bool, $8::pg_catalog.text
 ) AS s

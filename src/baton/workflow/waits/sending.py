@@ -55,6 +55,7 @@ class _Message(NamedTuple):
     payload: str
     dedupe_id: str | None
     notify: bool
+    trace: str | None = None
 
 
 class _Sent(NamedTuple):
@@ -98,11 +99,20 @@ async def send_event(
     """
     instance = None if conn is not None and engine is None and not running() else current(engine)
     message = _message(workflow_id, name, payload, dedupe_id, key, instance)
-    if conn is not None:
-        sent = await _on(conn, instance, message)
-        _tell(message, sent)
-        return sent.delivery
-    return await to_the_end(_send_own(instance or current(), message))
+    with telemetry.spanned(
+        lambda tracer: tracer.send_event(message.name, message.workflow_id, message.key)
+    ) as span:
+        if span is not None:
+            message = message._replace(trace=span.trace)
+        if conn is None:
+            delivery = await to_the_end(_send_own(instance or current(), message))
+        else:
+            sent = await _on(conn, instance, message)
+            _tell(message, sent)
+            delivery = sent.delivery
+        if span is not None:
+            span.delivery = delivery
+    return delivery
 
 
 def _message(
@@ -167,6 +177,7 @@ async def _send(database: Fetches, message: _Message) -> _Sent:
             accepting,
             refusing,
             notify=message.notify,
+            trace=message.trace,
         )
         result, data = rows[-1]
         if result != "check":
@@ -224,6 +235,7 @@ async def _record(
             encode(asked, what="the schemas", limit=HIGHEST_LIMIT),
             delay,
             notify=message.notify,
+            trace=message.trace,
         )
         if result != "check":
             return (None if result == "duplicate" else int(data)), asked

@@ -22,6 +22,7 @@ from baton.core.waits import (
     read_outcome,
     wanted_by_call,
 )
+from baton.engine import telemetry
 from baton.store.database import Database
 from baton.store.waits import StoredWait, read_memo, read_waits, write_memo
 from baton.words.errors import InvalidOptionError
@@ -79,7 +80,8 @@ class Replay:
         if self.suspension is not None:
             raise self.suspension
         if self._stored is None:
-            self._stored = await read_waits(self._database, self._job_id)
+            traced = telemetry.tracer is not None
+            self._stored = await read_waits(self._database, self._job_id, traced=traced)
         found = self._stored.get(wait.key)
         if found is not None and (set(found.names), found.need) != (set(wait.names), wait.need):
             given, stored = Wanted(wait.names, wait.need), Wanted(found.names, found.need)
@@ -89,6 +91,8 @@ class Replay:
             if self.suspension is None:
                 self.suspension = Suspension(wait)
             raise self.suspension
+        if found.traces:
+            telemetry.link_attempt(found.traces)
         return read_outcome(decode(found.outcome))
 
     async def memo(self, key: str, function: Callable[[], Any]) -> Any:
