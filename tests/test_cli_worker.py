@@ -57,7 +57,7 @@ async def test_it_tells_what_it_did(dsn: str) -> None:
         process.terminate()
         status, text = await ended(process)
         assert status == 0, text
-        assert "since the last summary: 1 steps completed, 1 workflows completed" in text
+        assert "since the last summary: steps: 1 completed; workflows: 1 completed" in text
         assert "has stopped" in text
 
 
@@ -89,7 +89,7 @@ def test_nothing_done_is_no_summary(caplog: pytest.LogCaptureFixture) -> None:
         telemetry.emit(COMPLETED)
         report.summarise()
         report.summarise()
-    assert caplog.messages == ["since the last summary: 2 steps completed"]
+    assert caplog.messages == ["since the last summary: steps: 2 completed"]
 
 
 async def test_health_probes(dsn: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import groupby
 
 from baton.cli.reporting import say
 from baton.engine.event_lines import event_facts, event_line, event_severity, json_line
@@ -75,8 +76,7 @@ class JsonFormatter(logging.Formatter):
         event = getattr(record, "event", None)
         if isinstance(event, Event):
             facts |= {"event": event.EVENT, **event_facts(event)}
-        if counts := getattr(record, "counts", None):
-            facts["counts"] = counts
+        facts |= getattr(record, "facts", {})
         if record.exc_info:
             facts["exception"] = self.formatException(record.exc_info)
         return json_line(facts)
@@ -89,7 +89,7 @@ class Report:
 
     def __init__(self, verbosity: int) -> None:
         self._least = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
-        self._done: Counter[str] = Counter()
+        self._done: Counter[tuple[str, str]] = Counter()
         self._running = False
 
     @contextmanager
@@ -112,14 +112,19 @@ class Report:
         """Write how much was done since the last time, if anything was."""
         done, self._done = self._done, Counter()
         if done:
-            counts = ", ".join(f"{count} {what}" for what, count in sorted(done.items()))
-            _log.info("since the last summary: %s", counts, extra={"counts": dict(done)})
+            groups = [
+                f"{what}: {', '.join(f'{count} {how}' for (_, how), count in ended)}"
+                for what, ended in groupby(sorted(done.items()), key=lambda item: item[0][0])
+            ]
+            counts = {f"{what} {how}": count for (what, how), count in done.items()}
+            text = "; ".join(groups)
+            _log.info("since the last summary: %s", text, extra={"facts": {"counts": counts}})
 
     def _write(self, event: Event) -> None:
         if isinstance(event, StepSettled):
-            self._done[f"steps {event.EVENT.rpartition('.')[2]}"] += 1
+            self._done["steps", event.EVENT.rpartition(".")[2]] += 1
         elif isinstance(event, WorkflowFinished):
-            self._done[f"workflows {event.outcome}"] += 1
+            self._done["workflows", str(event.outcome)] += 1
         extra = {"event": event}
         if isinstance(event, EngineStarted):
             self._running = True

@@ -207,6 +207,7 @@ class Producer:
                     job.max_attempts,
                     job.id,
                     _shown(outcome),
+                    extra={"facts": {**execution.told(), "error": outcome.error}},
                 )
 
     def _tell(self, batch: Sequence[Execution], stale: frozenset[Claim]) -> None:

@@ -93,6 +93,7 @@ async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail
         return None
     (row,) = rows
     completion = None if row["completion"] is None else parse_completion(row["completion"])
+    failures = await _read_failures(database, [workflow_id] if row["completion"] else [])
     counts = StepCounts(**{state: row[state] for state in STEP_STATES})
     if completion is None:
         workflow = WorkflowRow(
@@ -117,6 +118,7 @@ async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail
             completion.inserted_at,
             completion.finished_at,
             completion.duration.total_seconds(),
+            *failures.get(workflow_id, (None, None)),
         )
     return WorkflowDetail(workflow, counts, completion)
 

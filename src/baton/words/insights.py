@@ -26,7 +26,7 @@ class WorkflowRow:
 
     One that is running with no outstanding step has ended but was not announced yet. Of one that
     failed, `failed_step` is the step that failed first and `error` its last error, capped; both are
-    None once the steps were pruned, and in `WorkflowDetail`.
+    None once the steps were pruned.
     """
 
     workflow_id: UUID
