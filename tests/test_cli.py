@@ -301,7 +301,7 @@ async def test_a_thread_that_never_returns_does_not_hold_up_the_end(dsn: str) ->
         process.terminate()
         status, text = await ended(process)
         assert status == 0, text
-        assert "abandoned" in text
+        assert "was given up and still runs" in text
         await wait_for_state(dsn, "available")
 
 

@@ -49,7 +49,7 @@ LEAST = {
     "rescue_what_resumed": 10,
     "send_to_a_gate": 1,
     "send_to_a_step": 1,
-    "send_by_a_key": 3,
+    "send_by_a_key": 2,
     "expire": 25,
     "expire_by_the_sweep": 25,
     "cancel_what_waits": 20,

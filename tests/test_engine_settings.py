@@ -104,7 +104,7 @@ def test_an_unknown_setting_may_be_a_password(option: str) -> None:
     assert "w0rd" not in "".join(traceback.format_exception(caught.value)) + repr(
         vars(caught.value)
     )
-    assert ("postgresql://user:password@" in str(caught.value)) == (option == "password")
+    assert ("belongs in the DSN" in str(caught.value)) == (option == "password")
 
 
 @pytest.mark.parametrize("dsn", ["", None, 5, b"postgresql://"])

@@ -17,7 +17,7 @@ from baton.store.sql import Sql
 
 _FUNCTION = re.compile(
     r"^CREATE (?:OR REPLACE )?FUNCTION /\*schema\.\*/(?P<name>\w+)\((?P<arguments>[^)]*)\)\s+"
-    r"RETURNS (?:TABLE \((?P<columns>[^)]*)\)|(?P<type>[\w ]+?))\s+"
+    r"RETURNS (?:TABLE \((?P<columns>[^)]*)\)|(?P<type>[\w\[\] ]+?))\s+"
     r"LANGUAGE (?P<language>\w+)\n(?P<volatility>STABLE\n)?(?P<settings>(?:SET [^\n]+\n)*)"
     r"AS (?P<quote>\$\w*\$)(?P<body>.*?)(?P=quote);$",
     re.MULTILINE | re.DOTALL,
