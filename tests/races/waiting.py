@@ -153,14 +153,21 @@ class WaitRing:
         return await violations(self.monitor)
 
     async def mutate(self, function: str, *changes: tuple[str, str]) -> None:
-        """Change a function of the schema by regular expressions, each of which must be found."""
-        text: str = await self.monitor.fetchval(
-            "SELECT pg_get_functiondef(p.oid) FROM pg_proc p WHERE p.proname = $1", function
-        )
-        for pattern, replacement in changes:
-            text, count = re.subn(pattern, replacement, text)
-            assert count, (function, pattern)
-        await self.monitor.execute(text)
+        """Change a function of the schema; see `mutate`."""
+        await mutate(self.monitor, function, *changes)
+
+
+async def mutate(
+    connection: asyncpg.Connection[Any], function: str, *changes: tuple[str, str]
+) -> None:
+    """Change a function of the schema by regular expressions, each of which must be found."""
+    text: str = await connection.fetchval(
+        "SELECT pg_get_functiondef(p.oid) FROM pg_proc p WHERE p.proname = $1", function
+    )
+    for pattern, replacement in changes:
+        text, count = re.subn(pattern, replacement, text)
+        assert count, (function, pattern)
+    await connection.execute(text)
 
 
 def send(workflow_id: UUID | None, name: str, payload: object = None, **options: str) -> Move:
