@@ -1,4 +1,4 @@
-"""Long transactions of users, each of which holds something, beside workflows without need of it."""
+"""Long transactions of users that hold something, beside workflows without need of it."""
 
 from __future__ import annotations
 

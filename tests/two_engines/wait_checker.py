@@ -60,7 +60,8 @@ AND NOT EXISTS (
 )
 """
 
-# An event that was kept although a wait that is over wanted it, and had time left.
+# An event that was kept although a wait that is over wanted it, and had time left; or one of a key
+# that lies beside a wait for it.
 _OVERLOOKED = """
 SELECT g.workflow_id, n.name, g.key, g.status, e.name AS event
 FROM public.workflow_wait_groups g
@@ -75,6 +76,13 @@ FROM public.workflow_wait_groups g
 JOIN public.workflow_nodes n ON n.job_id = g.job_id
 WHERE g.workflow_id = ANY ($1::uuid[]) AND g.status = 'timeout'
 AND (g.deadline IS NULL OR g.settled_at < g.deadline)
+UNION ALL
+SELECT g.workflow_id, n.name, g.key, g.status, e.name
+FROM public.workflow_wait_groups g
+JOIN public.workflow_nodes n ON n.job_id = g.job_id
+JOIN public.workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
+JOIN public.workflow_events e ON e.correlation = g.correlation AND e.name = m.name
+WHERE g.workflow_id = ANY ($1::uuid[]) AND g.status = 'pending' AND e.state = 'kept'
 """
 
 # What was accepted is there, once, and was given to one group, or to as many as it says.
