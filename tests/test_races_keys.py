@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from baton import Baton, Delivery
+from baton import Baton, Delivery, send_event
 from baton.store.database import Database
 from baton.store.waits import wait_json
 from baton.words.rows import NewWait
@@ -169,7 +169,7 @@ async def test_who_begins_to_wait_does_not_wait_for_a_sender(ring: WaitRing) -> 
     (workflow,) = await ring.insert(lambda: Baton().add("s", noop.new()), 1)
     side = ring.sides[0]
     async with side.transaction() as connection:
-        await connection.fetch(side.sql("send_key_event"), "k", "x", "1", None, "[]", "0", "f")
+        await send_event(None, "x", 1, key="k", conn=connection)
         async with asyncio.timeout(5):
             await ring.complete(above)(ring.sides[1])
             await ring.suspend(workflow["s"], waiting("k"))(ring.sides[2])
@@ -218,7 +218,7 @@ async def test_the_same_dedupe_id_at_once(ring: WaitRing) -> None:
         assert Counter(found) == {Delivery.BUFFERED: 1, Delivery.DUPLICATE: MANY - 1}
     side = ring.sides[1]
     async with side.transaction() as connection:
-        await connection.fetch(side.sql("send_key_event"), "late", "x", "1", "d", "[]", "0", "f")
+        await send_event(None, "x", 1, key="late", dedupe_id="d", conn=connection)
         sending = asyncio.create_task(ring.at_once(send(None, "x", key="late", dedupe_id="d")))
         assert await ring.blocked(sending)
     assert await sending == [Delivery.DUPLICATE]
