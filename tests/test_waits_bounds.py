@@ -91,6 +91,28 @@ async def test_what_is_sent_after_the_deadline_does_not_count(ring: Arena, by_ke
     assert await ring.states([workflow["after"]]) == ["available"]
 
 
+@pytest.mark.parametrize("on_timeout", ["result", "cancel"])
+async def test_an_event_that_is_being_handed_out_at_the_deadline_still_comes(
+    ring: Arena, conn: Any, on_timeout: str
+) -> None:
+    """It was sent in time, and somebody holds its row while the time of the wait runs out."""
+    options = {} if on_timeout == "result" else {"on_timeout": on_timeout}
+    (workflow,) = await ring.insert(waits(**options))
+    await conn.execute(
+        "INSERT INTO public.workflow_events (correlation, name, payload, state, sent_at) "
+        "VALUES ('k', 'x', '1', 'kept', now() - interval '1 minute')"
+    )
+    async with conn.transaction():
+        await conn.execute("SELECT FROM public.workflow_events FOR UPDATE")
+        await overdue(ring, workflow)
+        await expire_waits(ring.right, EngineSettings())
+        assert await group(ring, workflow) == ("pending", "waiting")
+    await overdue(ring, workflow)
+    await expire_waits(ring.right, EngineSettings())
+    assert await group(ring, workflow) == ("completed", "received")
+    assert await ring.states([workflow["after"]]) == ["available"]
+
+
 async def test_who_is_in_time_receives_it_beside_who_is_late(ring: Arena) -> None:
     late, early = await ring.insert(waits(), waits())
     await overdue(ring, late)

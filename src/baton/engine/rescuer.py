@@ -129,7 +129,15 @@ class Rescuer:
     def _refuse(self, orphan: Orphan, error: Exception) -> None:
         self._refused.refuse(orphan.id, error)
 
+    def _became_known(self, orphan: Orphan) -> bool:
+        """Whether the reply of this engine's own claim has come since the look: it runs here."""
+        own = orphan.engine == str(self._engine_id)
+        return own and orphan.id in self._producer.known_ids
+
     async def _settle(self, orphans: Sequence[Orphan]) -> None:
+        orphans = [orphan for orphan in orphans if not self._became_known(orphan)]
+        if not orphans:
+            return
         reply = await self._ledger.settle([self._outcome(orphan) for orphan in orphans], [])
         self._refused.accept(orphan.id for orphan in orphans)
         rescued = [

@@ -273,25 +273,29 @@ BEGIN
                 END LOOP;
             END IF;
 
+            -- What stayed behind is locked by somebody who hands it out: it may still come to this group, also when
+            -- its time is over meanwhile, because it was sent before.
+            v_passed := v_left > 0 AND v_group.correlation IS NOT NULL AND EXISTS (
+                SELECT
+                FROM /*schema.*/workflow_wait_members m
+                JOIN /*schema.*/workflow_events e ON e.correlation = v_group.correlation AND e.name = m.name
+                WHERE m.group_id = v_group.id AND m.state = 'waiting'
+                AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
+                AND (e.receivers = 0 OR v_group.id <= e.newest_group)
+                AND (v_group.deadline IS NULL OR e.sent_at <= v_group.deadline)
+                AND (v_group.answers IS NULL OR e.id = ANY (p_checked))
+            );
+
             IF v_left <= 0 THEN
                 v_status := 'completed';
-            ELSIF v_group.deadline > v_now OR v_group.deadline IS NULL THEN
-                v_passed := v_group.correlation IS NOT NULL AND EXISTS (
-                    SELECT
-                    FROM /*schema.*/workflow_wait_members m
-                    JOIN /*schema.*/workflow_events e ON e.correlation = v_group.correlation AND e.name = m.name
-                    WHERE m.group_id = v_group.id AND m.state = 'waiting'
-                    AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
-                    AND (e.receivers = 0 OR v_group.id <= e.newest_group)
-                    AND (v_group.deadline IS NULL OR e.sent_at <= v_group.deadline)
-                    AND (v_group.answers IS NULL OR e.id = ANY (p_checked))
-                );
+            ELSIF v_passed OR v_group.deadline > v_now OR v_group.deadline IS NULL THEN
                 -- A look that is still to come is for what nobody sees yet: it stays.
                 UPDATE /*schema.*/workflow_wait_groups g
                 SET wake_at = CASE
-                    WHEN v_passed THEN least(g.deadline, v_now + least(greatest(
-                        (v_now - g.armed_at) / 4, interval '100 ms'
-                    ), interval '2 s'))
+                    WHEN v_passed THEN least(
+                        CASE WHEN g.deadline > v_now THEN g.deadline END,
+                        v_now + least(greatest((v_now - g.armed_at) / 4, interval '100 ms'), interval '2 s')
+                    )
                     ELSE g.deadline
                 END
                 WHERE g.id = v_group.id AND g.status = 'pending' AND (g.answers IS NULL OR p_looked)
