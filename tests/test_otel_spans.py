@@ -12,8 +12,9 @@ from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
-from baton import Baton, Cancel, Snooze, Step, SyncStep, insert_all, worker
+from baton import Baton, Cancel, Plugin, Snooze, Step, SyncStep, insert_all, worker
 from baton.words.errors import WorkflowExistsError
+from baton.words.events import StepCompleted
 from support.otel import Telemetry, instrumented
 from support.running import running
 
@@ -268,6 +269,9 @@ async def test_whatever_a_job_carries_it_is_performed_and_traced(dsn: str, otel:
                 meta,
                 job.id,
             )
-        await run.end(workflow)
+        await run.events.until(StepCompleted, len(metas))
         assert set((await run.tables.states(workflow)).values()) == {"completed"}
+        # None of them names its step any more: for the workflow its jobs are gone.
+        await Plugin().sweep(run.engine.database)
+        await run.end(workflow)
     assert len(otel.spans_of(messaging__operation__type="process")) == len(metas)

@@ -14,6 +14,7 @@ import pytest
 from baton import Baton
 from baton.store.database import Database
 from baton.store.jobs import Settled, requeue_jobs
+from baton.words.errors import UnavailableError
 from baton.words.states import JobState
 from baton.workflow.completion import announce_all
 from baton.workflow.settle import Failures, cancel_workflow, hold, settle_failures
@@ -88,7 +89,7 @@ async def test_two_settlements_of_two_workflows_in_opposite_order(ring: Arena) -
 async def test_locks_in_the_order_given_end_in_a_circle(ring: Arena) -> None:
     one, other = await ring.insert(roots(), roots())
     meet = asyncio.Barrier(2)
-    with pytest.raises(asyncpg.DeadlockDetectedError):
+    with pytest.raises(UnavailableError, match="deadlock detected"):
         await ring.together(
             partial(naive.lock_in_turn, workflow_ids=[one.id, other.id], meet=meet),
             partial(naive.lock_in_turn, workflow_ids=[other.id, one.id], meet=meet),
