@@ -160,7 +160,8 @@ BEGIN
         p_key, p_name, p_payload::jsonb, p_dedupe, 'open',
         clock_timestamp() + make_interval(secs => p_delay::double precision), p_trace
     )
-    ON CONFLICT DO NOTHING
+    -- Only the same event sent twice is passed by: an id that is taken (the sequence is behind) is an error.
+    ON CONFLICT (correlation, name, dedupe_id) WHERE dedupe_id IS NOT NULL AND correlation IS NOT NULL DO NOTHING
     RETURNING e.id INTO v_event;
     IF v_event IS NULL THEN
         -- Somebody sent the same at the same time, and has committed since.
