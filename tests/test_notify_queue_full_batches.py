@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+from uuid import UUID
 
 import pytest
 
-from baton import Baton, Database, EngineSettings, Plugin, Step, schema, worker
+from baton import (
+    Baton,
+    Database,
+    EngineSettings,
+    Plugin,
+    Step,
+    cancel_wait,
+    schema,
+    send_event,
+    worker,
+)
 from baton.engine.stager import Stager
 from baton.workflow.completion import announce_all
 from baton.workflow.settle import cancel_workflow
+from baton.workflow.waits.expire import expire_waits
 from support.databases import create_database, drop_database
 from support.full_queue import full_queue, small_queue_server
 from support.running import Run, running
@@ -90,3 +103,33 @@ async def test_a_full_queue_keeps_nothing_from(run: Run, case: str) -> None:
         await database.close()
         if case == "stage":
             await cancel_workflow(run.engine.database, workflow.workflow_id, "end", notify=False)
+
+
+def _waits(**options: Any) -> Baton:
+    return Baton().wait("g", any_of=["x"], timeout=3_600, key="k", **options)
+
+
+_OVERDUE = (
+    "UPDATE public.workflow_wait_groups SET deadline = now() - interval '1 s', wake_at = now()"
+)
+_ENDINGS: dict[str, tuple[Baton, Callable[[Run, UUID], Awaitable[object]]]] = {
+    "an event": (_waits(), lambda run, flow: send_event(flow, "x", 1, engine=run.engine)),
+    "a key": (_waits(), lambda run, flow: send_event(None, "x", 1, key="k", engine=run.engine)),
+    "a cancellation": (_waits(), lambda run, flow: cancel_wait(flow, "g", engine=run.engine)),
+    "its time": (_waits(), lambda run, flow: _expire(run)),
+    "its time, failing": (_waits(on_timeout="cancel"), lambda run, flow: _expire(run)),
+}
+
+
+async def _expire(run: Run) -> None:
+    await run.tables.execute(_OVERDUE)
+    await expire_waits(run.engine.database, EngineSettings())
+
+
+@pytest.mark.parametrize("how", _ENDINGS)
+async def test_a_full_queue_keeps_no_wait_from_its_end(run: Run, how: str) -> None:
+    workflow, end = _ENDINGS[how]
+    await run.insert(workflow)
+    async with full_queue(run.engine.database.dsn):
+        await end(run, workflow.workflow_id)
+        assert await run.tables.value(_COMPLETIONS)

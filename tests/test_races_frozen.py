@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from baton.store.database import Database
+from baton.words.errors import UnavailableError
 from baton.words.rows import Outcome
 from baton.words.states import JobState
 from baton.workflow.settle import Failures, settle_failures
@@ -51,7 +51,7 @@ async def test_a_frozen_settlement_loses_its_lock(ring: Arena) -> None:
         assert reply.stale == []
         assert await ring.states([workflow["r1"]]) == ["executing"]
         side.let_go()
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        with pytest.raises(UnavailableError):
             await settling
     finally:
         await side.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from baton.core.errortext import sanitize
@@ -49,9 +50,9 @@ async def cancel_wait(
         raise InvalidOptionError("reason", reason, "a text")
     database = instance.database
 
-    async def body() -> Failures | None:
+    async def body(notify: bool) -> Failures | None:
         async with database.committing() as connection:
-            settlement = Settlement(connection, database.sql, notify=instance.settings.notify)
+            settlement = Settlement(connection, database.sql, notify=notify)
             if not await settlement.lock_workflow(given):
                 raise UnknownWorkflowError(given)
             found = await settlement.find_group(given, name)
@@ -63,7 +64,9 @@ async def cancel_wait(
             return await end_wait(settlement, given, found.group_id, ending)
 
     async def work() -> bool:
-        failures = await database.retrying(body)
+        failures = await database.notifications.send(
+            lambda notify: database.retrying(partial(body, notify)), instance.settings.notify
+        )
         if failures is None:
             return False
         tell_failures(database, instance.settings, failures)

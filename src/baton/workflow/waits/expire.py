@@ -9,6 +9,7 @@ that is due, page by page, so that what is passed by hides nothing behind it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from time import monotonic
 from uuid import UUID
 
@@ -149,10 +150,13 @@ class _Pass:
         self._refused.groups.accept(groups)
 
     async def _decide(self, groups: Sequence[int]) -> Decided:
-        async def body() -> Decided:
-            return await expire_groups(self._database, groups, notify=self._settings.notify)
+        database = self._database
 
-        return await self._database.retrying(body, idempotent=True, when_locked=False)
+        async def write(notify: bool) -> Decided:
+            body = partial(expire_groups, database, groups, notify=notify)
+            return await database.retrying(body, idempotent=True, when_locked=False)
+
+        return await database.notifications.send(write, self._settings.notify)
 
     async def carefully(self, due: Sequence[DueWait]) -> None:
         """Decide groups one by one: a mailbox has to be checked, or the step is to be failed."""
@@ -188,9 +192,9 @@ async def _decide_alone(
 ) -> Failures | None:
     """None when somebody else is at work on it."""
 
-    async def body() -> Failures | None:
+    async def body(notify: bool) -> Failures | None:
         async with database.committing() as connection:
-            settlement = Settlement(connection, database.sql, notify=settings.notify)
+            settlement = Settlement(connection, database.sql, notify=notify)
             if not await settlement.try_wait(due.group_id):
                 return None
             fitting = await _fitting(settlement, due.group_id)
@@ -200,7 +204,10 @@ async def _decide_alone(
                 failures = await end_wait(settlement, due.workflow_id, due.group_id, _TIMED_OUT)
             return failures
 
-    return await database.retrying(body, idempotent=True, when_locked=False)
+    async def write(notify: bool) -> Failures | None:
+        return await database.retrying(partial(body, notify), idempotent=True, when_locked=False)
+
+    return await database.notifications.send(write, settings.notify)
 
 
 async def _fitting(settlement: Settlement, group_id: int) -> list[int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from baton.core.answers import problems
@@ -44,6 +45,9 @@ PATIENCE = 4
 
 
 IN_DOUBT = "; nobody knows whether it was sent: with a dedupe_id, send it again"
+
+
+T = TypeVar("T")
 
 
 class _Message(NamedTuple):
@@ -160,8 +164,18 @@ async def _send_own(instance: Instance, message: _Message) -> Delivery:
 async def _through(database: Database, message: _Message) -> _Sent:
     with translating_database_errors("sending an event", IN_DOUBT):
         if message.key is None:
-            return await database.retrying(lambda: _send(database, message))
+            return await _notifying(database, message, partial(_send, database))
         return await _send_to_all(database, message)
+
+
+async def _notifying(
+    database: Database, message: _Message, write: Callable[[_Message], Awaitable[T]]
+) -> T:
+    """Write a message, without its notification where the server has no room for one."""
+    return await database.notifications.send(
+        lambda notify: database.retrying(partial(write, message._replace(notify=notify))),
+        message.notify,
+    )
 
 
 async def _send(database: Fetches, message: _Message) -> _Sent:
@@ -210,7 +224,9 @@ def _sent(message: _Message, rows: Sequence[tuple[str, str]]) -> _Sent:
 
 
 async def _send_to_all(database: Database, message: _Message) -> _Sent:
-    event_id, schemas = await database.retrying(lambda: _record(database, message, FINISH_AFTER))
+    event_id, schemas = await _notifying(
+        database, message, lambda message: _record(database, message, FINISH_AFTER)
+    )
     if event_id is None:
         return _Sent(Delivery.DUPLICATE)
     done = await spread(database, event_id, schemas, notify=message.notify, patience=PATIENCE)

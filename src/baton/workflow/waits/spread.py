@@ -8,6 +8,7 @@ one is passed over, too. All others have the event by then.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -165,8 +166,9 @@ class _Spreading:
             for schemas in (self.fitting, self.unfit)
         )
 
-        async def body() -> due.Spread | list[Any] | bool:
-            return await due.spread_event(
+        async def write(notify: bool) -> due.Spread | list[Any] | bool:
+            body = partial(
+                due.spread_event,
                 self.database,
                 self.event_id,
                 self.after,
@@ -174,10 +176,11 @@ class _Spreading:
                 unfit,
                 self.limit,
                 self.left,
-                notify=self.notify,
+                notify=notify,
             )
+            return await self.database.retrying(body, idempotent=True, when_locked=False)
 
-        return await self.database.retrying(body, idempotent=True, when_locked=False)
+        return await self.database.notifications.send(write, self.notify)
 
     async def _busy(self) -> bool:
         """Whoever takes the event has it for a moment; whoever hands it out, or has it for longer,
