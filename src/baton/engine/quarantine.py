@@ -24,8 +24,6 @@ LOG_INTERVAL = 60.0
 MOST = 1_000
 """Ids that one quarantine holds: each statement that leaves them out carries them."""
 
-MOST_CONTEXT = 200
-"""Characters of the server's account of where it happened."""
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)

@@ -126,13 +126,6 @@ def poisons_pool(error: BaseException) -> bool:
     return sqlstate(error) in _POISONS_POOL or _is_lost_cache(error)
 
 
-def is_unique_violation(error: BaseException, constraint: str) -> bool:
-    return (
-        sqlstate(error) == "23505"
-        and getattr(driver_error(error), "constraint_name", None) == constraint
-    )
-
-
 def _is_lost_cache(error: BaseException) -> bool:
     return sqlstate(error) == "XX000" and "cache lookup failed" in str(error)
 
