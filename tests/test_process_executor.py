@@ -54,7 +54,10 @@ async def test_a_step_that_times_out_frees_its_process(dsn: str, tmp_path: Path)
     next_one = Baton().add("a", busy_processes.pid.new()).add("d", busy_processes.dies.new())
     last = Baton().add("a", busy_processes.pid.new())
     async with running(dsn) as run:
-        assert (await run.workflow(hung)).failed_count == 2
+        await run.insert(hung)
+        await begun(tmp_path, 2)
+        completion = await run.engine.completion(hung.workflow_id, timeout=60)
+        assert completion.failed_count == 2
         await gone(tmp_path, 2.0)
         # And a process that dies breaks nothing.
         await run.workflow(next_one)
