@@ -8,13 +8,14 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
 from baton import Baton, Engine, Step, worker
+from baton.engine.loops import Loops
 from support.ending_program import blocks, exits, hangs, neighbour
 from support.running import Tables, fast, opened, running
 
@@ -31,6 +32,16 @@ async def waits(step: Step, *, how: str) -> None:
             raise ValueError("disturbed")
         if how == "takes its time":
             await asyncio.sleep(0.1)
+
+
+performed: list[int] = []
+
+
+@worker(name="ends.fails", max_attempts=1)
+async def fails(step: Step) -> None:
+    performed.append(step.job_id)
+    await asyncio.sleep(0)
+    raise ValueError("as planned")
 
 
 def untouched(row: object) -> tuple[object, ...]:
@@ -172,3 +183,46 @@ async def test_a_hung_thread_does_not_hold_up_the_end_of_a_program(dsn: str) -> 
         process.send_signal(signal.SIGINT)
         await _ended(process, 15)
         await _gone_back(tables, workflow)
+
+
+async def _times_out() -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            await asyncio.sleep(300)
+
+
+async def test_a_time_out_inside_a_loop_is_not_the_end_of_the_program() -> None:
+    """A task whose `asyncio.timeout` is over counts as being cancelled until it has its turn."""
+    loops, timed_out = Loops("test"), asyncio.Event()
+    seen: list[bool] = []
+
+    async def work() -> None:
+        await _times_out()
+        timed_out.set()
+
+    loops.every(300, "work", work)
+    (task,) = (task for task in asyncio.all_tasks() if task.get_name() == "baton:test:work")
+    async with asyncio.timeout(10):
+        while not timed_out.is_set():
+            await asyncio.sleep(0)
+            seen.append(task.cancelling() > 0)
+            assert not loops.are_cancelled()
+    assert any(seen)
+    await loops.stop()
+
+
+async def test_steps_that_fail_while_loops_time_out_have_failed(dsn: str) -> None:
+    performed.clear()
+    workflow = Baton()
+    for number in range(100):
+        workflow.add(str(number), fails.new())
+
+    async def work() -> None:
+        for _ in range(1000):
+            await _times_out()
+
+    async with running(dsn, queues={"default": 5}) as run:
+        run.engine._runtime.every(0.0, "times out", work)
+        completion = await run.workflow(workflow)
+    assert completion.failed_count == 100
+    assert len(performed) == len(set(performed)) == 100

@@ -28,6 +28,7 @@ class Loops:
     def __init__(self, engine: str) -> None:
         self._engine = engine
         self._tasks: list[asyncio.Task[None]] = []
+        self._sentry: asyncio.Task[None] | None = None
         self._delays: dict[str, float] = {}
 
     def every(self, interval: float, what: str, work: Work) -> None:
@@ -43,10 +44,13 @@ class Loops:
         self._start(what, partial(work, partial(self._works, what)), 0.0)
 
     def _start(self, what: str, work: Work, interval: float) -> None:
-        task = asyncio.get_running_loop().create_task(
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(
             self._run(what, work, interval), name=f"baton:{self._engine}:{what}"
         )
         self._tasks.append(task)
+        if self._sentry is None:
+            self._sentry = loop.create_task(_wait_for_ever(), name=f"baton:{self._engine}:sentry")
 
     async def _run(self, what: str, work: Work, interval: float) -> None:
         while True:
@@ -78,15 +82,28 @@ class Loops:
                 telemetry.emit(ConnectionRegained(self._engine, what))
 
     def are_cancelled(self) -> bool:
-        """Whether somebody else than `stop` cancels the loops: the program ends."""
-        return any(task.done() or task.cancelling() for task in self._tasks)
+        """Whether somebody else than `stop` cancels the loops: the program ends.
+
+        It is seen at a task that has nothing to do. A loop at work is cancelled by its own
+        time-outs too, for a turn or two, and what is performed meanwhile must not be taken for
+        interrupted: it would be performed again.
+        """
+        sentry = self._sentry
+        return sentry is not None and (sentry.done() or sentry.cancelling() > 0)
 
     async def stop(self, timeout: float = END_TIMEOUT) -> None:
         """Cancel all loops and wait for their ends, at most `timeout` seconds."""
         tasks, self._tasks = self._tasks, []
+        if self._sentry is not None:
+            tasks.append(self._sentry)
+            self._sentry = None
         late = await cancel_all(tasks, timeout)
         if late:
             _log.warning("engine %s: %d of its loops do not end", self._engine, late)
+
+
+async def _wait_for_ever() -> None:
+    await asyncio.get_running_loop().create_future()
 
 
 def _jitter(seconds: float) -> float:
