@@ -173,7 +173,8 @@ def outcome(
         job.attempted_at,
         job.attempt,
         state,
-        result=result if rule.has_result else None,
+        # A job outside workflows has nowhere to keep one.
+        result=result if rule.has_result and job.node is not None else None,
         error=sanitize(error) if rule.has_error else None,
         delay=delay if delayed else None,
         attempt_change=rule.attempt_change,

@@ -90,8 +90,9 @@ $announce$;
 --
 -- p_left_out are jobs that are not claimed: the database refused it.
 --
--- A job is the one of a node when its meta names the node's workflow and step, not by its id alone: ids come from a
--- sequence that others may restart. What has the id of a node and is not its job is a job outside workflows.
+-- A job is the one of a node when its meta names the node's workflow, not by its id alone: ids come from a sequence
+-- that others may restart. What has the id of a node and is not its job is a job outside workflows. That is looked at
+-- when a job is claimed: an outcome of one outside workflows comes without a result.
 --
 -- Rows returned, by kind: 0 a job now held by the caller (with a name and no workflow_id: a node of another job has
 -- its id); 1 a stale outcome (id, attempted_at = its claim); 2 a workflow announced
@@ -152,15 +153,13 @@ BEGIN
             SET state = 'completed', completed_at = v_now
             FROM unnest(p_ids, p_claims, p_results, p_traces) AS o (id, claim, result, trace)
             WHERE j.id = o.id AND (j.state = 'executing') IS TRUE AND j.attempted_at = o.claim
-            RETURNING
-                j.id, o.result, o.trace, j.meta ->> 'workflow_id' AS workflow_id, j.meta ->> 'workflow_name' AS name
+            RETURNING j.id, o.result, o.trace
         ),
         settled AS (
             UPDATE /*schema.*/workflow_nodes n
             SET state = 'completed', result = d.result::jsonb, trace = d.trace
             FROM done d
-            WHERE n.job_id = d.id AND n.state IS NULL
-            AND (n.workflow_id::text = d.workflow_id AND n.name = d.name) IS TRUE
+            WHERE n.job_id = d.id AND n.state IS NULL AND d.result IS NOT NULL
             RETURNING n.workflow_id, n.dependents, n.job_id, n.waits
         ),
         counted AS (
@@ -183,7 +182,7 @@ BEGIN
                 GROUP BY d.job_id
             ) d
             WHERE n.job_id = d.job_id
-            RETURNING n.job_id, n.workflow_id, n.name, n.pending, n.state, n.waits
+            RETURNING n.job_id, n.workflow_id, n.pending, n.state, n.waits
         ),
         ready AS (
             SELECT
@@ -204,7 +203,7 @@ BEGIN
             JOIN /*schema.*/oban_jobs j ON j.id = d.job_id
             LEFT JOIN unnest(p_queues, p_rooms) AS q (queue, room) ON q.queue = j.queue
             WHERE d.pending = 0 AND d.state IS NULL AND (j.state = 'suspended') IS TRUE
-            AND (j.meta ->> 'workflow_id' = d.workflow_id::text AND j.meta ->> 'workflow_name' = d.name) IS TRUE
+            AND (j.meta ->> 'workflow_id' = d.workflow_id::text) IS TRUE
         ),
         released AS (
             UPDATE /*schema.*/oban_jobs j
@@ -320,7 +319,7 @@ BEGIN
     SELECT
         0::smallint, j.id, j.attempted_at, j.queue, j.worker, j.args::text, j.meta::text,
         j.attempt::integer, j.max_attempts::integer,
-        CASE WHEN (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+        CASE WHEN (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
             THEN n.workflow_id END,
         n.name, n.pending, n.state::text,
         cardinality(n.deps), n.timeout, n.model, n.debug,

@@ -147,7 +147,7 @@ BEGIN
     SET state = 'available'
     FROM /*schema.*/workflow_nodes n
     WHERE j.id = p_job AND (j.state = 'suspended') IS TRUE AND n.job_id = j.id
-    AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+    AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
     RETURNING j.queue INTO v_queue;
     IF v_queue IS NOT NULL AND p_notify THEN
         PERFORM pg_notify(
@@ -359,7 +359,7 @@ BEGIN
             SET state = 'executing', attempted_at = v_stamp
             FROM /*schema.*/workflow_nodes n
             WHERE j.id = ANY (v_gates) AND n.job_id = j.id
-            AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+            AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
             -- Somebody may have moved it by hand: nobody claims it, so it settles all the same.
             AND (j.state IN ('suspended', 'available', 'scheduled', 'retryable')) IS TRUE;
             FOR v_row IN

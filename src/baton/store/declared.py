@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from baton.store.migration_scripts import Migration, dropping
 from baton.store.sql import Sql
@@ -52,7 +53,8 @@ class Function:
     fingerprint: str
 
 
-def declared_functions(sql: Sql, migrations: Iterable[Migration]) -> dict[str, Function]:
+@lru_cache(maxsize=8)
+def declared_functions(sql: Sql, migrations: tuple[Migration, ...]) -> Mapping[str, Function]:
     """The functions that the migrations leave, by name."""
     functions: dict[str, Function] = {}
     for migration in migrations:
@@ -65,7 +67,7 @@ def declared_functions(sql: Sql, migrations: Iterable[Migration]) -> dict[str, F
     return functions
 
 
-def restoring(sql: Sql, migrations: Iterable[Migration], names: Iterable[str]) -> str:
+def restoring(sql: Sql, migrations: tuple[Migration, ...], names: Iterable[str]) -> str:
     """SQL that makes these functions as the migrations leave them, in place of others of the same
     names; the search path is pg_catalog. What a role may do with them stays where it can.
     """
@@ -93,7 +95,8 @@ $restore$;
     )
 
 
-def declared_columns(migrations: Iterable[Migration]) -> dict[tuple[str, str], str]:
+@lru_cache(maxsize=1)
+def declared_columns(migrations: tuple[Migration, ...]) -> Mapping[tuple[str, str], str]:
     """(table, column) -> type of Baton's own tables, as pg_type names it ("_text" is an array)."""
     return {
         (table["name"], column["name"]): _type_name(column["type"])

@@ -136,7 +136,7 @@ def _claimed(row: Any) -> ClaimedJob:
     if workflow_id is None and row[10] is not None:
         _log.error(
             "job %d has the id of a workflow's step (%r) and is not its job: its meta does not name"
-            " that workflow and step. It is performed as a job outside workflows. Ids come twice"
+            " that workflow. It is performed as a job outside workflows. Ids come twice"
             " when the sequence of oban_jobs was set back",
             row[1],
             row[10],

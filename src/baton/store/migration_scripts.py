@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from baton.store.sql import Sql
@@ -80,7 +80,8 @@ def checked_version(option: str, version: int | None) -> int:
     return version
 
 
-def declared_objects(migrations: Iterable[Migration]) -> frozenset[tuple[str, str]]:
+@lru_cache(maxsize=16)
+def declared_objects(migrations: tuple[Migration, ...]) -> frozenset[tuple[str, str]]:
     """(kind, name) of every table, function and index that the migrations leave for certain."""
     objects = {("table", "baton_migrations")}
     for migration in migrations:
@@ -101,7 +102,8 @@ def table_names() -> frozenset[str]:
     return frozenset({"oban_jobs"} | {name for kind, name in declared if kind == "table"})
 
 
-def unique_indexes(migrations: Iterable[Migration]) -> frozenset[str]:
+@lru_cache(maxsize=1)
+def unique_indexes(migrations: tuple[Migration, ...]) -> frozenset[str]:
     """The indexes that forbid a row twice."""
     return frozenset(name for migration in migrations for name in _UNIQUE.findall(migration.up))
 
@@ -139,7 +141,7 @@ def applying(sql: Sql, migration: Migration, ahead: Sequence[Migration] = ()) ->
         "INSERT INTO /*schema.*/baton_migrations (version, name, checksum)\n"
         f"VALUES ({version}, '{migration.name}', '{migration.checksum}');\n"
     )
-    names = [name for kind, name in sorted(declared_objects([migration])) if kind == "function"]
+    names = [name for kind, name in sorted(declared_objects((migration,))) if kind == "function"]
     prepared = _guard(version - 1) + _unclashing([migration, *ahead]) + dropping(names)
     return first + sql.render(prepared + record + "\n" + migration.up)
 
@@ -229,7 +231,7 @@ END
 
 
 def _unclashing(migrations: Sequence[Migration]) -> str:
-    objects = declared_objects(migrations) - {("table", "baton_migrations")}
+    objects = declared_objects(tuple(migrations)) - {("table", "baton_migrations")}
     tables = [name for kind, name in objects if kind == "table"]
     names = [name for kind, name in objects if kind != "function"]
     names += [name for migration in migrations for name in _CONSTRAINT.findall(migration.up)]

@@ -83,7 +83,9 @@ class StepExecuting(StepEvent):
 
 @dataclass(frozen=True, slots=True)
 class StepSettled(StepEvent):
-    """The outcome of an attempt was recorded. `duration` is in seconds, of this attempt."""
+    """The outcome of an attempt was recorded. `duration` is in seconds, of this attempt. A job
+    outside workflows has no result.
+    """
 
     duration: float
     has_result: bool

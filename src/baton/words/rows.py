@@ -117,9 +117,10 @@ class ClaimedJob(NamedTuple):
 class Outcome(NamedTuple):
     """What is to be written of one claimed job; fenced on `(job_id, attempted_at)`.
 
-    `result` is JSON text and set exactly when `state` is completed. `error` is text for the job's
-    `errors`. `delay` (seconds, by the database's clock) moves `scheduled_at`. `attempt_change` is
-    -1 where the attempt is given back (snooze, hold, release, rescue, a step that failed before).
+    `result` is JSON text, set exactly when a step of a workflow has completed. `error` is text for
+    the job's `errors`. `delay` (seconds, by the database's clock) moves `scheduled_at`.
+    `attempt_change` is -1 where the attempt is given back (snooze, hold, release, rescue, a step
+    that failed before).
     `trace` is the span context of the attempt, a W3C traceparent, when it was traced. `wait` is
     what a suspended step waits for; without it the job is held by its gate.
     """

@@ -11,7 +11,7 @@ SET state = 'cancelled',
 FROM unnest($1::bigint[], $2::text[]) AS o (id, reason)
 JOIN /*schema.*/workflow_nodes n ON n.job_id = o.id
 WHERE j.id = o.id
-AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
 AND (j.state NOT IN ('completed', 'cancelled', 'discarded')) IS TRUE
 RETURNING
     j.id, j.worker, j.queue, j.args::text AS args, j.meta::text AS meta,

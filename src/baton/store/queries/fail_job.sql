@@ -10,7 +10,7 @@ SET state = $2::text::/*schema.*/oban_job_state,
     )
 FROM /*schema.*/workflow_nodes n
 WHERE j.id = $1 AND n.job_id = j.id
-AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
 AND (j.state NOT IN ('completed', 'cancelled', 'discarded')) IS TRUE
 RETURNING
     j.id, j.worker, j.queue, j.args::text AS args, j.meta::text AS meta,

@@ -41,7 +41,7 @@ SELECT
     ) IS TRUE AS ahead
 FROM executing j
 LEFT JOIN /*schema.*/workflow_nodes n ON n.job_id = j.id
-    AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+    AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
 LEFT JOIN /*schema.*/workflows w ON w.id = n.workflow_id
 WHERE j.id > $6
 AND CASE

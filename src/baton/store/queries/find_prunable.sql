@@ -13,7 +13,7 @@ FROM (
             SELECT
             FROM /*schema.*/workflow_nodes n
             JOIN /*schema.*/oban_jobs j ON j.id = n.job_id
-                AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+                AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
             WHERE n.workflow_id = c.workflow_id
         ) AS kept
     FROM /*schema.*/workflow_completions c

@@ -3,7 +3,7 @@
 SELECT j.id, j.state::text AS state
 FROM /*schema.*/oban_jobs j
 JOIN /*schema.*/workflow_nodes n ON n.job_id = j.id
-    AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+    AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
 WHERE j.id = ANY ($1::bigint[])
 ORDER BY j.id
 FOR NO KEY UPDATE OF j

@@ -41,7 +41,7 @@ free AS MATERIALIZED (
         SELECT
         FROM /*schema.*/workflow_nodes n
         WHERE n.job_id = j.id
-        AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+        AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
         AND NOT EXISTS (SELECT FROM /*schema.*/workflow_completions c WHERE c.workflow_id = n.workflow_id)
     )
     ORDER BY j.id

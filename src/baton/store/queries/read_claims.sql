@@ -2,7 +2,7 @@
 SELECT
     0::smallint AS kind, j.id, j.attempted_at, j.queue, j.worker, j.args::text AS args, j.meta::text AS meta,
     j.attempt::integer AS attempt, j.max_attempts::integer AS max_attempts,
-    CASE WHEN (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+    CASE WHEN (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
         THEN n.workflow_id END AS workflow_id,
     n.name, n.pending, n.state::text AS settled, cardinality(n.deps) AS dependencies, n.timeout, n.model,
     n.debug, '{}'::text[] AS links,

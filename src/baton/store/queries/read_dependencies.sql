@@ -9,6 +9,6 @@ FROM /*schema.*/workflow_nodes n
 CROSS JOIN LATERAL unnest(n.deps) WITH ORDINALITY AS d (job_id, position)
 LEFT JOIN /*schema.*/workflow_nodes dep ON dep.job_id = d.job_id
 LEFT JOIN /*schema.*/oban_jobs j ON j.id = d.job_id
-    AND (j.meta ->> 'workflow_id' = dep.workflow_id::text AND j.meta ->> 'workflow_name' = dep.name) IS TRUE
+    AND (j.meta ->> 'workflow_id' = dep.workflow_id::text) IS TRUE
 WHERE n.job_id = $1
 ORDER BY d.position

@@ -84,7 +84,7 @@ SELECT
     g.prompt AS wait_prompt
 FROM /*schema.*/workflow_nodes n
 LEFT JOIN /*schema.*/oban_jobs j ON j.id = n.job_id
-    AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+    AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
 LEFT JOIN /*schema.*/baton_engines e ON e.id::text = j.attempted_by[2]
 CROSS JOIN LATERAL (
     SELECT

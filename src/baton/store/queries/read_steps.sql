@@ -58,5 +58,5 @@ SELECT
 FROM page p
 JOIN /*schema.*/workflow_nodes n ON n.job_id = p.job_id
 LEFT JOIN /*schema.*/oban_jobs j ON j.id = p.job_id
-    AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+    AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
 ORDER BY p.job_id

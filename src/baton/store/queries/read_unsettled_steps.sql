@@ -17,7 +17,7 @@ SELECT
 FROM /*schema.*/workflows w
 CROSS JOIN looked_at s
 LEFT JOIN /*schema.*/oban_jobs j ON j.id = s.job_id
-    AND (j.meta ->> 'workflow_id' = s.workflow_id::text AND j.meta ->> 'workflow_name' = s.name) IS TRUE
+    AND (j.meta ->> 'workflow_id' = s.workflow_id::text) IS TRUE
 WHERE w.id = $1
 ORDER BY (j.state = 'available') IS TRUE AND j.queue <> ALL ($2::text[]) DESC, s.waits, s.job_id
 LIMIT $3

@@ -30,7 +30,7 @@ CROSS JOIN LATERAL (
         FROM /*schema.*/workflow_nodes n
         -- The job of a step that has settled is not looked for.
         LEFT JOIN /*schema.*/oban_jobs j ON j.id = CASE WHEN n.state IS NULL THEN n.job_id END
-            AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+            AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
         WHERE n.workflow_id = g.id
     ) s
 ) k

@@ -10,7 +10,7 @@ WITH released AS (
     )::/*schema.*/oban_job_state
     FROM /*schema.*/workflow_nodes n
     WHERE j.id = ANY ($1::bigint[]) AND (j.state = 'suspended') IS TRUE AND n.job_id = j.id
-    AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS TRUE
+    AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
     RETURNING j.queue, j.state
 )
 SELECT

@@ -9,6 +9,6 @@ WHERE n.job_id = o.id AND n.state IS NULL
 AND (o.gone OR NOT EXISTS (
     SELECT FROM /*schema.*/oban_jobs j
     WHERE j.id = n.job_id
-    AND (j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name) IS NOT TRUE
+    AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS NOT TRUE
 ))
 RETURNING n.job_id, n.workflow_id, n.name, n.state::text AS state, n.dependents, n.waits
