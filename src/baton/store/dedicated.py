@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 import anyio
@@ -13,6 +13,7 @@ from baton.store.faults import is_database_fault, is_wrong_isolation
 from baton.store.session import PlainConnection, server_settings, transaction
 from baton.store.sql import Sql
 from baton.store.translating import not_connected, translated
+from baton.words.errors import DatabaseError
 
 
 class Dedicated:
@@ -60,18 +61,28 @@ class Dedicated:
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         """Run a named query; on any failure the connection is gone."""
-        with self._replaced_after_failure():
-            connection = self._required()
-            if not self._isolates:
-                try:
-                    return await connection.fetch(self._sql(query), *args, timeout=self._timeout)
-                except asyncpg.PostgresError as error:
-                    if not (connection.lent and is_wrong_isolation(error)):
-                        raise
-                # A pooler's session has the database's default, which is none of ours.
-                self._isolates = True
-            async with transaction(connection):
-                return await connection.fetch(self._sql(query), *args, timeout=self._timeout)
+        try:
+            return await self._fetch(self._required(), self._sql(query), args)
+        except BaseException as error:
+            # No context manager: this is called for every link of a chain of steps.
+            ours = self._failed(error)
+            if ours is None:
+                raise
+            raise ours from error
+
+    async def _fetch(
+        self, connection: PlainConnection, query: str, args: Sequence[object]
+    ) -> list[asyncpg.Record]:
+        if not self._isolates:
+            try:
+                return await connection.fetch(query, *args, timeout=self._timeout)
+            except asyncpg.PostgresError as error:
+                if not (connection.lent and is_wrong_isolation(error)):
+                    raise
+            # A pooler's session has the database's default, which is none of ours.
+            self._isolates = True
+        async with transaction(connection):
+            return await connection.fetch(query, *args, timeout=self._timeout)
 
     async def begin(self) -> None:
         """Begin a transaction, which ends when the connection is dropped: nothing in it is kept."""
@@ -109,11 +120,15 @@ class Dedicated:
         try:
             yield
         except BaseException as error:
-            self.drop()
-            ours = translated(error)
+            ours = self._failed(error)
             if ours is None:
                 raise
             raise ours from error
+
+    def _failed(self, error: BaseException) -> DatabaseError | None:
+        """Drop the connection; what to raise in place of the error."""
+        self.drop()
+        return translated(error)
 
     def _required(self) -> PlainConnection:
         if self._connection is None:
