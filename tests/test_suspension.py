@@ -161,6 +161,25 @@ async def test_a_wait_that_settled_before_its_step_sleeps_makes_it_runnable(ring
     assert (facts.job, facts.pending, facts.attempt) == ("available", 0, 0)
 
 
+async def test_a_step_that_waits_for_something_else_leaves_its_first_wait(ring: Arena) -> None:
+    """Moved by hand while it waited, the step ran again, and its code is another one now."""
+    (workflow,) = await ring.insert(roots(1))
+    (job,) = await ring.claim()
+    await suspend(ring, job)
+    await ring.monitor.execute(
+        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", job.id
+    )
+    (again,) = await ring.claim()
+    assert await suspend(ring, again, waiting("y", "other")) == ({job.id}, set())
+    assert await groups(ring) == [("#1", "cancelled"), ("other", "pending")]
+    assert (await ring.facts(job.id)).pending == 1
+    assert await event(ring, workflow.id, "x") == "buffered"
+    assert await event(ring, workflow.id, "y") == "settled"
+    facts = await ring.facts(job.id)
+    assert (facts.job, facts.pending) == ("available", 0)
+    assert await ring.violations() == []
+
+
 async def test_a_wait_ends_with_its_step(ring: Arena) -> None:
     """Moved by hand while it waited, the step ran again and completed without waiting."""
     (workflow,) = await ring.insert(roots(1))

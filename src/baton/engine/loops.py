@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from functools import partial
+from time import monotonic
 
 from baton.engine import telemetry
 from baton.engine.tasks import END_TIMEOUT, cancel_all, is_cancelled
@@ -16,6 +17,10 @@ _log = logging.getLogger("baton")
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
+
+BLOCKED = 1.0
+"""Seconds by which a loop has to wake too late for the event loop to be called blocked."""
+TELL_INTERVAL = 60.0
 
 Work = Callable[[], Awaitable[None]]
 
@@ -27,6 +32,7 @@ class Loops:
 
     def __init__(self, engine: str) -> None:
         self._engine = engine
+        self._tell_from = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._sentry: asyncio.Task[None] | None = None
         self._delays: dict[str, float] = {}
@@ -65,7 +71,22 @@ class Loops:
                 if is_cancelled():
                     raise asyncio.CancelledError
                 self._works(what)
-            await asyncio.sleep(_jitter(max(self._delays.get(what, 0.0), interval)))
+            await self._sleep(_jitter(max(self._delays.get(what, 0.0), interval)))
+
+    async def _sleep(self, seconds: float) -> None:
+        due = monotonic() + seconds
+        await asyncio.sleep(seconds)
+        late = monotonic() - due
+        if late > BLOCKED and monotonic() >= self._tell_from:
+            self._tell_from = monotonic() + TELL_INTERVAL
+            _log.warning(
+                "engine %s: the event loop was blocked for %.1f s or more, and with it every async"
+                " step: something in it computes or waits without await. A step whose perform is"
+                " a plain def runs in a thread, one with executor=ProcessExecutor(…) in a process;"
+                " PYTHONASYNCIODEBUG=1 names what blocks",
+                self._engine,
+                late,
+            )
 
     def _fails(self, what: str, error: BaseException) -> None:
         if what not in self._delays:

@@ -47,8 +47,7 @@ class Producer:
         self._ledger = ledger
         self._settings = settings
         self._outbox = Outbox(settings.settle_limit)
-        self._settling: set[asyncio.Task[None]] = set()
-        self._settling_ids: set[int] = set()
+        self._settling: dict[asyncio.Task[None], Batch] = {}
         self._pump_planned = False
         self._setbacks = Setbacks(self._outbox, self.queues, self.plan)
         self._trying = False
@@ -103,10 +102,9 @@ class Producer:
             if batch is None:
                 return
             promises = [] if self._stopping or batch.suspect else self.queues.promise()
-            self._settling_ids.update(e.job.id for e in batch.executions)
             task = begin(self._settle(batch, promises))
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+            self._settling[task] = batch
+            task.add_done_callback(self._no_longer_settling)
 
     def _next_batch(self) -> Batch | None:
         """What to settle next, an empty batch to claim only, None when there is nothing to do.
@@ -149,7 +147,6 @@ class Producer:
                 self._accept(reply, promises)
         finally:
             self._trying = self._trying and not batch.suspect
-            self._settling_ids.difference_update(e.job.id for e in batch.executions)
             self.queues.release(promises)
             self._pump_after_this()
 
@@ -174,8 +171,11 @@ class Producer:
     def _pump_after_this(self) -> None:
         task = asyncio.current_task()
         if task is not None:
-            self._settling.discard(task)
+            self._no_longer_settling(task)
         self.plan()
+
+    def _no_longer_settling(self, task: asyncio.Task[None]) -> None:
+        self._settling.pop(task, None)
 
     def _accept(self, reply: Reply, promises: list[Promise]) -> None:
         self.queues.feed(promises, Counter(job.queue for job in reply.jobs))
@@ -235,7 +235,7 @@ class Producer:
         if self._outbox.size.reduced and batch.executions:
             self._outbox.size.went_through(len(batch.executions), seconds)
         # A look that finds nothing writes nothing: it says little of a database that cannot write.
-        unsettled = self._outbox or self._settling_ids
+        unsettled = self._outbox or any(one.executions for one in self._settling.values())
         if self._delay and (batch.executions or reply.jobs or not unsettled):
             self._delay = 0.0
             _log.info("settling works again")
@@ -269,7 +269,8 @@ class Producer:
     @property
     def _unsettled(self) -> set[int]:
         """The jobs that have ended and whose outcomes are not written."""
-        return {*self._outbox.ids, *self._settling_ids, *self._setbacks.ids}
+        settling = (e.job.id for one in self._settling.values() for e in one.executions)
+        return {*self._outbox.ids, *settling, *self._setbacks.ids}
 
     async def close(self, timeout: float = END_TIMEOUT) -> None:
         """Settle nothing more; what has not been settled is left to a rescue."""

@@ -121,8 +121,8 @@ SET jit = off
 AS $settle$
 #variable_conflict use_column
 DECLARE
-    v_moment timestamptz := clock_timestamp();
-    v_now timestamp := timezone('UTC', v_moment);
+    v_moment timestamptz;
+    v_now timestamp;
     v_done integer := 0;
     v_taken bigint[] := '{}';
     v_taken_queues text[] := '{}';
@@ -147,7 +147,11 @@ BEGIN
         ))
         ORDER BY w.id
         FOR NO KEY UPDATE;
+    END IF;
+    v_moment := clock_timestamp();
+    v_now := timezone('UTC', v_moment);
 
+    IF cardinality(p_ids) > 0 THEN
         WITH done AS (
             UPDATE /*schema.*/oban_jobs j
             SET state = 'completed', completed_at = v_now

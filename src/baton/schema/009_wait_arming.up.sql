@@ -82,7 +82,7 @@ BEGIN
     FOR NO KEY UPDATE;
 
     FOR v_one IN
-        SELECT o.id, o.claim, o.wait, n.workflow_id
+        SELECT o.id, o.claim, o.wait, n.workflow_id, n.pending
         FROM unnest(p_jobs, p_claims, p_waits) AS o (id, claim, wait)
         JOIN /*schema.*/workflow_nodes n ON n.job_id = o.id
         ORDER BY o.id
@@ -96,12 +96,32 @@ BEGIN
                 SELECT FROM /*schema.*/oban_jobs j
                 JOIN /*schema.*/workflow_wait_groups g ON g.job_id = j.id AND g.key = v_one.wait::jsonb ->> 'key'
                 WHERE j.id = v_one.id AND j.attempted_at = v_one.claim
-                AND (j.state IN ('suspended', 'available')) IS TRUE
+                AND (j.state = 'suspended' OR j.state = 'available' AND g.status NOT IN ('dormant', 'pending')) IS TRUE
             ) THEN 8 ELSE 1 END::smallint, v_one.id, NULL, NULL::uuid;
             CONTINUE;
         END IF;
         RETURN QUERY SELECT 8::smallint, v_one.id, NULL, NULL::uuid;
         v_wait := v_one.wait::jsonb;
+
+        IF v_one.pending > 0 THEN
+            -- Its job was moved by hand while it waited, and its code waits for something else now.
+            WITH left_behind AS (
+                UPDATE /*schema.*/workflow_wait_groups g
+                SET status = 'cancelled', settled_at = clock_timestamp(), wake_at = NULL,
+                    reason = 'the step waits for something else'
+                WHERE g.job_id = v_one.id AND NOT g.gate AND g.key <> v_wait ->> 'key' AND g.status = 'pending'
+                RETURNING g.id
+            ),
+            missed AS (
+                UPDATE /*schema.*/workflow_wait_members m
+                SET state = 'missed'
+                FROM left_behind l
+                WHERE m.group_id = l.id AND m.state = 'waiting'
+            )
+            UPDATE /*schema.*/workflow_nodes n
+            SET pending = greatest(n.pending - (SELECT count(*) FROM left_behind), 0)
+            WHERE n.job_id = v_one.id;
+        END IF;
 
         SELECT g.status INTO v_status
         FROM /*schema.*/workflow_wait_groups g
