@@ -52,32 +52,32 @@ bench: $(VENV)/.installed-demo ## Run the benchmarks against the peers
 
 .PHONY: chaos
 chaos: $(VENV)/.installed-dev ## Storm over engines and their server; ARGS="--minutes 20 --seed 1"
-	$(RUN) -m tests.chaos $(ARGS)
+	$(RUN) -m tests.harness.chaos $(ARGS)
 
 .PHONY: crashes
 crashes: $(VENV)/.installed-dev ## Break every round trip of every scenario, in every way; ARGS="insert --ways kill"
-	$(RUN) -m tests.crash_points $(ARGS)
+	$(RUN) -m tests.harness.crash_points $(ARGS)
 
 .PHONY: soak
 soak: $(VENV)/.installed-dev ## An hour at a steady rate: does anything grow? ARGS="--minutes 10"
-	$(RUN) -m tests.soak $(ARGS)
+	$(RUN) -m tests.harness.soak $(ARGS)
 
 .PHONY: audit
 audit: $(VENV)/.installed-dev ## Ask for known vulnerabilities of what is installed; needs the internet
 	@$(RUN) -m pip_audit --version >/dev/null 2>&1 || $(PIP) install -e '.[audit]'
-	@$(RUN) -m tests.audit
+	@$(RUN) -m tests.harness.audit
 
 .PHONY: model
 model: $(VENV)/.installed-dev ## The library against a pure model; ARGS="--examples 5000 --seed 1", --mutants
-	$(RUN) -m tests.model $(ARGS)
+	$(RUN) -m tests.harness.model $(ARGS)
 
 .PHONY: environments
 environments: $(VENV)/.installed-dev ## Run a part of the tests in every environment; ARGS="--fetch"
-	$(RUN) -m tests.environments $(ARGS)
+	$(RUN) -m tests.harness.environments $(ARGS)
 
 .PHONY: outages
 outages: $(VENV)/.installed-dev ## Troubles of the database for a minute each, and stops at any moment
-	$(RUN) -m tests.outages $(ARGS)
+	$(RUN) -m tests.harness.outages $(ARGS)
 
 .PHONY: clean
 clean: ## Remove the virtual environment, caches and build products

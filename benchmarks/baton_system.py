@@ -9,8 +9,8 @@ import importlib
 import asyncpg
 
 from baton import Baton, Engine, insert_all, subscribe
-from baton.engine import telemetry
 from baton.schema import migrate
+from baton.telemetry import seam
 from baton.words.events import Event
 from benchmarks import drive
 from benchmarks.baton_process import Noop, engine, engine_processes
@@ -52,8 +52,8 @@ class BatonSystem:
         if not self._load.idle:
             await self._client.stop()
         if self._telemetry == "off":
-            telemetry.emit = ignore
-            telemetry.active = False
+            seam.emit = ignore
+            seam.active = False
         elif self._telemetry == "subscribed":
             subscribe(ignore)
         elif self._telemetry in ("spans", "all"):

@@ -1,23 +1,23 @@
 """Baton: DAG workflows of jobs on PostgreSQL, inside the asyncio application that uses it."""
 
-from baton.app import Engine
+from baton.building.builder import Baton
+from baton.building.insert import insert_all
 from baton.core.outcome import Cancel, Discard, Snooze
 from baton.core.waits import WaitCancelled, WaitEvents, WaitTimeout
-from baton.engine.telemetry import subscribe
+from baton.engine import Engine
+from baton.performing.process_executor import ProcessExecutor
+from baton.steps.step import Step, SyncStep
 from baton.store.database import Database
+from baton.sweep.plugin import Plugin
+from baton.telemetry.seam import subscribe
+from baton.waits.control import cancel_wait, waiting_steps
+from baton.waits.send import send_event
 from baton.words.config import EngineSettings
 from baton.words.errors import BatonError
 from baton.words.rows import Completion, Job, WaitingStep
 from baton.words.states import Delivery, JobState, OnTimeout, WorkflowOutcome
-from baton.workflow.builder import Baton
-from baton.workflow.function_worker import worker
-from baton.workflow.insert import insert_all
-from baton.workflow.plugin.plugin import Plugin
-from baton.workflow.processes import ProcessExecutor
-from baton.workflow.step import Step, SyncStep
-from baton.workflow.waits.control import cancel_wait, waiting_steps
-from baton.workflow.waits.sending import send_event
-from baton.workflow.worker import Worker
+from baton.workers.class_worker import Worker
+from baton.workers.function_worker import worker
 
 __all__ = [
     "Baton",

@@ -2,6 +2,6 @@
 has ended.
 """
 
-from baton.workflow.completion import announce, check
+from baton.settling.announce import announce, check
 
 __all__ = ["announce", "check"]

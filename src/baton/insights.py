@@ -1,5 +1,6 @@
 """Read-only questions about workflows, steps, queues and engines, for every edge."""
 
+from baton.reading.insights import Insights
 from baton.words.insights import (
     EngineRow,
     QueueRow,
@@ -13,7 +14,6 @@ from baton.words.insights import (
     WorkflowState,
 )
 from baton.words.paging import Page
-from baton.workflow.insights import Insights
 
 __all__ = [
     "EngineRow",

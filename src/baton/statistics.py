@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from baton.reading.statistics import workflow_captures, workflow_usage
 from baton.words.rows import Capture, ModelUsage, Usage, WorkflowUsage
-from baton.workflow.statistics import workflow_captures, workflow_usage
 
 __all__ = [
     "Capture",

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 from typing import cast
 
 from baton.completion import check
+from baton.store.ambient import Instance
 from baton.store.database import Database
 from baton.words.config import EngineSettings
 from baton.words.states import WorkflowOutcome
-from baton.workflow.ambient import Instance
 
 
 async def told(

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
-from baton.engine.producer import Producer
-from baton.engine.rescuer import Rescuer
+from baton.performing.perform import Performer
+from baton.runtime.producer import Producer
+from baton.runtime.rescuer import Rescuer
+from baton.settling.ledger import WorkflowLedger
 from baton.store.database import Database
 from baton.store.jobs import Claimant
 from baton.words.config import EngineSettings
-from baton.workflow.ledger import WorkflowLedger
-from baton.workflow.perform import Performer
 from races.arena import DEADLINE
 from support.running import beating
 

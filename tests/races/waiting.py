@@ -15,14 +15,14 @@ import asyncpg
 
 from baton import Baton, Delivery, EngineSettings, cancel_wait, insert_all, send_event
 from baton.core.outcome import Ending, outcome
+from baton.settling.suspend import suspend
+from baton.settling.wait_events import tell_waits
 from baton.store.database import Database
 from baton.store.session import server_settings
+from baton.waits.expire import expire_waits
+from baton.waits.spread import hand_out
 from baton.words.events import WaitSettled
 from baton.words.rows import ClaimedJob, Job, NewWait
-from baton.workflow.waits.events import tell_waits
-from baton.workflow.waits.expire import expire_waits
-from baton.workflow.waits.spread import hand_out
-from baton.workflow.waits.suspend import suspend
 from races.arena import Side, Workflow, done, settle
 from support.inserting import Client
 from support.invariants import violations

@@ -6,11 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from baton import (
-    Baton,
-    Step,
-    worker,
-)
+from baton import Baton, Step, worker
 
 
 class Decision(BaseModel):

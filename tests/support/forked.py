@@ -9,9 +9,8 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
-TESTS = Path(__file__).parent.parent
+from support.places import TESTS
 
 
 @asynccontextmanager

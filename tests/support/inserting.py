@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from baton import Baton, Database, EngineSettings, Step, Worker, worker
-from baton.workflow import ambient
+from baton.store import ambient
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 

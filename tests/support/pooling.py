@@ -1,7 +1,7 @@
 """A pooler as mean as one may be: each transaction gets any of a few sessions, by chance.
 
 Like PgBouncer in transaction mode it refuses settings at the start. It needs no installation; the
-real one takes part in `python -m tests.environments`.
+real one takes part in `python -m tests.harness.environments`.
 """
 
 from __future__ import annotations

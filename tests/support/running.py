@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from baton import Baton, Completion, Database, Engine, Job, Plugin, subscribe
-from baton.app import EngineOptions
+from baton.engine import EngineOptions
 from baton.store.connecting import Password
 from baton.words.errors import CompletionTimeoutError
 from baton.words.events import Event, StepSettled, WorkflowFinished

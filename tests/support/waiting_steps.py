@@ -6,11 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from baton import (
-    Baton,
-    Step,
-    worker,
-)
+from baton import Baton, Step, worker
 from support.running import Run
 
 runs: Counter[str] = Counter()

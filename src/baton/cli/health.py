@@ -12,10 +12,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from baton.app import Engine
 from baton.cli.reporting import MISUSED, fail
 from baton.core.jsonvalue import encode
-from baton.engine.telemetry import subscribe
+from baton.engine import Engine
+from baton.telemetry.seam import subscribe
 from baton.words.events import ConnectionLost, ConnectionRegained, Event
 
 _REQUEST_SECONDS = 5.0

@@ -14,8 +14,8 @@ from enum import StrEnum
 from itertools import groupby
 
 from baton.cli.reporting import say
-from baton.engine.event_lines import event_facts, event_line, event_severity, json_line
-from baton.engine.telemetry import subscribe
+from baton.telemetry.event_lines import event_facts, event_line, event_severity, json_line
+from baton.telemetry.seam import subscribe
 from baton.words.events import (
     ConnectionLost,
     EngineStarted,

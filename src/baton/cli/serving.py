@@ -11,10 +11,10 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from baton.app import Engine
 from baton.cli.health import answering
 from baton.cli.reporting import FAILED, say
 from baton.cli.reports import Report
+from baton.engine import Engine
 
 _new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
 with suppress(ModuleNotFoundError):

@@ -11,9 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from baton.app import Engine
 from baton.cli.reporting import MISUSED, fail, fail_with_traceback
 from baton.core.dsn import read_dsn
+from baton.engine import Engine
 
 _SPEC = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
-from baton.engine.event_lines import event_facts, event_line, event_severity, json_line
-from baton.engine.telemetry import subscribe
+from baton.telemetry.event_lines import event_facts, event_line, event_severity, json_line
+from baton.telemetry.seam import subscribe
 from baton.words.events import Event
 
 

@@ -8,10 +8,11 @@ The calls that reach a database take a DSN or an asyncpg connection; `require` t
 
 from __future__ import annotations
 
-from baton.store.grants import Role, grants_sql
-from baton.store.migration_scripts import latest_version, migration_sql, table_names
-from baton.store.migrations import current_version, migrate, rollback
-from baton.store.schema_check import SchemaReport, require, verify
+from baton.migrating.grants import Role, grants_sql
+from baton.migrating.migration_scripts import migration_sql, table_names
+from baton.migrating.migrations import current_version, migrate, rollback
+from baton.migrating.schema_check import SchemaReport, require, verify
+from baton.store.packaged import latest_version
 
 __all__ = [
     "Role",

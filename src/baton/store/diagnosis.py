@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from baton.store.faults import sqlstate
-from baton.store.migration_scripts import latest_version
+from baton.store.packaged import latest_version
 from baton.store.sql import Sql
 from baton.words.errors import MissingRightError, SchemaMissingError
 

@@ -12,7 +12,7 @@ from opentelemetry.trace import TracerProvider, get_tracer
 from baton.contrib.otel.logs import EventLogger
 from baton.contrib.otel.metrics import Metrics
 from baton.contrib.otel.spans import SpanMaker
-from baton.engine import telemetry
+from baton.telemetry import seam
 from baton.words.events import Event
 
 SCOPE = "baton"
@@ -44,13 +44,13 @@ def instrument(
     listeners: list[Callable[[Event], None]] = []
     if spans:
         maker = SpanMaker(get_tracer(SCOPE, release, tracer_provider))
-        telemetry.trace_with(maker)
-        undo.append(lambda: telemetry.trace_with(None))
+        seam.trace_with(maker)
+        undo.append(lambda: seam.trace_with(None))
     if metrics:
         listeners.append(Metrics(get_meter(SCOPE, release, meter_provider)))
     if events:
         listeners.append(EventLogger(get_logger(SCOPE, release, logger_provider)))
-    undo.extend(telemetry.subscribe(listener) for listener in listeners)
+    undo.extend(seam.subscribe(listener) for listener in listeners)
 
     return lambda: _all(undo)
 

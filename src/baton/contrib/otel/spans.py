@@ -27,7 +27,7 @@ from opentelemetry.trace import (
     Tracer,
 )
 
-from baton.engine.meta import read_meta
+from baton.runtime.meta import read_meta
 from baton.words.rows import ClaimedJob, NewWorkflow, Outcome
 from baton.words.states import Delivery, JobState
 

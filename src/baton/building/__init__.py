@@ -1,0 +1,1 @@
+"""From a graph in memory to rows."""

@@ -1,0 +1,329 @@
+"""The builder of workflows."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Self, Unpack
+from uuid import UUID
+
+from baton.building.fan_out import (
+    AnyJob,
+    JobOfModel,
+    branches,
+    checked_model_map,
+    chosen_model,
+    job_of_model,
+)
+from baton.building.insert import insert_all
+from baton.core.checks import flag, listed, parse_workflow_id
+from baton.core.dag import topological_order
+from baton.core.names import validate_step_name, validate_workflow_name
+from baton.core.uuid7 import RANDOM_BYTES, uuid7
+from baton.steps.wait_options import GATE_QUEUE, GATE_WORKER, GateOptions, new_gate
+from baton.store.ambient import Instance
+from baton.words.errors import (
+    DuplicateStepError,
+    InvalidNameError,
+    InvalidOptionError,
+    WorkflowInsertedError,
+)
+from baton.words.rows import Job, NewStep, NewWorkflow
+from baton.words.states import OnTimeout
+from baton.workers.args import NewJob
+from baton.workers.class_worker import Worker, job_of
+from baton.workers.function_worker import FunctionWorker
+from baton.workers.options import StepOptions, step_options
+
+
+class Baton:
+    """A workflow under construction: named steps and what they depend on. Nothing is written before
+    `insert`.
+
+    `workflow_id` is a UUID or its text; a fresh one (version 7) unless given. A step whose
+    dependency was cancelled or discarded is cancelled too, unless `ignore_cancelled` or
+    `ignore_discarded`, of the workflow or of the step, says that such a dependency counts as
+    satisfied. `debug` keeps what steps capture.
+
+    `model_map` chooses the models of steps: roles, which steps name by `.add(…, model="smart")`, or
+    names of steps, to names of models: `Baton(model_map={"smart": "gpt-5", "draft": "gpt-4o"})`.
+    The choice is made when a step is added and stored with it, so that every process and every
+    attempt sees the same `step.model`. A `model` that is not in the map is itself the model's name.
+
+    Raises InvalidOptionError, InvalidNameError.
+    """
+
+    def __init__(
+        self,
+        workflow_id: UUID | str | None = None,
+        workflow_name: str | None = None,
+        ignore_cancelled: bool = False,
+        ignore_discarded: bool = False,
+        debug: bool = False,
+        model_map: Mapping[str, str] | None = None,
+    ) -> None:
+        self._workflow_id = _workflow_id(workflow_id)
+        self._workflow_name = (
+            None if workflow_name is None else validate_workflow_name(workflow_name)
+        )
+        self._ignore_cancelled = flag("ignore_cancelled", ignore_cancelled)
+        self._ignore_discarded = flag("ignore_discarded", ignore_discarded)
+        self._debug = flag("debug", debug)
+        self._model_map = checked_model_map(model_map)
+        self._steps: dict[str, NewStep] = {}
+        self._seals = 0
+
+    @property
+    def workflow_id(self) -> UUID:
+        return self._workflow_id
+
+    @property
+    def workflow_name(self) -> str | None:
+        return self._workflow_name
+
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        """The names of the steps, in the order added."""
+        return tuple(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._steps
+
+    def __repr__(self) -> str:
+        return (
+            f"<Baton {self._workflow_name or ''} {self._workflow_id} with {len(self._steps)} steps>"
+        )
+
+    def add(
+        self,
+        name: str,
+        job: Worker | NewJob,
+        *,
+        deps: Iterable[str] = (),
+        ignore_cancelled: bool | None = None,
+        ignore_discarded: bool | None = None,
+        **options: Unpack[StepOptions],
+    ) -> Self:
+        """Add a step: a built worker (`FetchToken(api_key="…")`) or a function's job
+        (`process.new(url="…")`).
+
+        `deps` names the steps it waits for; they may be added later. The ignore flags default to
+        the workflow's, the options to the worker's: `queue`, `max_attempts`, `priority`, `tags`,
+        `timeout` (seconds or timedelta per attempt), `model` (see `Baton`), and either
+        `schedule_in` (from insertion) or `schedule_at` (aware datetime): the step runs no earlier,
+        whenever its dependencies settle.
+
+        Raises DuplicateStepError, InvalidNameError, InvalidOptionError, NotStorableError at once,
+        WorkflowInsertedError after an insertion; the graph as a whole is checked by `validate` and
+        `insert`.
+        """
+        step = self._step(name, job, deps, ignore_cancelled, ignore_discarded, options)
+        self._steps[step.name] = step
+        return self
+
+    def add_models(
+        self,
+        name: str,
+        models: Iterable[str],
+        job: AnyJob | JobOfModel,
+        *,
+        deps: Iterable[str] = (),
+        synthesis: AnyJob | None = None,
+        ignore_cancelled: bool | None = None,
+        ignore_discarded: bool | None = None,
+        **options: Unpack[StepOptions],
+    ) -> tuple[str, ...]:
+        """Add one step per model, and a step that makes one of their answers; returns the names in
+        the order of the models, the synthesis last.
+
+            workflow.add_models(
+                "draft",
+                models=["gpt-5", "claude-sonnet-4"],
+                job=lambda model: ask.new(model=model),
+                deps=["question"],
+                synthesis=Combine(),
+            )
+
+        `models` are names of models or roles of the model map. `job` is a job, or a function that
+        makes one for the name of a model, which is also the step's `step.model`. `deps` and
+        `options` are those of the models' steps, named `draft.gpt-5` and so on, numbered where such
+        a step is there already. The synthesis is named `draft` and reads
+        `await step.results_by_model()`. The ignore flags are its own: with `ignore_discarded=True`
+        it works with the answers there are.
+
+        Adds all or nothing. Raises as `add` does, and InvalidOptionError for no model, or one
+        twice.
+        """
+        name = validate_step_name(name)
+        deps = _deps(deps)
+        if options.get("model") is not None:
+            raise InvalidOptionError("model", options["model"], "nothing: models=[…] tells them")
+        made = branches(name, models, self._model_map, self._steps)
+        steps = [
+            replace(
+                self._step(branch, job_of_model(job, model), deps, None, None, options), model=model
+            )
+            for branch, model in made.items()
+        ]
+        if synthesis is not None:
+            flags = (ignore_cancelled, ignore_discarded)
+            steps.append(self._step(name, synthesis, tuple(made), *flags, {}))
+        self._steps.update((step.name, step) for step in steps)
+        return tuple(step.name for step in steps)
+
+    def wait(
+        self,
+        name: str,
+        *,
+        any_of: Iterable[str] | None = None,
+        all_of: Iterable[str] | None = None,
+        at_least: tuple[int, Iterable[str]] | None = None,
+        on_timeout: OnTimeout | str = OnTimeout.RESULT,
+        deps: Iterable[str] = (),
+        ignore_cancelled: bool | None = None,
+        ignore_discarded: bool | None = None,
+        **options: Unpack[GateOptions],
+    ) -> Self:
+        """Add a gate: a step that waits for events, without a worker and without a slot.
+
+        It waits for the first of `any_of`, for `all_of`, or for `at_least=(k, [...])`, once its
+        dependencies have settled; its `timeout` (seconds or timedelta) runs from then, and without
+        one it waits for ever. Its result is a dict: `outcome` ("events" or "timeout"), `events`
+        (payloads by name), `order` and `winner` (by arrival), `missing`, and `default` where one
+        was given and time is over. With `on_timeout` "cancel" or "discard" its step fails instead.
+        `key` lets `send_event(key=...)` reach it; `prompt` tells people what is asked of them;
+        `model` is the pydantic type of the payloads, or a mapping of event name to type: what is
+        not valid is refused.
+
+        Raises DuplicateStepError, InvalidNameError, InvalidOptionError, NotStorableError.
+        """
+        name = self._new_name(name)
+        self._steps[name] = NewStep(
+            name=name,
+            worker=GATE_WORKER,
+            args="{}",
+            queue=GATE_QUEUE,
+            deps=_deps(deps),
+            ignore_cancelled=_flag_or("ignore_cancelled", ignore_cancelled, self._ignore_cancelled),
+            ignore_discarded=_flag_or("ignore_discarded", ignore_discarded, self._ignore_discarded),
+            wait=new_gate(
+                {"any_of": any_of, "all_of": all_of, "at_least": at_least}, on_timeout, options
+            ),
+        )
+        return self
+
+    def validate(self) -> list[str]:
+        """Check the graph; returns its step names in a topological order, dependencies first.
+
+        Raises EmptyWorkflowError, UnknownDependencyError, SelfDependencyError, CycleError.
+        """
+        return list(topological_order(tuple(self._steps.values())))
+
+    def prepared(self) -> NewWorkflow:
+        """The checked workflow as `insert` writes it, but for the trace context. Raises as
+        `validate` does.
+        """
+        self.validate()
+        return NewWorkflow(
+            self._workflow_id, self._workflow_name, tuple(self._steps.values()), self._debug
+        )
+
+    def seal(self) -> None:
+        """Take no more steps: it is being inserted, they would never be written."""
+        self._seals += 1
+
+    def unseal(self) -> None:
+        """Undo `seal`: the insertion failed."""
+        self._seals -= 1
+
+    async def insert(self, engine: Instance | str | None = None, conn: Any = None) -> list[Job]:
+        """Insert the workflow whole or not at all; returns its jobs in the order added. See
+        `insert_all`.
+        """
+        return await insert_all([self], engine, conn)
+
+    def _new_name(self, given: str) -> str:
+        name = validate_step_name(given)
+        if self._seals:
+            raise WorkflowInsertedError(self._workflow_id, name)
+        if name in self._steps:
+            raise DuplicateStepError(name)
+        return name
+
+    def _step(
+        self,
+        name: str,
+        job: Worker | NewJob,
+        deps: Iterable[str],
+        ignore_cancelled: bool | None,
+        ignore_discarded: bool | None,
+        options: StepOptions,
+    ) -> NewStep:
+        name = self._new_name(name)
+        new = _job(name, job)
+        fields = {**new.spec.defaults, **step_options(options)} if options else new.spec.defaults
+        if self._model_map:
+            fields = {**fields, "model": chosen_model(self._model_map, name, fields.get("model"))}
+        return NewStep(
+            name=name,
+            worker=new.spec.name,
+            args=new.args,
+            deps=_deps(deps),
+            ignore_cancelled=_flag_or("ignore_cancelled", ignore_cancelled, self._ignore_cancelled),
+            ignore_discarded=_flag_or("ignore_discarded", ignore_discarded, self._ignore_discarded),
+            **fields,
+        )
+
+
+def _workflow_id(given: UUID | str | None) -> UUID:
+    if given is None:
+        return uuid7(time.time_ns() // 1_000_000, os.urandom(RANDOM_BYTES))
+    return parse_workflow_id(given)
+
+
+def _job(step: str, job: object) -> NewJob:
+    if isinstance(job, NewJob):
+        return job
+    if isinstance(job, Worker):
+        return job_of(job)
+    raise InvalidOptionError("job", job, _right_job(step, job))
+
+
+def _right_job(step: str, job: Any) -> str:
+    name = getattr(job, "__name__", "")
+    if isinstance(job, FunctionWorker):
+        return f"a job: .add({step!r}, {name}.new(…))"
+    if inspect.iscoroutine(job):
+        job.close()
+        return f"a job, not a call: .add({step!r}, {name}.new(…))"
+    if inspect.isclass(job):
+        return f"an instance of a Worker: .add({step!r}, {name}(…))"
+    if inspect.isroutine(job):
+        return f"a job: decorate the function with @worker, then .add({step!r}, {name}.new(…))"
+    return "a worker's instance, such as FetchToken(…), or a function's job, process.new(…)"
+
+
+def _deps(given: Iterable[str]) -> tuple[str, ...]:
+    if given == ():
+        return ()
+    return tuple(dict.fromkeys(map(_dependency, listed("deps", given))))
+
+
+def _dependency(given: object) -> str:
+    if not isinstance(given, str):
+        expected = f"deps to be step names, such as deps=['a'], not a {type(given).__name__}"
+        raise InvalidNameError("step name", given, expected)
+    return validate_step_name(given)
+
+
+def _flag_or(option: str, given: bool | None, default: bool) -> bool:
+    return default if given is None else flag(option, given)

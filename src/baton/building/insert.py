@@ -1,0 +1,142 @@
+"""Inserts workflows: through an engine's own connection, or as part of the caller's transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
+
+from opentelemetry import propagate
+
+from baton.runtime.tasks import to_the_end
+from baton.store.ambient import Instance, current, opened, running
+from baton.store.borrowed import borrowed
+from baton.store.insertion import insert_on, insert_through
+from baton.store.sql import Sql
+from baton.telemetry import seam
+from baton.words.errors import InvalidOptionError
+from baton.words.events import WorkflowInserted
+from baton.words.rows import Job, NewWorkflow
+
+_log = logging.getLogger("baton")
+
+
+class Prepares(Protocol):
+    """A builder of a workflow."""
+
+    def prepared(self) -> NewWorkflow: ...
+
+    def seal(self) -> None:
+        """It is being written: what is added from now on would be lost."""
+
+    def unseal(self) -> None:
+        """It was not written."""
+
+
+async def insert_all(
+    workflows: Iterable[Prepares], engine: Instance | str | None = None, conn: Any = None
+) -> list[Job]:
+    """Insert any number of workflows in one transaction, all or none; returns all their jobs in
+    order.
+
+    Without `conn` the transaction is our own, on the pool of `engine` (an Engine, the name of a
+    running one, or None for the ambient one), and it is repeated where that is safe, also when the
+    connection was lost.
+
+    `conn` joins the caller's transaction: an asyncpg connection, one of a pool, or a SQLAlchemy
+    AsyncSession or AsyncConnection over asyncpg. The rows come and go with that transaction; if we
+    fail, it stays usable. With none open, one is opened and committed. Then `engine` only tells the
+    schema; with no engine running at all that is "public". Failures of the database stay what the
+    driver raises, so that the caller can retry.
+
+    A builder takes no more steps while it is inserted and once it was, also where the caller's
+    transaction was rolled back: then it may be inserted again as it is.
+
+    Everything is checked before anything is written: raises GraphError, InvalidOptionError,
+    NoEngineError, EngineStateError, ConnectionTypeError; then WorkflowExistsError,
+    SchemaMissingError, MissingRightError, UnavailableError, DatabaseError.
+    """
+    builders = _listed(workflows)
+    prepared = _prepared(builders)
+    instance = _instance(engine, conn)
+    if not prepared:
+        return []
+    for builder in builders:
+        builder.seal()
+    with seam.spanned(lambda tracer: tracer.insert(prepared)):
+        context = _trace_context()
+        if context:
+            prepared = [replace(workflow, trace_context=context) for workflow in prepared]
+        work = _insert(builders, prepared, instance, conn)
+        return await (to_the_end(work) if conn is None else work)
+
+
+def _listed(workflows: Any) -> list[Prepares]:
+    expected = "a list of workflows, such as insert_all([Baton().add(…), …])"
+    if not isinstance(workflows, Iterable):
+        raise InvalidOptionError("workflows", workflows, expected)
+    builders: list[Any] = list(workflows)
+    for builder in builders:
+        if not hasattr(builder, "prepared"):
+            raise InvalidOptionError("workflows", builder, expected)
+    return builders
+
+
+def _prepared(builders: Sequence[Prepares]) -> list[NewWorkflow]:
+    prepared = [builder.prepared() for builder in builders]
+    if len({workflow.workflow_id for workflow in prepared}) < len(prepared):
+        raise InvalidOptionError(
+            "workflows", builders, "each workflow once, under its own workflow_id"
+        )
+    return prepared
+
+
+async def _insert(
+    builders: Sequence[Prepares],
+    prepared: Sequence[NewWorkflow],
+    instance: Instance | None,
+    conn: object,
+) -> list[Job]:
+    try:
+        if conn is None and instance is not None:
+            write = partial(insert_through, instance.database, prepared)
+            jobs = await instance.database.notifications.send(write, instance.settings.notify)
+        else:
+            jobs = await _insert_borrowing(prepared, instance, conn)
+    except BaseException:
+        for builder in builders:
+            builder.unseal()
+        raise
+    if seam.active:
+        for workflow in prepared:
+            seam.emit(
+                WorkflowInserted(workflow.workflow_id, workflow.workflow_name, len(workflow.steps))
+            )
+    return jobs
+
+
+async def _insert_borrowing(
+    prepared: Sequence[NewWorkflow], instance: Instance | None, conn: object
+) -> list[Job]:
+    notify = instance is None or instance.settings.notify
+    sql = Sql("public") if instance is None else instance.database.sql
+    async with borrowed(conn, sql) as connection:
+        return await insert_on(connection, sql, prepared, notify=notify)
+
+
+def _instance(engine: Instance | str | None, conn: object) -> Instance | None:
+    if conn is not None and engine is None and not running():
+        return None
+    return current(engine) if conn is not None else opened("insert", engine)
+
+
+def _trace_context() -> dict[str, str]:
+    carrier: dict[str, str] = {}
+    try:
+        propagate.inject(carrier)
+        return {str(key): str(value) for key, value in carrier.items()}
+    except Exception:
+        _log.exception("the trace context could not be taken along")
+        return {}

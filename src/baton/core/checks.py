@@ -1,0 +1,71 @@
+"""What arguments of several rooms may be: durations, flags, lists of texts, limits, ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from baton.core import durations
+from baton.words.errors import InvalidOptionError
+
+Seconds: TypeAlias = float | timedelta
+
+
+def seconds(option: str, given: object) -> float:
+    """A number of seconds or a timedelta, in seconds, from 0 to ten years. Raises
+    InvalidOptionError.
+    """
+    return durations.seconds(
+        option, given.total_seconds() if isinstance(given, timedelta) else given
+    )
+
+
+def flag(option: str, given: object) -> bool:
+    """True or False, and nothing that merely looks like it."""
+    if not isinstance(given, bool):
+        raise InvalidOptionError(option, given, "True or False")
+    return given
+
+
+def listed(option: str, given: Any) -> Iterable[Any]:
+    """Several texts; a single one, which would fall apart into its letters, is refused."""
+    items: Iterable[Any] = given
+    if isinstance(given, str):
+        raise InvalidOptionError(option, given, f"a list of texts: {option}=[{given!r}]")
+    # A model is iterable, over its fields.
+    if isinstance(given, bytes | Mapping | BaseModel) or not isinstance(given, Iterable):
+        raise InvalidOptionError(option, items, f"a list of texts, such as {option}=['a', 'b']")
+    return items
+
+
+def check_page_limit(given: object, most: int) -> None:
+    """How many rows of one page. Raises InvalidOptionError."""
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= most:
+        raise InvalidOptionError("limit", given, f"a whole number from 1 to {most}")
+
+
+def check_reason(given: object) -> None:
+    """Why something is cancelled. Raises InvalidOptionError."""
+    if not isinstance(given, str):
+        raise InvalidOptionError("reason", given, "a text")
+
+
+def check_queue_limit(given: object) -> None:
+    """How many jobs of a queue run at once. Raises InvalidOptionError."""
+    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+        raise InvalidOptionError("limit", given, "a whole number of at least 1; to stop, use pause")
+
+
+def parse_workflow_id(given: UUID | str) -> UUID:
+    """A workflow's id from a UUID or its text. Raises InvalidOptionError."""
+    if isinstance(given, UUID):
+        return given
+    try:
+        return UUID(given)
+    except (ValueError, TypeError, AttributeError):
+        own = ": its workflow_id" if hasattr(given, "workflow_id") else ""
+        raise InvalidOptionError("workflow_id", given, f"a UUID or its text{own}") from None

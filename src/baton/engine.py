@@ -1,0 +1,398 @@
+"""The engine as an application sees it, and the one place where its parts are wired together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypeVar, Unpack, overload
+from uuid import UUID, uuid4
+
+import anyio
+
+from baton.core.checks import check_queue_limit, check_reason, parse_workflow_id, seconds
+from baton.core.dsn import DSN_EXPECTED
+from baton.core.errortext import sanitize
+from baton.core.names import validate_step_name
+from baton.migrating.schema_check import require
+from baton.performing.perform import Performer
+from baton.runtime.lifespan import Lifespan
+from baton.runtime.runtime import STOP_SECONDS, Runtime
+from baton.runtime.tasks import END_TIMEOUT, Deadline, to_the_end
+from baton.settling.announce import tell_finished
+from baton.settling.cascade_hooks import CascadeHooks
+from baton.settling.completion_waiters import CompletionWaiters
+from baton.settling.ledger import WorkflowLedger
+from baton.settling.settle import cancel_workflow
+from baton.steps.results import typed
+from baton.store import ambient
+from baton.store.connecting import Password
+from baton.store.database import Database
+from baton.store.jobs import Claimant
+from baton.store.results import read_step_result
+from baton.sweep.plugin import Plugin, checked_plugins
+from baton.waits.expire import Expiry
+from baton.waits.spread import Handing
+from baton.words.config import EngineOptions, EngineSettings
+from baton.words.errors import (
+    EngineStateError,
+    InvalidOptionError,
+    NoResultError,
+    UnknownStepError,
+    UnknownWorkflowError,
+)
+from baton.words.rows import CancelledStep, Completion
+
+__all__ = ["Engine", "EngineOptions"]
+
+T = TypeVar("T")
+
+LIFESPAN_TIMEOUT = 10.0
+"""How long the lifespan may take to end, in seconds, once the engine has stopped."""
+
+Made: TypeAlias = "Callable[[Engine], AbstractAsyncContextManager[object]]"
+
+START_TIMEOUT = 3.0
+"""Seconds that a start may still take when the engine is asked to stop meanwhile."""
+
+_PARTS_OF_DSN = frozenset({"host", "port", "user", "password", "database", "dbname", "passfile"})
+
+
+class Engine:
+    """Runs the steps of some queues inside this event loop; without queues, the client of a web
+    process.
+
+        async with Engine("postgresql://…", queues={"default": 20}) as engine:
+            completion = await engine.completion(workflow_id)
+
+    `password` is a function, sync or async, that makes the password for each connection; `pooled`
+    says that a pooler in transaction mode stands before the server.
+
+    While it runs it is the ambient engine of its name: `Baton(...).insert()` finds it by itself.
+    Every start is a new engine for the database; one object runs once, in each process that was
+    forked before it started.
+
+    `lifespan` is called with the engine and returns an async context manager, for instance a
+    function under `@asynccontextmanager`: it is entered before the engine connects and left after
+    the engine has stopped, both in one task. When it raises in between, the engine stops, and
+    `run` (or the end of `async with`) raises that error.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        schema: str = "public",
+        plugins: Sequence[Plugin] = (),
+        lifespan: Made | None = None,
+        password: Password | None = None,
+        pooled: bool = False,
+        **options: Unpack[EngineOptions],
+    ) -> None:
+        self.plugins = checked_plugins(plugins)
+        self.lifespan = _checked_lifespan(lifespan)
+        try:
+            self.settings = EngineSettings(**options)
+        except TypeError:
+            raise _unknown(options) from None
+        settings = self.settings
+        self._engine_id: UUID | None = None
+        self.database = Database(
+            dsn,
+            schema=schema,
+            application_name=f"baton:{settings.name}"[:63],
+            pool_size=settings.pool_size,
+            command_timeout=settings.command_timeout,
+            acquire_timeout=settings.acquire_timeout,
+            password=password,
+            pooled=pooled,
+        )
+        self._waiters = CompletionWaiters(self.database, tuple(settings.queues))
+        self._hooks = CascadeHooks(self.database, settings)
+        self._ledger = WorkflowLedger(
+            self.database,
+            Performer(self.database, settings),
+            notify=settings.notify,
+            on_finished=self._finished,
+            on_cancelled=self._cancelled,
+        )
+        self._runtime = Runtime(self.database, settings, self._ledger)
+        self._runtime.on("baton_finished", self._waiters.notified)
+        for what, timer in (("waits", Expiry()), ("events", Handing())):
+            self._runtime.alarm("baton_waits", what, partial(timer.run, self.database, settings))
+        self._state = "new"
+        self._stop_asked = asyncio.Event()
+        self._starting: asyncio.Timeout | None = None
+        self._started = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._stopping: asyncio.Task[None] | None = None
+        self._lifespan: Lifespan | None = None
+        self._failing: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Engine {self.name!r} {self._state} queues={dict(self.settings.queues)}>"
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def engine_id(self) -> UUID:
+        """Who this engine is for the database. Drawn when it starts: an object that was made before
+        a fork starts in several processes, and each is an engine of its own.
+
+        Raises EngineStateError before the start.
+        """
+        if self._engine_id is None:
+            raise EngineStateError(self._state, "running", "engine.engine_id")
+        return self._engine_id
+
+    @property
+    def state(self) -> str:
+        """One of new, starting, running, stopping, stopped."""
+        return self._state
+
+    async def __aenter__(self) -> Self:
+        """Start. Raises SchemaMissingError, SchemaMismatchError, UnavailableError, and
+        MissingRightError.
+        """
+        self._expect("new", "`async with engine`")
+        self._state = "starting"
+        try:
+            async with asyncio.timeout(None) as self._starting:
+                await self._start()
+            self._runtime.every(self.settings.poll_interval, "completions", self._waiters.poll)
+            for plugin in self.plugins:
+                sweep = partial(plugin.work, self.database, self.settings)
+                self._runtime.every(plugin.interval, "sweep", sweep)
+        except BaseException:
+            self._state = "stopping"
+            with anyio.CancelScope(shield=True):
+                await self._shut_down()
+            if self._cut_off:
+                raise EngineStateError("stopped", "running", "its start") from None
+            raise
+        finally:
+            self._started.set()
+        self._state = "running"
+        return self
+
+    async def _start(self) -> None:
+        if self.lifespan is not None:
+            made = partial(self.lifespan, self)
+            self._lifespan = Lifespan(made, self._lifespan_failed, LIFESPAN_TIMEOUT)
+            await self._lifespan.start()
+        await self.database.open()
+        await require(self.database)
+        # Before anything starts: what this engine performs inserts through this engine.
+        ambient.enter(self)
+        self._engine_id = uuid4()
+        self._ledger.claimant = Claimant(self.settings.node, self._engine_id)
+        await self._runtime.start(self._engine_id)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+        if error is None and self._lifespan is not None and self._lifespan.error is not None:
+            raise self._lifespan.error
+
+    async def run(self) -> None:
+        """Run until `stop` is called or this task is cancelled; then stop gracefully."""
+        try:
+            async with self:
+                await self._stop_asked.wait()
+        except EngineStateError:
+            # Stopped before it had started: that is what was asked for.
+            if not self._cut_off:
+                raise
+
+    @property
+    def _cut_off(self) -> bool:
+        """Whether `stop` has ended the start."""
+        return self._starting is not None and self._starting.expired()
+
+    async def stop(self) -> None:
+        """Stop in phases, each with a deadline: claim nothing more, let running steps finish
+        (`shutdown_grace`), interrupt the rest (`interrupt_grace`) and make their jobs runnable
+        again, close.
+
+        Safe to call again, also while it stops: every caller returns when it has stopped.
+        """
+        self._expect_own_loop()
+        self._stop_asked.set()
+        if self._state == "starting":
+            await self._end_start()
+        if self._state in ("stopping", "stopped"):
+            await self._stopped.wait()
+        elif self._state == "running":
+            self._state = "stopping"
+            # In a task of its own: neither a caller who gives up nor a step that stops its engine,
+            # and is interrupted by that, cuts it short.
+            self._stopping = asyncio.get_running_loop().create_task(self._shut_down())
+            with anyio.CancelScope(shield=True):
+                await asyncio.shield(self._stopping)
+
+    async def _end_start(self) -> None:
+        """A start that waits for a silent database is ended."""
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                await self._started.wait()
+        except TimeoutError:
+            if self._starting is not None and self._state == "starting":
+                self._starting.reschedule(asyncio.get_running_loop().time())
+            await self._started.wait()
+
+    async def completion(self, workflow_id: UUID | str, timeout: float | None = None) -> Completion:
+        """Wait for the end of a workflow: its outcome and failed steps. `timeout` in seconds, None
+        for no bound.
+
+        Raises UnknownWorkflowError, or CompletionTimeoutError; the workflow goes on after either.
+        """
+        self._expect("running", "engine.completion")
+        if timeout is not None:
+            timeout = seconds("timeout", timeout)
+        return await self._waiters.wait(parse_workflow_id(workflow_id), timeout)
+
+    @overload
+    async def result(self, workflow_id: UUID | str, step: str) -> Any: ...
+
+    @overload
+    async def result(self, workflow_id: UUID | str, step: str, type: type[T]) -> T: ...
+
+    @overload
+    async def result(self, workflow_id: UUID | str, step: str, type: Any) -> Any: ...
+
+    async def result(self, workflow_id: UUID | str, step: str, type: Any = None) -> Any:
+        """The stored result of a step, as plain JSON values or validated as `type`.
+
+        Raises UnknownStepError, NoResultError (it has not completed), ResultTypeError,
+        InvalidNameError, UnavailableError.
+        """
+        self._expect("running", "engine.result")
+        given = parse_workflow_id(workflow_id)
+        name = validate_step_name(step)
+        found = await read_step_result(self.database, given, name)
+        if found is None:
+            raise UnknownStepError(given, name)
+        state, text = found
+        if text is None:
+            raise NoResultError(None, name, state)
+        return typed(text, type, step=None, dependency=name)
+
+    async def cancel(self, workflow_id: UUID | str, reason: str = "cancelled by request") -> int:
+        """Cancel every unfinished step of a workflow; returns how many jobs that cancelled.
+
+        Steps that run are interrupted, wherever they run, and whatever they still report is
+        dropped. The workflow ends at once, as failed. A workflow that has ended is left alone (0).
+        Raises UnknownWorkflowError; UnavailableError when it is unknown whether that was done, so
+        that the call may be made again.
+        """
+        self._expect("running", "engine.cancel")
+        given = parse_workflow_id(workflow_id)
+        check_reason(reason)
+        return await to_the_end(self._cancel(given, sanitize(reason)))
+
+    async def _cancel(self, workflow_id: UUID, reason: str) -> int:
+        failures = await cancel_workflow(
+            self.database, workflow_id, reason, notify=self.settings.notify
+        )
+        if failures is None:
+            raise UnknownWorkflowError(workflow_id)
+        self._hooks.run(failures.cancelled)
+        self._finished(failures.completions)
+        self._runtime.producer.executor.interrupt(set(failures.accepted))
+        return len(failures.accepted)
+
+    def wake(self, queue: str) -> None:
+        """Look for available jobs of a queue now, without waiting for a notification or a poll. A
+        queue that this engine does not serve is ignored.
+        """
+        self._expect_own_loop()
+        self._runtime.producer.wake(queue)
+
+    def pause(self, queue: str) -> None:
+        """Start no more jobs of a queue on this engine; what runs goes on."""
+        self._runtime.producer.queues[queue].paused = True
+
+    def resume(self, queue: str) -> None:
+        """Undo `pause`."""
+        self._expect_own_loop()
+        self._runtime.producer.queues[queue].paused = False
+        self._runtime.producer.wake(queue)
+
+    def scale(self, queue: str, limit: int) -> None:
+        """Change how many jobs of a queue this engine runs at once (at least 1). Running jobs go
+        on.
+        """
+        check_queue_limit(limit)
+        self._expect_own_loop()
+        self._runtime.producer.queues[queue].limit = limit
+        self._runtime.producer.wake(queue)
+
+    def _finished(self, completions: Sequence[tuple[UUID, str]]) -> None:
+        tell_finished(completions)
+        self._waiters.settled(completions)
+
+    def _lifespan_failed(self) -> None:
+        self._failing = asyncio.get_running_loop().create_task(self.stop())
+
+    def _cancelled(self, steps: Sequence[CancelledStep]) -> None:
+        self._hooks.run(steps)
+
+    async def _shut_down(self) -> None:
+        ambient.leave(self)
+        graces = self.settings.shutdown_grace + self.settings.interrupt_grace
+        deadline = Deadline(graces + STOP_SECONDS)
+        try:
+            # Each is closed, whatever came of those before.
+            async with AsyncExitStack() as parts:
+                if self._lifespan is not None:
+                    parts.push_async_callback(self._lifespan.stop)
+                parts.push_async_callback(self._close_pool, deadline)
+                parts.callback(self._ledger.close)
+                parts.push_async_callback(self._end_helpers, deadline)
+                await self._runtime.stop(deadline)
+        finally:
+            self._state = "stopped"
+            self._stopped.set()
+
+    async def _end_helpers(self, deadline: Deadline) -> None:
+        await asyncio.gather(
+            self._hooks.stop(deadline.left(STOP_SECONDS)),
+            self._waiters.stop(deadline.left(END_TIMEOUT)),
+        )
+
+    async def _close_pool(self, deadline: Deadline) -> None:
+        await self.database.close(deadline.left(END_TIMEOUT))
+
+    def _expect(self, state: str, call: str) -> None:
+        if self._state != state:
+            raise EngineStateError(self._state, state, call)
+        if state == "running" and self.database.state == "forked":
+            raise EngineStateError("forked", state, call)
+        self._expect_own_loop()
+
+    def _expect_own_loop(self) -> None:
+        self.database.expect_own_loop(f"engine {self.name!r}")
+
+
+def _unknown(options: Mapping[str, object]) -> InvalidOptionError:
+    name = next(name for name in options if name not in EngineOptions.__annotations__)
+    expected = f"one of {', '.join(EngineOptions.__annotations__)}"
+    if name in _PARTS_OF_DSN:
+        expected = f"it in the DSN, {DSN_EXPECTED}"
+    # Never the value: it may be a password.
+    return InvalidOptionError(name, type(options[name]), expected)
+
+
+def _checked_lifespan(given: Made | None) -> Made | None:
+    if given is not None and not callable(given):
+        expected = "a function of the engine that returns an async context manager"
+        raise InvalidOptionError("lifespan", given, expected)
+    return given

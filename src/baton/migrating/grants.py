@@ -1,0 +1,69 @@
+"""What a role must be granted, as SQL: text only."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from baton.migrating.migration_scripts import declared_objects
+from baton.store.packaged import load_migrations
+from baton.store.sql import Sql, quote_identifier, quote_literal
+from baton.words.errors import InvalidOptionError
+
+_ENQUEUED = ("oban_jobs", "workflow_nodes", "workflows")
+
+
+class Role(StrEnum):
+    """What somebody may do with Baton's tables."""
+
+    WORKER = "worker"
+    ENQUEUE = "enqueue"
+    READ = "read"
+
+
+def grants_sql(role: str, may: Role | str, *, schema: str = "public") -> str:
+    """The SQL that grants an existing role what it needs, to be run by the owner of the schema,
+    again after every migration; running it twice is harmless.
+
+    "worker" runs engines with their plugins, and does everything an application does. "enqueue"
+    inserts workflows without gates, and waits for their ends and results. "read" looks.
+    Raises InvalidOptionError, InvalidNameError.
+    """
+    try:
+        kind = Role(may)
+    except ValueError:
+        known = ", ".join(repr(known.value) for known in Role)
+        raise InvalidOptionError("may", may, f"one of {known}") from None
+    sql, grantee = Sql(schema), quote_identifier(role, "role")
+    objects = declared_objects(load_migrations())
+    tables = sorted({"oban_jobs"} | {name for what, name in objects if what == "table"})
+    reads = [f"GRANT USAGE ON SCHEMA {sql.identifier}", _on(sql, "SELECT", tables)]
+    match kind:
+        case Role.READ:
+            grants = reads
+        case Role.ENQUEUE:
+            grants = [*reads, _on(sql, "INSERT", _ENQUEUED)]
+        case Role.WORKER:
+            written = [name for name in tables if name != "baton_migrations"]
+            grants = [*reads, _on(sql, "INSERT, UPDATE, DELETE", written)]
+            grants += [
+                f"GRANT EXECUTE ON FUNCTION {sql.identifier}.{quote_identifier(name)}"
+                for what, name in sorted(objects)
+                if what == "function"
+            ]
+    text = "".join(f"{grant} TO {grantee};\n" for grant in grants)
+    return text if kind is Role.READ else text + _sequence(sql, grantee)
+
+
+def _on(sql: Sql, rights: str, tables: tuple[str, ...] | list[str]) -> str:
+    names = ", ".join(f"{sql.identifier}.{quote_identifier(name)}" for name in tables)
+    return f"GRANT {rights} ON {names}"
+
+
+def _sequence(sql: Sql, grantee: str) -> str:
+    # Its name differs between Oban's tables.
+    table = quote_literal(f"{sql.identifier}.oban_jobs")
+    body = (
+        "BEGIN EXECUTE pg_catalog.format('GRANT USAGE ON SEQUENCE %s TO %s', "
+        f"pg_catalog.pg_get_serial_sequence({table}, 'id'), {quote_literal(grantee)}); END"
+    )
+    return f"DO {quote_literal(body)};\n"

@@ -1,0 +1,243 @@
+"""The packaged migrations and the exact SQL that applies, reverts and records them: text only."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from baton.store.packaged import Migration, latest_version, load_migrations
+from baton.store.sql import Sql
+from baton.words.errors import InvalidOptionError
+
+LOCK_TIMEOUT = 30.0
+STATEMENT_TIMEOUT = 600.0
+
+# Unconditional statements start a line; what stands indented in a DO block may or may not be made.
+_CREATE = r"CREATE (?:OR REPLACE |UNLOGGED |UNIQUE )*"
+_CONSTRAINT = re.compile(r"^    CONSTRAINT (\w+) UNIQUE", re.MULTILINE)
+_UNIQUE = re.compile(r"^CREATE UNIQUE INDEX (\w+)", re.MULTILINE)
+_STATEMENT = re.compile(
+    rf"^(?:(?P<create>{_CREATE})|DROP )(?P<kind>TABLE|FUNCTION|INDEX) (?:IF (?:NOT )?EXISTS )?"
+    r"(?:/\*schema\.\*/)?(?P<name>\w+)",
+    re.MULTILINE,
+)
+
+
+def checked_version(option: str, version: int | None) -> int:
+    """`version`, or the latest for None; InvalidOptionError when there is no such version."""
+    latest = latest_version()
+    if version is None:
+        return latest
+    if not 0 <= version <= latest:
+        raise InvalidOptionError(option, version, f"a version from 0 to {latest}")
+    return version
+
+
+@lru_cache(maxsize=16)
+def declared_objects(migrations: tuple[Migration, ...]) -> frozenset[tuple[str, str]]:
+    """(kind, name) of every table, function and index that the migrations leave for certain."""
+    objects = {("table", "baton_migrations")}
+    for migration in migrations:
+        for match in _STATEMENT.finditer(migration.up):
+            found = (match["kind"].lower(), match["name"])
+            if match["create"]:
+                objects.add(found)
+            else:
+                objects.discard(found)
+    return frozenset(objects)
+
+
+def table_names() -> frozenset[str]:
+    """The tables that Baton uses and migrates itself, oban_jobs among them: what another tool's
+    comparison of the database, such as Alembic's autogenerate, must leave alone.
+    """
+    declared = declared_objects(load_migrations())
+    return frozenset({"oban_jobs"} | {name for kind, name in declared if kind == "table"})
+
+
+@lru_cache(maxsize=1)
+def unique_indexes(migrations: tuple[Migration, ...]) -> frozenset[str]:
+    """The indexes that forbid a row twice."""
+    return frozenset(name for migration in migrations for name in _UNIQUE.findall(migration.up))
+
+
+def lock_key(schema: str) -> int:
+    """The advisory lock of the schema's migrations, a signed 64-bit key."""
+    digest = hashlib.sha256(b"baton migrations\0" + schema.encode()).digest()
+    return int.from_bytes(digest[:8], signed=True)
+
+
+def opening(sql: Sql, lock_timeout: float = LOCK_TIMEOUT) -> str:
+    """Begin a transaction that owes nothing to the session's settings, and take the schema's lock.
+
+    A client that froze while it held the lock is disconnected by the server after a minute.
+    """
+    return f"""BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SET LOCAL search_path = pg_catalog;
+SET LOCAL client_min_messages = warning;
+SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT * 1000:.0f}ms';
+SET LOCAL lock_timeout = '{max(lock_timeout * 1000, 1):.0f}ms';
+SET LOCAL idle_in_transaction_session_timeout = '60s';
+SELECT pg_advisory_xact_lock({lock_key(sql.schema)});
+"""
+
+
+def applying(sql: Sql, migration: Migration, ahead: Sequence[Migration] = ()) -> str:
+    """Record the migration and run it; fails unless the schema is at the version before, and where
+    a name that it or one of those `ahead` gives is taken.
+
+    Functions of its names are dropped: somebody has dropped the tables and left them.
+    """
+    version = migration.version
+    first = sql("create_migrations_table") + "\n" if version == 1 else ""
+    record = (
+        "INSERT INTO /*schema.*/baton_migrations (version, name, checksum)\n"
+        f"VALUES ({version}, '{migration.name}', '{migration.checksum}');\n"
+    )
+    names = [name for kind, name in sorted(declared_objects((migration,))) if kind == "function"]
+    prepared = _guard(version - 1) + _unclashing([migration, *ahead]) + dropping(names)
+    return first + sql.render(prepared + record + "\n" + migration.up)
+
+
+def reverting(sql: Sql, migration: Migration) -> str:
+    """Run the migration's way back and forget it; fails unless it is the last one applied."""
+    forget = (
+        f"DELETE FROM /*schema.*/baton_migrations WHERE version = {migration.version};\n"  # noqa: S608
+        if migration.version > 1
+        else "DROP TABLE /*schema.*/baton_migrations;\n"
+    )
+    return sql.render(_guard(migration.version) + "\n" + migration.down + "\n" + forget)
+
+
+def dropping(functions: Sequence[str]) -> str:
+    """SQL with schema markers that drops the functions of these names, whatever their parameters
+    are; the search path is pg_catalog.
+    """
+    if not functions:
+        return ""
+    return f"""DO $drop$
+DECLARE
+    v_function text;
+BEGIN
+    FOR v_function IN
+        SELECT p.oid::regprocedure::text
+        FROM pg_proc p
+        JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE n.nspname = /*schema_literal*/'public' AND p.proname IN ({_literals(functions)})
+    LOOP
+        EXECUTE 'DROP FUNCTION ' || v_function;
+    END LOOP;
+END
+$drop$;
+"""  # noqa: S608
+
+
+def migration_sql(
+    from_: int = 0, to: int | None = None, schema: str = "public", *, transactions: bool = True
+) -> str:
+    """The SQL that takes `schema` from version `from_` to version `to` (None: the latest), to be
+    run by hand, for instance with `psql -v ON_ERROR_STOP=1`.
+
+    It has its own BEGIN and COMMIT: one transaction per version upwards, a single one downwards.
+    With `transactions=False` it is one statement without them, for another tool's transaction, such
+    as a migration of Alembic's: `op.get_bind().exec_driver_sql(…)`. It refuses to run when the
+    schema is at another version.
+    Raises InvalidOptionError, InvalidNameError.
+    """
+    sql = Sql(schema)
+    start, end = checked_version("from_", from_), checked_version("to", to)
+    migrations = load_migrations()
+    if start <= end:
+        parts = [
+            applying(sql, migration, migrations[migration.version : end])
+            for migration in migrations[start:end]
+        ]
+    else:
+        parts = ["\n".join(reverting(sql, m) for m in reversed(migrations[end:start]))]
+    if not transactions:
+        return _one_statement(sql, "\n".join(parts)) if parts else ""
+    return "\n".join(f"{opening(sql)}\n{text}\nCOMMIT;\n" for text in parts)
+
+
+def _one_statement(sql: Sql, script: str) -> str:
+    inner, outer = "$script$", "$baton$"
+    while inner in script:
+        inner = f"{inner[:-1]}_$"
+    while outer in script:
+        outer = f"{outer[:-1]}_$"
+    return f"""DO {outer}
+DECLARE
+    v_path text := pg_catalog.current_setting('search_path');
+    v_messages text := pg_catalog.current_setting('client_min_messages');
+BEGIN
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true);
+    PERFORM pg_catalog.set_config('client_min_messages', 'warning', true);
+    PERFORM pg_catalog.pg_advisory_xact_lock({lock_key(sql.schema)});
+    EXECUTE {inner}
+{script}
+{inner};
+    PERFORM pg_catalog.set_config('client_min_messages', v_messages, true);
+    PERFORM pg_catalog.set_config('search_path', v_path, true);
+END
+{outer};
+"""
+
+
+def _unclashing(migrations: Sequence[Migration]) -> str:
+    objects = declared_objects(tuple(migrations)) - {("table", "baton_migrations")}
+    tables = [name for kind, name in objects if kind == "table"]
+    names = [name for kind, name in objects if kind != "function"]
+    names += [name for migration in migrations for name in _CONSTRAINT.findall(migration.up)]
+    if not names:
+        return ""
+    return f"""DO $clash$
+DECLARE
+    v_taken text := (
+        SELECT string_agg(t.name, ', ' ORDER BY t.name)
+        FROM (
+            SELECT CASE
+                WHEN c.relkind IN ('r', 'p') THEN 'table '
+                WHEN c.relkind = 'i' THEN 'index '
+                ELSE 'relation '
+            END || c.relname AS name
+            FROM pg_class c
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = /*schema_literal*/'public' AND c.relname IN ({_literals(names)})
+            UNION ALL
+            SELECT 'type ' || t.typname
+            FROM pg_type t
+            JOIN pg_namespace n ON n.oid = t.typnamespace
+            WHERE n.nspname = /*schema_literal*/'public' AND t.typrelid = 0
+                AND t.typname IN ({_literals(tables or names)})
+        ) t
+    );
+BEGIN
+    IF v_taken IS NOT NULL THEN
+        RAISE EXCEPTION 'the schema % has what Baton would make itself: %',
+            quote_ident(/*schema_literal*/'public'), v_taken
+            USING ERRCODE = 'duplicate_object', HINT = 'give Baton a schema of its own: '
+                'baton migrate --schema baton, and Engine(dsn, schema="baton"); '
+                'or drop it, if it is left of an earlier Baton';
+    END IF;
+END
+$clash$;
+"""  # noqa: S608
+
+
+def _literals(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
+
+
+def _guard(version: int) -> str:
+    return f"""DO $guard$
+DECLARE
+    v_version integer := (SELECT coalesce(max(version), 0) FROM /*schema.*/baton_migrations);
+BEGIN
+    IF v_version <> {version} THEN
+        RAISE EXCEPTION 'the schema is at version %, expected {version}', v_version;
+    END IF;
+END
+$guard$;
+"""  # noqa: S608

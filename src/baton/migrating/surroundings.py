@@ -1,0 +1,69 @@
+"""What others have put on Baton's tables or done to them, as far as it can break Baton. Reads only.
+
+Triggers, policies and restores are the application's, and run or show inside Baton's statements.
+"""
+
+from __future__ import annotations
+
+from baton.migrating.migration_scripts import declared_objects
+from baton.migrating.schema_facts import SchemaFacts
+from baton.store.diagnosis import ASK_TIMEOUT, Connection, hidden_rows
+from baton.store.packaged import load_migrations
+from baton.store.sql import Sql
+from baton.store.translating import SEQUENCES, catch_up
+
+# The second stores bytes as they come.
+_WHOLE_ENCODINGS = frozenset({"UTF8", "SQL_ASCII"})
+
+
+def surroundings_warnings(facts: SchemaFacts, schema: str) -> list[str]:
+    """Triggers of the application that may not find their tables, and row-level security."""
+    tables = baton_tables()
+    return [
+        *(
+            f"trigger {name!r} on {table} runs in Baton's sessions, whose search_path is "
+            f"pg_catalog: let {function} qualify its names, or "
+            f"ALTER FUNCTION {function} SET search_path = …"
+            for name, table, function in sorted(facts.triggers)
+            if table in tables
+        ),
+        *(hidden_rows(schema, table) for table in sorted(tables) if facts.tables.get(table)),
+    ]
+
+
+def encoding_warnings(connection: Connection) -> list[str]:
+    """A database that cannot hold every text, as far as Baton's are concerned."""
+    encoding = connection.get_settings().server_encoding
+    if encoding in _WHOLE_ENCODINGS:
+        return []
+    told = (
+        f"the database's encoding is {encoding}, not UTF8: results, arguments and events with "
+        "other characters are refused, and error texts are stored with escapes"
+    )
+    return [told]
+
+
+async def find_sequence_problems(connection: Connection, sql: Sql) -> list[str]:
+    """Sequences behind the ids in use, as a restore or a copy of the rows leaves them: the next
+    insertion would fail. None is found where the role may not look.
+    """
+    rows = await connection.fetch(sql("read_sequences"), timeout=ASK_TIMEOUT)
+    if not rows or not all(row["may_look"] for row in rows):
+        return []
+    last = {row["name"]: row["last"] for row in rows}
+    highest = {
+        row["name"]: row["highest"]
+        for row in await connection.fetch(sql("read_highest_ids"), timeout=ASK_TIMEOUT)
+    }
+    return [
+        f"the sequence of {table}.id is at {last[table] or 'its start'} and ids up to "
+        f"{highest[table]} are in use; run: {catch_up(sql.schema, table, columns)}"
+        for table, columns in SEQUENCES.items()
+        if table in last and (highest[table] or 0) > (last[table] or 0)
+    ]
+
+
+def baton_tables() -> set[str]:
+    """The tables that Baton works on, by name."""
+    made = {name for kind, name in declared_objects(load_migrations()) if kind == "table"}
+    return {*made, "oban_jobs"}

@@ -1,0 +1,1 @@
+"""One attempt of one claimed job: gate, call, outcome."""

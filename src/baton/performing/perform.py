@@ -1,0 +1,164 @@
+"""Performs one claimed job: gate, worker, arguments, call, outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from baton.core.checks import seconds
+from baton.core.gate import Verdict
+from baton.core.outcome import Ending, outcome
+from baton.performing.attempt import attempt, failed, returned, suspended
+from baton.performing.calls import Calls
+from baton.performing.gating import decision
+from baton.runtime.executor import NotBegunError, attempt_begins, interrupted
+from baton.steps.step import Step, SyncStep
+from baton.steps.usage import Notes, write_notes
+from baton.store.database import Database
+from baton.store.results import UnreadError, read_dependencies
+from baton.words.config import EngineSettings
+from baton.words.errors import InvalidArgsError, StepTimeoutError
+from baton.words.rows import ClaimedJob, Node, Outcome
+from baton.words.states import JobState
+from baton.words.wait_errors import WaitSwallowedError
+from baton.words.worker_errors import UnknownWorkerError
+from baton.workers import registry
+from baton.workers.registry import BuiltWorker, WorkerSpec
+
+_log = logging.getLogger("baton")
+
+
+class Performer:
+    """Turns a claimed job into its outcome. What the step's code raises never leaves `perform`."""
+
+    def __init__(self, database: Database, settings: EngineSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self._calls = Calls(settings.threads)
+
+    async def perform(self, job: ClaimedJob) -> Outcome:
+        """The outcome of one attempt.
+
+        Raises CancelledError when the engine cancelled this task, and what the database raises when
+        the gate or the step's results could not be read: neither says anything about the step.
+        """
+        if job.node is not None and (job.node.state is not None or job.node.pending):
+            stopped = await self._gate(job, job.node)
+            if stopped is not None:
+                return stopped
+        spec = registry.find(job.worker)
+        if spec is None:
+            unknown = UnknownWorkerError(job.worker, registry.names())
+            return failed(job, Ending.UNKNOWN_WORKER, unknown)
+        try:
+            built = spec.build(job.args)
+        except InvalidArgsError as error:
+            return failed(job, Ending.INVALID_ARGS, error)
+        except BaseException as error:
+            # Validators are the worker's code.
+            return failed(job, Ending.RAISED, error)
+        step = (
+            Step.of(job, self._database, self._settings)
+            if spec.is_async
+            else await SyncStep.of(job, self._database, self._settings)
+        )
+        try:
+            return await self._noted(job, spec, built, step)
+        except BaseException as error:
+            if interrupted():
+                raise asyncio.CancelledError from error
+            waiting = suspended(job, step, error)
+            if waiting is not None:
+                return waiting
+            # An error may lie about its class, or raise when asked.
+            if type(error) in (UnreadError, NotBegunError):
+                raise
+            timed_out = issubclass(type(error), StepTimeoutError)
+            return failed(job, Ending.TIMED_OUT if timed_out else Ending.RAISED, error, built)
+
+    def close(self) -> None:
+        """End the threads that are free."""
+        self._calls.close()
+
+    async def _gate(self, job: ClaimedJob, node: Node) -> Outcome | None:
+        """What stops this job from being performed now; None when nothing does.
+
+        Reached only by a row that somebody moved by hand: settlement releases a step with nothing
+        pending.
+        """
+        if node.state is JobState.COMPLETED:
+            return outcome(job, Ending.STORED)
+        if node.state is not None:
+            _log.warning(
+                "step %r (job %d) was moved by hand: it has settled as %s, keeps its error and is "
+                "not performed again",
+                node.name,
+                job.id,
+                node.state,
+            )
+            cancelled = node.state is JobState.CANCELLED
+            return outcome(job, Ending.CANCELLED_BEFORE if cancelled else Ending.DISCARDED_BEFORE)
+        decided = decision(await read_dependencies(self._database, job.id))
+        match decided.verdict:
+            case Verdict.RUN:
+                return None
+            case Verdict.HOLD:
+                return outcome(job, Ending.HELD)
+            case Verdict.CANCEL:
+                return outcome(job, Ending.DOOMED, error=decided.reason)
+
+    async def _noted(
+        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep
+    ) -> Outcome:
+        try:
+            return await self._call(job, spec, built, step)
+        finally:
+            if isinstance(step, SyncStep):
+                await write_notes(self._database, job, step.notes)
+
+    async def _call(
+        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep
+    ) -> Outcome:
+        timeout = job.node.timeout if job.node is not None else None
+        if timeout is None:
+            timeout = built.timeout()
+        if timeout is not None:
+            # A method of the worker's may return anything, and a NaN would upset the loop's timers.
+            timeout = seconds("timeout", timeout)
+        attempted = (
+            self._awaited(job, built, step)
+            if isinstance(step, Step)
+            else _finished(await self._begun(job, spec, built, step), step)
+        )
+        if timeout is None:
+            return await attempted
+        try:
+            async with asyncio.timeout(timeout) as bound:
+                return await attempted
+        except TimeoutError as error:
+            if bound.expired():
+                raise StepTimeoutError(job.node.name if job.node else None, timeout) from error
+            raise
+
+    async def _awaited(self, job: ClaimedJob, built: BuiltWorker, step: Step) -> Outcome:
+        value = await built.perform(step)
+        if step.replay.suspension is not None:
+            raise WaitSwallowedError(step.name)
+        return returned(job, value, self._settings.result_limit)
+
+    async def _begun(
+        self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: SyncStep
+    ) -> asyncio.Future[tuple[Outcome, Notes]]:
+        """A call of a plain `perform` that has begun: from now on its time-out counts."""
+        executor = None if spec.executor is None else spec.executor()
+        limit = self._settings.result_limit
+        begun = await self._calls.begin(executor, attempt, job, built, step, limit)
+        attempt_begins()
+        return begun
+
+
+async def _finished(begun: asyncio.Future[tuple[Outcome, Notes]], step: SyncStep) -> Outcome:
+    outcome, notes = await begun
+    # Another process has written into a copy.
+    step.notes.adopt(notes)
+    return outcome

@@ -1,0 +1,1 @@
+"""Reads for those who look: insights, usage. Changes nothing."""

@@ -1,0 +1,177 @@
+"""Questions about workflows, queues and engines, answered without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from baton.core.checks import check_page_limit, parse_workflow_id
+from baton.core.gate import Dependency
+from baton.core.names import validate_step_name, validate_workflow_name
+from baton.core.why import explain
+from baton.reading.paging import parse_id, parse_place, place_text
+from baton.store import insights as store
+from baton.store.completions import find_missing_workflows
+from baton.store.database import Database
+from baton.store.insights import Place
+from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
+from baton.words.insights import (
+    EngineRow,
+    QueueRow,
+    StepRow,
+    Why,
+    WorkflowDetail,
+    WorkflowRow,
+    WorkflowState,
+)
+from baton.words.paging import Page
+from baton.words.states import JobState
+
+T = TypeVar("T")
+
+MOST_ROWS = 1_000
+"""Most rows of one page."""
+
+
+class Insights:
+    """Reads what there is to know, for commands, dashboards and metrics.
+
+        insights = Insights(engine.database)
+        page = await insights.workflows(state="failed")
+
+    Needs an open `Database`, no engine, and no right but SELECT on Baton's tables and `oban_jobs`.
+    Every answer is of one moment. Times are aware UTC datetimes, ages are seconds by the database's
+    clock. All raise InvalidOptionError for what they cannot understand, UnavailableError when the
+    database cannot be reached, and DatabaseError when it refuses.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def workflows(
+        self,
+        state: WorkflowState | str | None = None,
+        label: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page[WorkflowRow]:
+        """Workflows, newest first: those of a state (running, completed, failed), of a label, the
+        workflow's whole name, and inserted at `since` or later and before `until` (aware
+        datetimes); None for all. `after` is the `next` of the page before, `limit` 1 to 1,000.
+
+        One call looks at no more than 10,000 workflows: with a state or a label that few of them
+        have, a page may be short and the list go on. A workflow that commits late may take its
+        place on a page that was read before.
+        """
+        wanted = _workflow_state(state)
+        name = None if label is None else validate_workflow_name(label)
+        first = None if since is None else _moment("since", since)
+        place = None if until is None else Place(_moment("until", until), UUID(int=0))
+        if after is not None:
+            last_read = Place(*parse_place(after))
+            place = last_read if place is None else min(place, last_read)
+        check_page_limit(limit, MOST_ROWS)
+        rows, last = await self._read(
+            lambda: store.list_workflows(self._database, wanted, name, first, place, limit)
+        )
+        return Page(tuple(rows), None if last is None else place_text(*last))
+
+    async def workflow(self, workflow_id: UUID | str) -> WorkflowDetail:
+        """One workflow, its steps counted by state, and its completion; takes time in proportion to
+        its steps. Of one that was pruned up to its completion no step is counted.
+
+        Raises UnknownWorkflowError.
+        """
+        given = parse_workflow_id(workflow_id)
+        found = await self._read(lambda: store.read_workflow(self._database, given))
+        if found is None:
+            raise UnknownWorkflowError(given)
+        return found
+
+    async def steps(
+        self,
+        workflow_id: UUID | str,
+        *,
+        state: JobState | str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[StepRow]:
+        """The steps of a workflow, in the order they were added: those of a state, the settled one,
+        before that the job's, or "gone" where an unsettled step's job was deleted; None for all.
+        `after` is the `next` of the page before, `limit` 1 to 1,000.
+
+        Raises UnknownWorkflowError.
+        """
+        given = parse_workflow_id(workflow_id)
+        wanted = _step_state(state)
+        last = 0 if after is None else parse_id(after)
+        check_page_limit(limit, MOST_ROWS)
+        rows = await self._read(
+            lambda: store.read_steps(self._database, given, wanted, last, limit + 1)
+        )
+        if not rows:
+            missing = await self._read(lambda: find_missing_workflows(self._database, [given]))
+            if missing:
+                raise UnknownWorkflowError(given)
+        more = len(rows) > limit
+        return Page(tuple(rows[:limit]), str(rows[limit - 1].job_id) if more else None)
+
+    async def queues(self) -> tuple[QueueRow, ...]:
+        """Every queue that holds a job that has not ended, by name; takes time in proportion to
+        those jobs, whatever the number of finished ones.
+        """
+        return tuple(await self._read(lambda: store.count_queues(self._database)))
+
+    async def engines(self) -> tuple[EngineRow, ...]:
+        """The engines that have not stopped, live and silent, by name. A crashed one stays listed
+        until its jobs have been rescued and, where nobody could see its process end, it has been
+        silent for five times its `rescue_after`.
+        """
+        return tuple(await self._read(lambda: store.read_engines(self._database)))
+
+    async def why(self, workflow_id: UUID | str, step: str) -> Why:
+        """Why a step is waiting, or what has become of it.
+
+        Raises UnknownStepError, also where the workflow is unknown.
+        """
+        given = parse_workflow_id(workflow_id)
+        name = validate_step_name(step)
+        found = await self._read(lambda: store.read_step_facts(self._database, given, name))
+        if found is None:
+            raise UnknownStepError(given, name)
+        facts, rows = found
+        return explain(
+            facts,
+            [Dependency(row.name, row.settled, row.job_state) for row in rows],
+            ignore_cancelled=any(row.ignore_cancelled for row in rows),
+            ignore_discarded=any(row.ignore_discarded for row in rows),
+        )
+
+    async def _read(self, body: Callable[[], Awaitable[T]]) -> T:
+        return await self._database.retrying(body)
+
+
+def _workflow_state(given: WorkflowState | str | None) -> WorkflowState | None:
+    if given is None:
+        return None
+    try:
+        return WorkflowState(given)
+    except ValueError:
+        raise InvalidOptionError("state", given, "running, completed or failed") from None
+
+
+def _step_state(given: JobState | str | None) -> str | None:
+    if given is not None and given not in store.STEP_STATES:
+        raise InvalidOptionError("state", given, f"one of {', '.join(store.STEP_STATES)}")
+    return given
+
+
+def _moment(option: str, given: object) -> datetime:
+    if not isinstance(given, datetime) or given.tzinfo is None:
+        raise InvalidOptionError(option, given, "an aware datetime, such as datetime.now(UTC)")
+    return given

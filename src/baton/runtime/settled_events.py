@@ -1,0 +1,44 @@
+"""Which event tells of which settled outcome."""
+
+from __future__ import annotations
+
+from baton.runtime.executor import Execution
+from baton.words.events import (
+    StepCancelled,
+    StepCompleted,
+    StepDiscarded,
+    StepFenced,
+    StepReleased,
+    StepRetryable,
+    StepSettled,
+    StepSnoozed,
+    StepSuspended,
+)
+from baton.words.states import JobState
+
+_KINDS: dict[JobState, type[StepSettled]] = {
+    JobState.COMPLETED: StepCompleted,
+    JobState.RETRYABLE: StepRetryable,
+    JobState.DISCARDED: StepDiscarded,
+    JobState.CANCELLED: StepCancelled,
+    JobState.SCHEDULED: StepSnoozed,
+    JobState.AVAILABLE: StepReleased,
+    JobState.SUSPENDED: StepReleased,
+}
+
+
+def settled_event(execution: Execution, *, stale: bool) -> StepSettled:
+    """The event of one settled execution; a stale one is fenced, whatever its outcome was."""
+    outcome = execution.outcome
+    if outcome is None:
+        raise ValueError("an execution is settled with its outcome")
+    kind = StepFenced if stale else _KINDS[outcome.state]
+    if kind is StepReleased and outcome.wait is not None:
+        kind = StepSuspended
+    return kind(
+        **execution.told(),
+        state=outcome.state,
+        duration=execution.duration,
+        has_result=outcome.result is not None,
+        error=outcome.error,
+    )

@@ -1,0 +1,171 @@
+"""The end of a workflow: recorded once, told once, awaited by anyone.
+
+`check` and `announce` are also for another host of the same tables, an Oban runtime that runs the
+jobs itself and lets Baton keep the books.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from baton.core.checks import parse_workflow_id
+from baton.runtime.tasks import to_the_end
+from baton.settling.cascade_hooks import tell_cancelled
+from baton.settling.settle import Failures, settle_nodes
+from baton.steps.results import encode_result
+from baton.store.ambient import Instance, opened
+from baton.store.completions import parse_completion
+from baton.store.database import Database
+from baton.store.settlement import Ended, Settlement
+from baton.telemetry import seam
+from baton.words.errors import InvalidOptionError
+from baton.words.events import WorkflowFailed, WorkflowFinished
+from baton.words.rows import Completion
+from baton.words.states import TERMINAL_STATES, JobState, WorkflowOutcome
+
+_log = logging.getLogger("baton")
+
+T = TypeVar("T")
+
+
+class HasId(Protocol):
+    """A job of any host: all that is needed is its id."""
+
+    @property
+    def id(self) -> int | None: ...
+
+
+async def check(
+    job: HasId | int,
+    terminal_state: JobState | str,
+    *,
+    result: object = None,
+    engine: Instance | str | None = None,
+) -> WorkflowOutcome | None:
+    """Settle the step of a job that ends as `terminal_state`, as another host tells it.
+
+    The given state counts, whatever the job's row still says: the host writes it afterwards.
+    `result` is the step's result when it completed. Returns the workflow's outcome if this call
+    ended it. Never raises into the job: what fails is logged, and may be checked again; a step that
+    has settled stays as it is.
+    """
+    job_id: int | None = None
+    try:
+        job_id = job if isinstance(job, int) else job.id
+        instance = opened("check", engine)
+        state = JobState(terminal_state)
+        if state not in TERMINAL_STATES or job_id is None:
+            raise InvalidOptionError(
+                "terminal_state", terminal_state, "completed, cancelled or discarded"
+            )
+        stored = None
+        if state is JobState.COMPLETED:
+            stored = encode_result(result, instance.settings.result_limit)
+        failures = await to_the_end(_settle(instance, job_id, state, stored))
+    except Exception:
+        _log.exception(
+            "checking job %s as %s failed; its step has not settled", job_id, terminal_state
+        )
+        return None
+    return _outcome(failures.completions)
+
+
+async def announce(
+    workflow_id: UUID | str, label: str | None = None, *, engine: Instance | str | None = None
+) -> WorkflowOutcome | None:
+    """Announce a workflow whose steps have all settled; returns its outcome if this call announced
+    it.
+
+    None when it has not ended, is unknown, or was announced before. `label` only names it in the
+    log.
+    """
+    instance = opened("announce", engine)
+    given = parse_workflow_id(workflow_id)
+    completions = await to_the_end(
+        announce_all(instance.database, [given], notify=instance.settings.notify)
+    )
+    if completions:
+        _log.info("workflow %s (%s) announced", workflow_id, label)
+    return _outcome(completions)
+
+
+async def announce_all(
+    database: Database, workflow_ids: Sequence[UUID], *, notify: bool, pass_by: bool = False
+) -> list[tuple[UUID, str]]:
+    """Announce those of these workflows that have ended and were not announced, and tell. With
+    `pass_by`, those that somebody else has locked are left as they are.
+    """
+
+    async def body(notify: bool) -> list[tuple[UUID, str]]:
+        async with database.committing() as connection:
+            settlement = Settlement(connection, database.sql, notify=notify)
+            lock = settlement.lock_free_workflows if pass_by else settlement.lock_workflows
+            locked = await lock(workflow_ids)
+            await settlement.finish_workflows(locked)
+            return await settlement.announce(locked)
+
+    completions = await _written(database, body, notify)
+    tell_finished(completions)
+    return completions
+
+
+async def _written(database: Database, body: Callable[[bool], Awaitable[T]], notify: bool) -> T:
+    """Do `body`, again after passing failures, and without notifications if there is no room."""
+
+    async def write(notify: bool) -> T:
+        return await database.retrying(partial(body, notify), idempotent=True)
+
+    return await database.notifications.send(write, notify)
+
+
+async def _settle(instance: Instance, job_id: int, state: JobState, result: str | None) -> Failures:
+    database = instance.database
+
+    async def body(notify: bool) -> Failures:
+        async with database.committing() as connection:
+            settlement = Settlement(connection, database.sql, notify=notify)
+            await settlement.lock_workflows_of_jobs([job_id])
+            return await settle_nodes(settlement, [Ended(job_id, state, result)])
+
+    failures = await _written(database, body, instance.settings.notify)
+    tell_cancelled(database, instance.settings, failures.cancelled)
+    tell_finished(failures.completions)
+    return failures
+
+
+def tell_finished(completions: Sequence[tuple[UUID, str]]) -> None:
+    """Emit the events of completions that this process has just recorded and committed."""
+    if not seam.active:
+        return
+    for _, text in completions:
+        completion = parse_completion(text)
+        seam.emit(
+            WorkflowFinished(
+                completion.workflow_id,
+                completion.workflow_name,
+                completion.outcome,
+                completion.failed_steps,
+                completion.failed_count,
+                completion.total_count,
+                completion.duration.total_seconds(),
+                (completion.announced_at - completion.finished_at).total_seconds(),
+            )
+        )
+        if completion.outcome is WorkflowOutcome.FAILED:
+            seam.emit(
+                WorkflowFailed(
+                    completion.workflow_id,
+                    completion.workflow_name,
+                    completion.failed_count,
+                    completion.total_count,
+                )
+            )
+
+
+def _outcome(completions: Sequence[tuple[UUID, str]]) -> WorkflowOutcome | None:
+    ended: list[Completion] = [parse_completion(text) for _, text in completions]
+    return ended[0].outcome if ended else None

@@ -1,0 +1,118 @@
+"""After a cascade: tells of the steps it cancelled and calls their workers' hooks, once, best
+effort.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from baton.runtime.meta import workflow_label
+from baton.steps.step import Step
+from baton.store.database import Database
+from baton.telemetry import seam
+from baton.words.config import EngineSettings
+from baton.words.events import StepCancelled
+from baton.words.rows import CancelledStep, ClaimedJob, Node
+from baton.words.states import JobState
+from baton.workers import registry
+from baton.workers.registry import Hook, WorkerSpec
+
+_log = logging.getLogger("baton")
+
+STOP_TIMEOUT = 5.0
+
+
+class CascadeHooks:
+    """Runs `on_dep_cancelled` and `on_dep_discarded` of cancelled steps in tasks of their own."""
+
+    def __init__(self, database: Database, settings: EngineSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def run(self, steps: Sequence[CancelledStep]) -> None:
+        for task in tell_cancelled(self._database, self._settings, steps):
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def stop(self, timeout: float = float("inf")) -> None:
+        """Let hooks that run finish, at most STOP_TIMEOUT and `timeout` seconds."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=min(timeout, STOP_TIMEOUT))
+            for task in late:
+                task.cancel()
+
+
+# The loop alone would not keep a task alive.
+_calls: set[asyncio.Task[None]] = set()
+
+
+def tell_cancelled(
+    database: Database, settings: EngineSettings, steps: Sequence[CancelledStep]
+) -> list[asyncio.Task[None]]:
+    """Emit the events of steps that a cascade cancelled and start their hooks, in tasks."""
+    started: list[asyncio.Task[None]] = []
+    for step in steps:
+        if seam.active:
+            seam.emit(_event(step))
+        if _hook(step) is not None:
+            started.append(asyncio.get_running_loop().create_task(_call(database, settings, step)))
+    for task in started:
+        _calls.add(task)
+        task.add_done_callback(_calls.discard)
+    return started
+
+
+async def _call(database: Database, settings: EngineSettings, step: CancelledStep) -> None:
+    found = _hook(step)
+    if found is None:
+        return
+    spec, hook, dependency = found
+    try:
+        seen = Step.of(_job(step), database, settings)
+        await hook(spec.build(step.args), seen, dependency)
+    except BaseException:
+        # A SystemExit that left this task would end the application's loop.
+        _log.exception("the hook of cancelled step %r failed", step.name)
+
+
+def _hook(step: CancelledStep) -> tuple[WorkerSpec, Hook, str] | None:
+    spec = registry.find(step.worker)
+    if spec is None or step.dependency is None or step.dependency_state is None:
+        return None
+    hook = spec.hook(step.dependency_state)
+    return None if hook is None else (spec, hook, step.dependency)
+
+
+def _job(step: CancelledStep) -> ClaimedJob:
+    node = Node(step.workflow_id, step.name, 0, JobState.CANCELLED, 0, None, step.model, step.debug)
+    return ClaimedJob(
+        step.job_id,
+        datetime.min,  # noqa: DTZ901 no claim
+        step.queue,
+        step.worker,
+        step.args,
+        step.meta,
+        step.attempt,
+        step.max_attempts,
+        node,
+    )
+
+
+def _event(step: CancelledStep) -> StepCancelled:
+    return StepCancelled(
+        job_id=step.job_id,
+        worker=step.worker,
+        queue=step.queue,
+        state=JobState.CANCELLED,
+        attempt=step.attempt,
+        workflow_id=step.workflow_id,
+        workflow_name=workflow_label(step.meta),
+        step=step.name,
+        duration=0.0,
+        has_result=False,
+        error=step.reason,
+    )

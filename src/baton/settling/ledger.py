@@ -1,0 +1,341 @@
+"""Keeps the books for an engine: settles what it hands in, tells what came of it, brings the next
+jobs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import partial
+from itertools import count
+from time import monotonic
+from uuid import UUID
+
+from baton.performing.perform import Performer
+from baton.runtime.ledger import Reply
+from baton.settling.settle import Failures, hold, settle_failures
+from baton.settling.suspend import suspend
+from baton.settling.wait_events import tell_waits
+from baton.store.claims import find_refused_claims, try_claims
+from baton.store.database import Database
+from baton.store.dedicated import Dedicated
+from baton.store.faults import is_connection_loss, is_lock_timeout
+from baton.store.hurried import Hurried
+from baton.store.jobs import (
+    Claimant,
+    Settled,
+    find_blocked,
+    find_requeued,
+    read_claims,
+    read_lost_ends,
+    requeue_jobs,
+    settle_batch,
+)
+from baton.store.lock_holders import Watch
+from baton.store.waits import SettledWait
+from baton.telemetry import seam
+from baton.words.errors import DatabaseError, EngineStateError
+from baton.words.rows import CancelledStep, ClaimedJob, Demand, Outcome
+from baton.words.states import JobState
+
+_log = logging.getLogger("baton")
+
+_REQUEUED = frozenset({JobState.AVAILABLE, JobState.SCHEDULED, JobState.RETRYABLE})
+_FAILED = frozenset({JobState.CANCELLED, JobState.DISCARDED})
+
+SHORT_WAIT = 0.05
+"""Seconds for which outcomes wait for a lock while others are known to be blocked."""
+
+LOOK_FOR_LOST = 30.0
+"""Seconds for which the claims of a call whose reply was lost are looked for; what turns up later
+is left to the rescue.
+"""
+
+
+class WorkflowLedger:
+    """The engine's ledger. Completed steps take the hot path; everything else is
+    written before it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        performer: Performer,
+        claimant: Claimant | None = None,
+        *,
+        notify: bool,
+        on_finished: Callable[[Sequence[tuple[UUID, str]]], None],
+        on_cancelled: Callable[[Sequence[CancelledStep]], None],
+    ) -> None:
+        self._database = database
+        self._performer = performer
+        self.claimant = claimant
+        """Who claims; set before anything is claimed."""
+        self._notify = notify
+        self._on_finished = on_finished
+        self._on_cancelled = on_cancelled
+        self._written: dict[tuple[int, datetime], bool] = {}
+        self._lanes: list[Dedicated] = []
+        self._untold: list[Failures] = []
+        self._blocked: frozenset[int] = frozenset()
+        self._calls = count(1)
+        self._lost: dict[str, float] = {}
+        self._doubtful: set[tuple[int, datetime]] = set()
+        """Claims whose outcomes were handed to a call without a reply."""
+        self._sought: list[tuple[int, datetime]] = []
+        """Claims that such a call may have completed; what it ended with them is to be told."""
+        self._told: set[UUID] = set()
+        """Ends that calls with a reply have recorded since."""
+
+    async def perform(self, job: ClaimedJob) -> Outcome:
+        return await self._performer.perform(job)
+
+    async def settle(
+        self,
+        outcomes: Sequence[Outcome],
+        demands: Sequence[Demand],
+        lock_timeout: float | None = None,
+    ) -> Reply:
+        """Settle and claim. A call that fails half-way may be repeated: what was written is not
+        written again.
+
+        With a `lock_timeout` a single outcome that waits in vain comes back with the holders of the
+        lock. Many of them come back blocked where a lock on their own rows can be seen; any other
+        lock raises, and the caller finds out by halves which outcome needs it.
+        """
+        if lock_timeout is not None and len(outcomes) == 1 and not demands:
+            return await self._settle_watched(outcomes[0], lock_timeout)
+        # Waiting for a lock would hold up all outcomes of the batch, again at every try.
+        blocked = self._blocked.intersection(o.job_id for o in outcomes)
+        try:
+            if not blocked:
+                return await self._notifying(self._hurried(lock_timeout), outcomes, demands)
+        except Exception as error:
+            if not is_lock_timeout(error):
+                raise
+            blocked = await self._find_blocked(outcomes)
+            if not blocked:
+                raise
+        else:
+            blocked = await self._find_blocked(outcomes)
+        others = [o for o in outcomes if o.job_id not in blocked]
+        reply = await self._notifying(self._hurried(SHORT_WAIT), others, demands)
+        return reply._replace(blocked=blocked)
+
+    async def _settle_watched(self, outcome: Outcome, lock_timeout: float) -> Reply:
+        hurried = Hurried(self._database, lock_timeout)
+        watch = Watch(self._database, hurried)
+        began = monotonic()
+        try:
+            return await watch.over(self._notifying(hurried, [outcome], []))
+        except Exception as error:
+            # Somebody's trigger may raise the same without any wait: then it is a refusal.
+            if not is_lock_timeout(error) or monotonic() - began < lock_timeout:
+                raise
+        return Reply(blocked=await self._find_blocked([outcome]), holders=watch.holders)
+
+    def _hurried(self, lock_timeout: float | None) -> Database:
+        return self._database if lock_timeout is None else Hurried(self._database, lock_timeout)
+
+    async def _find_blocked(self, outcomes: Sequence[Outcome]) -> frozenset[int]:
+        ids = [o.job_id for o in outcomes]
+        blocked = await find_blocked(self._database, ids)
+        self._blocked = self._blocked.difference(ids) | blocked
+        return blocked
+
+    async def _notifying(
+        self, database: Database, outcomes: Sequence[Outcome], demands: Sequence[Demand]
+    ) -> Reply:
+        write = partial(self._settle, database, outcomes, demands)
+        return await self._database.notifications.send(write, self._notify)
+
+    async def _settle(
+        self,
+        database: Database,
+        outcomes: Sequence[Outcome],
+        demands: Sequence[Demand],
+        notify: bool,
+    ) -> Reply:
+        completed = [o for o in outcomes if o.state is JobState.COMPLETED]
+        woken: list[str] = []
+        if len(completed) < len(outcomes):
+            written = self._written
+            unwritten = [o for o in outcomes if (o.job_id, o.attempted_at) not in written]
+            woken = await self._settle_unfinished(database, unwritten, notify)
+        found = await self._find_claimed() if self._lost and demands else []
+        reply = Settled([], [], [], [])
+        try:
+            if completed or demands:
+                reply = await self._settle_completed(database, completed, demands, notify)
+        except BaseException:
+            # Looked for again: until then they may have been rescued.
+            for call, _ in found:
+                self._lost[call] = monotonic() + LOOK_FOR_LOST
+            raise
+        stale = set(reply.stale)
+        for outcome in outcomes if self._written else ():
+            if self._written.pop((outcome.job_id, outcome.attempted_at), True) is False:
+                stale.add((outcome.job_id, outcome.attempted_at))
+        if self._doubtful and completed:
+            self._seek(completed, reply)
+        if self._sought:
+            self._told.update(workflow_id for workflow_id, _ in reply.completions)
+            reply.completions.extend(await self._find_lost_ends())
+        tell = partial(self._tell, reply.completions, reply.waits)
+        return Reply(
+            [*(job for _, job in found), *reply.jobs],
+            frozenset(stale),
+            woken=[*woken, *reply.woken],
+            tell=tell,
+        )
+
+    async def find_refused_claims(
+        self, queue: str, limit: int, left_out: Sequence[int]
+    ) -> Sequence[tuple[int, Exception]]:
+        engine = self._claimant().engine
+        return await find_refused_claims(self._database, engine, queue, limit, left_out)
+
+    async def try_claims(self, job_ids: Sequence[int]) -> Sequence[tuple[int, Exception]]:
+        return await try_claims(self._database, self._claimant().engine, job_ids)
+
+    def close(self) -> None:
+        """Drop the connections of the hot path, and end the threads of steps."""
+        self._performer.close()
+        while self._lanes:
+            self._lanes.pop().drop()
+
+    async def _settle_completed(
+        self,
+        database: Database,
+        completed: Sequence[Outcome],
+        demands: Sequence[Demand],
+        notify: bool,
+    ) -> Settled:
+        claimant = self._claimant()._replace(call=str(next(self._calls)))
+        settle = partial(
+            settle_batch,
+            completed=completed,
+            demands=demands,
+            claimant=claimant,
+            notify=notify,
+            traced=seam.tracer is not None,
+        )
+        try:
+            if isinstance(database, Hurried):
+                return await settle(database)
+            return await self._on_lane(settle)
+        except Exception as error:
+            if is_connection_loss(error):
+                self._lost[claimant.call] = monotonic() + LOOK_FOR_LOST
+                self._doubt(completed)
+            raise
+
+    async def _on_lane(self, settle: Callable[[Dedicated], Awaitable[Settled]]) -> Settled:
+        # A connection kept for this one statement: borrowing one from the pool and giving it back
+        # for every batch cost a fifth of a short chain's time.
+        lane = self._lanes.pop() if self._lanes else self._database.dedicated("baton-settler")
+        try:
+            await lane.connect()
+            return await settle(lane)
+        finally:
+            self._lanes.append(lane)
+
+    def _doubt(self, outcomes: Sequence[Outcome]) -> None:
+        self._doubtful.update((o.job_id, o.attempted_at) for o in outcomes)
+
+    def _seek(self, completed: Sequence[Outcome], reply: Settled) -> None:
+        """Of these, what a call without a reply may have completed before."""
+        claims = self._doubtful.intersection((o.job_id, o.attempted_at) for o in completed)
+        self._doubtful -= claims
+        self._sought += claims.difference(reply.stale)
+
+    async def _find_lost_ends(self) -> list[tuple[UUID, str]]:
+        """The ends that calls without a reply recorded: nobody else tells of them."""
+        sought, self._sought = self._sought, []
+        try:
+            found = await read_lost_ends(self._database, sought)
+        except DatabaseError as error:
+            # The next settlement asks again.
+            self._sought += sought
+            _log.warning("looking for the ends of workflows failed, trying again: %s", error)
+            return []
+        told, self._told = self._told, set()
+        return [end for end in found if end[0] not in told]
+
+    async def _find_claimed(self) -> list[tuple[str, ClaimedJob]]:
+        """Look for jobs claimed by calls whose replies were lost.
+
+        Such a call may commit later still, so it is looked for again, but by one settlement at a
+        time: a job must not be found twice.
+        """
+        lost, self._lost = self._lost, {}
+        found: list[tuple[str, ClaimedJob]] = []
+        try:
+            found = await read_claims(self._database, self._claimant(), list(lost))
+        finally:
+            # One call is one commit: what is found of it is all of it.
+            heard, now = {call for call, _ in found}, monotonic()
+            self._lost.update((c, end) for c, end in lost.items() if c not in heard and end > now)
+        return found
+
+    def _claimant(self) -> Claimant:
+        if self.claimant is None:
+            raise EngineStateError("new", "running", "claiming")
+        return self.claimant
+
+    async def _settle_unfinished(
+        self, database: Database, outcomes: Sequence[Outcome], notify: bool
+    ) -> list[str]:
+        woken: list[str] = []
+        requeued = [o for o in outcomes if o.state in _REQUEUED]
+        if requeued:
+            self._note(requeued, await self._requeue(database, requeued, notify))
+        held = [o for o in outcomes if o.state is JobState.SUSPENDED and o.wait is None]
+        if held:
+            woken += self._took(held, await hold(database, held, notify=notify))
+        waiting = [o for o in outcomes if o.state is JobState.SUSPENDED and o.wait is not None]
+        if waiting:
+            woken += self._took(waiting, await suspend(database, waiting, notify=notify))
+        failed = [o for o in outcomes if o.state in _FAILED]
+        if failed:
+            failures = await settle_failures(database, failed, notify=notify)
+            woken += self._took(failed, failures)
+        return woken
+
+    async def _requeue(
+        self, database: Database, outcomes: Sequence[Outcome], notify: bool
+    ) -> set[int]:
+        try:
+            written = await requeue_jobs(database, outcomes, notify=notify)
+            doubtful = [o for o in outcomes if (o.job_id, o.attempted_at) in self._doubtful]
+            if doubtful:
+                missing = [o for o in doubtful if o.job_id not in written]
+                written |= await find_requeued(self._database, missing)
+        except Exception as error:
+            if is_connection_loss(error):
+                self._doubt(outcomes)
+            raise
+        self._doubtful.difference_update((o.job_id, o.attempted_at) for o in doubtful)
+        return written
+
+    def _took(self, outcomes: Sequence[Outcome], failures: Failures) -> Sequence[str]:
+        self._note(outcomes, failures.accepted)
+        self._untold.append(failures)
+        return failures.woken
+
+    def _tell(self, completions: Sequence[tuple[UUID, str]], waits: Sequence[SettledWait]) -> None:
+        """Tell of settled waits and cancelled steps, then of ended workflows."""
+        untold, self._untold = self._untold, []
+        tell_waits(waits)
+        for failures in untold:
+            tell_waits(failures.waits)
+            if failures.cancelled:
+                self._on_cancelled(failures.cancelled)
+        for ended in (*(failures.completions for failures in untold), completions):
+            if ended:
+                self._on_finished(ended)
+
+    def _note(self, outcomes: Sequence[Outcome], accepted: set[int] | frozenset[int]) -> None:
+        for outcome in outcomes:
+            self._written[outcome.job_id, outcome.attempted_at] = outcome.job_id in accepted

@@ -1,0 +1,253 @@
+"""Settles failures: the slow path, several statements under the workflow's lock.
+
+The prompt path, `completion.check` and every sweep come through `settle_nodes`: record settled
+states, cascade, release, count, announce. Decisions are taken by the pure `core.gate` on what was
+read after the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+from uuid import UUID
+
+from baton.core.gate import Cascade, Cause, GraphNode, Verdict, cascade
+from baton.performing.gating import decision
+from baton.store.database import Database
+from baton.store.settlement import CancelledJob, DownstreamNode, Ended, SettledNode, Settlement
+from baton.store.waits import Decided, SettledWait
+from baton.words.rows import CancelledStep, Outcome
+from baton.words.states import TERMINAL_STATES, JobState
+
+NO_RESULT = '{"value": null}'
+"""Stored for a job that somebody else completed and brought no result for, as `check` does."""
+
+
+class Failures(NamedTuple):
+    """What a slow settlement did: ids of the jobs it accepted as ended, completions announced,
+    steps the cascade cancelled.
+    """
+
+    accepted: frozenset[int] = frozenset()
+    completions: Sequence[tuple[UUID, str]] = ()
+    cancelled: Sequence[CancelledStep] = ()
+    woken: Sequence[str] = ()
+    waits: Sequence[SettledWait] = ()
+
+
+async def settle_failures(
+    database: Database, outcomes: Sequence[Outcome], *, notify: bool
+) -> Failures:
+    """Write cancelled and discarded jobs, fenced, and settle their steps."""
+
+    async def body() -> Failures:
+        async with database.committing() as connection:
+            settlement = Settlement(connection, database.sql, notify=notify)
+            await settlement.lock_workflows_of_jobs([o.job_id for o in outcomes])
+            return await _finish(settlement, outcomes)
+
+    return await database.retrying(body, idempotent=True, when_locked=False)
+
+
+async def _finish(settlement: Settlement, outcomes: Sequence[Outcome]) -> Failures:
+    accepted = await settlement.finish_jobs(outcomes)
+    ended = [Ended(o.job_id, o.state, trace=o.trace) for o in outcomes if o.job_id in accepted]
+    failures = await settle_nodes(settlement, ended)
+    return failures._replace(accepted=frozenset(accepted))
+
+
+async def hold(database: Database, outcomes: Sequence[Outcome], *, notify: bool) -> Failures:
+    """Put jobs back to sleep whose dependencies have not settled.
+
+    The gate looked before the lock, and a cascade passes by a job that runs: one whose dependency
+    failed in between would wait for ever, or run, so the gate decides again.
+    """
+
+    async def body() -> Failures:
+        async with database.committing() as connection:
+            settlement = Settlement(connection, database.sql, notify=notify)
+            await settlement.lock_workflows_of_jobs([o.job_id for o in outcomes])
+            doomed: list[Outcome] = []
+            held: list[Outcome] = []
+            for waiting in outcomes:
+                decided = decision(await settlement.read_dependencies(waiting.job_id))
+                if decided.verdict is Verdict.CANCEL:
+                    failed = waiting._replace(state=JobState.CANCELLED, error=decided.reason)
+                    doomed.append(failed._replace(attempt_change=0))
+                else:
+                    held.append(waiting)
+            back = await settlement.hold_jobs(held)
+            failures = await _finish(settlement, doomed)
+            return failures._replace(
+                accepted=failures.accepted.union(back),
+                woken=[*failures.woken, *(queue for queue in back.values() if queue)],
+            )
+
+    return await database.retrying(body, idempotent=True, when_locked=False)
+
+
+async def cancel_workflow(
+    database: Database, workflow_id: UUID, reason: str, *, notify: bool
+) -> Failures | None:
+    """Cancel every unfinished step of a workflow, running ones too; None when there is no such
+    workflow.
+    """
+
+    async def body(notify: bool) -> Failures | None:
+        async with database.committing() as connection:
+            settlement = Settlement(connection, database.sql, notify=notify)
+            if not await settlement.lock_workflow(workflow_id):
+                return None
+            names = await settlement.read_unsettled(workflow_id)
+            states = await settlement.lock_jobs(list(names))
+            live = {i: reason for i, state in states.items() if state not in TERMINAL_STATES}
+            jobs = await settlement.cancel_jobs(live)
+            await settlement.notify_cancelled([i for i in live if states[i] is JobState.EXECUTING])
+            # A job that ended behind our back settles as it ended, one that vanished as cancelled.
+            ended = [
+                as_it_ended(i, JobState.CANCELLED if i in live else states.get(i)) for i in names
+            ]
+            settled = await settle_nodes(settlement, ended)
+            return settled._replace(
+                accepted=frozenset(live),
+                cancelled=[cancelled_step(job, workflow_id, names[job.id], reason) for job in jobs],
+            )
+
+    async def write(notify: bool) -> Failures | None:
+        return await database.retrying(partial(body, notify), idempotent=True)
+
+    return await database.notifications.send(write, notify)
+
+
+def as_it_ended(job_id: int, state: JobState | None) -> Ended:
+    """How a step ends whose job has ended, or vanished (None)."""
+    if state is None:
+        return Ended(job_id, JobState.CANCELLED, gone=True)
+    return Ended(job_id, state, NO_RESULT if state is JobState.COMPLETED else None)
+
+
+async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Failures:
+    """Settle steps and all that follows from it. The caller holds the locks of their workflows."""
+    settled = await settlement.settle_nodes(ended)
+    if not settled:
+        return Failures()
+    first = [node.job_id for node in settled]
+    gone = frozenset(step.job_id for step in ended if step.gone)
+    plan, downstream, busy = await _plan(settlement, settled, gone)
+    reasons = {job_id: cause.reason for job_id, cause in plan.cancelled.items()}
+    jobs = await settlement.cancel_jobs(reasons) if reasons else []
+    if reasons:
+        doomed = [Ended(job_id, JobState.CANCELLED) for job_id in reasons]
+        settled = [*settled, *await settlement.settle_nodes(doomed)]
+    waited = [node.job_id for node in settled if node.waits]
+    if waited:
+        await settlement.close_waits(waited, "the step ended without it")
+    decrements = await _without_doomed(settlement, plan.decrements, busy)
+    if decrements:
+        await settlement.decrement_pending(decrements)
+    woken = await settlement.release_jobs(plan.released) if plan.released else []
+    gates = _gates(decrements, downstream)
+    armed = await settlement.arm_waits(gates) if gates else Decided.none()
+    finished = await settlement.count_settled(_counts(settled))
+    completions = await settlement.announce(finished) if finished else []
+    cancelled = [
+        cancelled_step(
+            job,
+            downstream[job.id].workflow_id,
+            downstream[job.id].name,
+            reasons[job.id],
+            plan.cancelled[job.id],
+        )
+        for job in jobs
+    ]
+    return Failures(
+        frozenset(first),
+        [*armed.completions, *completions],
+        cancelled,
+        [*woken, *armed.woken],
+        armed.waits,
+    )
+
+
+def _gates(decrements: Mapping[int, int], nodes: Mapping[int, DownstreamNode]) -> list[int]:
+    """The gates whose last dependency settled: what is left of their counters is the wait."""
+    return sorted(
+        job_id
+        for job_id, count in decrements.items()
+        if nodes[job_id].waits and nodes[job_id].pending - count == 1
+    )
+
+
+async def _plan(
+    settlement: Settlement, settled: Sequence[SettledNode], gone: frozenset[int]
+) -> tuple[Cascade, dict[int, DownstreamNode], frozenset[int]]:
+    if not any(node.dependents for node in settled):
+        return cascade({}, {}), {}, frozenset()
+    downstream = {node.job_id: node for node in await settlement.read_downstream(settled, gone)}
+    states = await settlement.lock_jobs(list(downstream))
+    busy = frozenset(job_id for job_id, state in states.items() if state not in _OURS)
+    graph = {
+        node.job_id: GraphNode(
+            name=node.name,
+            pending=node.pending,
+            ignore_cancelled=node.ignore_cancelled,
+            ignore_discarded=node.ignore_discarded,
+            dependents=node.dependents,
+            executing=node.job_id in busy,
+        )
+        for node in downstream.values()
+    }
+    return cascade(settled, graph, gone=gone), downstream, busy
+
+
+async def _without_doomed(
+    settlement: Settlement, decrements: Mapping[int, int], busy: frozenset[int]
+) -> dict[int, int]:
+    """The decrements but for running steps that a failure dooms, which the cascade passes by.
+
+    Such a step may be given back before its gate has looked, by a rescue or a stop: with a count
+    above zero nothing releases it, and its next claim asks the gate.
+    """
+    counted = dict(decrements)
+    for job_id in busy.intersection(decrements):
+        # What a job is before it settles may change yet: somebody may retry one that was cancelled.
+        found = [row for row in await settlement.read_dependencies(job_id) if row.settled]
+        if decision(found).verdict is Verdict.CANCEL:
+            del counted[job_id]
+    return counted
+
+
+# All others run, or ended behind our back, or are in a state of a newer Oban: such a step settles
+# by its own outcome, not by the cascade.
+_OURS = frozenset({JobState.AVAILABLE, JobState.SUSPENDED, JobState.SCHEDULED, JobState.RETRYABLE})
+
+
+def cancelled_step(
+    job: CancelledJob, workflow_id: UUID, name: str, reason: str, cause: Cause | None = None
+) -> CancelledStep:
+    """A step as events and hooks are told of it."""
+    return CancelledStep(
+        job_id=job.id,
+        workflow_id=workflow_id,
+        name=name,
+        worker=job.worker,
+        queue=job.queue,
+        args=job.args,
+        meta=job.meta,
+        attempt=job.attempt,
+        max_attempts=job.max_attempts,
+        reason=reason,
+        dependency=cause.name if cause else None,
+        dependency_state=cause.state if cause else None,
+        model=job.model,
+        debug=job.debug,
+    )
+
+
+def _counts(settled: Sequence[SettledNode]) -> dict[UUID, tuple[int, int]]:
+    counts: dict[UUID, tuple[int, int]] = {}
+    for node in settled:
+        done, failed = counts.get(node.workflow_id, (0, 0))
+        counts[node.workflow_id] = (done + 1, failed + (node.state is not JobState.COMPLETED))
+    return counts

@@ -1,0 +1,16 @@
+"""Tells of waits that settled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from baton.store.waits import SettledWait
+from baton.telemetry import seam
+from baton.words.events import WaitSettled
+
+
+def tell_waits(waits: Sequence[SettledWait]) -> None:
+    """Emit the events of waits that this process has just settled and committed."""
+    if seam.active:
+        for wait in waits:
+            seam.emit(WaitSettled(*wait))

@@ -1,0 +1,1 @@
+"""What a worker's body sees: the step, its results, its waits, what it records."""

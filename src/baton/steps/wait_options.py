@@ -1,0 +1,190 @@
+"""The options of waits: their types, their ranges, and the wait they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias, TypedDict
+
+from pydantic.errors import PydanticUserError
+
+from baton.core.answers import require
+from baton.core.checks import Seconds, seconds
+from baton.core.jsonvalue import encode
+from baton.core.names import validate_event_name, validate_key
+from baton.core.roundtrip import adapter
+from baton.core.waits import UNSET, Wanted, wanted
+from baton.words.errors import InvalidOptionError
+from baton.words.rows import NewWait
+from baton.words.states import OnTimeout
+
+PROMPT_LIMIT = 10_000
+SCHEMA_LIMIT = 262_144
+FALLBACK_LIMIT = 1_048_576
+
+Models: TypeAlias = Any
+"""A type that pydantic can validate, or a mapping of event name to such a type."""
+
+
+class WaitOptions(TypedDict, total=False):
+    """Options of a wait inside a step.
+
+    `timeout` counts from when the wait is armed, by the database's clock. `default` is returned
+    instead of a WaitTimeout. `key` tells this wait from others of its step. `correlation_key` lets
+    `send_event(key=…)` reach it. `prompt` tells people what is asked of them; `model` is the type
+    of the payloads, or a mapping of event name to type.
+    """
+
+    timeout: Seconds | None
+    default: Any
+    key: str | None
+    correlation_key: str | None
+    prompt: str | None
+    model: Models
+
+
+class GateOptions(TypedDict, total=False):
+    """Options of a gate; see `Baton.wait`."""
+
+    timeout: Seconds | None
+    default: Any
+    key: str | None
+    prompt: str | None
+    model: Models
+
+
+GATE_WORKER = "baton.wait"
+GATE_QUEUE = "baton_waits"
+"""Where the jobs of gates stand. They are suspended until they settle: nobody claims them."""
+
+_REF = "#/$defs/{model}"
+_NAMES = tuple(WaitOptions.__annotations__)
+
+
+def new_wait(
+    wants: Wanted,
+    options: Mapping[str, Any],
+    *,
+    key: str = "",
+    until: datetime | None = None,
+    on_timeout: OnTimeout = OnTimeout.RESULT,
+) -> NewWait:
+    """The wait of checked options.
+
+    Raises InvalidOptionError, InvalidNameError, NotStorableError.
+    """
+    for option, value in options.items():
+        if option not in _NAMES:
+            expected = f"an option of a wait, one of: {', '.join(_NAMES)}"
+            raise InvalidOptionError(option, value, expected)
+    timeout, default = options.get("timeout"), options.get("default", UNSET)
+    correlation = options.get("correlation_key")
+    return NewWait(
+        names=wants.names,
+        need=wants.need,
+        key=key,
+        timeout=None if timeout is None else seconds("timeout", timeout),
+        until=until,
+        on_timeout=on_timeout,
+        fallback=None if default is UNSET else _fallback(default, timeout),
+        correlation=None if correlation is None else validate_key("correlation key", correlation),
+        prompt=_prompt(options.get("prompt")),
+        answers=_answers(options.get("model"), wants.names),
+    )
+
+
+def new_gate(forms: Mapping[str, Any], on_timeout: object, options: Mapping[str, Any]) -> NewWait:
+    """The wait of a gate, from its checked options; `forms` are those of `wanted`. Raises as
+    `new_wait`.
+    """
+    for option, value in options.items():
+        if option not in GateOptions.__annotations__:
+            known = ", ".join([*forms, "on_timeout", *GateOptions.__annotations__])
+            raise InvalidOptionError(option, value, f"an option of a wait, one of: {known}")
+    wants = wanted(**forms)
+    try:
+        ending = OnTimeout(str(on_timeout))
+    except ValueError:
+        raise InvalidOptionError(
+            "on_timeout", on_timeout, "'result', 'cancel' or 'discard'"
+        ) from None
+    if ending is not OnTimeout.RESULT and options.get("timeout") is None:
+        raise InvalidOptionError("on_timeout", on_timeout, "a timeout too")
+    if ending is not OnTimeout.RESULT and "default" in options:
+        raise InvalidOptionError("default", options["default"], "on_timeout='result' with it")
+    given = {"correlation_key" if name == "key" else name: v for name, v in options.items()}
+    return new_wait(wants, given, on_timeout=ending)
+
+
+def models_of(model: Models, names: tuple[str, ...]) -> dict[str, Any]:
+    """The type of each event's payload, for those that have one. Raises InvalidOptionError."""
+    if model is None:
+        return {}
+    if not isinstance(model, Mapping):
+        return dict.fromkeys(names, model)
+    for name in model:
+        if validate_event_name(name) not in names:
+            listed = ", ".join(map(repr, names))
+            raise InvalidOptionError("model", model, f"only events of this wait: {listed}")
+    return dict(model)
+
+
+def aware(option: str, given: object) -> datetime:
+    """A datetime with a time zone, in UTC. Raises InvalidOptionError."""
+    if not isinstance(given, datetime) or given.utcoffset() is None:
+        raise InvalidOptionError(
+            option, given, "a datetime with a time zone, such as datetime.now(UTC)"
+        )
+    try:
+        return given.astimezone(UTC)
+    except OverflowError:
+        raise InvalidOptionError(option, given, "a datetime within the years 1 to 9999") from None
+
+
+def _fallback(default: object, timeout: object) -> str:
+    if timeout is None:
+        raise InvalidOptionError("default", default, "a timeout too: without one it never counts")
+    return f'{{"value":{encode(default, what="the default", limit=FALLBACK_LIMIT)}}}'
+
+
+def _prompt(given: object) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or len(given) > PROMPT_LIMIT or "\0" in given:
+        raise InvalidOptionError("prompt", given, f"a text of at most {PROMPT_LIMIT} characters")
+    return given
+
+
+def _answers(model: Models, names: tuple[str, ...]) -> str | None:
+    if model is None:
+        return None
+    chosen = models_of(model, names)
+    if not chosen:
+        return None
+    require()
+    one = not isinstance(model, Mapping)
+    schemas = {"*": _schema(model)} if one else {n: _schema(kind) for n, kind in chosen.items()}
+    return encode(schemas, what="the schema of the payload", limit=SCHEMA_LIMIT)
+
+
+def _schema(kind: Any) -> Any:
+    """The JSON schema of a type's payloads: by its aliases, as others send them, or by the names of
+    its fields, as its own values are written.
+    """
+    try:
+        by_alias = adapter(kind).json_schema(ref_template=_REF)
+        by_name = adapter(kind).json_schema(ref_template=_REF, by_alias=False)
+        if by_alias == by_name:
+            return by_alias
+        return {
+            "anyOf": [
+                adapter(kind).json_schema(
+                    by_alias=aliases, ref_template=f"#/anyOf/{place}/$defs/{{model}}"
+                )
+                for place, aliases in enumerate((True, False))
+            ]
+        }
+    except PydanticUserError as error:
+        raise InvalidOptionError(
+            "model", kind, f"a type with a JSON schema ({error.message})"
+        ) from error

@@ -1,0 +1,55 @@
+"""The engine's rescue of orphaned jobs, for a plugin that runs without an engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import anyio
+
+from baton.performing.perform import Performer
+from baton.runtime.heartbeat import Heartbeat
+from baton.runtime.producer import Producer
+from baton.runtime.rescuer import Rescuer
+from baton.runtime.tasks import END_TIMEOUT, Deadline
+from baton.settling.announce import tell_finished
+from baton.settling.cascade_hooks import CascadeHooks
+from baton.settling.ledger import WorkflowLedger
+from baton.store.database import Database
+from baton.store.jobs import Claimant
+from baton.words.config import EngineSettings
+
+_STOP_SECONDS = 6.0
+
+
+@asynccontextmanager
+async def rescuing(
+    database: Database, settings: EngineSettings
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """One pass of the rescue, to be called again and again.
+
+    It has a heartbeat, because only who has been steady for long enough may call others dead.
+    """
+    engine_id = uuid4()
+    hooks = CascadeHooks(database, settings)
+    ledger = WorkflowLedger(
+        database,
+        Performer(database, settings),
+        Claimant(settings.node, engine_id),
+        notify=settings.notify,
+        on_finished=tell_finished,
+        on_cancelled=hooks.run,
+    )
+    heartbeat = Heartbeat(database, settings, engine_id)
+    rescuer = Rescuer(database, settings, engine_id, ledger, Producer(settings, ledger))
+    await heartbeat.start()
+    try:
+        yield rescuer.rescue
+    finally:
+        with anyio.CancelScope(shield=True):
+            deadline = Deadline(_STOP_SECONDS)
+            await heartbeat.stop(END_TIMEOUT)
+            await hooks.stop(deadline.left(_STOP_SECONDS))
+            ledger.close()
+            await heartbeat.retire(deadline.left(END_TIMEOUT))

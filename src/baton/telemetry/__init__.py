@@ -1,0 +1,1 @@
+"""The seam through which everything that happens is told."""

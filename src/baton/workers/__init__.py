@@ -1,0 +1,1 @@
+"""Workers: classes and functions, their options, arguments and names."""

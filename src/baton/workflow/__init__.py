@@ -1,1 +1,0 @@
-"""Workflows: built, inserted, performed, settled. Knows nodes; leaves SQL to the store."""

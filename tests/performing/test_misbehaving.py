@@ -1,0 +1,121 @@
+"""Subscribers and tracers that raise what no `except Exception` catches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+import pytest
+
+from baton import Baton, Delivery, Step, send_event, subscribe, worker
+from baton.telemetry import seam
+from baton.words.events import (
+    Event,
+    StepCompleted,
+    StepExecuting,
+    WorkflowFinished,
+    WorkflowInserted,
+)
+from baton.words.rows import ClaimedJob, NewWorkflow, Outcome
+from support.running import running
+from support.waits import until_waits
+
+ERRORS = [
+    RuntimeError(),
+    asyncio.CancelledError(),
+    GeneratorExit(),
+    BaseExceptionGroup("several", [asyncio.CancelledError()]),
+]
+every_error = pytest.mark.parametrize("error", ERRORS, ids=repr)
+
+
+@worker(max_attempts=1)
+async def works(step: Step) -> None:
+    return None
+
+
+@worker(max_attempts=1)
+async def waits(step: Step) -> None:
+    await step.wait_for("x")
+
+
+def chain() -> Baton:
+    return Baton().add("a", works.new()).add("b", works.new(), deps=["a"])
+
+
+class Bad:
+    """A tracer that fails at one place."""
+
+    trace: str | None = "00-0000000000000000000000000000000a-000000000000000a-01"
+    delivery: Delivery | None = None
+    linked = 0
+
+    def __init__(self, place: str, error: BaseException) -> None:
+        self.place, self.error = place, error
+
+    def _at(self, place: str) -> Bad:
+        if place == self.place:
+            raise self.error
+        return self
+
+    def insert(self, workflows: Sequence[NewWorkflow]) -> Bad:
+        return self._at("insert")
+
+    def attempt(self, job: ClaimedJob) -> Bad:
+        return self._at("attempt")
+
+    def settle(self, outcomes: Sequence[Outcome]) -> Bad:
+        return self._at("settle")
+
+    def send_event(self, name: str, workflow_id: UUID | None, key: str | None) -> Bad:
+        return self._at("send_event")
+
+    def link_attempt(self, traces: Sequence[str]) -> None:
+        self.linked += 1
+        self._at("link_attempt")
+
+    def end(self, what: object) -> None:
+        self._at("end")
+
+
+@pytest.fixture(params=["insert", "attempt", "settle", "send_event", "link_attempt", "end"])
+def place(request: pytest.FixtureRequest) -> Iterator[str]:
+    yield request.param
+    seam.trace_with(None)
+
+
+@every_error
+async def test_a_tracer_hurts_nobody(dsn: str, place: str, error: BaseException) -> None:
+    async with running(dsn, queues={"default": 1}) as run:
+        bad = Bad(place, error)
+        seam.trace_with(bad)
+        await run.completed(chain())
+        # The slot is free.
+        await run.completed(chain())
+        workflow = Baton().add("a", waits.new())
+        await run.insert(workflow)
+        await until_waits(run.tables, workflow)
+        assert await send_event(workflow.workflow_id, "x") is Delivery.SETTLED
+        await run.end(workflow)
+        assert bad.linked == (place != "send_event")
+
+
+@every_error
+@pytest.mark.parametrize("kind", [WorkflowInserted, StepExecuting, StepCompleted, WorkflowFinished])
+async def test_a_subscriber_hurts_nobody(dsn: str, kind: type[Event], error: BaseException) -> None:
+    told: list[Event] = []
+
+    def bad(event: Event) -> None:
+        if isinstance(event, kind):
+            told.append(event)
+            raise error
+
+    stop = subscribe(bad)
+    try:
+        async with running(dsn, queues={"default": 1}) as run:
+            await run.completed(chain())
+            await run.completed(chain())
+    finally:
+        stop()
+    assert len(told) == (2 if kind in (WorkflowInserted, WorkflowFinished) else 4)
