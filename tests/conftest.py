@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -17,6 +18,10 @@ from support.servers import running_server
 # A busy machine is no reason to fail, and a failure prints what reproduces it.
 settings.register_profile("baton", deadline=None, print_blob=True)
 settings.load_profile("baton")
+
+# Shells begin jobs in the background with SIGINT ignored, and so would all programs of the tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,20 +4,22 @@ import math
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, strategies as st
 
 from baton.core.outcome import RULES, Cancel, Discard, Ending, Snooze, outcome, requested
 from baton.words.errors import InvalidOptionError
-from baton.words.rows import ClaimedJob, Outcome
+from baton.words.rows import ClaimedJob, Node, Outcome
 from baton.words.states import TERMINAL_STATES, JobState
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+NODE = Node(UUID(int=1), "a", 0, None, 0, None)
 
 
 def claimed(attempt: int = 1, max_attempts: int = 3) -> ClaimedJob:
-    return ClaimedJob(7, NOW, "default", "w", "{}", "{}", attempt, max_attempts, None)
+    return ClaimedJob(7, NOW, "default", "w", "{}", "{}", attempt, max_attempts, NODE)
 
 
 # Ending: state, state at the last attempt, change of attempt, and what is stored of result, error
@@ -40,6 +42,11 @@ EXPECTED = {
     "cancelled_before": ("cancelled", "cancelled", -1, None, None, None),
     "discarded_before": ("discarded", "discarded", -1, None, None, None),
 }
+
+
+def test_a_job_outside_workflows_keeps_no_result() -> None:
+    job = claimed(1)._replace(node=None)
+    assert outcome(job, Ending.RETURNED, result="r").result is None
 
 
 def test_the_table_is_whole() -> None:

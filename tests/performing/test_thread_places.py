@@ -61,7 +61,8 @@ async def test_what_waits_for_a_process_does_not_time_out(dsn: str) -> None:
 def held(count: int, leave: threading.Event) -> Baton:
     """A workflow whose steps time out and keep their threads."""
 
-    @worker(name="places.hangs", max_attempts=1, timeout=0.1)
+    # Long enough for its thread to begin: what times out before holds none.
+    @worker(name="places.hangs", max_attempts=1, timeout=1.0)
     def hangs(step: SyncStep) -> None:
         leave.wait(30)
 

@@ -146,7 +146,9 @@ async def test_notifications_are_not_asked_for(
         await workflow.insert(engine)
         assert await ends(engine, workflow) == ["completed"]
     assert not [said for said in pooler.transactions if said.startswith("LISTEN")]
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    # The pooler of the tests may be told to write to a client that has gone.
+    own = [record for record in caplog.records if record.name == "baton"]
+    assert [record.levelname for record in own] == ["WARNING"]
 
 
 async def test_a_lock_holds_up_only_what_needs_it(pooler: Pooler, dsn: str) -> None:
