@@ -58,6 +58,10 @@ chaos: $(VENV)/.installed-dev ## Storm over engines and their server; ARGS="--mi
 crashes: $(VENV)/.installed-dev ## Break every round trip of every scenario, in every way; ARGS="insert --ways kill"
 	$(RUN) -m tests.harness.crash_points $(ARGS)
 
+.PHONY: keys
+keys: $(VENV)/.installed-dev ## Many waits and events of few keys beside long transactions; ARGS="--rounds 5"
+	$(RUN) -m tests.harness.keys $(or $(ARGS),--rounds 20 --held 12)
+
 .PHONY: soak
 soak: $(VENV)/.installed-dev ## An hour at a steady rate: does anything grow? ARGS="--minutes 10"
 	$(RUN) -m tests.harness.soak $(ARGS)
