@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from baton import schema
+from baton.store.packaged import schema_folder
 from baton.store.sql import (
     MAX_CHANNEL_BYTES,
     MAX_SCHEMA_BYTES,
@@ -189,11 +190,15 @@ def test_channels_are_scoped_and_fit() -> None:
 
 
 def packaged_sql() -> list[tuple[str, str]]:
-    root = files("baton")
+    folders = (
+        schema_folder().joinpath("migrations"),
+        schema_folder().joinpath("functions"),
+        QUERIES,
+    )
     return [
         (file.name, file.read_text("utf-8"))
-        for folder in ("schema", "store/queries")
-        for file in root.joinpath(*folder.split("/")).iterdir()
+        for folder in folders
+        for file in folder.iterdir()
         if file.name.endswith(".sql")
     ]
 

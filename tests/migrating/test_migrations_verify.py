@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from baton import schema
-from baton.migrating.migration_scripts import declared_objects
+from baton.migrating.declared import declared_relations
 from baton.store.database import Database
-from baton.store.packaged import load_migrations
+from baton.store.packaged import load_functions, load_migrations
 from baton.words.errors import SchemaMissingError
 
 LATEST = schema.latest_version()
@@ -83,7 +83,7 @@ async def test_a_migrated_schema_is_fine(empty_dsn: str) -> None:
         ),
         (
             "UPDATE baton_migrations SET checksum = 'x' WHERE version = 2",
-            "version 2 (workflows) was applied from another text than this Baton's",
+            "version 2 (baton) was applied from another text than this Baton's",
         ),
     ],
 )
@@ -111,4 +111,6 @@ async def test_the_declared_objects_are_the_migrated_ones(
     first = {tuple(row) for row in await connection.fetch(listed)}
     await schema.migrate(empty_dsn)
     migrated = {tuple(row) for row in await connection.fetch(listed)}
-    assert declared_objects(load_migrations()) == migrated - first | {("table", "baton_migrations")}
+    functions = {("function", name) for name in load_functions()}
+    made = migrated - first | {("table", "baton_migrations")}
+    assert declared_relations(load_migrations()) | functions == made

@@ -134,13 +134,12 @@ async def test_a_taken_name_is_told_before_anything_is_made(
 async def test_a_name_taken_between_two_versions_is_told_too(
     empty_dsn: str, connection: asyncpg.Connection[Any]
 ) -> None:
-    await schema.migrate(empty_dsn, to=2)
+    await schema.migrate(empty_dsn, to=1)
     await connection.execute("CREATE TABLE workflow_memos (theirs integer)")
     before = await describe(connection)
     with pytest.raises(MigrationError, match="table workflow_memos"):
         await schema.migrate(empty_dsn)
     assert await describe(connection) == before
-    assert await schema.migrate(empty_dsn, to=5) == [3, 4, 5]
 
 
 async def test_the_tables_that_another_tool_must_leave_alone(
@@ -176,7 +175,7 @@ async def test_one_statement_in_another_tools_transaction(
     async with connection.transaction():
         await connection.fetch(down)
     assert await describe(connection, name) == {}
-    assert schema.migration_sql(2, 2, transactions=False) == ""
+    assert schema.migration_sql(1, 1, transactions=False) == ""
 
 
 async def test_what_it_did_goes_with_the_transaction_that_fails(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import site
 import subprocess
 import sys
@@ -12,11 +13,14 @@ import zipfile
 from email import message_from_bytes
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from support.places import ROOT
 
-SOURCES = ROOT / "src"
+SOURCES = {ROOT / "src" / "baton": Path("baton"), ROOT / "schema": Path("baton/store/schema")}
+"""What the wheel holds, and where."""
+UNPUBLISHED = {"__pycache__", ".ruff_cache", ".mypy_cache"}
 SECONDS = 50
 
 PROGRAM = """
@@ -84,10 +88,8 @@ def wheel(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-@pytest.fixture(scope="session")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of a fresh environment that holds the wheel; the dependencies are ours."""
-    folder = tmp_path_factory.mktemp("installed")
+def environment(folder: Path, *installed: str | Path) -> Path:
+    """The programs of a fresh environment that holds what is `installed`; dependencies are ours."""
     run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
     programs = folder / "venv" / "bin"
     purelib = "import sysconfig; print(sysconfig.get_path('purelib'))"
@@ -96,8 +98,26 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n")
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
     target = ("--python", programs / "python", "install", "--no-index", "--no-deps")
-    run(*pip, *target, "--ignore-installed", wheel, cwd=folder)
+    run(*pip, *target, "--ignore-installed", *installed, cwd=folder)
     return programs
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment that holds the wheel."""
+    return environment(tmp_path_factory.mktemp("installed"), wheel)
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository, as far as an installation reads it."""
+    folder = tmp_path_factory.mktemp("checkout")
+    ignored = shutil.ignore_patterns(*UNPUBLISHED)
+    for name in ("src", "schema"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
 
 
 def files_of_the_wheel(wheel: Path) -> set[str]:
@@ -107,11 +127,13 @@ def files_of_the_wheel(wheel: Path) -> set[str]:
 
 def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
     expected = {
-        path.relative_to(SOURCES).as_posix()
-        for path in (SOURCES / "baton").rglob("*")
-        if path.is_file() and not {"__pycache__", ".ruff_cache", ".mypy_cache"} & set(path.parts)
+        (place / path.relative_to(folder)).as_posix()
+        for folder, place in SOURCES.items()
+        for path in folder.rglob("*")
+        if path.is_file() and not UNPUBLISHED & set(path.parts)
     }
-    assert sum(name.endswith(".sql") for name in expected) > 10
+    assert "baton/store/schema/functions/baton_settle.sql" in expected
+    assert "baton/store/schema/migrations/001_oban_jobs.up.sql" in expected
     assert "baton/py.typed" in expected
     inside = files_of_the_wheel(wheel)
     assert expected - inside == set()
@@ -122,6 +144,7 @@ def test_the_source_archive_holds_what_a_packager_needs(archive: Path) -> None:
     with tarfile.open(archive) as contents:
         names = {name.partition("/")[2] for name in contents.getnames()}
     needed = {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "Makefile"}
+    needed |= {"schema/README.md", "schema/functions/baton_settle.sql"}
     assert needed | {"tests/conftest.py", "src/baton/__init__.py"} <= names
     assert not [name for name in names if "__pycache__" in name or ".venv" in name]
 
@@ -150,3 +173,25 @@ async def test_the_installed_wheel_migrates_and_runs_a_workflow(
         return run(*program, cwd=tmp_path, BATON_DATABASE_URL=empty_dsn)
 
     assert await asyncio.to_thread(use) == "completed\n"
+
+
+async def test_an_editable_install_reads_the_schema_of_its_checkout(
+    checkout: Path, empty_dsn: str, tmp_path: Path
+) -> None:
+    """An edited function reaches a database that is at the newest version."""
+    edited = checkout / "schema" / "functions" / "baton_wake.sql"
+
+    def use() -> str:
+        programs = environment(tmp_path, "--no-build-isolation", "--editable", checkout)
+        migrate = (programs / "baton", "migrate")
+        run(*migrate, cwd=tmp_path, BATON_DATABASE_URL=empty_dsn)
+        edited.write_text(edited.read_text().replace("\nDECLARE", "\n-- Edited.\nDECLARE"))
+        printed = run(*migrate, "--print", cwd=tmp_path)
+        run(*migrate, cwd=tmp_path, BATON_DATABASE_URL=empty_dsn)
+        return printed
+
+    assert "-- Edited." in await asyncio.to_thread(use)
+    connection = await asyncpg.connect(empty_dsn)
+    body = await connection.fetchval("SELECT prosrc FROM pg_proc WHERE proname = 'baton_wake'")
+    await connection.close()
+    assert "-- Edited." in body

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from baton.migrating.migration_scripts import declared_objects
-from baton.store.packaged import load_migrations
+from baton.migrating.declared import table_names
+from baton.store.packaged import load_functions
 from baton.store.sql import Sql, quote_identifier, quote_literal
 from baton.words.errors import InvalidOptionError
 
@@ -34,8 +34,7 @@ def grants_sql(role: str, may: Role | str, *, schema: str = "public") -> str:
         known = ", ".join(repr(known.value) for known in Role)
         raise InvalidOptionError("may", may, f"one of {known}") from None
     sql, grantee = Sql(schema), quote_identifier(role, "role")
-    objects = declared_objects(load_migrations())
-    tables = sorted({"oban_jobs"} | {name for what, name in objects if what == "table"})
+    tables = sorted(table_names())
     reads = [f"GRANT USAGE ON SCHEMA {sql.identifier}", _on(sql, "SELECT", tables)]
     match kind:
         case Role.READ:
@@ -47,8 +46,7 @@ def grants_sql(role: str, may: Role | str, *, schema: str = "public") -> str:
             grants = [*reads, _on(sql, "INSERT, UPDATE, DELETE", written)]
             grants += [
                 f"GRANT EXECUTE ON FUNCTION {sql.identifier}.{quote_identifier(name)}"
-                for what, name in sorted(objects)
-                if what == "function"
+                for name in load_functions()
             ]
     text = "".join(f"{grant} TO {grantee};\n" for grant in grants)
     return text if kind is Role.READ else text + _sequence(sql, grantee)

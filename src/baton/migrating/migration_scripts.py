@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 
-from baton.store.packaged import Migration, latest_version, load_migrations
+from baton.migrating.declared import declared_relations
+from baton.migrating.functions import dropping, restoring
+from baton.migrating.texts import name_literals
+from baton.store.packaged import Migration, latest_version, load_functions, load_migrations
 from baton.store.sql import Sql
 from baton.words.errors import InvalidOptionError
 
 LOCK_TIMEOUT = 30.0
 STATEMENT_TIMEOUT = 600.0
 
-# Unconditional statements start a line; what stands indented in a DO block may or may not be made.
-_CREATE = r"CREATE (?:OR REPLACE |UNLOGGED |UNIQUE )*"
 _CONSTRAINT = re.compile(r"^    CONSTRAINT (\w+) UNIQUE", re.MULTILINE)
-_UNIQUE = re.compile(r"^CREATE UNIQUE INDEX (\w+)", re.MULTILINE)
-_STATEMENT = re.compile(
-    rf"^(?:(?P<create>{_CREATE})|DROP )(?P<kind>TABLE|FUNCTION|INDEX) (?:IF (?:NOT )?EXISTS )?"
-    r"(?:/\*schema\.\*/)?(?P<name>\w+)",
-    re.MULTILINE,
-)
 
 
 def checked_version(option: str, version: int | None) -> int:
@@ -33,34 +27,6 @@ def checked_version(option: str, version: int | None) -> int:
     if not 0 <= version <= latest:
         raise InvalidOptionError(option, version, f"a version from 0 to {latest}")
     return version
-
-
-@lru_cache(maxsize=16)
-def declared_objects(migrations: tuple[Migration, ...]) -> frozenset[tuple[str, str]]:
-    """(kind, name) of every table, function and index that the migrations leave for certain."""
-    objects = {("table", "baton_migrations")}
-    for migration in migrations:
-        for match in _STATEMENT.finditer(migration.up):
-            found = (match["kind"].lower(), match["name"])
-            if match["create"]:
-                objects.add(found)
-            else:
-                objects.discard(found)
-    return frozenset(objects)
-
-
-def table_names() -> frozenset[str]:
-    """The tables that Baton uses and migrates itself, oban_jobs among them: what another tool's
-    comparison of the database, such as Alembic's autogenerate, must leave alone.
-    """
-    declared = declared_objects(load_migrations())
-    return frozenset({"oban_jobs"} | {name for kind, name in declared if kind == "table"})
-
-
-@lru_cache(maxsize=1)
-def unique_indexes(migrations: tuple[Migration, ...]) -> frozenset[str]:
-    """The indexes that forbid a row twice."""
-    return frozenset(name for migration in migrations for name in _UNIQUE.findall(migration.up))
 
 
 def lock_key(schema: str) -> int:
@@ -86,9 +52,7 @@ SELECT pg_advisory_xact_lock({lock_key(sql.schema)});
 
 def applying(sql: Sql, migration: Migration, ahead: Sequence[Migration] = ()) -> str:
     """Record the migration and run it; fails unless the schema is at the version before, and where
-    a name that it or one of those `ahead` gives is taken.
-
-    Functions of its names are dropped: somebody has dropped the tables and left them.
+    a name that it or one of those `ahead` gives is taken. The latest version brings the functions.
     """
     version = migration.version
     first = sql("create_migrations_table") + "\n" if version == 1 else ""
@@ -96,49 +60,31 @@ def applying(sql: Sql, migration: Migration, ahead: Sequence[Migration] = ()) ->
         "INSERT INTO /*schema.*/baton_migrations (version, name, checksum)\n"
         f"VALUES ({version}, '{migration.name}', '{migration.checksum}');\n"
     )
-    names = [name for kind, name in sorted(declared_objects((migration,))) if kind == "function"]
-    prepared = _guard(version - 1) + _unclashing([migration, *ahead]) + dropping(names)
-    return first + sql.render(prepared + record + "\n" + migration.up)
+    prepared = _guard(version - 1) + _unclashing([migration, *ahead])
+    functions = restoring(sql, load_functions()) if version == latest_version() else ""
+    return first + sql.render(prepared + record + "\n" + migration.up) + functions
 
 
 def reverting(sql: Sql, migration: Migration) -> str:
-    """Run the migration's way back and forget it; fails unless it is the last one applied."""
+    """Drop the functions, run the migration's way back and forget it; fails unless it is the last
+    one applied. Functions belong to the latest version of the Baton that made them, which may be
+    this one or an older one.
+    """
     forget = (
         f"DELETE FROM /*schema.*/baton_migrations WHERE version = {migration.version};\n"  # noqa: S608
         if migration.version > 1
         else "DROP TABLE /*schema.*/baton_migrations;\n"
     )
-    return sql.render(_guard(migration.version) + "\n" + migration.down + "\n" + forget)
-
-
-def dropping(functions: Sequence[str]) -> str:
-    """SQL with schema markers that drops the functions of these names, whatever their parameters
-    are; the search path is pg_catalog.
-    """
-    if not functions:
-        return ""
-    return f"""DO $drop$
-DECLARE
-    v_function text;
-BEGIN
-    FOR v_function IN
-        SELECT p.oid::regprocedure::text
-        FROM pg_proc p
-        JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE n.nspname = /*schema_literal*/'public' AND p.proname IN ({_literals(functions)})
-    LOOP
-        EXECUTE 'DROP FUNCTION ' || v_function;
-    END LOOP;
-END
-$drop$;
-"""  # noqa: S608
+    prepared = _guard(migration.version) + dropping(load_functions())
+    return sql.render(f"{prepared}\n{migration.down}\n{forget}")
 
 
 def migration_sql(
     from_: int = 0, to: int | None = None, schema: str = "public", *, transactions: bool = True
 ) -> str:
     """The SQL that takes `schema` from version `from_` to version `to` (None: the latest), to be
-    run by hand, for instance with `psql -v ON_ERROR_STOP=1`.
+    run by hand, for instance with `psql -v ON_ERROR_STOP=1`. The functions come with the latest
+    version; from the latest to the latest it makes the functions alone.
 
     It has its own BEGIN and COMMIT: one transaction per version upwards, a single one downwards.
     With `transactions=False` it is one statement without them, for another tool's transaction, such
@@ -149,7 +95,9 @@ def migration_sql(
     sql = Sql(schema)
     start, end = checked_version("from_", from_), checked_version("to", to)
     migrations = load_migrations()
-    if start <= end:
+    if start == end == latest_version():
+        parts = [sql.render(_guard(end)) + restoring(sql, load_functions())]
+    elif start <= end:
         parts = [
             applying(sql, migration, migrations[migration.version : end])
             for migration in migrations[start:end]
@@ -186,7 +134,7 @@ END
 
 
 def _unclashing(migrations: Sequence[Migration]) -> str:
-    objects = declared_objects(tuple(migrations)) - {("table", "baton_migrations")}
+    objects = declared_relations(tuple(migrations)) - {("table", "baton_migrations")}
     tables = [name for kind, name in objects if kind == "table"]
     names = [name for kind, name in objects if kind != "function"]
     names += [name for migration in migrations for name in _CONSTRAINT.findall(migration.up)]
@@ -204,13 +152,13 @@ DECLARE
             END || c.relname AS name
             FROM pg_class c
             JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname = /*schema_literal*/'public' AND c.relname IN ({_literals(names)})
+            WHERE n.nspname = /*schema_literal*/'public' AND c.relname IN ({name_literals(names)})
             UNION ALL
             SELECT 'type ' || t.typname
             FROM pg_type t
             JOIN pg_namespace n ON n.oid = t.typnamespace
             WHERE n.nspname = /*schema_literal*/'public' AND t.typrelid = 0
-                AND t.typname IN ({_literals(tables or names)})
+                AND t.typname IN ({name_literals(tables or names)})
         ) t
     );
 BEGIN
@@ -224,10 +172,6 @@ BEGIN
 END
 $clash$;
 """  # noqa: S608
-
-
-def _literals(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in sorted(names))
 
 
 def _guard(version: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import anyio
 import asyncpg
 
-from baton.migrating.declared import restoring
+from baton.migrating.functions import restoring
 from baton.migrating.migration_scripts import (
     LOCK_TIMEOUT,
     STATEMENT_TIMEOUT,
@@ -228,7 +228,7 @@ async def _restore_functions(connection: Connection, sql: Sql, lock_timeout: flo
             # Under the lock: another migrator may have been faster.
             differing = await _functions_to_restore(connection, sql)
             if differing:
-                await _run(connection, restoring(sql, load_migrations(), differing))
+                await _run(connection, restoring(sql, differing))
     if differing:
         names = ", ".join(differing)
         _log.warning("functions of the schema %r were made anew: %s", sql.schema, names)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from baton.migrating.declared import declared_columns, declared_functions
-from baton.migrating.migration_scripts import STATEMENT_TIMEOUT, declared_objects, unique_indexes
+from baton.migrating.declared import declared_columns, declared_relations, unique_indexes
+from baton.migrating.functions import declared_functions
+from baton.migrating.migration_scripts import STATEMENT_TIMEOUT
 from baton.store.borrowed import Connection
 from baton.store.packaged import load_migrations
 from baton.store.sql import Sql
@@ -79,7 +80,7 @@ async def read_facts(connection: Connection, sql: Sql) -> SchemaFacts:
 
 def missing_tables(facts: SchemaFacts) -> list[str]:
     """Baton's own tables that are not there."""
-    declared = {name for kind, name in declared_objects(load_migrations()) if kind == "table"}
+    declared = {name for kind, name in declared_relations(load_migrations()) if kind == "table"}
     return sorted(declared - facts.tables.keys())
 
 
@@ -89,7 +90,7 @@ def differing_functions(facts: SchemaFacts, sql: Sql) -> list[str]:
     """
     return [
         name
-        for name, function in declared_functions(sql, load_migrations()).items()
+        for name, function in declared_functions(sql).items()
         if [found for found, _ in facts.functions.get(name, [])] != [function.fingerprint]
     ]
 
@@ -106,7 +107,7 @@ def strayed_functions(facts: SchemaFacts, sql: Sql) -> list[str]:
     """What to say of functions that work on another schema, whatever version they are of."""
     return [
         f"function {name} works on another schema than its own"
-        for name in declared_functions(sql, load_migrations())
+        for name in declared_functions(sql)
         if any(elsewhere for _, elsewhere in facts.functions.get(name, []))
     ]
 
@@ -142,7 +143,7 @@ def table_problems(facts: SchemaFacts) -> list[str]:
 
 def index_problems(facts: SchemaFacts, *, unique: bool) -> list[str]:
     """Missing indexes: unique ones keep promises, all others only make things fast."""
-    objects = declared_objects(load_migrations())
+    objects = declared_relations(load_migrations())
     guards = unique_indexes(load_migrations())
     return [
         f"index {name} is missing"

@@ -5,10 +5,9 @@ Triggers, policies and restores are the application's, and run or show inside Ba
 
 from __future__ import annotations
 
-from baton.migrating.migration_scripts import declared_objects
+from baton.migrating.declared import table_names
 from baton.migrating.schema_facts import SchemaFacts
 from baton.store.diagnosis import ASK_TIMEOUT, Connection, hidden_rows
-from baton.store.packaged import load_migrations
 from baton.store.sql import Sql
 from baton.store.translating import SEQUENCES, catch_up
 
@@ -18,7 +17,7 @@ _WHOLE_ENCODINGS = frozenset({"UTF8", "SQL_ASCII"})
 
 def surroundings_warnings(facts: SchemaFacts, schema: str) -> list[str]:
     """Triggers of the application that may not find their tables, and row-level security."""
-    tables = baton_tables()
+    tables = table_names()
     return [
         *(
             f"trigger {name!r} on {table} runs in Baton's sessions, whose search_path is "
@@ -61,9 +60,3 @@ async def find_sequence_problems(connection: Connection, sql: Sql) -> list[str]:
         for table, columns in SEQUENCES.items()
         if table in last and (highest[table] or 0) > (last[table] or 0)
     ]
-
-
-def baton_tables() -> set[str]:
-    """The tables that Baton works on, by name."""
-    made = {name for kind, name in declared_objects(load_migrations()) if kind == "table"}
-    return {*made, "oban_jobs"}

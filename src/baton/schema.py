@@ -8,8 +8,9 @@ The calls that reach a database take a DSN or an asyncpg connection; `require` t
 
 from __future__ import annotations
 
+from baton.migrating.declared import table_names
 from baton.migrating.grants import Role, grants_sql
-from baton.migrating.migration_scripts import migration_sql, table_names
+from baton.migrating.migration_scripts import migration_sql
 from baton.migrating.migrations import current_version, migrate, rollback
 from baton.migrating.schema_check import SchemaReport, require, verify
 from baton.store.packaged import latest_version

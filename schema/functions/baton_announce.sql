@@ -1,0 +1,62 @@
+-- The one place where a workflow ends. Inserts the completion of every given workflow that has no
+-- outstanding step and none yet; returns those this call announced. The notification rides the commit.
+CREATE OR REPLACE FUNCTION /*schema.*/baton_announce(p_workflows uuid[], p_notify boolean)
+RETURNS TABLE (workflow_id uuid, completion text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $announce$
+#variable_conflict use_column
+DECLARE
+    v_announced uuid[];
+    v_from integer := 1;
+BEGIN
+    WITH announced AS (
+        INSERT INTO /*schema.*/workflow_completions AS c (
+            workflow_id, workflow_name, outcome, failed_steps, failed_count, total_count,
+            inserted_at, finished_at
+        )
+        SELECT
+            w.id,
+            w.name,
+            CASE WHEN w.failed = 0 THEN 'completed' ELSE 'failed' END,
+            CASE WHEN w.failed = 0 THEN '{}' ELSE ARRAY(
+                SELECT n.name
+                FROM /*schema.*/workflow_nodes n
+                WHERE n.workflow_id = w.id AND n.state IN ('cancelled', 'discarded')
+                ORDER BY n.job_id
+            ) END,
+            w.failed,
+            w.steps,
+            w.inserted_at,
+            coalesce(w.finished_at, clock_timestamp())
+        FROM /*schema.*/workflows w
+        WHERE w.id = ANY (p_workflows) AND w.outstanding = 0
+        ORDER BY w.id
+        ON CONFLICT DO NOTHING
+        RETURNING c.workflow_id
+    )
+    SELECT array_agg(a.workflow_id) INTO v_announced FROM announced a;
+
+    IF v_announced IS NULL THEN
+        RETURN;
+    END IF;
+
+    -- 200 ids of 36 bytes and a comma stay below NOTIFY's limit of 7,999 bytes.
+    WHILE p_notify AND v_from <= cardinality(v_announced) LOOP
+        PERFORM pg_notify(
+            /*schema_literal*/'public' || '.baton_finished',
+            array_to_string(v_announced[v_from:v_from + 199], ',')
+        );
+        v_from := v_from + 200;
+    END LOOP;
+
+    RETURN QUERY
+    SELECT c.workflow_id, row_to_json(c)::text
+    FROM /*schema.*/workflow_completions c
+    WHERE c.workflow_id = ANY (v_announced);
+END
+$announce$;

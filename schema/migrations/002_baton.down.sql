@@ -1,0 +1,10 @@
+DROP TABLE IF EXISTS /*schema.*/workflow_debug_logs;
+DROP TABLE IF EXISTS /*schema.*/workflow_step_stats;
+DROP TABLE IF EXISTS /*schema.*/workflow_memos;
+DROP TABLE IF EXISTS /*schema.*/workflow_events;
+DROP TABLE IF EXISTS /*schema.*/workflow_wait_members;
+DROP TABLE IF EXISTS /*schema.*/workflow_wait_groups;
+DROP TABLE IF EXISTS /*schema.*/baton_engines;
+DROP TABLE IF EXISTS /*schema.*/workflow_completions;
+DROP TABLE IF EXISTS /*schema.*/workflow_nodes;
+DROP TABLE IF EXISTS /*schema.*/workflows;

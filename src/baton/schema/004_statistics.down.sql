@@ -1,2 +1,0 @@
-DROP TABLE IF EXISTS /*schema.*/workflow_debug_logs;
-DROP TABLE IF EXISTS /*schema.*/workflow_step_stats;
