@@ -32,8 +32,8 @@ BEGIN
                 WHERE e.workflow_id = g.workflow_id AND e.name = ANY (g.names) AND e.state = 'kept'
             ) OR EXISTS (
                 SELECT FROM /*schema.*/workflow_events e
-                WHERE e.correlation = g.correlation AND e.name = ANY (g.names)
-                AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
+                WHERE e.correlation_key = g.correlation_key AND e.name = ANY (g.names)
+                AND e.correlation_key IS NOT NULL AND e.state IN ('kept', 'open')
             ) OR EXISTS (
                 SELECT FROM /*schema.*/workflow_wait_members m
                 WHERE m.group_id = g.id AND m.state = 'received'
@@ -48,7 +48,7 @@ BEGIN
             deadline = l.deadline,
             wake_at = CASE
                 -- A moment later than the commit is likely to be: one look then serves many groups.
-                WHEN p_new AND g.correlation IS NOT NULL THEN least(v_now + interval '100 ms', l.deadline)
+                WHEN p_new AND g.correlation_key IS NOT NULL THEN least(v_now + interval '100 ms', l.deadline)
                 WHEN l.found THEN v_now
                 ELSE l.deadline
             END

@@ -1,5 +1,5 @@
 -- The one decider. Gives waiting groups what lies in their mailboxes, in the order it was sent, and settles
--- those that have enough or whose time is over. A gate settles as a completed step, by baton_settle, and gates
+-- those that have enough or whose time is over. A wait step settles as a completed step, by baton_settle, and wait steps
 -- below it follow in the same transaction. The caller holds the locks of the workflows.
 --
 -- A workflow's own mailbox is protected by the workflow's lock. The mailbox of a key is shared by many workflows,
@@ -15,7 +15,7 @@
 -- mailbox was read for that.
 --
 -- Rows returned, by kind: 2 a workflow announced (workflow_id, data = its completion as JSON); 3 a queue with jobs
--- left available (data); 4 a wait that settled (id = its group, data = its facts as JSON); 6 a gate whose time is
+-- left available (data); 4 a wait that settled (id = its group, data = its facts as JSON); 6 a wait step whose time is
 -- over and whose step is to be failed (id), which is left to the caller.
 CREATE OR REPLACE FUNCTION /*schema.*/baton_decide(
     p_groups bigint[], p_checked bigint[], p_looked boolean, p_notify boolean
@@ -42,12 +42,12 @@ DECLARE
     v_now timestamptz;
     v_stamp timestamp;
     v_queue text;
-    v_gates bigint[];
+    v_wait_steps bigint[];
     v_results text[];
     v_traces text[];
 BEGIN
     WHILE cardinality(v_due) > 0 LOOP
-        v_gates := '{}';
+        v_wait_steps := '{}';
         v_results := '{}';
         v_traces := '{}';
         FOR v_group IN
@@ -71,7 +71,7 @@ BEGIN
                                 WHERE e.workflow_id = v_group.workflow_id AND e.name = m.name
                                 AND e.state = 'kept'
                                 AND (v_group.deadline IS NULL OR e.sent_at <= v_group.deadline)
-                                AND (v_group.answers IS NULL OR e.id = ANY (p_checked))
+                                AND (v_group.payload_schema IS NULL OR e.id = ANY (p_checked))
                                 ORDER BY e.workflow_id, e.name, e.id
                                 LIMIT 1
                             )
@@ -80,12 +80,12 @@ BEGIN
                                 SELECT k.id
                                 FROM (
                                     SELECT e.id FROM /*schema.*/workflow_events e
-                                    WHERE e.correlation = v_group.correlation AND e.name = m.name
-                                    AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
+                                    WHERE e.correlation_key = v_group.correlation_key AND e.name = m.name
+                                    AND e.correlation_key IS NOT NULL AND e.state IN ('kept', 'open')
                                     AND (e.receivers = 0 OR v_group.id <= e.newest_group)
                                     AND (v_group.deadline IS NULL OR e.sent_at <= v_group.deadline)
-                                    AND (v_group.answers IS NULL OR e.id = ANY (p_checked))
-                                    ORDER BY e.correlation, e.name, e.id
+                                    AND (v_group.payload_schema IS NULL OR e.id = ANY (p_checked))
+                                    ORDER BY e.correlation_key, e.name, e.id
                                     LIMIT 1
                                     FOR NO KEY UPDATE SKIP LOCKED
                                 ) k
@@ -101,7 +101,7 @@ BEGIN
                     SET state = CASE WHEN e.state = 'open' THEN 'open' ELSE 'taken' END,
                         group_id = v_group.id,
                         receivers = e.receivers + 1,
-                        newest_group = CASE WHEN e.correlation IS NOT NULL THEN coalesce(
+                        newest_group = CASE WHEN e.correlation_key IS NOT NULL THEN coalesce(
                             e.newest_group, (SELECT max(g.id) FROM /*schema.*/workflow_wait_groups g)
                         ) END
                     WHERE e.id = v_event.id AND e.state IN ('kept', 'open');
@@ -115,15 +115,15 @@ BEGIN
 
             -- What stayed behind is locked by somebody who hands it out: it may still come to this group, also when
             -- its time is over meanwhile, because it was sent before.
-            v_passed := v_left > 0 AND v_group.correlation IS NOT NULL AND EXISTS (
+            v_passed := v_left > 0 AND v_group.correlation_key IS NOT NULL AND EXISTS (
                 SELECT
                 FROM /*schema.*/workflow_wait_members m
-                JOIN /*schema.*/workflow_events e ON e.correlation = v_group.correlation AND e.name = m.name
+                JOIN /*schema.*/workflow_events e ON e.correlation_key = v_group.correlation_key AND e.name = m.name
                 WHERE m.group_id = v_group.id AND m.state = 'waiting'
-                AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
+                AND e.correlation_key IS NOT NULL AND e.state IN ('kept', 'open')
                 AND (e.receivers = 0 OR v_group.id <= e.newest_group)
                 AND (v_group.deadline IS NULL OR e.sent_at <= v_group.deadline)
-                AND (v_group.answers IS NULL OR e.id = ANY (p_checked))
+                AND (v_group.payload_schema IS NULL OR e.id = ANY (p_checked))
             );
 
             IF v_left <= 0 THEN
@@ -138,10 +138,10 @@ BEGIN
                     )
                     ELSE g.deadline
                 END
-                WHERE g.id = v_group.id AND g.status = 'pending' AND (g.answers IS NULL OR p_looked)
+                WHERE g.id = v_group.id AND g.status = 'pending' AND (g.payload_schema IS NULL OR p_looked)
                 AND (v_passed OR g.wake_at <= v_now);
                 CONTINUE;
-            ELSIF v_group.gate AND v_group.on_timeout <> 'result' THEN
+            ELSIF v_group.wait_step AND v_group.on_timeout <> 'result' THEN
                 RETURN QUERY SELECT 6::smallint, v_group.id, NULL, v_group.workflow_id
                 WHERE v_group.status = 'pending';
                 CONTINUE;
@@ -160,12 +160,12 @@ BEGIN
                 WHERE m.group_id = v_group.id AND m.state = 'waiting';
             END IF;
 
-            IF v_group.gate THEN
-                v_gates := v_gates || v_group.job_id;
+            IF v_group.wait_step THEN
+                v_wait_steps := v_wait_steps || v_group.job_id;
                 v_results := v_results || jsonb_build_object(
                     'value', /*schema.*/baton_wait_outcome(v_group.id)
                 )::text;
-                -- The node of a gate has no attempt: the sender of the event that settled it stands for it.
+                -- The node of a wait step has no attempt: the sender of the event that settled it stands for it.
                 v_traces := v_traces || (
                     SELECT e.trace
                     FROM /*schema.*/workflow_wait_members m
@@ -183,7 +183,7 @@ BEGIN
             RETURN QUERY
             SELECT 4::smallint, v_group.id, json_build_object(
                 'workflow_id', v_group.workflow_id, 'workflow_name', w.name, 'step', n.name,
-                'job_id', v_group.job_id, 'key', v_group.key, 'gate', v_group.gate,
+                'job_id', v_group.job_id, 'replay_key', v_group.replay_key, 'wait_step', v_group.wait_step,
                 'outcome', CASE v_status WHEN 'completed' THEN 'events' ELSE v_status END,
                 'seconds', extract(epoch FROM v_now - v_group.armed_at)
             )::text, v_group.workflow_id
@@ -193,18 +193,18 @@ BEGIN
         END LOOP;
 
         v_due := '{}';
-        IF cardinality(v_gates) > 0 THEN
+        IF cardinality(v_wait_steps) > 0 THEN
             v_stamp := timezone('UTC', clock_timestamp());
             UPDATE /*schema.*/oban_jobs j
             SET state = 'executing', attempted_at = v_stamp
             FROM /*schema.*/workflow_nodes n
-            WHERE j.id = ANY (v_gates) AND n.job_id = j.id
+            WHERE j.id = ANY (v_wait_steps) AND n.job_id = j.id
             AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
             -- Somebody may have moved it by hand: nobody claims it, so it settles all the same.
             AND (j.state IN ('suspended', 'available', 'scheduled', 'retryable')) IS TRUE;
             FOR v_row IN
                 SELECT s.* FROM /*schema.*/baton_settle(
-                    v_gates, array_fill(v_stamp, ARRAY[cardinality(v_gates)]), v_results, v_traces,
+                    v_wait_steps, array_fill(v_stamp, ARRAY[cardinality(v_wait_steps)]), v_results, v_traces,
                     '{}', '{}', '{}', NULL, p_notify, '{}'
                 ) s
             LOOP

@@ -58,8 +58,8 @@ BEGIN
     );
     IF cardinality(v_groups) > 0 THEN
         SELECT
-            CASE WHEN bool_or(g.answers IS NOT NULL AND g.id <> ALL (v_asked)) THEN json_agg(
-                json_build_object('group', g.id, 'schema', g.answers, 'pending', g.status = 'pending')
+            CASE WHEN bool_or(g.payload_schema IS NOT NULL AND g.id <> ALL (v_asked)) THEN json_agg(
+                json_build_object('group', g.id, 'schema', g.payload_schema, 'pending', g.status = 'pending')
             )::text END,
             min(g.id) FILTER (
                 WHERE (g.status = 'pending') IS TRUE AND g.id <> ALL (v_refusing)

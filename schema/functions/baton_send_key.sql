@@ -27,43 +27,43 @@ BEGIN
     IF p_dedupe IS NOT NULL THEN
         UPDATE /*schema.*/workflow_events e
         SET duplicates = e.duplicates + 1
-        WHERE e.correlation = p_key AND e.name = p_name AND e.dedupe_id = p_dedupe AND e.correlation IS NOT NULL;
+        WHERE e.correlation_key = p_key AND e.name = p_name AND e.dedupe_id = p_dedupe AND e.correlation_key IS NOT NULL;
         IF FOUND THEN
             RETURN QUERY SELECT 'duplicate', NULL;
             RETURN;
         END IF;
     END IF;
 
-    SELECT json_agg(s.answers)::text INTO v_schemas
+    SELECT json_agg(s.payload_schema)::text INTO v_schemas
     FROM (
-        SELECT DISTINCT g.answers
+        SELECT DISTINCT g.payload_schema
         FROM /*schema.*/workflow_wait_groups g
         WHERE g.id = ANY (ARRAY(
             SELECT m.group_id FROM /*schema.*/workflow_wait_members m
-            WHERE m.correlation = p_key AND m.name = p_name AND m.state = 'waiting'
-            AND m.correlation IS NOT NULL
+            WHERE m.correlation_key = p_key AND m.name = p_name AND m.state = 'waiting'
+            AND m.correlation_key IS NOT NULL
         ))
-        AND g.answers IS NOT NULL
-        AND NOT EXISTS (SELECT FROM jsonb_array_elements(p_asked::jsonb) AS a (asked) WHERE a.asked = g.answers)
+        AND g.payload_schema IS NOT NULL
+        AND NOT EXISTS (SELECT FROM jsonb_array_elements(p_asked::jsonb) AS a (asked) WHERE a.asked = g.payload_schema)
     ) s;
     IF v_schemas IS NOT NULL THEN
         RETURN QUERY SELECT 'check', v_schemas;
         RETURN;
     END IF;
 
-    INSERT INTO /*schema.*/workflow_events AS e (correlation, name, payload, dedupe_id, state, wake_at, trace)
+    INSERT INTO /*schema.*/workflow_events AS e (correlation_key, name, payload, dedupe_id, state, wake_at, trace)
     VALUES (
         p_key, p_name, p_payload::jsonb, p_dedupe, 'open',
         clock_timestamp() + make_interval(secs => p_delay::double precision), p_trace
     )
     -- Only the same event sent twice is passed by: an id that is taken (the sequence is behind) is an error.
-    ON CONFLICT (correlation, name, dedupe_id) WHERE dedupe_id IS NOT NULL AND correlation IS NOT NULL DO NOTHING
+    ON CONFLICT (correlation_key, name, dedupe_id) WHERE dedupe_id IS NOT NULL AND correlation_key IS NOT NULL DO NOTHING
     RETURNING e.id INTO v_event;
     IF v_event IS NULL THEN
         -- Somebody sent the same at the same time, and has committed since.
         UPDATE /*schema.*/workflow_events e
         SET duplicates = e.duplicates + 1
-        WHERE e.correlation = p_key AND e.name = p_name AND e.dedupe_id = p_dedupe AND e.correlation IS NOT NULL;
+        WHERE e.correlation_key = p_key AND e.name = p_name AND e.dedupe_id = p_dedupe AND e.correlation_key IS NOT NULL;
         RETURN QUERY SELECT 'duplicate', NULL;
         RETURN;
     END IF;

@@ -41,7 +41,7 @@ DECLARE
     v_wake timestamptz;
 BEGIN
     PERFORM set_config('lock_timeout', '100ms', true);
-    SELECT e.correlation, e.name, e.sent_at, e.receivers, e.newest_group INTO v_event
+    SELECT e.correlation_key, e.name, e.sent_at, e.receivers, e.newest_group INTO v_event
     FROM /*schema.*/workflow_events e WHERE e.id = p_event AND e.state = 'open'
     FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
@@ -58,22 +58,22 @@ BEGIN
     FROM (
         SELECT m.group_id, m.workflow_id
         FROM /*schema.*/workflow_wait_members m
-        WHERE m.correlation = v_event.correlation AND m.name = v_event.name
-        AND m.state = 'waiting' AND m.correlation IS NOT NULL
+        WHERE m.correlation_key = v_event.correlation_key AND m.name = v_event.name
+        AND m.state = 'waiting' AND m.correlation_key IS NOT NULL
         AND (m.workflow_id, m.group_id) > (p_workflow, p_group)
         AND (v_event.receivers = 0 OR m.group_id <= v_newest)
-        ORDER BY m.correlation, m.name, m.workflow_id, m.group_id
+        ORDER BY m.correlation_key, m.name, m.workflow_id, m.group_id
         LIMIT p_limit
     ) b;
 
-    SELECT json_agg(s.answers)::text INTO v_unknown
+    SELECT json_agg(s.payload_schema)::text INTO v_unknown
     FROM (
-        SELECT DISTINCT g.answers
+        SELECT DISTINCT g.payload_schema
         FROM /*schema.*/workflow_wait_groups g
-        WHERE g.id = ANY (v_groups) AND g.answers IS NOT NULL
+        WHERE g.id = ANY (v_groups) AND g.payload_schema IS NOT NULL
         AND NOT EXISTS (
             SELECT FROM jsonb_array_elements(p_fitting::jsonb || p_unfit::jsonb) AS a (asked)
-            WHERE a.asked = g.answers
+            WHERE a.asked = g.payload_schema
         )
     ) s;
     IF v_unknown IS NOT NULL THEN
@@ -100,8 +100,8 @@ BEGIN
             SELECT count(*) FROM /*schema.*/workflow_wait_members m
             WHERE m.group_id = g.id AND m.state = 'received'
         )
-        AND (g.answers IS NULL OR EXISTS (
-            SELECT FROM jsonb_array_elements(p_fitting::jsonb) AS a (asked) WHERE a.asked = g.answers
+        AND (g.payload_schema IS NULL OR EXISTS (
+            SELECT FROM jsonb_array_elements(p_fitting::jsonb) AS a (asked) WHERE a.asked = g.payload_schema
         ))
     );
     WITH received AS (

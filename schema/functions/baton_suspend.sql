@@ -45,7 +45,7 @@ BEGIN
             -- A claim that is ours and waits already is the echo of a commit whose reply was lost.
             RETURN QUERY SELECT CASE WHEN EXISTS (
                 SELECT FROM /*schema.*/oban_jobs j
-                JOIN /*schema.*/workflow_wait_groups g ON g.job_id = j.id AND g.key = v_one.wait::jsonb ->> 'key'
+                JOIN /*schema.*/workflow_wait_groups g ON g.job_id = j.id AND g.replay_key = v_one.wait::jsonb ->> 'replay_key'
                 WHERE j.id = v_one.id AND j.attempted_at = v_one.claim
                 AND (j.state = 'suspended' OR j.state = 'available' AND g.status NOT IN ('dormant', 'pending')) IS TRUE
             ) THEN 8 ELSE 1 END::smallint, v_one.id, NULL, NULL::uuid;
@@ -60,7 +60,7 @@ BEGIN
                 UPDATE /*schema.*/workflow_wait_groups g
                 SET status = 'cancelled', settled_at = clock_timestamp(), wake_at = NULL,
                     reason = 'the step waits for something else'
-                WHERE g.job_id = v_one.id AND NOT g.gate AND g.key <> v_wait ->> 'key' AND g.status = 'pending'
+                WHERE g.job_id = v_one.id AND NOT g.wait_step AND g.replay_key <> v_wait ->> 'replay_key' AND g.status = 'pending'
                 RETURNING g.id
             ),
             missed AS (
@@ -76,7 +76,7 @@ BEGIN
 
         SELECT g.status INTO v_status
         FROM /*schema.*/workflow_wait_groups g
-        WHERE g.job_id = v_one.id AND g.key = v_wait ->> 'key';
+        WHERE g.job_id = v_one.id AND g.replay_key = v_wait ->> 'replay_key';
         IF FOUND THEN
             -- It settled while its step ran: somebody had moved the job by hand.
             IF v_status NOT IN ('dormant', 'pending') THEN
@@ -95,19 +95,19 @@ BEGIN
         END IF;
 
         INSERT INTO /*schema.*/workflow_wait_groups AS g (
-            workflow_id, job_id, key, gate, names, need, timeout, until, on_timeout, fallback, correlation,
-            prompt, answers
+            workflow_id, job_id, replay_key, wait_step, names, need, timeout, until, on_timeout, fallback, correlation_key,
+            prompt, payload_schema
         )
         SELECT
-            v_one.workflow_id, v_one.id, x.key, false, ARRAY(SELECT jsonb_array_elements_text(x.names)), x.need,
-            x.timeout, x.until, 'result', x.fallback, x.correlation, x.prompt, x.answers
+            v_one.workflow_id, v_one.id, x.replay_key, false, ARRAY(SELECT jsonb_array_elements_text(x.names)), x.need,
+            x.timeout, x.until, 'result', x.fallback, x.correlation_key, x.prompt, x.payload_schema
         FROM jsonb_to_record(v_wait) AS x (
-            key text, names jsonb, need integer, timeout double precision, until timestamptz, fallback jsonb,
-            correlation text, prompt text, answers jsonb
+            replay_key text, names jsonb, need integer, timeout double precision, until timestamptz, fallback jsonb,
+            correlation_key text, prompt text, payload_schema jsonb
         )
         RETURNING g.id INTO v_group;
-        INSERT INTO /*schema.*/workflow_wait_members (group_id, name, workflow_id, correlation)
-        SELECT g.id, m.name, g.workflow_id, g.correlation
+        INSERT INTO /*schema.*/workflow_wait_members (group_id, name, workflow_id, correlation_key)
+        SELECT g.id, m.name, g.workflow_id, g.correlation_key
         FROM /*schema.*/workflow_wait_groups g, unnest(g.names) AS m (name)
         WHERE g.id = v_group;
         UPDATE /*schema.*/workflow_nodes n SET pending = n.pending + 1, waits = true WHERE n.job_id = v_one.id;

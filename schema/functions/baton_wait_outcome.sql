@@ -1,4 +1,4 @@
--- How a group ended, as a gate stores it and a step reads it.
+-- How a group ended, as a wait step stores it and a step reads it.
 CREATE OR REPLACE FUNCTION /*schema.*/baton_wait_outcome(p_group bigint)
 RETURNS jsonb
 LANGUAGE sql

@@ -65,7 +65,7 @@ class Hostile(Worker, name="injection.hostile", max_attempts=2, backoff=0.01):
         )
         await step.capture(self.text, {self.text: self.text})
         await step.memo(self.text, self._noted)
-        await step.wait_any(self.text, timeout=600, key=self.text, correlation_key=self.text)
+        await step.wait_any(self.text, timeout=600, replay_key=self.text, correlation_key=self.text)
         if step.attempt == 1:
             raise RuntimeError(self.text)
         return {self.text: [self.text, await step.results()]}
@@ -95,7 +95,7 @@ async def everything(engine: Engine, text: str, connection: asyncpg.Connection[A
     workflow.wait(
         "gate",
         any_of=[text],
-        key=text,
+        correlation_key=text,
         timeout=600,
         default={text: text},
         prompt=text,
@@ -106,7 +106,7 @@ async def everything(engine: Engine, text: str, connection: asyncpg.Connection[A
     await eventually(lambda: _waiting(workflow, engine, 2))
     found = await waiting_steps(workflow.workflow_id, engine=engine)
     assert {one.names for one in found} == {(text,)}
-    await send_event(None, text, {text: text}, key=text, dedupe_id=text, engine=engine)
+    await send_event(None, text, {text: text}, correlation_key=text, dedupe_id=text, engine=engine)
     completion = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
     assert (completion.workflow_name, completion.failed_steps) == (text, ("ends",))
     assert await engine.result(workflow.workflow_id, text) == text
@@ -125,7 +125,7 @@ async def everything(engine: Engine, text: str, connection: asyncpg.Connection[A
     await look.queues()
     assert text[:127] in {one.name for one in await look.engines()}
 
-    borrowed = Baton(workflow_name=text).wait(text, any_of=[text], key=text)
+    borrowed = Baton(workflow_name=text).wait(text, any_of=[text], correlation_key=text)
     async with connection.transaction():
         await borrowed.insert(engine, conn=connection)
         await send_event(borrowed.workflow_id, "other", text, conn=connection, engine=engine)
@@ -202,9 +202,11 @@ async def test_a_hostile_schema_is_quoted_everywhere(
 
 
 async def one_of_each(engine: Engine, connection: asyncpg.Connection[Any]) -> None:
-    workflow = Baton().add("a", Ends(text="x")).wait("g", any_of=["e"], key="k", timeout=60)
+    workflow = (
+        Baton().add("a", Ends(text="x")).wait("g", any_of=["e"], correlation_key="k", timeout=60)
+    )
     await workflow.insert(engine)
-    await send_event(None, "e", key="k", engine=engine)
+    await send_event(None, "e", correlation_key="k", engine=engine)
     await engine.completion(workflow.workflow_id, timeout=DEADLINE)
     async with connection.transaction():
         other = Baton().wait("g", any_of=["e"])

@@ -87,7 +87,7 @@ async def test_calls_that_do_not_wait_name_it_too(dsn: str, call: Callable[[Engi
     "call",
     [
         lambda: Baton().wait("gate", any_of=["x"]).insert(),
-        lambda: send_event(None, "x", key="k"),
+        lambda: send_event(None, "x", correlation_key="k"),
         waiting_steps,
     ],
     ids=["insert", "send_event", "waiting_steps"],

@@ -50,13 +50,17 @@ async def test_a_job_completed_by_hand_has_a_result_when_its_workflow_is_cancell
 
 async def test_a_dormant_gate_takes_no_more_than_it_needs(ring: WaitRing) -> None:
     def make() -> Baton:
-        return Baton().add("a", noop.new()).wait("g", any_of=["x", "y"], key="k", deps=["a"])
+        return (
+            Baton()
+            .add("a", noop.new())
+            .wait("g", any_of=["x", "y"], correlation_key="k", deps=["a"])
+        )
 
     first, second = await ring.insert(make, 2)
     await cancel(second.id, "g")(ring.sides[0])
-    assert await send(None, "x", key="k")(ring.sides[0]) is Delivery.DELIVERED
+    assert await send(None, "x", correlation_key="k")(ring.sides[0]) is Delivery.DELIVERED
     # Nobody needs it: it is kept for a wait to come.
-    assert await send(None, "y", key="k")(ring.sides[0]) is Delivery.BUFFERED
+    assert await send(None, "y", correlation_key="k")(ring.sides[0]) is Delivery.BUFFERED
     await ring.complete(first["a"])(ring.sides[0])
     (third,) = await ring.insert(make, 1)
     await ring.complete(third["a"])(ring.sides[0])
@@ -120,7 +124,7 @@ async def hold_when_all_has_settled(ring: WaitRing) -> None:
 
 async def send_to_a_wait_whose_step_runs(ring: WaitRing) -> None:
     (workflow,) = await ring.insert(lambda: Baton().add("a", noop.new()), 1)
-    await ring.suspend(workflow["a"], NewWait(("x",), 1, key="#1"))(ring.sides[0])
+    await ring.suspend(workflow["a"], NewWait(("x",), 1, replay_key="#1"))(ring.sides[0])
     await ring.monitor.execute(
         "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", workflow["a"]
     )

@@ -102,7 +102,7 @@ def diamond() -> Baton:
 def gated() -> Baton:
     return (
         Baton()
-        .wait("gate", any_of=["go"], key="k", timeout=60)
+        .wait("gate", any_of=["go"], correlation_key="k", timeout=60)
         .add("b", works.new(), deps=["gate"])
     )
 
@@ -150,7 +150,7 @@ async def test_a_worker_does_everything_an_application_does(dsn: str, owner: Tab
                 workflows = [diamond(), gated(), Baton().add("a", waits.new())]
                 workflows.append(Baton().add("a", gives_up.new()).add("b", works.new(), deps=["a"]))
                 await insert_all(workflows, engine)
-                await send_event(None, "go", {"n": 1}, key="k", engine=engine)
+                await send_event(None, "go", {"n": 1}, correlation_key="k", engine=engine)
                 await send_event(workflows[2].workflow_id, "go", engine=engine)
                 ends = [
                     await engine.completion(workflow.workflow_id, timeout=DEADLINE)
@@ -227,7 +227,7 @@ async def test_who_enqueues_inserts_and_awaits(dsn: str, owner: Tables) -> None:
             lambda: insert_all([diamond(), gated()], web),
             lambda: in_a_transaction(lambda: gated().insert(web, conn=connection)),
             lambda: send_event(waiting.workflow_id, "go", engine=web),
-            lambda: send_event(None, "go", key="k", engine=web),
+            lambda: send_event(None, "go", correlation_key="k", engine=web),
             lambda: in_a_transaction(
                 lambda: send_event(waiting.workflow_id, "go", conn=connection, engine=web)
             ),

@@ -55,7 +55,7 @@ async def _send(
 ) -> None:
     workflow_id = None if key else expected.workflow_id
     answer = await send_event(
-        workflow_id, name, {"id": name}, key=key, dedupe_id=name, engine=engine
+        workflow_id, name, {"id": name}, correlation_key=key, dedupe_id=name, engine=engine
     )
     ledger.sent(name, workflow_id, key, name, answer)
 
@@ -115,7 +115,7 @@ MUTANTS = {
     "no resume": (Kind.NEVER, "DELETE FROM public.resumed WHERE key = '#2'"),
     "a wait that was never armed": (
         Kind.NEVER,
-        "DELETE FROM public.workflow_wait_groups WHERE key = '#2'",
+        "DELETE FROM public.workflow_wait_groups WHERE replay_key = '#2'",
     ),
     "a wait that is still pending": (
         Kind.NEVER,
@@ -181,7 +181,7 @@ MUTANTS = {
     ),
     "an event that is still handed out": (
         Kind.EVENTS,
-        "UPDATE public.workflow_events SET state = 'open' WHERE correlation IS NOT NULL",
+        "UPDATE public.workflow_events SET state = 'open' WHERE correlation_key IS NOT NULL",
     ),
     # Of steps and announcements: I1 to I5.
     "a step that is gone": (

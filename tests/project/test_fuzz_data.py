@@ -208,12 +208,16 @@ def check_payload(running: Fuzz, value: Any, ok: bool) -> None:
 
     async def example() -> None:
         engine = running.on.engine
-        workflow = Baton().wait("a", all_of=["x", "y"], key="k").add("b", reads.new(), deps=["a"])
+        workflow = (
+            Baton()
+            .wait("a", all_of=["x", "y"], correlation_key="k")
+            .add("b", reads.new(), deps=["a"])
+        )
         await running.on.insert(workflow)
         await until_waits(running.on.tables, workflow)
         if ok:
             await send_event(workflow.workflow_id, "x", value, engine=engine)
-            await send_event(None, "y", value, key="k", engine=engine)
+            await send_event(None, "y", value, correlation_key="k", engine=engine)
             await running.on.end(workflow)
             events = Says.read[0]["a"]["events"]
             assert same(events["x"], plain(value))
@@ -221,7 +225,7 @@ def check_payload(running: Fuzz, value: Any, ok: bool) -> None:
         else:
             to = workflow.workflow_id
             await running.refused(send_event(to, "x", value, engine=engine))
-            await running.refused(send_event(None, "y", value, key="k", engine=engine))
+            await running.refused(send_event(None, "y", value, correlation_key="k", engine=engine))
             await running.refused(
                 _inserted(
                     running,

@@ -192,10 +192,10 @@ class Named:
         return waiting.names[0]
 
     async def _key(self, name: str) -> object:
-        workflow = Baton().wait("a", any_of=["x"], key=name)
+        workflow = Baton().wait("a", any_of=["x"], correlation_key=name)
         await self._on.insert(workflow)
         (waiting,) = await waiting_steps(workflow.workflow_id, engine=self._engine)
-        assert await send_event(None, "x", key=name, engine=self._engine) == "settled"
+        assert await send_event(None, "x", correlation_key=name, engine=self._engine) == "settled"
         await self._on.end(workflow)
         return waiting.correlation_key
 
@@ -282,7 +282,7 @@ def test_names(running: Fuzz, kind: str) -> None:
             sent = send_event(
                 to,
                 name if kind == "event" else "x",
-                key=name if kind == "key" else None,
+                correlation_key=name if kind == "key" else None,
                 dedupe_id=name if kind == "dedupe id" else None,
                 engine=running.on.engine,
             )

@@ -18,7 +18,9 @@ OTHERS = 130
 
 
 def order(number: int) -> Baton:
-    return Baton(workflow_name="order").wait("paid", any_of=[f"paid {number}"], key=f"k{number}")
+    return Baton(workflow_name="order").wait(
+        "paid", any_of=[f"paid {number}"], correlation_key=f"k{number}"
+    )
 
 
 def article() -> Baton:

@@ -268,11 +268,11 @@ async def test_who_gave_up_is_told_what_the_workflow_waits_for(dsn: str) -> None
             await run.end(workflow)
 
 
-async def test_a_gate_is_told_as_a_gate(dsn: str) -> None:
+async def test_a_wait_step_is_named_as_one(dsn: str) -> None:
     workflow = Baton().wait("g", any_of=["x"])
     async with running(dsn) as run:
         await run.insert(workflow)
-        assert "step 'g' is a gate, suspended (waiting_steps and" in str(
+        assert "step 'g' is a wait step, suspended (waiting_steps and" in str(
             await late(run.engine, workflow)
         )
         await run.engine.cancel(workflow.workflow_id)

@@ -52,7 +52,7 @@ def failing_chain() -> Baton:
 
 def keyed() -> Baton:
     workflow = Baton().add("a", ends.new())
-    return workflow.wait("b", any_of=["paid"], key="k", deps=["a"])
+    return workflow.wait("b", any_of=["paid"], correlation_key="k", deps=["a"])
 
 
 def counted() -> Baton:
@@ -74,7 +74,7 @@ async def lock_workflow(connection: asyncpg.Connection[Any], victim: Baton) -> N
 
 
 async def lock_key(connection: asyncpg.Connection[Any], victim: Baton) -> None:
-    await send_event(None, "paid", {}, key="k", conn=connection)
+    await send_event(None, "paid", {}, correlation_key="k", conn=connection)
 
 
 async def lock_counter(connection: asyncpg.Connection[Any], victim: Baton) -> None:

@@ -28,7 +28,7 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
 
 
 def waiting(name: str = "x", key: str = "#1", **options: Any) -> NewWait:
-    return new_wait(Wanted((name,), 1), options, key=key)
+    return new_wait(Wanted((name,), 1), options, replay_key=key)
 
 
 async def suspend(
@@ -47,7 +47,7 @@ async def event(ring: Arena, workflow_id: Any, name: str = "x", payload: object 
 
 async def groups(ring: Arena) -> list[tuple[str, ...]]:
     rows = await ring.monitor.fetch(
-        "SELECT key, status FROM public.workflow_wait_groups ORDER BY id"
+        "SELECT replay_key, status FROM public.workflow_wait_groups ORDER BY id"
     )
     return [tuple(row) for row in rows]
 

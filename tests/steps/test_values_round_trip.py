@@ -15,8 +15,8 @@ from pydantic import (
 )
 
 from baton import Step, Worker, worker
-from baton.core.answers import problems
 from baton.core.jsonvalue import decode, encode
+from baton.core.payload_schema import problems
 from baton.core.waits import Wanted
 from baton.errors import NotStorableError, ResultTypeError
 from baton.steps.replay import _validated
@@ -59,10 +59,10 @@ def as_result(value: Any, kind: Any) -> Any:
 
 def as_event(value: Any, kind: Any) -> Any:
     """Sent to a wait with this model, checked by its schema as it is stored, and read by it."""
-    wait = new_wait(Wanted(("e",), 1), {"model": kind})
-    assert wait.answers is not None
+    wait = new_wait(Wanted(("e",), 1), {"payload_type": kind})
+    assert wait.payload_schema is not None
     payload = decode(encode(value, what="the payload"))
-    assert problems(payload, decode(wait.answers), "e") == []
+    assert problems(payload, decode(wait.payload_schema), "e") == []
     return _validated("e", payload, kind)
 
 
@@ -195,16 +195,16 @@ class Dog(BaseModel):
     ],
 )
 def test_an_event_may_come_by_aliases_and_by_names(payload: Any, accepted: bool) -> None:
-    wait = new_wait(Wanted(("e",), 1), {"model": Nested})
-    assert wait.answers is not None
-    assert (problems(payload, decode(wait.answers), "e") == []) is accepted
+    wait = new_wait(Wanted(("e",), 1), {"payload_type": Nested})
+    assert wait.payload_schema is not None
+    assert (problems(payload, decode(wait.payload_schema), "e") == []) is accepted
 
 
 def test_a_union_with_aliases_has_a_schema() -> None:
     pets: Any = Annotated[Cat | Dog, Field(discriminator="kind")]
-    wait = new_wait(Wanted(("e",), 1), {"model": pets})
-    assert wait.answers is not None
-    schemas = decode(wait.answers)
+    wait = new_wait(Wanted(("e",), 1), {"payload_type": pets})
+    assert wait.payload_schema is not None
+    schemas = decode(wait.payload_schema)
     for payload in ({"kind": "cat", "lives_left": 3}, {"kind": "cat", "livesLeft": 3}):
         assert problems(payload, schemas, "e") == []
     assert problems({"kind": "cat"}, schemas, "e") != []
@@ -212,9 +212,9 @@ def test_a_union_with_aliases_has_a_schema() -> None:
 
 
 def test_a_model_without_aliases_keeps_one_schema() -> None:
-    wait = new_wait(Wanted(("e",), 1), {"model": Base})
-    assert wait.answers is not None
-    assert decode(wait.answers)["*"] == Base.model_json_schema()
+    wait = new_wait(Wanted(("e",), 1), {"payload_type": Base})
+    assert wait.payload_schema is not None
+    assert decode(wait.payload_schema)["*"] == Base.model_json_schema()
 
 
 @worker(name="round-trip-plan")

@@ -28,7 +28,7 @@ async def read(step: Step, *, what: str) -> bool:
     kind = type(KEPT[what])
     memo = await step.memo("memo", lambda: KEPT[what])
     assert same(kind.model_validate(memo, by_name=True, by_alias=True), KEPT[what])
-    event = await step.wait_for(what, model=kind)
+    event = await step.wait_for(what, payload_type=kind)
     return same(await step.result(f"make {what}", kind), KEPT[what]) and same(event, KEPT[what])
 
 

@@ -114,7 +114,7 @@ async def test_the_other_sequences_are_compared_as_well(dsn: str, db: Connection
     await schema.migrate(dsn, schema=name)
     async with Engine(dsn, schema=name) as engine:
         await gate().insert(engine)
-        await send_event(None, "y", key="k", engine=engine)
+        await send_event(None, "y", correlation_key="k", engine=engine)
         assert (await schema.verify(dsn, schema=name)).ok
         for table in ("workflow_wait_groups", "workflow_events"):
             await db.execute(
@@ -125,7 +125,11 @@ async def test_the_other_sequences_are_compared_as_well(dsn: str, db: Connection
             assert problem.startswith(f"the sequence of {table}.id is at its start and ids up to 1")
             by_key = table == "workflow_events"
             with pytest.raises(DatabaseError, match="is behind the ids in use"):
-                await (send_event(None, "y", key="k", engine=engine) if by_key else insert(engine))
+                await (
+                    send_event(None, "y", correlation_key="k", engine=engine)
+                    if by_key
+                    else insert(engine)
+                )
             await execute(dsn, problem.partition("run: ")[2])
             assert (await schema.verify(dsn, schema=name)).ok
 

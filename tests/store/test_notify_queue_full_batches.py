@@ -106,7 +106,7 @@ async def test_a_full_queue_keeps_nothing_from(run: Run, case: str) -> None:
 
 
 def _waits(**options: Any) -> Baton:
-    return Baton().wait("g", any_of=["x"], timeout=3_600, key="k", **options)
+    return Baton().wait("g", any_of=["x"], timeout=3_600, correlation_key="k", **options)
 
 
 _OVERDUE = (
@@ -114,7 +114,10 @@ _OVERDUE = (
 )
 _ENDINGS: dict[str, tuple[Baton, Callable[[Run, UUID], Awaitable[object]]]] = {
     "an event": (_waits(), lambda run, flow: send_event(flow, "x", 1, engine=run.engine)),
-    "a key": (_waits(), lambda run, flow: send_event(None, "x", 1, key="k", engine=run.engine)),
+    "a key": (
+        _waits(),
+        lambda run, flow: send_event(None, "x", 1, correlation_key="k", engine=run.engine),
+    ),
     "a cancellation": (_waits(), lambda run, flow: cancel_wait(flow, "g", engine=run.engine)),
     "its time": (_waits(), lambda run, flow: _expire(run)),
     "its time, failing": (_waits(on_timeout="cancel"), lambda run, flow: _expire(run)),

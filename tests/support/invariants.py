@@ -30,7 +30,7 @@ waits AS (
 open_waits AS (
     SELECT g.job_id, count(*) AS open
     FROM public.workflow_wait_groups g
-    WHERE g.status = 'pending' OR (g.gate AND g.status = 'dormant')
+    WHERE g.status = 'pending' OR (g.wait_step AND g.status = 'dormant')
     GROUP BY g.job_id
 ),
 counts AS (
@@ -100,8 +100,8 @@ LEFT JOIN steps s ON s.job_id = g.job_id
 LEFT JOIN waits w ON w.job_id = g.job_id
 WHERE (g.status = 'pending' AND (s.state IS NOT NULL OR s.job_state <> 'suspended'))
 OR (g.status = 'dormant' AND (s.state IS NOT NULL OR coalesce(w.unsettled, 0) = 0))
-OR (g.gate AND g.status = 'completed' AND s.state IS DISTINCT FROM 'completed')
-OR (g.gate AND g.status IN ('timeout', 'cancelled') AND s.state IS NULL)
+OR (g.wait_step AND g.status = 'completed' AND s.state IS DISTINCT FROM 'completed')
+OR (g.wait_step AND g.status IN ('timeout', 'cancelled') AND s.state IS NULL)
 OR (g.status = 'pending') <> (g.armed_at IS NOT NULL AND g.settled_at IS NULL)
 UNION ALL
 SELECT format('group %s is %s with %s of %s events', g.id, g.status, m.received, g.need)
@@ -134,14 +134,14 @@ SELECT format('group %s: event %s is kept, sent before its deadline', g.id, e.id
 FROM public.workflow_wait_groups g
 JOIN public.workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
 JOIN public.workflow_events e ON e.workflow_id = g.workflow_id AND e.name = m.name
-WHERE g.status = 'pending' AND e.state = 'kept' AND g.answers IS NULL
+WHERE g.status = 'pending' AND e.state = 'kept' AND g.payload_schema IS NULL
 AND (g.deadline IS NULL OR e.sent_at <= g.deadline) AND coalesce(g.wake_at > now(), true)
 UNION ALL
 SELECT format('group %s: event %s is kept for its key', g.id, e.id)
 FROM public.workflow_wait_groups g
 JOIN public.workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
-JOIN public.workflow_events e ON e.correlation = g.correlation AND e.name = m.name
-WHERE g.status = 'pending' AND e.state = 'kept' AND g.answers IS NULL
+JOIN public.workflow_events e ON e.correlation_key = g.correlation_key AND e.name = m.name
+WHERE g.status = 'pending' AND e.state = 'kept' AND g.payload_schema IS NULL
 AND (g.deadline IS NULL OR e.sent_at <= g.deadline)
 -- Whoever passed it over looks again soon.
 AND coalesce(g.wake_at > now() + interval '2 s', true)
@@ -152,7 +152,7 @@ FROM public.workflow_events e
 CROSS JOIN LATERAL (
     SELECT count(*) AS having FROM public.workflow_wait_members m WHERE m.event_id = e.id
 ) m
-WHERE e.correlation IS NOT NULL
+WHERE e.correlation_key IS NOT NULL
 -- Workflows that were pruned took what they had received with them.
 AND (m.having > e.receivers OR (e.state = 'kept' AND e.receivers > 0)
     OR (e.state = 'taken' AND e.receivers <> 1) OR (e.state = 'given' AND e.receivers = 0))

@@ -131,7 +131,9 @@ CALLS: dict[str, Call] = {
     "Baton.insert": lambda s: _workflow().insert(s.engine),
     "insert_all": lambda s: baton.insert_all([_workflow(), _workflow()], s.engine),
     "send_event": lambda s: baton.send_event(s.workflow_id, "x", engine=s.engine),
-    "send_event by key": lambda s: baton.send_event(None, "x", key="k", engine=s.engine),
+    "send_event by key": lambda s: baton.send_event(
+        None, "x", correlation_key="k", engine=s.engine
+    ),
     "cancel_wait": lambda s: baton.cancel_wait(s.workflow_id, "b", engine=s.engine),
     "waiting_steps": lambda s: baton.waiting_steps(engine=s.engine),
     "waiting_steps of one": lambda s: baton.waiting_steps(s.workflow_id, engine=s.engine),
@@ -170,12 +172,12 @@ CALLS: dict[str, Call] = {
     "Step.record_usage": lambda s: s.step.record_usage(model="m", input_tokens=1),
     "Step.capture": lambda s: s.step.capture("label", 1),
     "Step.memo": lambda s: s.step.memo("note", lambda: 1),
-    "Step.sleep": lambda s: s.step.sleep(60, key="sleep"),
-    "Step.sleep_until": lambda s: s.step.sleep_until(_later(), key="until"),
-    "Step.wait_all": lambda s: s.step.wait_all("x", key="all"),
-    "Step.wait_any": lambda s: s.step.wait_any("x", key="any"),
-    "Step.wait_for": lambda s: s.step.wait_for("x", key="for"),
-    "Step.wait_n": lambda s: s.step.wait_n(1, "x", key="n"),
+    "Step.sleep": lambda s: s.step.sleep(60, replay_key="sleep"),
+    "Step.sleep_until": lambda s: s.step.sleep_until(_later(), replay_key="until"),
+    "Step.wait_all": lambda s: s.step.wait_all("x", replay_key="all"),
+    "Step.wait_any": lambda s: s.step.wait_any("x", replay_key="any"),
+    "Step.wait_for": lambda s: s.step.wait_for("x", replay_key="for"),
+    "Step.wait_n": lambda s: s.step.wait_n(1, "x", replay_key="n"),
 }
 """By name; what follows a blank is another form of the same call."""
 

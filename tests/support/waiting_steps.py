@@ -36,9 +36,11 @@ async def forms(step: Step, *, form: str, options: dict[str, Any] | None = None)
         case "sleep":
             found = await step.sleep(0.05)
         case "until":
-            found = await step.sleep_until(datetime.now(UTC) + timedelta(seconds=0.05), key="k")
+            found = await step.sleep_until(
+                datetime.now(UTC) + timedelta(seconds=0.05), replay_key="k"
+            )
         case _:
-            found = await step.sleep_until(datetime.now(UTC) - timedelta(days=9), key="k")
+            found = await step.sleep_until(datetime.now(UTC) - timedelta(days=9), replay_key="k")
     seen.append(found)
     return repr(found)
 
@@ -53,7 +55,7 @@ async def only(run: Run, job: Any) -> Baton:
 async def several(step: Step) -> Any:
     runs["several"] += 1
     found = [await step.wait_for("x"), await step.wait_for("x")]
-    found.append(await step.wait_for("y", key="mine"))
+    found.append(await step.wait_for("y", replay_key="mine"))
     await step.sleep(0.4)
     await step.sleep(0.4)
     return [*found, step.attempt]

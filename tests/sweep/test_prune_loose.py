@@ -40,7 +40,7 @@ async def events(run: Run) -> list[str]:
 
 
 def gate(key: str = "k", name: str = "x") -> Baton:
-    return Baton().wait("gate", any_of=[name], key=key, timeout=3600)
+    return Baton().wait("gate", any_of=[name], correlation_key=key, timeout=3600)
 
 
 async def test_an_event_stays_as_long_as_a_wait_that_received_it(run: Run) -> None:
@@ -49,7 +49,7 @@ async def test_an_event_stays_as_long_as_a_wait_that_received_it(run: Run) -> No
         await run.insert(workflow)
     for workflow in served:
         await until_waits(run.tables, workflow)
-    await send_event(None, "x", {"to": "all"}, key="k", engine=run.engine)
+    await send_event(None, "x", {"to": "all"}, correlation_key="k", engine=run.engine)
     for workflow in served:
         assert (await run.end(workflow)).outcome == "completed"
     await age(run)
@@ -67,7 +67,7 @@ async def test_an_event_stays_as_long_as_a_wait_that_received_it(run: Run) -> No
 
 async def test_an_event_that_nobody_came_for_goes_by_its_age(run: Run) -> None:
     for name in ("old", "older", "young"):
-        await send_event(None, name, key="k", engine=run.engine)
+        await send_event(None, name, correlation_key="k", engine=run.engine)
     await run.tables.execute(
         "UPDATE public.workflow_events SET sent_at = now() - interval '2 h' WHERE name <> 'young'"
     )
@@ -83,7 +83,7 @@ async def test_an_event_that_nobody_came_for_goes_by_its_age(run: Run) -> None:
 
 async def test_a_dedupe_id_is_forgotten_with_its_event(run: Run) -> None:
     async def send() -> Delivery:
-        return await send_event(None, "x", key="k", dedupe_id="d", engine=run.engine)
+        return await send_event(None, "x", correlation_key="k", dedupe_id="d", engine=run.engine)
 
     assert [await send(), await send()] == [Delivery.BUFFERED, Delivery.DUPLICATE]
     await sweep(run, event_max_age=3600)
@@ -97,7 +97,7 @@ async def test_events_of_a_workflow_and_open_ones_are_left_alone(run: Run) -> No
     workflow = gate(name="other")
     await run.insert(workflow)
     await send_event(workflow.workflow_id, "mine", engine=run.engine)
-    await send_event(None, "open", key="none", engine=run.engine)
+    await send_event(None, "open", correlation_key="none", engine=run.engine)
     await run.tables.execute(
         "UPDATE public.workflow_events SET state = 'open', wake_at = now() + interval '1 h'"
         " WHERE name = 'open'"
@@ -113,9 +113,9 @@ async def test_events_that_are_kept_hide_no_other(run: Run) -> None:
     waiting = [gate(key=f"k{number}") for number in range(25)]
     for number, workflow in enumerate(waiting):
         await run.insert(workflow)
-        await send_event(None, "x", key=f"k{number}", engine=run.engine)
+        await send_event(None, "x", correlation_key=f"k{number}", engine=run.engine)
         await run.end(workflow)
-    await send_event(None, "last", key="k", engine=run.engine)
+    await send_event(None, "last", correlation_key="k", engine=run.engine)
     await age(run)
     plugin = Plugin(prune=True, prune_limit=10, event_max_age=60)
     for _ in range(3):
@@ -133,7 +133,7 @@ async def test_events_that_are_kept_hide_no_other(run: Run) -> None:
 
 async def test_an_event_that_is_received_at_this_moment_is_kept(run: Run, dsn: str) -> None:
     """Whoever takes it holds its row: it is passed by; and whoever comes too late waits on."""
-    await send_event(None, "x", {"n": 1}, key="k", engine=run.engine)
+    await send_event(None, "x", {"n": 1}, correlation_key="k", engine=run.engine)
     await age(run)
     taker = gate()
     async with race(dsn) as lock:
@@ -150,19 +150,21 @@ async def test_an_event_that_is_received_at_this_moment_is_kept(run: Run, dsn: s
 
 RECEIVE = """
 UPDATE public.workflow_events SET receivers = 1, state = 'taken';
-INSERT INTO public.workflow_wait_members (group_id, name, workflow_id, correlation, state, event_id)
+INSERT INTO public.workflow_wait_members (
+    group_id, name, workflow_id, correlation_key, state, event_id
+)
 SELECT -1, 'x', gen_random_uuid(), 'k', 'received', id FROM public.workflow_events
 """
 NAIVE = """
 DELETE FROM public.workflow_events e WHERE e.id IN (
-    SELECT id FROM public.workflow_events WHERE correlation IS NOT NULL FOR UPDATE
+    SELECT id FROM public.workflow_events WHERE correlation_key IS NOT NULL FOR UPDATE
 ) AND NOT EXISTS (SELECT FROM public.workflow_wait_members m WHERE m.event_id = e.id)
 """
 
 
 async def test_who_receives_it_between_look_and_deletion_is_seen(run: Run, dsn: str) -> None:
     """In one statement they would not be: its snapshot is older than the lock it waits for."""
-    await send_event(None, "x", {"n": 1}, key="k", engine=run.engine)
+    await send_event(None, "x", {"n": 1}, correlation_key="k", engine=run.engine)
     await age(run)
     async with race(dsn) as lost:
         await lost.winner.execute(RECEIVE)

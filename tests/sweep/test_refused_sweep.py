@@ -155,7 +155,7 @@ _ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "workflow_events": (
         (
-            "INSERT INTO public.workflow_events (correlation, name, payload, state, sent_at)"
+            "INSERT INTO public.workflow_events (correlation_key, name, payload, state, sent_at)"
             " SELECT 'key', 'name', '1', 'kept', now() - make_interval(days => 90, mins => g)"
             " FROM generate_series(1, 9) g"
         ),

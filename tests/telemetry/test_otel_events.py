@@ -75,7 +75,7 @@ async def test_an_attempt_links_to_the_sender_of_what_it_received(
                 async with run.engine.database.transaction() as connection:
                     await send_event(where[0], "x", 1, conn=connection)
             else:
-                await send_event(where[0], "x", 1, key=where[1])
+                await send_event(where[0], "x", 1, correlation_key=where[1])
             assert trace.get_current_span() is request
         run.engine.resume("default")
         await run.end(workflow)

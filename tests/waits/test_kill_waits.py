@@ -103,7 +103,7 @@ async def arm_a_gate(ring: WaitRing) -> tuple[Workflow, Move]:
 async def arm_a_step(ring: WaitRing) -> tuple[Workflow, Move]:
     (workflow,) = await ring.insert(lambda: Baton().add("s", noop.new()), 1)
     await send(workflow.id, "x")(ring.sides[1])
-    return workflow, ring.suspend(workflow["s"], NewWait(("x",), 1, key="#1"))
+    return workflow, ring.suspend(workflow["s"], NewWait(("x",), 1, replay_key="#1"))
 
 
 async def send_to_a_gate(ring: WaitRing) -> tuple[Workflow, Move]:
@@ -115,7 +115,7 @@ async def send_to_a_gate(ring: WaitRing) -> tuple[Workflow, Move]:
 
 async def send_to_a_step(ring: WaitRing) -> tuple[Workflow, Move]:
     (workflow,) = await ring.insert(lambda: Baton().add("s", noop.new()), 1)
-    await ring.suspend(workflow["s"], NewWait(("x",), 1, key="#1"))(ring.sides[1])
+    await ring.suspend(workflow["s"], NewWait(("x",), 1, replay_key="#1"))(ring.sides[1])
     return workflow, send(workflow.id, "x", dedupe_id="d")
 
 
@@ -144,7 +144,7 @@ async def expire_and_cancel(ring: WaitRing) -> tuple[Workflow, Move]:
 
 async def expire_a_step(ring: WaitRing) -> tuple[Workflow, Move]:
     (workflow,) = await ring.insert(lambda: Baton().add("s", noop.new()), 1)
-    wait = NewWait((), 1, key="#1", timeout=3600)
+    wait = NewWait((), 1, replay_key="#1", timeout=3600)
     await ring.suspend(workflow["s"], wait)(ring.sides[1])
     await ring.monitor.execute(_OVER)
     return workflow, sweep
@@ -158,9 +158,9 @@ async def cancel_a_gate(ring: WaitRing) -> tuple[Workflow, Move]:
 
 async def send_by_a_key(ring: WaitRing) -> tuple[Workflow, Move]:
     (workflow,) = await ring.insert(
-        lambda: Baton().add("a", noop.new()).wait("g", any_of=["x"], key="k"), 1
+        lambda: Baton().add("a", noop.new()).wait("g", any_of=["x"], correlation_key="k"), 1
     )
-    return workflow, send(None, "x", key="k", dedupe_id=str(workflow.id))
+    return workflow, send(None, "x", correlation_key="k", dedupe_id=str(workflow.id))
 
 
 async def insert_a_gate(ring: WaitRing) -> tuple[Workflow, Move]:

@@ -41,19 +41,20 @@ workflows AS (
 ),
 groups AS (
     INSERT INTO public.workflow_wait_groups (
-        workflow_id, job_id, key, gate, names, need, timeout, on_timeout, correlation, status,
+        workflow_id, job_id, replay_key, wait_step, names, need, timeout, on_timeout,
+        correlation_key, status,
         armed_at, deadline, wake_at
     )
     SELECT j.workflow_id, j.id, '', true, '{x,y}', 2, 3600, 'result', 'other' || j.id % 100,
         'pending', now(), now() + interval '1 hour', now() + interval '1 hour'
     FROM jobs j
-    RETURNING id, workflow_id, correlation
+    RETURNING id, workflow_id, correlation_key
 ),
 members AS (
-    INSERT INTO public.workflow_wait_members (group_id, name, workflow_id, correlation)
-    SELECT g.id, n, g.workflow_id, g.correlation FROM groups g, unnest(ARRAY['x', 'y']) AS n
+    INSERT INTO public.workflow_wait_members (group_id, name, workflow_id, correlation_key)
+    SELECT g.id, n, g.workflow_id, g.correlation_key FROM groups g, unnest(ARRAY['x', 'y']) AS n
 )
-INSERT INTO public.workflow_events (workflow_id, correlation, name, payload, state)
+INSERT INTO public.workflow_events (workflow_id, correlation_key, name, payload, state)
 SELECT i.id, NULL, 'z', '1'::jsonb, 'kept' FROM ids i
 UNION ALL
 SELECT NULL, 'key' || i.g, 'x', '1'::jsonb, 'kept' FROM ids i
@@ -81,7 +82,7 @@ async def armed(ring: Arena, **options: object) -> Workflow:
 
 
 async def arm(ring: Arena) -> Prepared:
-    workflow = await gated(ring, timeout=60, key="k")
+    workflow = await gated(ring, timeout=60, correlation_key="k")
     return lambda: settle(ring.right, ring.done(workflow["a"]), notify=True)
 
 
@@ -89,7 +90,7 @@ async def sleep(ring: Arena) -> Prepared:
     (workflow,) = await ring.insert(Baton().add("s", noop.new()))
     await ring.claim()
     ended = outcome(ring.claims[workflow["s"]], Ending.SUSPENDED)
-    wait = NewWait(("x", "y"), 2, key="#1", timeout=60, correlation="k")
+    wait = NewWait(("x", "y"), 2, replay_key="#1", timeout=60, correlation_key="k")
     return lambda: suspend(ring.right, [ended._replace(wait=wait)], notify=True)
 
 
@@ -111,8 +112,8 @@ async def keep(ring: Arena) -> Prepared:
 
 async def send_by_a_key(ring: Arena) -> Prepared:
     key = f"mine {uuid4()}"
-    await armed(ring, key=key)
-    return lambda: send_event(None, "x", key=key, dedupe_id="d", engine=client(ring))
+    await armed(ring, correlation_key=key)
+    return lambda: send_event(None, "x", correlation_key=key, dedupe_id="d", engine=client(ring))
 
 
 async def expire(ring: Arena) -> Prepared:
@@ -136,7 +137,7 @@ async def look_for_events(ring: Arena) -> Prepared:
 async def hand_out_one(ring: Arena) -> Prepared:
     """Its sender died after it had recorded it."""
     key = f"left {uuid4()}"
-    await armed(ring, key=key)
+    await armed(ring, correlation_key=key)
     await ring.monitor.execute(
         "SELECT public.baton_send_key($1, 'x', '1', NULL, '[]', '-1', false, NULL)", key
     )
@@ -145,7 +146,7 @@ async def hand_out_one(ring: Arena) -> Prepared:
 
 async def look_again(ring: Arena) -> Prepared:
     """A wait with a key that asked for another look into an empty mailbox."""
-    await armed(ring, key=f"empty {uuid4()}")
+    await armed(ring, correlation_key=f"empty {uuid4()}")
     await ring.monitor.execute(
         "UPDATE public.workflow_wait_groups SET wake_at = now() WHERE id = (SELECT max(id) FROM"
         " public.workflow_wait_groups)"

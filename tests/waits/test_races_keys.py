@@ -32,7 +32,7 @@ async def ring(dsn: str) -> AsyncIterator[WaitRing]:
 
 
 def waiting(key: str, *names: str) -> NewWait:
-    return NewWait(names or ("x",), len(names or ("x",)), key="#1", correlation=key)
+    return NewWait(names or ("x",), len(names or ("x",)), replay_key="#1", correlation_key=key)
 
 
 async def without_another_look(ring: WaitRing) -> None:
@@ -49,7 +49,9 @@ async def waiting_for_rows(ring: WaitRing) -> None:
 
 async def send_some(ring: WaitRing, key: str, count: int) -> None:
     for number in range(count):
-        assert await send(None, "x", number, key=key)(ring.sides[0]) is Delivery.BUFFERED
+        assert (
+            await send(None, "x", number, correlation_key=key)(ring.sides[0]) is Delivery.BUFFERED
+        )
 
 
 async def suspended(
@@ -110,7 +112,10 @@ async def test_a_locked_event_leaves_the_others(ring: WaitRing) -> None:
 async def gates(ring: WaitRing, key: str) -> list[tuple[int, int]]:
     """Two workflows: the step above a gate with this key, and the gate."""
     made = await ring.insert(
-        lambda: Baton().add("a", noop.new()).wait("g", any_of=["x"], deps=["a"], key=key), 2
+        lambda: (
+            Baton().add("a", noop.new()).wait("g", any_of=["x"], deps=["a"], correlation_key=key)
+        ),
+        2,
     )
     return [(workflow["a"], workflow["g"]) for workflow in made]
 
@@ -148,7 +153,7 @@ async def send_beside_an_armer(ring: WaitRing) -> None:
     async with armer.transaction() as connection:
         await suspended(ring, armer, connection, workflow["s"], "k")
         async with asyncio.timeout(5):
-            assert await send(None, "x", key="k")(sender) is Delivery.BUFFERED
+            assert await send(None, "x", correlation_key="k")(sender) is Delivery.BUFFERED
     await ring.settle_down()
 
 
@@ -169,7 +174,7 @@ async def test_who_begins_to_wait_does_not_wait_for_a_sender(ring: WaitRing) -> 
     (workflow,) = await ring.insert(lambda: Baton().add("s", noop.new()), 1)
     side = ring.sides[0]
     async with side.transaction() as connection:
-        await send_event(None, "x", 1, key="k", conn=connection)
+        await send_event(None, "x", 1, correlation_key="k", conn=connection)
         async with asyncio.timeout(5):
             await ring.complete(above)(ring.sides[1])
             await ring.suspend(workflow["s"], waiting("k"))(ring.sides[2])
@@ -187,10 +192,10 @@ async def hold_open(ring: WaitRing) -> Sequence[int]:
     side = ring.sides[0]
     async with side.transaction() as connection:
         await connection.fetch(side.sql("lock_workflows"), [locked.id])
-        assert await send(None, "x", key="k")(ring.sides[1]) is Delivery.SETTLED
+        assert await send(None, "x", correlation_key="k")(ring.sides[1]) is Delivery.SETTLED
         # The step runs again, and comes to its next wait with the same key.
         await ring.reclaim(ring.sides[1])
-        again = replace(waiting("k"), key="#2")
+        again = replace(waiting("k"), replay_key="#2")
         await ring.suspend(looping["s"], again)(ring.sides[1])
         await asyncio.wait_for(ring.look(ring.sides[1]), 5)
         found = await ring.statuses()
@@ -213,13 +218,15 @@ async def test_without_a_bound_it_is_received_again(ring: WaitRing) -> None:
 async def test_the_same_dedupe_id_at_once(ring: WaitRing) -> None:
     """One is recorded; the others are duplicates, also of a sender that has not committed."""
     for number in range(ROUNDS):
-        options = {"key": f"k{number}", "dedupe_id": "d"}
+        options = {"correlation_key": f"k{number}", "dedupe_id": "d"}
         found = await ring.at_once(*(send(None, "x", **options) for _ in range(MANY)))
         assert Counter(found) == {Delivery.BUFFERED: 1, Delivery.DUPLICATE: MANY - 1}
     side = ring.sides[1]
     async with side.transaction() as connection:
-        await send_event(None, "x", 1, key="late", dedupe_id="d", conn=connection)
-        sending = asyncio.create_task(ring.at_once(send(None, "x", key="late", dedupe_id="d")))
+        await send_event(None, "x", 1, correlation_key="late", dedupe_id="d", conn=connection)
+        sending = asyncio.create_task(
+            ring.at_once(send(None, "x", correlation_key="late", dedupe_id="d"))
+        )
         assert await ring.blocked(sending)
     assert await sending == [Delivery.DUPLICATE]
 
@@ -237,7 +244,7 @@ async def test_locks_do_not_grow_with_the_keys(ring: WaitRing, how: str) -> None
         return
     gated = Baton()
     for number in range(50):
-        gated.wait(f"g{number}", any_of=["x"], key=f"k{number}")
+        gated.wait(f"g{number}", any_of=["x"], correlation_key=f"k{number}")
     async with side.transaction() as connection:
         await gated.insert(conn=connection)
         assert await connection.fetchval(counted) == 0

@@ -57,7 +57,7 @@ async def arm_gates(ring: WaitRing, form: str, rounds: int) -> list[int]:
 async def arm_steps(ring: WaitRing, form: str, rounds: int) -> list[int]:
     """A step goes to sleep while three events are sent."""
     need = FORMS[form][1]
-    wait = NewWait(("x", "y", "z"), need, key="#1")
+    wait = NewWait(("x", "y", "z"), need, replay_key="#1")
     workflows = await ring.insert(lambda: Baton().add("s", noop.new()), rounds)
     for workflow in workflows:
         sent = await ring.at_once(
@@ -115,7 +115,7 @@ async def contend(ring: WaitRing, rounds: int, *, gate: bool) -> list[int]:
         return Baton().add("s", noop.new()).wait("z", any_of=["z"])
 
     workflows = await ring.insert(gated if gate else stepped, rounds)
-    wait = NewWait(("x", "y"), 2, key="#1", timeout=0.004)
+    wait = NewWait(("x", "y"), 2, replay_key="#1", timeout=0.004)
     for number, workflow in enumerate(workflows):
         arm = ring.complete(workflow["a"]) if gate else ring.suspend(workflow["s"], wait)
         await arm(ring.sides[0])
@@ -202,10 +202,10 @@ async def by_key(ring: WaitRing, rounds: int) -> list[int]:
     """Two steps begin to wait with a key while an event is sent by it."""
     workflows = await ring.insert(lambda: Baton().add("a", noop.new()).add("s", noop.new()), rounds)
     for number, workflow in enumerate(workflows):
-        wait = NewWait(("x",), 1, key="#1", correlation=f"k{number}")
+        wait = NewWait(("x",), 1, replay_key="#1", correlation_key=f"k{number}")
         await ring.at_once(
             ring.suspend(workflow["s"], wait),
-            send(None, "x", number, key=f"k{number}"),
+            send(None, "x", number, correlation_key=f"k{number}"),
             ring.suspend(workflow["a"], wait),
         )
     return [workflow[name] for workflow in workflows for name in "sa"]
@@ -240,7 +240,7 @@ async def zombies(ring: WaitRing, rounds: int) -> Counter[tuple[bool, bool]]:
             return bool(await requeue_jobs(database, [release(job)], notify=False))
 
         slept, ran = await ring.at_once(
-            ring.suspend(first.id, NewWait(("x",), 1, key="#1")), rescue
+            ring.suspend(first.id, NewWait(("x",), 1, replay_key="#1")), rescue
         )
         found[bool(slept), bool(ran)] += 1
     return found

@@ -23,7 +23,7 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
 def waits(**options: Any) -> Baton:
     return (
         Baton()
-        .wait("g", any_of=["x"], timeout=600, key="k", **options)
+        .wait("g", any_of=["x"], timeout=600, correlation_key="k", **options)
         .add("after", noop.new(), deps=["g"])
     )
 
@@ -31,7 +31,7 @@ def waits(**options: Any) -> Baton:
 async def send(ring: Arena, to: Workflow | str) -> Delivery:
     client = Client(ring.right, EngineSettings())
     if isinstance(to, str):
-        return await send_event(None, "x", 1, key=to, engine=client)
+        return await send_event(None, "x", 1, correlation_key=to, engine=client)
     return await send_event(to.id, "x", 1, engine=client)
 
 
@@ -99,7 +99,7 @@ async def test_an_event_that_is_being_handed_out_at_the_deadline_still_comes(
     options = {} if on_timeout == "result" else {"on_timeout": on_timeout}
     (workflow,) = await ring.insert(waits(**options))
     await conn.execute(
-        "INSERT INTO public.workflow_events (correlation, name, payload, state, sent_at) "
+        "INSERT INTO public.workflow_events (correlation_key, name, payload, state, sent_at) "
         "VALUES ('k', 'x', '1', 'kept', now() - interval '1 minute')"
     )
     async with conn.transaction():

@@ -41,7 +41,7 @@ from support.waits import mailbox, statuses, until_waits
 
 @worker(name="events.decided", max_attempts=1)
 async def decided(step: Step) -> Any:
-    found = await step.wait_for("x", model=Decision, prompt="Well?")
+    found = await step.wait_for("x", payload_type=Decision, prompt="Well?")
     return found.by
 
 
@@ -148,11 +148,11 @@ async def test_what_ended_the_workflow_may_be_sent_again(dsn: str) -> None:
     ("args", "options", "error"),
     [
         ((None, "x"), {}, InvalidOptionError),
-        ((uuid4(), "x"), {"key": "k"}, InvalidOptionError),
+        ((uuid4(), "x"), {"correlation_key": "k"}, InvalidOptionError),
         (("no uuid", "x"), {}, InvalidOptionError),
         ((uuid4(), ""), {}, InvalidNameError),
         ((uuid4(), 5), {}, InvalidNameError),
-        ((None, "x"), {"key": " k"}, InvalidNameError),
+        ((None, "x"), {"correlation_key": " k"}, InvalidNameError),
         ((uuid4(), "x"), {"dedupe_id": ""}, InvalidNameError),
         ((uuid4(), "x", object()), {}, NotStorableError),
         ((uuid4(), "x", "\0"), {}, NotStorableError),
@@ -196,7 +196,9 @@ async def test_an_invalid_payload_is_refused_and_changes_nothing(dsn: str) -> No
 
 async def test_a_gate_that_is_not_armed_refuses_too(dsn: str) -> None:
     workflow = (
-        Baton().wait("g1", any_of=["y"]).wait("g2", any_of=["x"], deps=["g1"], model=Decision)
+        Baton()
+        .wait("g1", any_of=["y"])
+        .wait("g2", any_of=["x"], deps=["g1"], payload_type=Decision)
     )
     async with running(dsn) as run:
         await run.insert(workflow)
@@ -239,8 +241,8 @@ async def test_a_kept_event_that_a_later_wait_takes(dsn: str) -> None:
 async def test_the_group_that_takes_the_payload_gets_it(dsn: str) -> None:
     workflow = (
         Baton()
-        .wait("strict", any_of=["x"], model=Decision)
-        .wait("count", any_of=["x"], model=int)
+        .wait("strict", any_of=["x"], payload_type=Decision)
+        .wait("count", any_of=["x"], payload_type=int)
         .wait("any", any_of=["x"])
     )
     async with running(dsn) as run:
@@ -258,19 +260,21 @@ async def test_the_group_that_takes_the_payload_gets_it(dsn: str) -> None:
 async def test_what_waits_can_be_listed(dsn: str) -> None:
     workflow = (
         Baton(workflow_name="order")
-        .wait("legal", at_least=(1, ["a", "b"]), prompt="Legal?", model={"a": int}, timeout=60)
+        .wait(
+            "legal", at_least=(1, ["a", "b"]), prompt="Legal?", payload_type={"a": int}, timeout=60
+        )
         .add("s", keyed.new(key="k1"))
     )
     async with running(dsn) as run:
         await run.insert(workflow)
         await until_waits(run.tables, workflow, 2)
         legal, step = await waiting_steps(workflow.workflow_id)
-        assert (legal.step, legal.key, legal.workflow_name) == ("legal", "", "order")
+        assert (legal.step, legal.replay_key, legal.workflow_name) == ("legal", "", "order")
         assert (legal.names, legal.need, legal.missing) == (("a", "b"), 1, ("a", "b"))
-        assert (legal.prompt, legal.schemas) == ("Legal?", {"a": {"type": "integer"}})
+        assert (legal.prompt, legal.payload_schema) == ("Legal?", {"a": {"type": "integer"}})
         assert legal.deadline is not None
         assert (legal.deadline - legal.since).total_seconds() == 60
-        assert (step.step, step.key, step.correlation_key) == ("s", "#1", "k1")
+        assert (step.step, step.replay_key, step.correlation_key) == ("s", "#1", "k1")
         assert step.deadline is None
         everywhere = await waiting_steps(limit=1)
         assert everywhere.rows == (legal,)
@@ -313,14 +317,17 @@ async def test_an_event_joins_the_callers_transaction(dsn: str) -> None:
         result = await run.engine.result(workflow.workflow_id, "g")
         assert result["events"] == {"x": 2}
         await until_waits(run.tables, workflow)
-        assert await send_event(None, "x", 3, key="k", conn=connection) is Delivery.BUFFERED
+        assert (
+            await send_event(None, "x", 3, correlation_key="k", conn=connection)
+            is Delivery.BUFFERED
+        )
         await run.end(workflow)
         assert await run.engine.result(workflow.workflow_id, "s") == 3
     await connection.close()
 
 
 async def test_an_event_in_a_sqlalchemy_session(dsn: str) -> None:
-    workflow = gate(model=Decision)
+    workflow = gate(payload_type=Decision)
     async with engine_of(dsn) as alchemy, running(dsn) as run:
         await run.insert(workflow)
         async with AsyncSession(alchemy) as session, session.begin():
@@ -335,14 +342,14 @@ async def test_an_event_in_a_sqlalchemy_session(dsn: str) -> None:
 @pytest.mark.parametrize("key", [None, "k"])
 async def test_a_higher_isolation_is_refused(dsn: str, level: Any, key: str | None) -> None:
     """Its snapshot is older than the lock it waits for: a group armed meanwhile is invisible."""
-    workflow = gate(key="k")
+    workflow = gate(correlation_key="k")
     connection = await asyncpg.connect(dsn)
     async with running(dsn) as run:
         await run.insert(workflow)
         async with connection.transaction(isolation=level):
             with pytest.raises(IsolationError, match="READ COMMITTED"):
                 await send_event(
-                    None if key else workflow.workflow_id, "x", conn=connection, key=key
+                    None if key else workflow.workflow_id, "x", conn=connection, correlation_key=key
                 )
             assert await connection.fetchval("SELECT 1") == 1
         await send_event(workflow.workflow_id, "x")
@@ -353,12 +360,12 @@ async def test_any_schema(empty_dsn: str) -> None:
     odd = "o\"d 's $send$"
     await schema.migrate(empty_dsn, schema=odd)
     connection = await asyncpg.connect(empty_dsn)
-    workflow = gate(key="k").add("s", keyed.new(), deps=["gate"])
+    workflow = gate(correlation_key="k").add("s", keyed.new(), deps=["gate"])
     from_start = Baton().wait("g", any_of=["x"], timeout=0.05)
     async with Engine(empty_dsn, schema=odd, queues={"default": 5}) as engine:
         await insert_all([workflow, from_start])
         assert await send_event(workflow.workflow_id, "x", conn=connection) is Delivery.SETTLED
         await engine.completion(from_start.workflow_id, timeout=20)
-        await send_event(None, "x", key="k")
+        await send_event(None, "x", correlation_key="k")
         await engine.completion(workflow.workflow_id, timeout=20)
     await connection.close()

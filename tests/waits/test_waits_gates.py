@@ -60,7 +60,12 @@ async def test_a_gate_completes_with_its_event(dsn: str) -> None:
             "missing": [],
         }
     }
-    assert (wait.step, wait.key, wait.outcome, wait.workflow_name) == ("gate", "", "events", "w")
+    assert (wait.step, wait.replay_key, wait.outcome, wait.workflow_name) == (
+        "gate",
+        "",
+        "events",
+        "w",
+    )
     assert wait.duration > 0
     assert (event.event, event.delivery, event.waits) == ("yes", Delivery.SETTLED, 1)
 
@@ -283,11 +288,11 @@ async def test_a_deadline_runs_from_arming(dsn: str) -> None:
         ({"any_of": ["a"], "on_timeout": "explode"}, InvalidOptionError),
         ({"any_of": ["a"], "on_timeout": "cancel"}, InvalidOptionError),
         ({"any_of": ["a"], "on_timeout": "cancel", "timeout": 1, "default": 1}, InvalidOptionError),
-        ({"any_of": ["a"], "correlation_key": "x"}, InvalidOptionError),
+        ({"any_of": ["a"], "replay_key": "x"}, InvalidOptionError),
         ({"any_of": ["a"], "prompt": 5}, InvalidOptionError),
-        ({"any_of": ["a"], "key": ""}, InvalidNameError),
-        ({"any_of": ["a"], "model": {"b": int}}, InvalidOptionError),
-        ({"any_of": ["a"], "model": Unmodelled}, InvalidOptionError),
+        ({"any_of": ["a"], "correlation_key": ""}, InvalidNameError),
+        ({"any_of": ["a"], "payload_type": {"b": int}}, InvalidOptionError),
+        ({"any_of": ["a"], "payload_type": Unmodelled}, InvalidOptionError),
     ],
 )
 def test_what_is_refused(options: dict[str, Any], error: type[Exception]) -> None:

@@ -72,13 +72,13 @@ async def naps(run: Run) -> None:
 
 @pytest.mark.parametrize("what", LOCKS)
 async def test_an_event_by_a_key_reaches_all_but_who_is_locked(dsn: str, what: str) -> None:
-    workflows = [followed(key="k") for _ in range(5)]
+    workflows = [followed(correlation_key="k") for _ in range(5)]
     held, others = workflows[:1], workflows[1:]
     async with running(dsn) as run:
         await insert_all(workflows)
         async with locked(dsn, what, held):
             async with asyncio.timeout(SOON):
-                assert await send_event(None, "x", 1, key="k") is Delivery.SETTLED
+                assert await send_event(None, "x", 1, correlation_key="k") is Delivery.SETTLED
             await all_end(run, others)
             await naps(run)
             assert await statuses(run.tables, held[0]) == ["pending"]
@@ -87,16 +87,16 @@ async def test_an_event_by_a_key_reaches_all_but_who_is_locked(dsn: str, what: s
 
 async def test_whoever_is_locked_has_the_event_when_it_is_free(dsn: str) -> None:
     """All are locked when it is sent: it is open for them, and nobody who comes later has it."""
-    held = [gate(key="k"), Baton().add("s", keyed.new())]
-    late = gate(key="k")
+    held = [gate(correlation_key="k"), Baton().add("s", keyed.new())]
+    late = gate(correlation_key="k")
     async with running(dsn) as run:
         await insert_all(held)
         await until_waits(run.tables, held[1])
         async with locked(dsn, "workflow", held):
-            assert await send_event(None, "x", "first", key="k") is Delivery.BUFFERED
+            assert await send_event(None, "x", "first", correlation_key="k") is Delivery.BUFFERED
         await all_end(run, held)
         await run.insert(late)
-        assert await send_event(None, "x", "second", key="k") is Delivery.SETTLED
+        assert await send_event(None, "x", "second", correlation_key="k") is Delivery.SETTLED
         await run.end(late)
         states = "SELECT array_agg(receivers ORDER BY id) FROM public.workflow_events"
         assert await run.tables.value(states) == [2, 1]
@@ -143,13 +143,13 @@ async def test_open_events_of_a_locked_workflow_hide_no_other(
 ) -> None:
     monkeypatch.setattr("baton.waits.spread.EVENTS", 3)
     names = [f"x{number}" for number in range(8)]
-    held, other = gate(*names, key="k"), gate("x", key="k")
+    held, other = gate(*names, correlation_key="k"), gate("x", correlation_key="k")
     async with running(dsn, queues={}) as run:
         await insert_all([held, other])
         connection = await asyncpg.connect(dsn)
         async with connection.transaction():
             for name in (*names, "x"):
-                await send_event(None, name, key="k", conn=connection)
+                await send_event(None, name, correlation_key="k", conn=connection)
         async with locked(dsn, "workflow", [held]), running(dsn, name="other") as engine:
             await all_end(engine, [other])
             assert await statuses(run.tables, held) == ["pending"]
@@ -207,12 +207,12 @@ async def test_a_refused_row_keeps_no_other_timer(
 async def test_a_refused_wait_keeps_an_event_by_a_key_from_no_other(
     dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cursed, *others = [gate(key="k") for _ in range(6)]
+    cursed, *others = [gate(correlation_key="k") for _ in range(6)]
     when = f"OLD.workflow_id = '{cursed.workflow_id}'"
     async with running(dsn) as run:
         await insert_all([*others[:3], cursed, *others[3:]])
         async with refusing(run, "workflow_nodes", when, "AB123"):
-            await send_event(None, "x", key="k")
+            await send_event(None, "x", correlation_key="k")
             await all_end(run, others)
             assert await statuses(run.tables, cursed) == ["pending"]
         await all_end(run, [cursed])
@@ -221,11 +221,14 @@ async def test_a_refused_wait_keeps_an_event_by_a_key_from_no_other(
 
 async def test_a_payload_type_that_came_meanwhile_is_asked(dsn: str) -> None:
     """The event is recorded when nobody waits, and handed out when somebody with a schema does."""
-    fits, unfit = gate(key="k", model=Decision), gate(key="k", model=int)
+    fits, unfit = (
+        gate(correlation_key="k", payload_type=Decision),
+        gate(correlation_key="k", payload_type=int),
+    )
     async with running(dsn, queues={}) as run:
         connection = await asyncpg.connect(dsn)
         async with connection.transaction():
-            await send_event(None, "x", GOOD, key="k", conn=connection)
+            await send_event(None, "x", GOOD, correlation_key="k", conn=connection)
             await insert_all([fits, unfit])
         await connection.close()
         async with running(dsn, name="other") as engine:
@@ -235,7 +238,7 @@ async def test_a_payload_type_that_came_meanwhile_is_asked(dsn: str) -> None:
 
 async def test_the_sweep_finds_what_a_hand_left_behind(dsn: str) -> None:
     """An event that somebody put back into the mailbox of its key."""
-    workflows = [gate("x", "y", key="k") for _ in range(3)]
+    workflows = [gate("x", "y", correlation_key="k") for _ in range(3)]
     async with running(dsn, queues={}) as run:
         await insert_all(workflows)
         plugin = Plugin()
@@ -248,7 +251,7 @@ async def test_the_sweep_finds_what_a_hand_left_behind(dsn: str) -> None:
         await eventually(looked)
         for _ in range(2):
             await run.tables.execute(
-                "INSERT INTO public.workflow_events (correlation, name, payload, state)"
+                "INSERT INTO public.workflow_events (correlation_key, name, payload, state)"
                 " VALUES ('k', 'x', '1', 'kept')"
             )
         await plugin.sweep(run.engine.database)

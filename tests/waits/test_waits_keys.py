@@ -18,13 +18,20 @@ from support.waits import statuses, until_waits
 
 
 async def test_a_key_reaches_all_who_wait_with_it_and_no_others(dsn: str) -> None:
-    workflows = [gate(key="k"), gate("x", "y", key="k"), gate(key="other"), gate()]
+    workflows = [
+        gate(correlation_key="k"),
+        gate("x", "y", correlation_key="k"),
+        gate(correlation_key="other"),
+        gate(),
+    ]
     waiting = Baton().add("s", keyed.new())
-    later = Baton().wait("a", any_of=["go"]).wait("gate", any_of=["x"], deps=["a"], key="k")
+    later = (
+        Baton().wait("a", any_of=["go"]).wait("gate", any_of=["x"], deps=["a"], correlation_key="k")
+    )
     async with running(dsn) as run:
         await insert_all([*workflows, waiting, later])
         await until_waits(run.tables, waiting)
-        assert await send_event(None, "x", "all", key="k") is Delivery.SETTLED
+        assert await send_event(None, "x", "all", correlation_key="k") is Delivery.SETTLED
         (told,) = await run.events.until(EventReceived)
         assert (told.correlation_key, told.workflow_id, told.waits) == ("k", None, 4)
         await run.end(workflows[0])
@@ -39,14 +46,18 @@ async def test_a_key_reaches_all_who_wait_with_it_and_no_others(dsn: str) -> Non
 
 
 async def test_what_is_sent_by_a_key_before_anybody_waits_is_for_the_first(dsn: str) -> None:
-    first, second = gate(key="k"), gate(key="k")
+    first, second = gate(correlation_key="k"), gate(correlation_key="k")
     async with running(dsn) as run:
-        assert await send_event(None, "x", 1, key="k") is Delivery.BUFFERED
-        assert await send_event(None, "x", 1, key="k", dedupe_id="d") is Delivery.BUFFERED
-        assert await send_event(None, "x", 2, key="k", dedupe_id="d") is Delivery.DUPLICATE
+        assert await send_event(None, "x", 1, correlation_key="k") is Delivery.BUFFERED
+        assert (
+            await send_event(None, "x", 1, correlation_key="k", dedupe_id="d") is Delivery.BUFFERED
+        )
+        assert (
+            await send_event(None, "x", 2, correlation_key="k", dedupe_id="d") is Delivery.DUPLICATE
+        )
         for workflow in (first, second):
             await run.workflow(workflow)
-        third = gate(key="k")
+        third = gate(correlation_key="k")
         await run.insert(third)
         assert await statuses(run.tables, third) == ["pending"]
         await run.engine.cancel(third.workflow_id)
@@ -54,11 +65,14 @@ async def test_what_is_sent_by_a_key_before_anybody_waits_is_for_the_first(dsn: 
 
 async def test_a_thousand_wait_with_one_key(dsn: str) -> None:
     """Four senders at once: each event goes to each of them that still needs one."""
-    workflows = [gate("x", "y", "z", key="k") for _ in range(1000)]
+    workflows = [gate("x", "y", "z", correlation_key="k") for _ in range(1000)]
     async with running(dsn) as run:
         await insert_all(workflows)
         sent = await asyncio.gather(
-            *(send_event(None, name, name, key="k") for name in ("x", "y", "z", "other"))
+            *(
+                send_event(None, name, name, correlation_key="k")
+                for name in ("x", "y", "z", "other")
+            )
         )
         assert sent[3] is Delivery.BUFFERED
         # Senders that meet at one workflow pass it over, and come back or leave it to the engine.
@@ -77,19 +91,19 @@ async def test_a_thousand_wait_with_one_key(dsn: str) -> None:
 
 
 async def test_an_invalid_payload_by_a_key(dsn: str) -> None:
-    workflow = gate(key="k", model=Decision)
+    workflow = gate(correlation_key="k", payload_type=Decision)
     async with running(dsn) as run:
         await run.insert(workflow)
         with pytest.raises(InvalidPayloadError):
-            await send_event(None, "x", BAD, key="k")
+            await send_event(None, "x", BAD, correlation_key="k")
         assert await run.tables.value("SELECT count(*) FROM public.workflow_events") == 0
-        assert await send_event(None, "x", GOOD, key="k") is Delivery.SETTLED
+        assert await send_event(None, "x", GOOD, correlation_key="k") is Delivery.SETTLED
         await run.end(workflow)
 
 
 async def test_others_finish_what_a_sender_by_a_key_began(dsn: str) -> None:
     """It died after its first transaction."""
-    workflows = [gate(key="k", model=Decision), gate(key="k")]
+    workflows = [gate(correlation_key="k", payload_type=Decision), gate(correlation_key="k")]
     async with running(dsn, queues={}) as run:
         await insert_all(workflows)
         await run.tables.execute(

@@ -55,7 +55,7 @@ async def test_an_approval(dsn: str, page: Any) -> None:
             await engine.insert(workflow)
         asked, other = await page.inbox()
         assert asked.prompt == "May 'On waiting' be published?"
-        assert asked.schemas["*"]["required"] == ["approved", "by"]
+        assert asked.payload_schema["*"]["required"] == ["approved", "by"]
         with pytest.raises(InvalidPayloadError):
             await page.decide(asked, {"approved": True})
         assert await page.decide(asked, {"approved": True, "by": "ada"}) is Delivery.SETTLED
@@ -68,8 +68,8 @@ async def test_an_approval(dsn: str, page: Any) -> None:
 
 
 async def test_a_webhook(dsn: str, page: Any) -> None:
-    workflow = Baton().wait("paid", all_of=["paid", "sent"], model={"paid": dict[str, int]})
-    other = Baton().wait("paid", any_of=["paid"], model=dict[str, str])
+    workflow = Baton().wait("paid", all_of=["paid", "sent"], payload_type={"paid": dict[str, int]})
+    other = Baton().wait("paid", any_of=["paid"], payload_type=dict[str, str])
     counted = "SELECT count(*) FROM public.payments"
     async with running(dsn, name="worker") as engine:
         await engine.tables.execute(

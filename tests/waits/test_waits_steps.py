@@ -53,7 +53,7 @@ async def test_the_body_is_run_again_when_its_event_has_come(dsn: str) -> None:
         assert {event.attempt for event in run.events.of(StepExecuting)} == {1}
         assert (await run.tables.step(workflow, "s")).pending == 0
     assert runs["one"] == 2
-    assert (settled.step, settled.key, settled.outcome) == ("s", "#1", "events")
+    assert (settled.step, settled.replay_key, settled.outcome) == ("s", "#1", "events")
     assert (suspended.step, suspended.state) == ("s", "suspended")
 
 
@@ -165,7 +165,7 @@ async def test_several_waits_in_turn(dsn: str) -> None:
         await run.end(workflow)
         assert await run.engine.result(workflow.workflow_id, "s") == [1, 2, 3, 1]
         # Each is told after its commit, by whoever committed: not always in turn.
-        told = {wait.key for wait in await run.events.until(WaitSettled, 5)}
+        told = {wait.replay_key for wait in await run.events.until(WaitSettled, 5)}
         assert told == {"#1", "#2", "mine", "#3", "#4"}
     assert runs["several"] == 6
 
@@ -258,7 +258,7 @@ async def parallel(step: Step, *, how: str) -> Any:
     found: dict[str, Any] = {}
 
     async def wait(name: str) -> None:
-        found[name] = await step.wait_for(name, key=name)
+        found[name] = await step.wait_for(name, replay_key=name)
 
     match how:
         case "gather":
@@ -297,7 +297,9 @@ async def test_a_replay_that_asks_for_other_events_is_an_error(dsn: str) -> None
         await send_event(workflow.workflow_id, "x")
         await run.end(workflow)
         row = await run.tables.step(workflow, "s")
-        assert "the key '#1' for 1 of ['x', 'z'], and before for 1 of ['x', 'y']" in row.error
+        assert (
+            "the replay key '#1' for 1 of ['x', 'z'], and before for 1 of ['x', 'y']" in row.error
+        )
 
 
 @worker(name="steps.reordering", max_attempts=1)
@@ -350,9 +352,9 @@ async def test_a_plain_function_cannot_wait(dsn: str) -> None:
 
 @worker(name="steps.modelled", max_attempts=1)
 async def modelled(step: Step) -> Any:
-    answer = await step.wait_for("x", model=Answer)
+    answer = await step.wait_for("x", payload_type=Answer)
     assert isinstance(answer, Answer)
-    both = await step.wait_all("a", "b", model={"a": int})
+    both = await step.wait_all("a", "b", payload_type={"a": int})
     return [answer.by, answer.at.year, both["a"], both["b"]]
 
 

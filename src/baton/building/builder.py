@@ -23,7 +23,12 @@ from baton.core.checks import flag, listed, parse_workflow_id
 from baton.core.dag import topological_order
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.core.uuid7 import RANDOM_BYTES, uuid7
-from baton.steps.wait_options import GATE_QUEUE, GATE_WORKER, GateOptions, new_gate
+from baton.steps.wait_options import (
+    WAIT_STEP_QUEUE,
+    WAIT_STEP_WORKER,
+    WaitStepOptions,
+    new_wait_step,
+)
 from baton.store.ambient import Instance
 from baton.words.errors import (
     DuplicateStepError,
@@ -191,31 +196,31 @@ class Baton:
         deps: Iterable[str] = (),
         ignore_cancelled: bool | None = None,
         ignore_discarded: bool | None = None,
-        **options: Unpack[GateOptions],
+        **options: Unpack[WaitStepOptions],
     ) -> Self:
-        """Add a gate: a step that waits for events, without a worker and without a slot.
+        """Add a wait step: a step that waits for events, without a worker and without a slot.
 
         It waits for the first of `any_of`, for `all_of`, or for `at_least=(k, [...])`, once its
         dependencies have settled; its `timeout` (seconds or timedelta) runs from then, and without
         one it waits for ever. Its result is a dict: `outcome` ("events" or "timeout"), `events`
         (payloads by name), `order` and `winner` (by arrival), `missing`, and `default` where one
         was given and time is over. With `on_timeout` "cancel" or "discard" its step fails instead.
-        `key` lets `send_event(key=...)` reach it; `prompt` tells people what is asked of them;
-        `model` is the pydantic type of the payloads, or a mapping of event name to type: what is
-        not valid is refused.
+        `correlation_key` lets `send_event(None, name, correlation_key=…)` reach it; `prompt` tells
+        people what is asked of them; `payload_type` is the pydantic type of the payloads, or a
+        mapping of event name to type: what is not valid is refused.
 
         Raises DuplicateStepError, InvalidNameError, InvalidOptionError, NotStorableError.
         """
         name = self._new_name(name)
         self._steps[name] = NewStep(
             name=name,
-            worker=GATE_WORKER,
+            worker=WAIT_STEP_WORKER,
             args="{}",
-            queue=GATE_QUEUE,
+            queue=WAIT_STEP_QUEUE,
             deps=_deps(deps),
             ignore_cancelled=_flag_or("ignore_cancelled", ignore_cancelled, self._ignore_cancelled),
             ignore_discarded=_flag_or("ignore_discarded", ignore_discarded, self._ignore_discarded),
-            wait=new_gate(
+            wait=new_wait_step(
                 {"any_of": any_of, "all_of": all_of, "at_least": at_least}, on_timeout, options
             ),
         )

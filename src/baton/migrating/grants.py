@@ -25,7 +25,7 @@ def grants_sql(role: str, may: Role | str, *, schema: str = "public") -> str:
     again after every migration; running it twice is harmless.
 
     "worker" runs engines with their plugins, and does everything an application does. "enqueue"
-    inserts workflows without gates, and waits for their ends and results. "read" looks.
+    inserts workflows without wait steps, and waits for their ends and results. "read" looks.
     Raises InvalidOptionError, InvalidNameError.
     """
     try:

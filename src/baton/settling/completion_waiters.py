@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from baton.runtime.tasks import END_TIMEOUT, cancel_all
-from baton.steps.wait_options import GATE_QUEUE
+from baton.steps.wait_options import WAIT_STEP_QUEUE
 from baton.store.completions import parse_completion, read_completions, read_unsettled_steps
 from baton.store.database import Database
 from baton.words.errors import CompletionTimeoutError, EngineStateError, UnknownWorkflowError
@@ -172,8 +172,10 @@ def _why(unsettled: int, steps: Sequence[UnsettledStep], queues: Sequence[str]) 
         place = "has lost its job"
         if step.state is not None:
             place = f"is {step.state} in queue {step.queue!r}"
-        if step.state is JobState.SUSPENDED and step.queue == GATE_QUEUE:
-            place = "is a gate, suspended (waiting_steps and `baton why` tell what it waits for)"
+        if step.state is JobState.SUSPENDED and step.queue == WAIT_STEP_QUEUE:
+            place = (
+                "is a wait step, suspended (waiting_steps and `baton why` tell what it waits for)"
+            )
         if step.state is JobState.AVAILABLE and step.queue not in queues:
             place += (
                 f", which this engine does not serve (its queues: {', '.join(queues) or 'none'})"

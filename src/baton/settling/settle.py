@@ -147,8 +147,8 @@ async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Failur
     if decrements:
         await settlement.decrement_pending(decrements)
     woken = await settlement.release_jobs(plan.released) if plan.released else []
-    gates = _gates(decrements, downstream)
-    armed = await settlement.arm_waits(gates) if gates else Decided.none()
+    wait_steps = _wait_steps(decrements, downstream)
+    armed = await settlement.arm_waits(wait_steps) if wait_steps else Decided.none()
     finished = await settlement.count_settled(_counts(settled))
     completions = await settlement.announce(finished) if finished else []
     cancelled = [
@@ -170,8 +170,8 @@ async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Failur
     )
 
 
-def _gates(decrements: Mapping[int, int], nodes: Mapping[int, DownstreamNode]) -> list[int]:
-    """The gates whose last dependency settled: what is left of their counters is the wait."""
+def _wait_steps(decrements: Mapping[int, int], nodes: Mapping[int, DownstreamNode]) -> list[int]:
+    """The wait steps whose last dependency settled: what is left of their counters is the wait."""
     return sorted(
         job_id
         for job_id, count in decrements.items()

@@ -23,7 +23,7 @@ from baton.core.waits import (
     read_outcome,
     wanted_by_call,
 )
-from baton.steps.wait_options import WaitOptions, aware, models_of, new_wait
+from baton.steps.wait_options import WaitOptions, aware, new_wait, payload_types
 from baton.store.database import Database
 from baton.store.waits import StoredWait, read_memo, read_waits, write_memo
 from baton.telemetry import seam
@@ -63,12 +63,12 @@ class Replay:
         self.workflow_id = workflow_id
         self.suspension: Suspension | None = None
 
-    def key(self, given: str | None) -> str:
-        """The key of the next wait: as given, or its place among the waits of the body."""
+    def replay_key(self, given: str | None) -> str:
+        """The replay key of the next wait: as given, or its place among the waits of the body."""
         if given is not None:
-            key = validate_key("key", given)
+            key = validate_key("replay_key", given)
             if key.startswith("#"):
-                raise InvalidOptionError("key", given, "a key that does not begin with '#'")
+                raise InvalidOptionError("replay_key", given, "a key that does not begin with '#'")
             return key
         self._count += 1
         return f"#{self._count}"
@@ -82,10 +82,10 @@ class Replay:
         if self._stored is None:
             traced = seam.tracer is not None
             self._stored = await read_waits(self._database, self._job_id, traced=traced)
-        found = self._stored.get(wait.key)
+        found = self._stored.get(wait.replay_key)
         if found is not None and (set(found.names), found.need) != (set(wait.names), wait.need):
             given, stored = Wanted(wait.names, wait.need), Wanted(found.names, found.need)
-            raise WaitMismatchError(self.step, wait.key, str(given), str(stored))
+            raise WaitMismatchError(self.step, wait.replay_key, str(given), str(stored))
         if found is None or found.outcome is None:
             # Another task of the body may have been first while this one read.
             if self.suspension is None:
@@ -119,10 +119,11 @@ class StepWaits:
     """The waits of a `Step`. A body that waits ends there: its slot is free and its attempt given
     back, and when the wait is over it is run again from the top. Then the same wait returns at
     once. So whatever stands before a wait happens again: put side effects into `memo`, other
-    steps, or behind the wait. Waits are known by their order, or by a `key` of their own.
+    steps, or behind the wait. Waits are known by their order, or by a `replay_key`.
 
-    Raises, all of them: InvalidOptionError, InvalidNameError; WaitMismatchError when the same key
-    waited for other events before, in whatever order; WaitNotPossibleError outside a workflow.
+    Raises, all of them: InvalidOptionError, InvalidNameError; WaitMismatchError when the same
+    replay key waited for other events before, in whatever order; WaitNotPossibleError outside a
+    workflow.
     """
 
     __slots__ = ()
@@ -135,10 +136,10 @@ class StepWaits:
         WaitCancelled.
 
         Options, of all waits for events: `timeout` (seconds or timedelta from when the wait is
-        armed; without, it waits for ever), `default` (returned instead of a WaitTimeout), `key`
-        (tells this wait from others of its step), `correlation_key` (lets `send_event(key=…)`
-        reach it), `prompt` (tells people what is asked of them), `model` (the type of the
-        payloads, or a mapping of event name to type).
+        armed; without, it waits for ever), `default` (returned instead of a WaitTimeout),
+        `replay_key` (tells this wait from others of its step), `correlation_key` (lets
+        `send_event(None, name, correlation_key=…)` reach it), `prompt` (tells people what is asked
+        of them), `payload_type` (the type of the payloads, or a mapping of event name to type).
         """
         return await self._wait(wanted_by_call("wait_any", names), options)
 
@@ -155,19 +156,27 @@ class StepWaits:
         outcome = await self._wait(wanted_by_call("wait_for", [name]), options)
         return outcome[name] if isinstance(outcome, WaitEvents) else outcome
 
-    async def sleep(self, duration: Seconds, *, key: str | None = None) -> WaitCancelled | None:
+    async def sleep(
+        self, duration: Seconds, *, replay_key: str | None = None
+    ) -> WaitCancelled | None:
         """Sleep for a time, in seconds or as a timedelta, however often the process restarts.
 
         Returns WaitCancelled when `cancel_wait` ended it.
         """
         wait = new_wait(
-            _A_TIME, {"timeout": seconds("duration", duration)}, key=self.replay.key(key)
+            _A_TIME,
+            {"timeout": seconds("duration", duration)},
+            replay_key=self.replay.replay_key(replay_key),
         )
         return await self._sleep(wait)
 
-    async def sleep_until(self, time: datetime, *, key: str | None = None) -> WaitCancelled | None:
+    async def sleep_until(
+        self, time: datetime, *, replay_key: str | None = None
+    ) -> WaitCancelled | None:
         """As `sleep`, until a time that has a time zone; one that is past wakes at once."""
-        wait = new_wait(_A_TIME, {}, key=self.replay.key(key), until=aware("time", time))
+        wait = new_wait(
+            _A_TIME, {}, replay_key=self.replay.replay_key(replay_key), until=aware("time", time)
+        )
         return await self._sleep(wait)
 
     @overload
@@ -187,15 +196,15 @@ class StepWaits:
         return await self.replay.memo(key, function)
 
     async def _wait(self, wants: Wanted, options: WaitOptions) -> Any:
-        key = self.replay.key(options.get("key"))
-        wait = new_wait(wants, {**options}, key=key)
+        key = self.replay.replay_key(options.get("replay_key"))
+        wait = new_wait(wants, {**options}, replay_key=key)
         outcome = await self.replay.outcome(wait)
         if isinstance(outcome, Default):
             return outcome.value
-        models = models_of(options.get("model"), wants.names)
-        if isinstance(outcome, WaitEvents) and models:
+        types = payload_types(options.get("payload_type"), wants.names)
+        if isinstance(outcome, WaitEvents) and types:
             events = {
-                name: _validated(name, value, models[name]) if name in models else value
+                name: _validated(name, value, types[name]) if name in types else value
                 for name, value in outcome.events.items()
             }
             return WaitEvents(events, outcome.missing)
@@ -206,10 +215,10 @@ class StepWaits:
         return outcome if isinstance(outcome, WaitCancelled) else None
 
 
-def _validated(name: str, value: Any, model: Any) -> Any:
+def _validated(name: str, value: Any, payload_type: Any) -> Any:
     text = encode(value, what="the payload", limit=HIGHEST_LIMIT)
     try:
-        return roundtrip.read(model, text)
+        return roundtrip.read(payload_type, text)
     except ValidationError as error:
         raise InvalidPayloadError(
             name,

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias, TypedDict
 
 from pydantic.errors import PydanticUserError
 
-from baton.core.answers import require
 from baton.core.checks import Seconds, seconds
 from baton.core.jsonvalue import encode
 from baton.core.names import validate_event_name, validate_key
+from baton.core.payload_schema import require
 from baton.core.roundtrip import adapter
 from baton.core.waits import UNSET, Wanted, wanted
 from baton.words.errors import InvalidOptionError
@@ -22,7 +22,7 @@ PROMPT_LIMIT = 10_000
 SCHEMA_LIMIT = 262_144
 FALLBACK_LIMIT = 1_048_576
 
-Models: TypeAlias = Any
+PayloadTypes: TypeAlias = Any
 """A type that pydantic can validate, or a mapping of event name to such a type."""
 
 
@@ -30,32 +30,33 @@ class WaitOptions(TypedDict, total=False):
     """Options of a wait inside a step.
 
     `timeout` counts from when the wait is armed, by the database's clock. `default` is returned
-    instead of a WaitTimeout. `key` tells this wait from others of its step. `correlation_key` lets
-    `send_event(key=…)` reach it. `prompt` tells people what is asked of them; `model` is the type
-    of the payloads, or a mapping of event name to type.
+    instead of a WaitTimeout. `replay_key` tells this wait from others of its step.
+    `correlation_key` lets `send_event(None, name, correlation_key=…)` reach it. `prompt` tells
+    people what is asked of them; `payload_type` is the type of the payloads, or a mapping of
+    event name to type.
     """
 
     timeout: Seconds | None
     default: Any
-    key: str | None
+    replay_key: str | None
     correlation_key: str | None
     prompt: str | None
-    model: Models
+    payload_type: PayloadTypes
 
 
-class GateOptions(TypedDict, total=False):
-    """Options of a gate; see `Baton.wait`."""
+class WaitStepOptions(TypedDict, total=False):
+    """Options of a wait step; see `Baton.wait`."""
 
     timeout: Seconds | None
     default: Any
-    key: str | None
+    correlation_key: str | None
     prompt: str | None
-    model: Models
+    payload_type: PayloadTypes
 
 
-GATE_WORKER = "baton.wait"
-GATE_QUEUE = "baton_waits"
-"""Where the jobs of gates stand. They are suspended until they settle: nobody claims them."""
+WAIT_STEP_WORKER = "baton.wait"
+WAIT_STEP_QUEUE = "baton_waits"
+"""Where the jobs of wait steps stand. They are suspended until they settle: nobody claims them."""
 
 _REF = "#/$defs/{model}"
 _NAMES = tuple(WaitOptions.__annotations__)
@@ -65,7 +66,7 @@ def new_wait(
     wants: Wanted,
     options: Mapping[str, Any],
     *,
-    key: str = "",
+    replay_key: str = "",
     until: datetime | None = None,
     on_timeout: OnTimeout = OnTimeout.RESULT,
 ) -> NewWait:
@@ -82,24 +83,28 @@ def new_wait(
     return NewWait(
         names=wants.names,
         need=wants.need,
-        key=key,
+        replay_key=replay_key,
         timeout=None if timeout is None else seconds("timeout", timeout),
         until=until,
         on_timeout=on_timeout,
         fallback=None if default is UNSET else _fallback(default, timeout),
-        correlation=None if correlation is None else validate_key("correlation key", correlation),
+        correlation_key=None
+        if correlation is None
+        else validate_key("correlation_key", correlation),
         prompt=_prompt(options.get("prompt")),
-        answers=_answers(options.get("model"), wants.names),
+        payload_schema=_payload_schema(options.get("payload_type"), wants.names),
     )
 
 
-def new_gate(forms: Mapping[str, Any], on_timeout: object, options: Mapping[str, Any]) -> NewWait:
-    """The wait of a gate, from its checked options; `forms` are those of `wanted`. Raises as
+def new_wait_step(
+    forms: Mapping[str, Any], on_timeout: object, options: Mapping[str, Any]
+) -> NewWait:
+    """The wait of a wait step, from its checked options; `forms` are those of `wanted`. Raises as
     `new_wait`.
     """
     for option, value in options.items():
-        if option not in GateOptions.__annotations__:
-            known = ", ".join([*forms, "on_timeout", *GateOptions.__annotations__])
+        if option not in WaitStepOptions.__annotations__:
+            known = ", ".join([*forms, "on_timeout", *WaitStepOptions.__annotations__])
             raise InvalidOptionError(option, value, f"an option of a wait, one of: {known}")
     wants = wanted(**forms)
     try:
@@ -112,21 +117,21 @@ def new_gate(forms: Mapping[str, Any], on_timeout: object, options: Mapping[str,
         raise InvalidOptionError("on_timeout", on_timeout, "a timeout too")
     if ending is not OnTimeout.RESULT and "default" in options:
         raise InvalidOptionError("default", options["default"], "on_timeout='result' with it")
-    given = {"correlation_key" if name == "key" else name: v for name, v in options.items()}
-    return new_wait(wants, given, on_timeout=ending)
+    return new_wait(wants, options, on_timeout=ending)
 
 
-def models_of(model: Models, names: tuple[str, ...]) -> dict[str, Any]:
+def payload_types(payload_type: PayloadTypes, names: tuple[str, ...]) -> dict[str, Any]:
     """The type of each event's payload, for those that have one. Raises InvalidOptionError."""
-    if model is None:
+    if payload_type is None:
         return {}
-    if not isinstance(model, Mapping):
-        return dict.fromkeys(names, model)
-    for name in model:
+    if not isinstance(payload_type, Mapping):
+        return dict.fromkeys(names, payload_type)
+    for name in payload_type:
         if validate_event_name(name) not in names:
             listed = ", ".join(map(repr, names))
-            raise InvalidOptionError("model", model, f"only events of this wait: {listed}")
-    return dict(model)
+            expected = f"only events of this wait: {listed}"
+            raise InvalidOptionError("payload_type", payload_type, expected)
+    return dict(payload_type)
 
 
 def aware(option: str, given: object) -> datetime:
@@ -155,15 +160,17 @@ def _prompt(given: object) -> str | None:
     return given
 
 
-def _answers(model: Models, names: tuple[str, ...]) -> str | None:
-    if model is None:
+def _payload_schema(payload_type: PayloadTypes, names: tuple[str, ...]) -> str | None:
+    if payload_type is None:
         return None
-    chosen = models_of(model, names)
+    chosen = payload_types(payload_type, names)
     if not chosen:
         return None
     require()
-    one = not isinstance(model, Mapping)
-    schemas = {"*": _schema(model)} if one else {n: _schema(kind) for n, kind in chosen.items()}
+    one = not isinstance(payload_type, Mapping)
+    schemas = (
+        {"*": _schema(payload_type)} if one else {n: _schema(kind) for n, kind in chosen.items()}
+    )
     return encode(schemas, what="the schema of the payload", limit=SCHEMA_LIMIT)
 
 
@@ -186,5 +193,5 @@ def _schema(kind: Any) -> Any:
         }
     except PydanticUserError as error:
         raise InvalidOptionError(
-            "model", kind, f"a type with a JSON schema ({error.message})"
+            "payload_type", kind, f"a type with a JSON schema ({error.message})"
         ) from error

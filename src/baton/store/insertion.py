@@ -15,7 +15,7 @@ from baton.store.borrowed import Connection
 from baton.store.database import Database
 from baton.store.sql import Sql
 from baton.store.translating import translating_database_errors
-from baton.store.waits import insert_gates, wait_json
+from baton.store.waits import insert_wait_steps, wait_json
 from baton.words.errors import DatabaseError, NotStorableError, WorkflowExistsError
 from baton.words.rows import Job, NewStep, NewWorkflow
 from baton.words.states import JobState
@@ -105,7 +105,7 @@ async def _insert(
     if rows:
         await write()
     if any(step.wait is not None for workflow in workflows for step in workflow.steps):
-        await insert_gates(connection, sql, _gates(workflows, jobs), notify=notify)
+        await insert_wait_steps(connection, sql, _wait_steps(workflows, jobs), notify=notify)
     return Inserted(reserved.now, jobs)
 
 
@@ -168,7 +168,7 @@ def _rows(workflows: Sequence[NewWorkflow], reserved: Reserved) -> Iterator[tupl
             yield job, row, len(step.args) + 20 * (len(deps) + len(outgoing))
 
 
-def _gates(workflows: Sequence[NewWorkflow], jobs: Sequence[Job]) -> list[str]:
+def _wait_steps(workflows: Sequence[NewWorkflow], jobs: Sequence[Job]) -> list[str]:
     steps = (step for workflow in workflows for step in workflow.steps)
     return [
         wait_json(step.wait, job_id=job.id, workflow_id=str(job.workflow_id))

@@ -193,7 +193,7 @@ class Settlement:
         return [row["queue"] for row in rows]
 
     async def arm_waits(self, job_ids: Sequence[int]) -> Decided:
-        """Begin the waits of gates whose last dependency settled."""
+        """Begin the waits of wait steps whose last dependency settled."""
         return decided(await self._fetch("arm_waits", job_ids, self._notify))
 
     async def decide_waits(self, group_ids: Sequence[int], events: Sequence[int]) -> Decided:

@@ -24,7 +24,7 @@ class Look(NamedTuple):
 class KeyEvent(NamedTuple):
     """The place of an event in the mailboxes of the keys."""
 
-    correlation: str
+    correlation_key: str
     name: str
     id: int
 
@@ -85,4 +85,4 @@ async def wake_matching(database: Database, after: KeyEvent, limit: int) -> tupl
     (row,) = await database.fetch("wake_matching", *after, limit)
     if row["looked_at"] < limit:
         return row["woken"], NO_EVENT
-    return row["woken"], KeyEvent(row["correlation"], row["name"], row["id"])
+    return row["woken"], KeyEvent(row["correlation_key"], row["name"], row["id"])

@@ -16,7 +16,7 @@ from baton.store.results import read_for_step
 from baton.store.sql import Sql
 from baton.words.rows import NewWait, Outcome, WaitingStep
 
-_MANY_GATES = 10_000
+_MANY_WAIT_STEPS = 10_000
 
 
 class SettledWait(NamedTuple):
@@ -26,14 +26,14 @@ class SettledWait(NamedTuple):
     workflow_name: str | None
     step: str
     job_id: int
-    key: str
+    replay_key: str
     outcome: str
     seconds: float
 
 
 class Decided(NamedTuple):
     """What a decision brought: completions announced (workflow id, JSON text), queues with jobs
-    left available, waits settled, groups of gates that are to fail, stale and accepted claims.
+    left available, waits settled, groups of wait steps that are to fail, stale and accepted claims.
     """
 
     completions: list[tuple[UUID, str]]
@@ -54,7 +54,7 @@ class Candidate(NamedTuple):
     name: str
     event_id: int
     payload: str
-    answers: str
+    payload_schema: str
 
 
 class FoundGroup(NamedTuple):
@@ -66,8 +66,8 @@ class FoundGroup(NamedTuple):
 
 class EndedGroup(NamedTuple):
     job_id: int
-    gate: bool
-    key: str
+    wait_step: bool
+    replay_key: str
     on_timeout: str
     step: str
     workflow_name: str | None
@@ -128,7 +128,7 @@ def settled_wait(text: str) -> SettledWait:
         row["workflow_name"],
         row["step"],
         row["job_id"],
-        row["key"],
+        row["replay_key"],
         row["outcome"],
         row["seconds"],
     )
@@ -137,28 +137,28 @@ def settled_wait(text: str) -> SettledWait:
 def wait_json(wait: NewWait, **fields: object) -> str:
     """A wait as the schema's functions take it. What is JSON text already goes in as it is."""
     plain = {
-        "key": wait.key,
+        "replay_key": wait.replay_key,
         "names": wait.names,
         "need": wait.need,
         "timeout": wait.timeout,
         "until": None if wait.until is None else wait.until.astimezone(UTC).isoformat(),
         "on_timeout": wait.on_timeout.value,
-        "correlation": wait.correlation,
+        "correlation_key": wait.correlation_key,
         "prompt": wait.prompt,
         **fields,
     }
-    texts = {"fallback": wait.fallback, "answers": wait.answers}
+    texts = {"fallback": wait.fallback, "payload_schema": wait.payload_schema}
     given = "".join(f',"{name}":{text}' for name, text in texts.items() if text is not None)
     return encode(plain, what="the wait", limit=DEFAULT_LIMIT)[:-1] + given + "}"
 
 
-async def insert_gates(
-    connection: Fetches, sql: Sql, gates: Sequence[str], *, notify: bool
+async def insert_wait_steps(
+    connection: Fetches, sql: Sql, wait_steps: Sequence[str], *, notify: bool
 ) -> None:
-    """Write gates, as `wait_json` gives them, on a connection that may be a caller's."""
-    for start in range(0, len(gates), _MANY_GATES):
-        chunk = f"[{','.join(gates[start : start + _MANY_GATES])}]"
-        await connection.fetch(sql("insert_gates"), chunk, _flag(notify))
+    """Write wait steps, as `wait_json` gives them, on a connection that may be a caller's."""
+    for start in range(0, len(wait_steps), _MANY_WAIT_STEPS):
+        chunk = f"[{','.join(wait_steps[start : start + _MANY_WAIT_STEPS])}]"
+        await connection.fetch(sql("insert_wait_steps"), chunk, _flag(notify))
 
 
 class Borrowed:
@@ -230,10 +230,10 @@ async def suspend_jobs(database: Database, outcomes: Sequence[Outcome], *, notif
 async def read_waits(
     database: Database, job_id: int, *, traced: bool = False
 ) -> dict[str, StoredWait]:
-    """The waits a step has come to before, by key."""
+    """The waits a step has come to before, by replay key."""
     rows = await read_for_step(database, "read_waits", job_id, traced)
     return {
-        row["key"]: StoredWait(
+        row["replay_key"]: StoredWait(
             tuple(row["names"]), row["need"], row["outcome"], row["traces"] or ()
         )
         for row in rows
@@ -279,13 +279,13 @@ async def read_waiting(
             workflow_id=row["workflow_id"],
             workflow_name=row["workflow_name"],
             step=row["step"],
-            key=row["key"],
+            replay_key=row["replay_key"],
             names=tuple(row["names"]),
             need=row["need"],
             received=tuple(row["received"]),
-            correlation_key=row["correlation"],
+            correlation_key=row["correlation_key"],
             prompt=row["prompt"],
-            schemas=None if row["answers"] is None else decode(row["answers"]),
+            payload_schema=None if row["payload_schema"] is None else decode(row["payload_schema"]),
             since=row["armed_at"].astimezone(UTC),
             deadline=None if row["deadline"] is None else row["deadline"].astimezone(UTC),
         )

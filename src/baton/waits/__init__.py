@@ -1,1 +1,1 @@
-"""Waiting for the world: events, gates, waits inside steps, deadlines."""
+"""Waiting for the world: events, wait steps, waits inside steps, deadlines."""

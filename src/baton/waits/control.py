@@ -38,8 +38,8 @@ async def cancel_wait(
 ) -> bool:
     """End the wait of a step: whether this call did. False: the step does not wait, or no more.
 
-    A gate is cancelled with the reason, and its dependents with it unless they ignore that. A wait
-    inside a step returns WaitCancelled(reason), and the step goes on.
+    A wait step is cancelled with the reason, and its dependents with it unless they ignore
+    that. A wait inside a step returns WaitCancelled(reason), and the step goes on.
     Raises UnknownWorkflowError, UnknownStepError; UnavailableError when it is unknown whether that
     was done, so that the call may be made again.
     """
@@ -98,7 +98,7 @@ async def waiting_steps(
     wanted = WaitFilter(
         None if prompted is None else flag("prompted", prompted),
         None if event is None else validate_event_name(event),
-        None if correlation_key is None else validate_key("correlation key", correlation_key),
+        None if correlation_key is None else validate_key("correlation_key", correlation_key),
         None if workflow_name is None else validate_workflow_name(workflow_name),
     )
     last = 0 if after is None else parse_id(after)

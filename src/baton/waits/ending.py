@@ -20,7 +20,7 @@ class Ending(NamedTuple):
     def state(self, ended: EndedGroup) -> JobState | None:
         """What becomes of the job; None when it goes on."""
         if self.outcome == "cancelled":
-            return JobState.CANCELLED if ended.gate else None
+            return JobState.CANCELLED if ended.wait_step else None
         cancels = ended.on_timeout == OnTimeout.CANCEL
         return JobState.CANCELLED if cancels else JobState.DISCARDED
 
@@ -37,7 +37,7 @@ async def end_wait(
         ended.workflow_name,
         ended.step,
         ended.job_id,
-        ended.key,
+        ended.replay_key,
         ending.outcome,
         ended.seconds,
     )

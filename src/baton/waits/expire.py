@@ -13,8 +13,8 @@ from functools import partial
 from time import monotonic
 from uuid import UUID
 
-from baton.core.answers import problems
 from baton.core.jsonvalue import decode
+from baton.core.payload_schema import problems
 from baton.runtime.quarantine import LONGEST_DELAY, Quarantine
 from baton.settling.announce import tell_finished
 from baton.settling.cascade_hooks import tell_cancelled
@@ -214,7 +214,7 @@ async def _fitting(settlement: Settlement, group_id: int) -> list[int]:
     """The events of a group's mailbox that its schema takes."""
     fitting: list[int] = []
     for event in await settlement.read_candidates(group_id):
-        wrong = problems(decode(event.payload), decode(event.answers), event.name)
+        wrong = problems(decode(event.payload), decode(event.payload_schema), event.name)
         if not wrong:
             fitting.append(event.event_id)
     return fitting

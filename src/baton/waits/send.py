@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from baton.core.answers import problems
 from baton.core.checks import parse_workflow_id
 from baton.core.jsonvalue import DEFAULT_LIMIT, HIGHEST_LIMIT, decode, encode
 from baton.core.names import validate_event_name, validate_key
+from baton.core.payload_schema import problems
 from baton.runtime.tasks import to_the_end
 from baton.settling.announce import tell_finished
 from baton.settling.wait_events import tell_waits
@@ -54,7 +54,7 @@ class _Message(NamedTuple):
     """An event on its way; its payload is JSON text."""
 
     workflow_id: UUID | None
-    key: str | None
+    correlation_key: str | None
     name: str
     payload: str
     dedupe_id: str | None
@@ -76,7 +76,7 @@ async def send_event(
     payload: object = None,
     *,
     dedupe_id: str | None = None,
-    key: str | None = None,
+    correlation_key: str | None = None,
     conn: Any = None,
     engine: Instance | str | None = None,
 ) -> Delivery:
@@ -85,11 +85,11 @@ async def send_event(
     The oldest wait for its name takes it; one event is taken by one wait. An event that nobody
     waits for is kept, for a wait to come. `payload` is any JSON value of up to 1 MiB. With a
     `dedupe_id` the same event may be sent again, after a failure or by a webhook's own retries: it
-    counts once per workflow (or key) and name, and is a `duplicate` also when it, or anything
-    else, has finished the workflow.
+    counts once per workflow (or correlation key) and name, and is a `duplicate` also when it, or
+    anything else, has finished the workflow.
 
-    With `key`, and None for the workflow, it goes to every wait that has this key, in any workflow;
-    when there is none, the first that comes takes it.
+    With `correlation_key`, and None for the workflow, it goes to every wait that has this key, in
+    any workflow; when there is none, the first that comes takes it.
 
     Without `conn` the transaction is our own; when its connection is lost nobody knows whether the
     event was sent, and the answer is an UnavailableError: with a `dedupe_id` send it again. `conn`
@@ -97,14 +97,14 @@ async def send_event(
     workflow stays locked until it ends. Sent by a key on `conn`, it is handed out by the engines
     after the commit, and the answer is `buffered`.
 
-    Raises InvalidPayloadError when the waits for it have a `model` that refuses it,
+    Raises InvalidPayloadError when the waits for it have a `payload_type` that refuses it,
     UnknownWorkflowError, WorkflowFinishedError, IsolationError for a `conn` above READ COMMITTED,
     InvalidOptionError, InvalidNameError, NotStorableError, NoEngineError, UnavailableError.
     """
     instance = None if conn is not None and engine is None and not running() else current(engine)
-    message = _message(workflow_id, name, payload, dedupe_id, key, instance)
+    message = _message(workflow_id, name, payload, dedupe_id, correlation_key, instance)
     with seam.spanned(
-        lambda tracer: tracer.send_event(message.name, message.workflow_id, message.key)
+        lambda tracer: tracer.send_event(message.name, message.workflow_id, message.correlation_key)
     ) as span:
         if span is not None:
             message = message._replace(trace=span.trace)
@@ -124,19 +124,19 @@ def _message(
     name: str,
     payload: object,
     dedupe_id: str | None,
-    key: str | None,
+    correlation_key: str | None,
     instance: Instance | None,
 ) -> _Message:
-    if (workflow_id is None) == (key is None):
+    if (workflow_id is None) == (correlation_key is None):
         raise InvalidOptionError(
             "workflow_id",
             workflow_id,
-            "either a workflow, send_event(workflow_id, name), or a key, "
-            "send_event(None, name, key='…')",
+            "either a workflow, send_event(workflow_id, name), or a correlation key, "
+            "send_event(None, name, correlation_key='…')",
         )
     return _Message(
         None if workflow_id is None else parse_workflow_id(workflow_id),
-        None if key is None else validate_key("key", key),
+        None if correlation_key is None else validate_key("correlation_key", correlation_key),
         validate_event_name(name),
         encode(payload, what=f"the payload of event {name!r}", limit=DEFAULT_LIMIT),
         None if dedupe_id is None else validate_key("dedupe id", dedupe_id),
@@ -148,7 +148,7 @@ async def _on(conn: Any, instance: Instance | None, message: _Message) -> _Sent:
     sql = Sql("public") if instance is None else instance.database.sql
     async with _isolation(), borrowed(conn, sql) as connection:
         database = Borrowed(connection, sql)
-        if message.key is None:
+        if message.correlation_key is None:
             return await _send(database, message)
         event_id, _ = await _record(database, message, 0.0)
         return _Sent(Delivery.DUPLICATE if event_id is None else Delivery.BUFFERED)
@@ -163,7 +163,7 @@ async def _send_own(instance: Instance, message: _Message) -> Delivery:
 
 async def _through(database: Database, message: _Message) -> _Sent:
     with translating_database_errors("sending an event", IN_DOUBT):
-        if message.key is None:
+        if message.correlation_key is None:
             return await _notifying(database, message, partial(_send, database))
         return await _send_to_all(database, message)
 
@@ -244,7 +244,7 @@ async def _record(
     while True:
         result, data = await send_by_key(
             database,
-            str(message.key),
+            str(message.correlation_key),
             message.name,
             message.payload,
             message.dedupe_id,
@@ -275,7 +275,13 @@ async def _isolation() -> AsyncGenerator[None, Any]:
 def _tell(message: _Message, sent: _Sent) -> None:
     if seam.active:
         seam.emit(
-            EventReceived(message.workflow_id, message.key, message.name, sent.delivery, sent.taken)
+            EventReceived(
+                message.workflow_id,
+                message.correlation_key,
+                message.name,
+                sent.delivery,
+                sent.taken,
+            )
         )
     tell_waits(sent.waits)
     tell_finished(sent.completions)

@@ -14,8 +14,8 @@ from uuid import UUID
 
 import anyio
 
-from baton.core.answers import problems
 from baton.core.jsonvalue import decode, encode
+from baton.core.payload_schema import problems
 from baton.runtime.quarantine import Quarantine
 from baton.settling.announce import tell_finished
 from baton.settling.wait_events import tell_waits

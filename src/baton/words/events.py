@@ -215,8 +215,8 @@ class EventReceived(Event):
 
 @dataclass(frozen=True, slots=True)
 class WaitSettled(Event):
-    """A wait is over. `outcome` is "events", "timeout" or "cancelled"; `key` is "" for a gate,
-    whose step has settled with it; `duration` is in seconds, from when it was armed.
+    """A wait is over. `outcome` is "events", "timeout" or "cancelled"; `replay_key` is "" for a
+    wait step, which has settled with it; `duration` is in seconds, from when it was armed.
     """
 
     EVENT: ClassVar[str] = "baton.wait.settled"
@@ -224,7 +224,7 @@ class WaitSettled(Event):
     workflow_name: str | None
     step: str
     job_id: int
-    key: str
+    replay_key: str
     outcome: str
     duration: float
 

@@ -17,20 +17,21 @@ from baton.words.states import JobState, OnTimeout, WorkflowOutcome
 @dataclass(frozen=True, slots=True)
 class NewWait:
     """A wait as it is armed: `need` of the `names`, until `timeout` seconds have passed since, or
-    `until`. `fallback` (`{"value": …}`) and `answers` (JSON schemas by event name, or one under
-    "*") are JSON text. `key` tells it from other waits of its step; a gate has none.
+    `until`. `fallback` (`{"value": …}`) and `payload_schema` (JSON schemas by event name, or one
+    under "*") are JSON text. `replay_key` tells it from other waits of its step; a wait step has
+    none.
     """
 
     names: tuple[str, ...]
     need: int
-    key: str = ""
+    replay_key: str = ""
     timeout: float | None = None
     until: datetime | None = None
     on_timeout: OnTimeout = OnTimeout.RESULT
     fallback: str | None = None
-    correlation: str | None = None
+    correlation_key: str | None = None
     prompt: str | None = None
-    answers: str | None = None
+    payload_schema: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,21 +275,21 @@ class Capture:
 class WaitingStep:
     """A step that waits for events, for people and dashboards. Times are UTC.
 
-    `wait_id` orders them. `key` is "" for a gate. `schemas` holds the JSON schema of an event's
-    payload by name, or one for all under "*".
+    `wait_id` orders them. `replay_key` is "" for a wait step. `payload_schema` holds the JSON
+    schema of an event's payload by name, or one for all under "*".
     """
 
     wait_id: int
     workflow_id: UUID
     workflow_name: str | None
     step: str
-    key: str
+    replay_key: str
     names: tuple[str, ...]
     need: int
     received: tuple[str, ...]
     correlation_key: str | None
     prompt: str | None
-    schemas: Mapping[str, Any] | None
+    payload_schema: Mapping[str, Any] | None
     since: datetime
     deadline: datetime | None
 

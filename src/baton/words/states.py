@@ -54,7 +54,7 @@ class Delivery(StrEnum):
 
 
 class OnTimeout(StrEnum):
-    """What a gate does when its time is over."""
+    """What a wait step does when its time is over."""
 
     RESULT = "result"
     """It completes; its result says that time was over."""

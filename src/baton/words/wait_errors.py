@@ -10,17 +10,17 @@ from baton.words.errors import BatonError, DatabaseError, StepError
 
 class WaitMismatchError(StepError):
     step: str | None
-    key: str
+    replay_key: str
     given: str
     stored: str
 
-    def __init__(self, step: str | None, key: str, given: str, stored: str) -> None:
+    def __init__(self, step: str | None, replay_key: str, given: str, stored: str) -> None:
         super().__init__(
-            f"step {step!r} waits under the key {key!r} for {given}, and before for {stored}: run "
-            "again from the top it must come to the same waits in the same order; give waits that "
-            "may change places key='…' of their own",
+            f"step {step!r} waits under the replay key {replay_key!r} for {given}, and before for "
+            f"{stored}: run again from the top it must come to the same waits in the same order; "
+            "give waits that may change places a replay_key='…'",
             step=step,
-            key=key,
+            replay_key=replay_key,
             given=given,
             stored=stored,
         )

@@ -120,7 +120,7 @@ class Application:
                     sending.workflow_id,
                     sending.name,
                     {"id": sending.event_id},
-                    key=sending.key,
+                    correlation_key=sending.key,
                     dedupe_id=sending.event_id,
                     engine=sender,
                 )

@@ -111,7 +111,7 @@ delays AS (
     JOIN public.oban_jobs j ON j.id = n.job_id
     WHERE n.workflow_id <> ALL (ARRAY(SELECT workflow_id FROM public.refusals))
     AND NOT EXISTS (
-        SELECT FROM public.workflow_wait_groups g WHERE g.job_id = j.id AND g.gate
+        SELECT FROM public.workflow_wait_groups g WHERE g.job_id = j.id AND g.wait_step
     )
 )
 SELECT workflow_id, name, id, greatest(claim, settle) AS delay, claim, settle

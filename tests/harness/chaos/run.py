@@ -41,8 +41,8 @@ REFUSED_FOR = 10.0
 _FIGURES = """
 SELECT
     (SELECT count(*) FROM public.workflow_nodes) AS steps,
-    (SELECT count(*) FROM public.workflow_wait_groups WHERE gate) AS gates,
-    (SELECT count(*) FROM public.workflow_wait_groups WHERE NOT gate) AS waits,
+    (SELECT count(*) FROM public.workflow_wait_groups WHERE wait_step) AS gates,
+    (SELECT count(*) FROM public.workflow_wait_groups WHERE NOT wait_step) AS waits,
     (SELECT coalesce(json_object_agg(status, n), '{}')::text FROM (
         SELECT status, count(*) AS n FROM public.workflow_wait_groups GROUP BY status
     ) ends) AS ends,

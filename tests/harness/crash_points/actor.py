@@ -68,7 +68,12 @@ class Here:
         self, workflow_id: UUID | None, name: str, event_id: str, key: str | None
     ) -> str:
         return await send_event(
-            workflow_id, name, {"id": event_id}, key=key, dedupe_id=event_id, engine=self._engine
+            workflow_id,
+            name,
+            {"id": event_id},
+            correlation_key=key,
+            dedupe_id=event_id,
+            engine=self._engine,
         )
 
     async def sweep(self, options: Mapping[str, Any]) -> None:

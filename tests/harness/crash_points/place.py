@@ -138,7 +138,7 @@ class Place:
                 workflow_id,
                 name,
                 {"id": event_id},
-                key=key,
+                correlation_key=key,
                 dedupe_id=event_id,
                 conn=self.tables,
                 engine=Client(Database(self.dsn), EngineSettings()),
@@ -209,7 +209,8 @@ class Place:
     async def armed(self, workflow_id: UUID, key: str) -> None:
         """Wait until this wait of a step has been armed."""
         query = (
-            "SELECT count(*) FROM public.workflow_wait_groups WHERE workflow_id = $1 AND key = $2"
+            "SELECT count(*) FROM public.workflow_wait_groups"
+            " WHERE workflow_id = $1 AND replay_key = $2"
         )
 
         async def look() -> bool:

@@ -58,7 +58,7 @@ def unrelated(key: str) -> Baton:
         Baton()
         .add("a", pass_by.new())
         .add("b", nap.new(), deps=["a"])
-        .wait("gate", any_of=["x"], key=key, deps=["a"])
+        .wait("gate", any_of=["x"], correlation_key=key, deps=["a"])
         .add("c", give_up.new(), deps=["b", "gate"])
     )
 
@@ -67,7 +67,11 @@ def victim(what: str, key: str) -> Baton:
     """It is inserted when what it needs is held, or waits for a time that is over by then."""
     match what:
         case "key":
-            return Baton().add("a", pass_by.new()).wait("g", any_of=["x"], key=key, deps=["a"])
+            return (
+                Baton()
+                .add("a", pass_by.new())
+                .wait("g", any_of=["x"], correlation_key=key, deps=["a"])
+            )
         case "deep job":
             return (
                 Baton()
@@ -96,7 +100,7 @@ async def holding(
                     "SELECT FROM public.workflows WHERE id = ANY ($1::uuid[]) FOR UPDATE", ids
                 )
             case "key":
-                await send_event(None, "x", 1, key=key, conn=connection, engine=engine)
+                await send_event(None, "x", 1, correlation_key=key, conn=connection, engine=engine)
             case "deep job":
                 # The last step of each: two levels below the one that fails.
                 await connection.execute(
@@ -146,6 +150,6 @@ async def _client(engine: Engine, end: float, took: list[float]) -> None:
         begun, key = monotonic(), uuid4().hex
         workflow = unrelated(key)
         await workflow.insert(engine)
-        await send_event(None, "x", 1, key=key, engine=engine)
+        await send_event(None, "x", 1, correlation_key=key, engine=engine)
         await engine.completion(workflow.workflow_id, timeout=60)
         took.append(monotonic() - begun)

@@ -138,7 +138,7 @@ async def _insert(engine: Engine, names: Sequence[str]) -> None:
         workflows = []
         for number, key in enumerate(names[start : start + BATCH]):
             if number % 3 == 0:
-                workflows.append(Baton().wait("gate", any_of=[NAME], key=key))
+                workflows.append(Baton().wait("gate", any_of=[NAME], correlation_key=key))
             else:
                 wait = Awaited((NAME,), 1, key=key)
                 step = Planned(plan=Plan.SUCCEED, waits=(wait,))
@@ -155,7 +155,9 @@ async def _send(engine: Engine, names: Sequence[str], seconds: float) -> None:
         for number, key in left:
             await moment(begun + seconds * number / len(names))
             # The checker of the steps wants an id in the payload.
-            sent = await send_event(None, NAME, {"id": str(uuid4())}, key=key, engine=engine)
+            sent = await send_event(
+                None, NAME, {"id": str(uuid4())}, correlation_key=key, engine=engine
+            )
             assert sent is not Delivery.DUPLICATE
 
     await asyncio.gather(*(work() for _ in range(SENDERS)))

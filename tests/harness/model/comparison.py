@@ -44,7 +44,7 @@ SELECT json_build_object(
         )) FROM public.oban_jobs j
     ),
     'groups', (
-        SELECT json_object_agg(g.job_id || '/' || g.key, json_build_array(
+        SELECT json_object_agg(g.job_id || '/' || g.replay_key, json_build_array(
             g.status,
             (
                 SELECT coalesce(
@@ -60,9 +60,9 @@ SELECT json_build_object(
     ),
     'events', (
         SELECT json_object_agg(e.payload::text, json_build_array(
-            e.name, e.workflow_id, e.correlation, e.dedupe_id, e.state,
+            e.name, e.workflow_id, e.correlation_key, e.dedupe_id, e.state,
             CASE WHEN e.workflow_id IS NOT NULL OR e.state = 'taken' THEN (
-                SELECT g.job_id || '/' || g.key
+                SELECT g.job_id || '/' || g.replay_key
                 FROM public.workflow_wait_groups g WHERE g.id = e.group_id
             ) END,
             e.receivers, e.duplicates

@@ -81,7 +81,7 @@ def built(number: int, steps: Sequence[NewStep]) -> Baton:
                 **flags,
             )
         else:
-            options: dict[str, Any] = {"timeout": new.wait.timeout, "key": new.wait.key}
+            options: dict[str, Any] = {"timeout": new.wait.timeout, "correlation_key": new.wait.key}
             if new.wait.default:
                 options["default"] = None
             workflow.wait(

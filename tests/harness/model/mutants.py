@@ -132,7 +132,7 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
         Edit("baton_decide", "AND (e.receivers = 0 OR v_group.id <= e.newest_group)", ""),
     ),
     "nobody looks after an insertion": (
-        Edit("baton_arm", "WHEN p_new AND g.correlation IS NOT NULL", "WHEN false"),
+        Edit("baton_arm", "WHEN p_new AND g.correlation_key IS NOT NULL", "WHEN false"),
     ),
     "a kept event is closed as given": (
         Edit("baton_spread", "WHEN e.receivers > 0 OR v_received IS NOT NULL", "WHEN true"),

@@ -158,7 +158,7 @@ class Requesting(Bench):
             "send_key",
             self.model.send_by_key(key, name, dedupe_id),
             lambda: send_event(
-                None, name, payload, dedupe_id=dedupe_id, key=key, engine=self.world
+                None, name, payload, dedupe_id=dedupe_id, correlation_key=key, engine=self.world
             ),
             crash,
         )
@@ -190,7 +190,7 @@ class Requesting(Bench):
         self._by_hand(
             "deadline",
             "UPDATE public.workflow_wait_groups SET deadline = c.now, wake_at = c.now"
-            " FROM (SELECT clock_timestamp() AS now) c WHERE job_id = $1 AND key = $2",
+            " FROM (SELECT clock_timestamp() AS now) c WHERE job_id = $1 AND replay_key = $2",
             group.step.id,
             group.key,
         )

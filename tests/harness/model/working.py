@@ -269,7 +269,7 @@ def _told(outcome: rows.Outcome) -> tuple[object, ...]:
         outcome.attempt_change,
         outcome.error is not None,
         outcome.delay is not None,
-        outcome.wait and outcome.wait.key,
+        outcome.wait and outcome.wait.replay_key,
     )
 
 

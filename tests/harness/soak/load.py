@@ -73,7 +73,9 @@ class Application:
         self.ids.add(workflow.workflow_id)
         self.inserted[name] += 1
         if kind.by_key:
-            await send_event(None, "go", {"n": 1}, key=key, dedupe_id=key, engine=self._engine)
+            await send_event(
+                None, "go", {"n": 1}, correlation_key=key, dedupe_id=key, engine=self._engine
+            )
         elif kind.event is not None:
             await send_event(workflow.workflow_id, kind.event, {"n": 1}, engine=self._engine)
         if kind.cancelled:
@@ -85,7 +87,7 @@ class Application:
             self.latencies.append(end.duration.total_seconds())
 
     async def _loose(self, key: str) -> None:
-        await send_event(None, "nobody", {"n": 1}, key=key, engine=self._engine)
+        await send_event(None, "nobody", {"n": 1}, correlation_key=key, engine=self._engine)
         async with self._free:
             await self._connection.execute(
                 "INSERT INTO public.oban_jobs (worker, args) VALUES ('soak.records', '{}')"

@@ -126,7 +126,9 @@ def _left(chance: random.Random, key: str) -> Baton:
 
 
 def _keyed(chance: random.Random, key: str) -> Baton:
-    return Baton().wait("gate", any_of=["go"], timeout=FORGET, on_timeout="discard", key=key)
+    return Baton().wait(
+        "gate", any_of=["go"], timeout=FORGET, on_timeout="discard", correlation_key=key
+    )
 
 
 KINDS: dict[str, tuple[int, Kind]] = {

@@ -60,7 +60,7 @@ class Graph:
                     ignore_cancelled=name in self.ignore_cancelled,
                     ignore_discarded=name in self.ignore_discarded,
                     timeout=gate.timeout,
-                    key=gate.key,
+                    correlation_key=gate.key,
                 )
                 continue
             workflow.add(

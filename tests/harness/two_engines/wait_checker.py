@@ -14,13 +14,13 @@ from two_engines.graphs import Expected
 # How each group ended, in the words of the ledger, beside what was seen of it: by the runs of its
 # step, or in the result of its gate.
 _GROUPS = """
-SELECT g.workflow_id, n.name AS step, g.key, g.gate, g.status, n.state::text AS state,
+SELECT g.workflow_id, n.name AS step, g.replay_key, g.wait_step, g.status, n.state::text AS state,
     o.outcome::text,
     (
         SELECT coalesce(array_agg(r.outcome::text), '{}') FROM public.resumed r
-        WHERE r.job_id = g.job_id AND r.key = g.key
+        WHERE r.job_id = g.job_id AND r.key = g.replay_key
     )
-    || CASE WHEN g.gate AND n.state = 'completed' THEN ARRAY[(
+    || CASE WHEN g.wait_step AND n.state = 'completed' THEN ARRAY[(
         SELECT jsonb_build_object(
             'outcome', n.result -> 'value' -> 'outcome',
             'events', coalesce(
@@ -56,14 +56,14 @@ WHERE g.workflow_id = ANY ($1::uuid[])
 AND NOT EXISTS (
     SELECT FROM public.sent s
     WHERE s.id = e.payload ->> 'id' AND s.name = m.name
-    AND (s.workflow_id = g.workflow_id OR s.key = g.correlation)
+    AND (s.workflow_id = g.workflow_id OR s.key = g.correlation_key)
 )
 """
 
 # An event that was kept although a wait that is over wanted it, and had time left; or one of a key
 # that lies beside a wait for it.
 _OVERLOOKED = """
-SELECT g.workflow_id, n.name, g.key, g.status, e.name AS event
+SELECT g.workflow_id, n.name, g.replay_key, g.status, e.name AS event
 FROM public.workflow_wait_groups g
 JOIN public.workflow_nodes n ON n.job_id = g.job_id
 JOIN public.workflow_wait_members m ON m.group_id = g.id AND m.state <> 'received'
@@ -71,17 +71,17 @@ JOIN public.workflow_events e ON e.workflow_id = g.workflow_id AND e.name = m.na
 WHERE g.workflow_id = ANY ($1::uuid[]) AND g.status = 'timeout' AND e.state = 'kept'
 AND e.sent_at <= g.deadline
 UNION ALL
-SELECT g.workflow_id, n.name, g.key, 'timeout before its deadline', NULL
+SELECT g.workflow_id, n.name, g.replay_key, 'timeout before its deadline', NULL
 FROM public.workflow_wait_groups g
 JOIN public.workflow_nodes n ON n.job_id = g.job_id
 WHERE g.workflow_id = ANY ($1::uuid[]) AND g.status = 'timeout'
 AND (g.deadline IS NULL OR g.settled_at < g.deadline)
 UNION ALL
-SELECT g.workflow_id, n.name, g.key, g.status, e.name
+SELECT g.workflow_id, n.name, g.replay_key, g.status, e.name
 FROM public.workflow_wait_groups g
 JOIN public.workflow_nodes n ON n.job_id = g.job_id
 JOIN public.workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
-JOIN public.workflow_events e ON e.correlation = g.correlation AND e.name = m.name
+JOIN public.workflow_events e ON e.correlation_key = g.correlation_key AND e.name = m.name
 WHERE g.workflow_id = ANY ($1::uuid[]) AND g.status = 'pending' AND e.state = 'kept'
 """
 
@@ -114,7 +114,7 @@ async def wait_faults(
     """
     ids = [one.workflow_id for one in expected]
     rows = await connection.fetch(_GROUPS, ids)
-    groups = {(row["workflow_id"], row["step"], row["key"]): row for row in rows}
+    groups = {(row["workflow_id"], row["step"], row["replay_key"]): row for row in rows}
     found: list[Fault] = []
     for row in rows:
         found += _ended_once(row)
@@ -144,11 +144,11 @@ _PERFORMED = ("completed", "discarded")
 
 
 def _ended_once(row: asyncpg.Record) -> list[Fault]:
-    where = f"{row['workflow_id']} {row['step']} {row['key']}".strip()
+    where = f"{row['workflow_id']} {row['step']} {row['replay_key']}".strip()
     if row["status"] in _OPEN:
         return [Fault(Kind.NEVER, f"{where}: it is {row['status']}")]
     # Where time is over a gate may fail; that it did, its state says.
-    silent = row["gate"] and row["state"] != "completed"
+    silent = row["wait_step"] and row["state"] != "completed"
     if not row["seen"] and row["state"] in _PERFORMED and not silent:
         return [Fault(Kind.NEVER, f"{where}: nobody met that it is {row['status']}")]
     outcome = json.loads(row["outcome"])

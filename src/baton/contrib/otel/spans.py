@@ -3,7 +3,7 @@
 One trace goes from the span in which a workflow was inserted through all of its steps, in whichever
 process they run: the job carries the context of its insertion, which is the parent of every
 attempt. A step links to the attempts that settled its dependencies, and to the senders of the
-events that it or a gate above it received.
+events that it or a wait step above it received.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ WITH ended AS (
     WHERE g.id = $1
     AND (g.status = 'pending' OR (g.status = 'dormant' AND $2 = 'cancelled'))
     AND ($2 = 'cancelled' OR g.deadline <= clock_timestamp())
-    RETURNING g.id, g.workflow_id, g.job_id, g.gate, g.key, g.on_timeout, g.armed_at
+    RETURNING g.id, g.workflow_id, g.job_id, g.wait_step, g.replay_key, g.on_timeout, g.armed_at
 ),
 missed AS (
     UPDATE /*schema.*/workflow_wait_members m
@@ -15,7 +15,7 @@ missed AS (
     WHERE m.group_id = e.id AND m.state = 'waiting'
 )
 SELECT
-    e.job_id, e.gate, e.key, e.on_timeout, n.name AS step, w.name AS workflow_name,
+    e.job_id, e.wait_step, e.replay_key, e.on_timeout, n.name AS step, w.name AS workflow_name,
     coalesce(extract(epoch FROM clock_timestamp() - e.armed_at), 0)::double precision AS seconds
 FROM ended e
 JOIN /*schema.*/workflow_nodes n ON n.job_id = e.job_id

@@ -1,4 +1,4 @@
--- Ends the job of a gate as cancelled or discarded; the caller holds the workflow's lock.
+-- Ends the job of a wait step as cancelled or discarded; the caller holds the workflow's lock.
 UPDATE /*schema.*/oban_jobs j
 SET state = $2::text::/*schema.*/oban_job_state,
     cancelled_at = CASE WHEN $2 = 'cancelled' THEN timezone('UTC', clock_timestamp()) ELSE j.cancelled_at END,

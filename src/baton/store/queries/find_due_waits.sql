@@ -4,8 +4,8 @@
 SELECT
     g.id,
     g.workflow_id,
-    g.answers IS NOT NULL OR (g.gate AND g.on_timeout <> 'result') AS careful,
-    g.correlation IS NOT NULL AND g.answers IS NULL AND coalesce(g.deadline > now(), true) AS looks,
+    g.payload_schema IS NOT NULL OR (g.wait_step AND g.on_timeout <> 'result') AS careful,
+    g.correlation_key IS NOT NULL AND g.payload_schema IS NULL AND coalesce(g.deadline > now(), true) AS looks,
     g.wake_at::text AS wake_at
 FROM /*schema.*/workflow_wait_groups g
 WHERE g.wake_at IS NOT NULL AND g.wake_at <= now() AND (g.wake_at, g.id) > ($2::text::timestamptz, $3::bigint)

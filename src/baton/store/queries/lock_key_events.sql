@@ -2,7 +2,7 @@
 -- order of their sending. One that somebody is about to receive is passed by.
 SELECT e.id, e.sent_at
 FROM /*schema.*/workflow_events e
-WHERE e.correlation IS NOT NULL
+WHERE e.correlation_key IS NOT NULL
 AND e.sent_at < now() - make_interval(secs => $1)
 AND (e.sent_at, e.id) > ($2::timestamptz, $3::bigint)
 AND (e.state = 'open') IS NOT TRUE

@@ -2,7 +2,7 @@
 SELECT m.workflow_id, m.group_id
 FROM /*schema.*/workflow_events e
 JOIN /*schema.*/workflow_wait_members m
-    ON m.correlation = e.correlation AND m.name = e.name AND m.state = 'waiting' AND m.correlation IS NOT NULL
+    ON m.correlation_key = e.correlation_key AND m.name = e.name AND m.state = 'waiting' AND m.correlation_key IS NOT NULL
 WHERE e.id = $1
 AND (m.workflow_id, m.group_id) > ($2::uuid, $3::bigint)
 AND (e.receivers = 0 OR e.newest_group IS NULL OR m.group_id <= e.newest_group)

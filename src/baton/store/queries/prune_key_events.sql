@@ -5,7 +5,7 @@ WITH deleted AS (
     AND NOT EXISTS (
         SELECT
         FROM /*schema.*/workflow_wait_members m
-        WHERE m.event_id = e.id AND m.event_id IS NOT NULL AND m.correlation IS NOT NULL
+        WHERE m.event_id = e.id AND m.event_id IS NOT NULL AND m.correlation_key IS NOT NULL
     )
     RETURNING e.id
 )

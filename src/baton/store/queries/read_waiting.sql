@@ -13,18 +13,18 @@ WITH page AS MATERIALIZED (
     WHERE g.status = 'pending' AND g.id > $2
     AND ($3::boolean IS NULL OR (g.prompt IS NOT NULL) = $3)
     AND ($4::text IS NULL OR $4 = ANY (g.names))
-    AND ($5::text IS NULL OR g.correlation = $5)
+    AND ($5::text IS NULL OR g.correlation_key = $5)
     AND ($6::text IS NULL OR w.name = $6)
     ORDER BY g.id
     LIMIT $1::integer
 )
 SELECT
-    g.id, g.workflow_id, g.workflow_name, g.step, g.key, g.names, g.need,
+    g.id, g.workflow_id, g.workflow_name, g.step, g.replay_key, g.names, g.need,
     ARRAY(
         SELECT m.name FROM /*schema.*/workflow_wait_members m
         WHERE m.group_id = g.id AND m.state = 'received' ORDER BY m.event_id
     ) AS received,
-    g.correlation, g.prompt, g.answers::text AS answers,
+    g.correlation_key, g.prompt, g.payload_schema::text AS payload_schema,
     CASE
         WHEN g.armed_at > '9999-12-30 UTC' THEN '9999-12-30 UTC'
         WHEN g.armed_at < '0001-01-02 UTC' THEN '0001-01-02 UTC'

@@ -1,7 +1,7 @@
 -- Reads the waits a step has come to before: what for, and how they ended; with $2, also the traces of
 -- the events that they received.
 SELECT
-    g.key, g.names, g.need,
+    g.replay_key, g.names, g.need,
     CASE WHEN g.status IN ('completed', 'timeout', 'cancelled')
         THEN /*schema.*/baton_wait_outcome(g.id)::text END AS outcome,
     CASE WHEN $2 AND g.status <> 'pending' THEN ARRAY(
@@ -12,4 +12,4 @@ SELECT
         ORDER BY e.id
     ) END AS traces
 FROM /*schema.*/workflow_wait_groups g
-WHERE g.job_id = $1 AND NOT g.gate
+WHERE g.job_id = $1 AND NOT g.wait_step

@@ -15,8 +15,8 @@ WITH quiet AS MATERIALIZED (
     )
     AND NOT EXISTS (
         SELECT FROM /*schema.*/workflow_events e
-        WHERE e.correlation = g.correlation AND e.name = ANY (g.names)
-        AND e.correlation IS NOT NULL AND e.state IN ('kept', 'open')
+        WHERE e.correlation_key = g.correlation_key AND e.name = ANY (g.names)
+        AND e.correlation_key IS NOT NULL AND e.state IN ('kept', 'open')
         OFFSET 0
     )
     AND NOT EXISTS (

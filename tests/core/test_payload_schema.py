@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from baton.core import answers
+from baton.core import payload_schema
 from baton.words.wait_errors import MissingExtraError
 
 NUMBER = {"type": "integer", "minimum": 1}
@@ -39,24 +39,24 @@ PERSON = {
     ],
 )
 def test_problems(payload: Any, schemas: Any, wrong: list[str]) -> None:
-    assert answers.problems(payload, schemas, "x") == wrong
+    assert payload_schema.problems(payload, schemas, "x") == wrong
 
 
 def test_many_problems_are_told_in_part() -> None:
-    found = answers.problems(["a" * 10_000] * 100, {"*": {"items": NUMBER}}, "x")
-    assert len(found) == answers.MOST_PROBLEMS
+    found = payload_schema.problems(["a" * 10_000] * 100, {"*": {"items": NUMBER}}, "x")
+    assert len(found) == payload_schema.MOST_PROBLEMS
     assert max(map(len, found)) < 600
 
 
 def test_nothing_is_fetched_from_the_network() -> None:
     with pytest.raises(Exception, match="Unresolvable"):
-        answers.problems(1, {"*": {"$ref": "http://127.0.0.1:1/schema.json"}}, "x")
+        payload_schema.problems(1, {"*": {"$ref": "http://127.0.0.1:1/schema.json"}}, "x")
 
 
 def test_without_the_package_nothing_passes_unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "_validator", None)
-    assert answers.problems(1, None, "x") == []
-    with pytest.raises(MissingExtraError, match=r"pip install 'baton-workflows\[answers\]'"):
-        answers.problems(1, {"*": NUMBER}, "x")
+    monkeypatch.setattr(payload_schema, "_validator", None)
+    assert payload_schema.problems(1, None, "x") == []
+    with pytest.raises(MissingExtraError, match=r"pip install 'baton-workflows\[jsonschema\]'"):
+        payload_schema.problems(1, {"*": NUMBER}, "x")
     with pytest.raises(MissingExtraError):
-        answers.require()
+        payload_schema.require()

@@ -1,34 +1,34 @@
--- Writes the gates of new workflows, whose nodes are there, and arms those that wait for no other step. Takes an
+-- Writes the wait steps of new workflows, whose nodes are there, and arms those that wait for no other step. Takes an
 -- array of JSON objects as text.
-CREATE OR REPLACE FUNCTION /*schema.*/baton_insert_gates(p_gates text, p_notify boolean)
+CREATE OR REPLACE FUNCTION /*schema.*/baton_insert_wait_steps(p_wait_steps text, p_notify boolean)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
-AS $gates$
+AS $wait_steps$
 DECLARE
     v_roots bigint[];
 BEGIN
     WITH new AS (
-        SELECT * FROM jsonb_to_recordset(p_gates::jsonb) AS x (
+        SELECT * FROM jsonb_to_recordset(p_wait_steps::jsonb) AS x (
             job_id bigint, workflow_id uuid, names jsonb, need integer, timeout double precision,
-            on_timeout text, fallback jsonb, correlation text, prompt text, answers jsonb
+            on_timeout text, fallback jsonb, correlation_key text, prompt text, payload_schema jsonb
         )
     ),
     groups AS (
         INSERT INTO /*schema.*/workflow_wait_groups AS g (
-            workflow_id, job_id, key, gate, names, need, timeout, on_timeout, fallback, correlation, prompt,
-            answers
+            workflow_id, job_id, replay_key, wait_step, names, need, timeout, on_timeout, fallback, correlation_key, prompt,
+            payload_schema
         )
         SELECT
             n.workflow_id, n.job_id, '', true, ARRAY(SELECT jsonb_array_elements_text(n.names)), n.need,
-            n.timeout, n.on_timeout, n.fallback, n.correlation, n.prompt, n.answers
+            n.timeout, n.on_timeout, n.fallback, n.correlation_key, n.prompt, n.payload_schema
         FROM new n
         ORDER BY n.job_id
-        RETURNING g.id, g.workflow_id, g.correlation, g.names
+        RETURNING g.id, g.workflow_id, g.correlation_key, g.names
     ),
     members AS (
-        INSERT INTO /*schema.*/workflow_wait_members (group_id, name, workflow_id, correlation)
-        SELECT g.id, m.name, g.workflow_id, g.correlation FROM groups g, unnest(g.names) AS m (name)
+        INSERT INTO /*schema.*/workflow_wait_members (group_id, name, workflow_id, correlation_key)
+        SELECT g.id, m.name, g.workflow_id, g.correlation_key FROM groups g, unnest(g.names) AS m (name)
     ),
     marked AS (
         UPDATE /*schema.*/workflow_nodes n
@@ -45,4 +45,4 @@ BEGIN
         PERFORM FROM /*schema.*/baton_arm(v_roots, false, p_notify, true);
     END IF;
 END
-$gates$;
+$wait_steps$;

@@ -24,7 +24,9 @@ MOST_PROBLEMS = 5
 def require() -> None:
     """Raises MissingExtraError where payloads cannot be checked."""
     if _validator is None:
-        raise MissingExtraError("answers", "a wait with a model checks payloads by JSON schema")
+        raise MissingExtraError(
+            "jsonschema", "a wait with a payload_type checks payloads by JSON schema"
+        )
 
 
 def problems(payload: object, schemas: Mapping[str, Any] | None, name: str) -> list[str]:

@@ -1,2 +1,0 @@
--- Writes the gates of new workflows and arms those without dependencies: see baton_insert_gates in the schema.
-SELECT /*schema.*/baton_insert_gates($1::pg_catalog.text, $2::pg_catalog.text::pg_catalog.bool)::pg_catalog.text AS done
