@@ -37,7 +37,7 @@ LEAST = {
     "settle_by_the_sweep": 20,
     "announce_by_the_sweep": 5,
     "prune": 8,
-    "migrate": 20,
+    "migrate": 16,
     "heartbeat": 4,
     "shutdown": 2,
     "reused_id": 5,
