@@ -131,3 +131,28 @@ async def test_the_sql_of_the_operators_pages_runs(dsn: str) -> None:
             await connection.fetch(text)
     finally:
         await connection.close()
+
+
+def literals() -> str:
+    """Every text of the sources, joined; what is filled in is left out."""
+    found = [
+        node.value
+        for path in SOURCES.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    return "\n".join(re.sub(r"%[-.\w]*[drsgf]", "", text) for text in found)
+
+
+def test_messages_that_the_troubleshooting_quotes_are_in_the_sources() -> None:
+    texts = literals()
+    page = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    quoted = [
+        part.strip()
+        for line in page.splitlines()
+        if line.startswith("|")
+        for quote in re.findall(r'(?<!=)"([^"`=]+)"', line)
+        for part in quote.split("…")
+    ]
+    assert len(quoted) > 30
+    assert [part for part in quoted if part.strip(" .;:") not in texts] == []
