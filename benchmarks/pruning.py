@@ -72,7 +72,7 @@ async def one_run(dsn: str, finished: int, *, prune: bool) -> tuple[float, list[
     plugins = [Plugin(interval=0.01, prune=True)] if prune else []
     workflows = [diamond() for _ in range(DIAMONDS)]
     async with Engine(dsn, name="client") as client:
-        await insert_all(workflows, client)
+        await insert_all(workflows, engine=client)
     undo = subscribe(keep)
     began = monotonic()
     async with Engine(dsn, queues={"default": 100}, plugins=plugins) as engine:

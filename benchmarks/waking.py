@@ -70,7 +70,7 @@ async def seconds(
 ) -> tuple[float, float]:
     """Until the body ran and until it had the event; without an event the second is 0."""
     at.clear()
-    await insert_all([workflow], sender)
+    await insert_all([workflow], engine=sender)
     end = asyncio.create_task(engine.completion(workflow.workflow_id))
     if event:
         while not await waiting_steps(workflow.workflow_id, engine=sender):  # noqa: ASYNC110

@@ -102,7 +102,7 @@ async def everything(engine: Engine, text: str, connection: asyncpg.Connection[A
         deps=["ends"],
         ignore_cancelled=True,
     )
-    await workflow.insert(engine)
+    await workflow.insert(engine=engine)
     await eventually(lambda: _waiting(workflow, engine, 2))
     found = await waiting_steps(workflow.workflow_id, engine=engine)
     assert {one.names for one in found} == {(text,)}
@@ -127,11 +127,11 @@ async def everything(engine: Engine, text: str, connection: asyncpg.Connection[A
 
     borrowed = Baton(workflow_name=text).wait(text, any_of=[text], correlation_key=text)
     async with connection.transaction():
-        await borrowed.insert(engine, conn=connection)
+        await borrowed.insert(engine=engine, conn=connection)
         await send_event(borrowed.workflow_id, "other", text, conn=connection, engine=engine)
     assert await cancel_wait(borrowed.workflow_id, text, text, engine=engine)
     late = Baton().add(text, named.new(given=text), schedule_in=3600)
-    await late.insert(engine)
+    await late.insert(engine=engine)
     await engine.cancel(late.workflow_id, text)
     for doomed in (borrowed, late):
         await engine.completion(doomed.workflow_id, timeout=DEADLINE)
@@ -205,12 +205,12 @@ async def one_of_each(engine: Engine, connection: asyncpg.Connection[Any]) -> No
     workflow = (
         Baton().add("a", Ends(text="x")).wait("g", any_of=["e"], correlation_key="k", timeout=60)
     )
-    await workflow.insert(engine)
+    await workflow.insert(engine=engine)
     await send_event(None, "e", correlation_key="k", engine=engine)
     await engine.completion(workflow.workflow_id, timeout=DEADLINE)
     async with connection.transaction():
         other = Baton().wait("g", any_of=["e"])
-        await other.insert(engine, conn=connection)
+        await other.insert(engine=engine, conn=connection)
     await engine.cancel(other.workflow_id)
     await Plugin(prune=True, job_max_age={"cancelled": 0}).sweep(engine.database)
     await Insights(engine.database).workflows()

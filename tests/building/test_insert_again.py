@@ -39,7 +39,7 @@ async def test_a_failed_insertion_leaves_the_builder_usable(dsn: str) -> None:
             await workflow.insert()
         workflow.add("b", process.new())
         with pytest.raises(EngineStateError):
-            await workflow.insert(stopped)
+            await workflow.insert(engine=stopped)
         workflow.add("c", process.new())
         await taken.insert()
         for _ in range(2):

@@ -67,7 +67,7 @@ async def lossy(dsn: str, **options: Any) -> AsyncIterator[Client]:
 async def test_it_is_there_once(dsn: str, db: Connection, committed: bool) -> None:
     workflow = Baton().add("a", process.new()).add("b", process.new(), deps=["a"])
     async with lossy(dsn, committed=committed) as client:
-        jobs = await workflow.insert(client)
+        jobs = await workflow.insert(engine=client)
     assert await counts(db) == (1, 2, 2)
     rows = await db.fetch("SELECT id FROM public.oban_jobs ORDER BY id")
     assert [job.id for job in jobs] == [row["id"] for row in rows]
@@ -80,7 +80,7 @@ async def test_somebody_elses_workflow_of_that_id_is_not_taken_for_it(
     workflow, rival = (Baton(taken).add("a", process.new()) for _ in range(2))
     async with lossy(dsn, committed=False, rival=rival) as client:
         with pytest.raises(WorkflowExistsError) as caught:
-            await workflow.insert(client)
+            await workflow.insert(engine=client)
     assert caught.value.workflow_id == taken
     assert await counts(db) == (1, 1, 1)
 
@@ -94,7 +94,7 @@ async def test_of_several_one_that_is_somebody_elses_refuses_all(dsn: str, db: C
     )
     async with lossy(dsn, committed=False, rival=rival) as client:
         with pytest.raises(WorkflowExistsError):
-            await insert_all([own, other], client)
+            await insert_all([own, other], engine=client)
     assert await counts(db) == (1, 1, 1)
 
 
@@ -106,5 +106,5 @@ async def test_what_existed_before_is_refused_at_once(dsn: str, db: Connection) 
     await connection.close()
     async with lossy(dsn, committed=False) as client:
         with pytest.raises(WorkflowExistsError):
-            await workflow.insert(client)
+            await workflow.insert(engine=client)
     assert await counts(db) == (1, 1, 1)

@@ -29,7 +29,7 @@ async def test_only_queues_with_something_to_run_are_told(
     dsn: str, conn: Connection, borrowed: bool, notify: bool
 ) -> None:
     async with Engine(dsn, notify=notify) as client, heard(dsn, "public.oban_insert") as told:
-        await insert_all([workflow(), workflow()], client, conn if borrowed else None)
+        await insert_all([workflow(), workflow()], engine=client, conn=conn if borrowed else None)
     queues = [json.loads(text)["queue"] for text in told]
     assert sorted(queues) == (["now", "other"] if notify else [])
 
@@ -37,7 +37,7 @@ async def test_only_queues_with_something_to_run_are_told(
 async def test_the_states_are_those_of_what_they_wait_for(dsn: str, db: Connection) -> None:
     async with Engine(dsn) as client:
         built = workflow()
-        await built.insert(client)
+        await built.insert(engine=client)
     rows = await db.fetch(
         "SELECT n.name, j.state::text AS state, n.pending FROM public.oban_jobs j "
         "JOIN public.workflow_nodes n ON n.job_id = j.id ORDER BY j.id"

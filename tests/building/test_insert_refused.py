@@ -145,9 +145,9 @@ async def test_what_is_no_connection_is_told(what: str, make: Callable[[], Any],
 async def test_a_pool_is_no_connection(dsn: str) -> None:
     async with asyncpg.create_pool(dsn, min_size=0, max_size=1) as pool:
         with pytest.raises(ConnectionTypeError, match=r"pool\.acquire"):
-            await pair().insert(conn=pool)
+            await pair().insert(conn=pool)  # type: ignore[arg-type]
         with pytest.raises(ConnectionTypeError, match="async with"):
-            await pair().insert(conn=pool.acquire())
+            await pair().insert(conn=pool.acquire())  # type: ignore[arg-type]
 
 
 class TestSchema:

@@ -139,7 +139,7 @@ BAD: list[tuple[str, Callable[[], Awaitable[object]]]] = [
     ("bad option", lambda: diamond().add("e", Fetch(), priority=10**10).insert()),
     ("bad schedule", lambda: diamond().add("e", Fetch(), schedule_in=10**12).insert()),
     ("bad engine", lambda: diamond().insert(engine="other")),
-    ("bad connection", lambda: diamond().insert(conn="postgresql://")),
+    ("bad connection", lambda: diamond().insert(conn="postgresql://")),  # type: ignore[arg-type]
     ("one bad of several", lambda: insert_all([diamond(), self_dependency()])),
     ("no workflow", lambda: insert_all([diamond(), None])),  # type: ignore[list-item]
 ]

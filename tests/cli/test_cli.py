@@ -250,11 +250,11 @@ async def test_a_signal_lets_running_steps_finish(dsn: str, number: signal.Signa
         working("support.operated:engine", dsn=dsn) as process,
     ):
         workflow = Baton().add("a", operated.answer.new())
-        await workflow.insert(client)
+        await workflow.insert(engine=client)
         await client.completion(workflow.workflow_id, DEADLINE)
         await execute(dsn, "DELETE FROM public.oban_jobs")
         running = Baton().add("b", operated.finish.new())
-        await running.insert(client)
+        await running.insert(engine=client)
         await wait_for_state(dsn, "executing")
         process.send_signal(number)
         status, text = await ended(process)
@@ -268,7 +268,7 @@ async def test_what_does_not_finish_in_time_is_put_back(dsn: str) -> None:
         Engine(dsn) as client,
         working("support.operated:make", dsn=dsn, GRACE="0.1") as process,
     ):
-        await Baton().add("a", operated.hang.new()).insert(client)
+        await Baton().add("a", operated.hang.new()).insert(engine=client)
         await wait_for_state(dsn, "executing")
         process.terminate()
         assert (await ended(process))[0] == 0
@@ -281,7 +281,7 @@ async def test_a_second_signal_ends_at_once(dsn: str, stuck: NewJob) -> None:
         Engine(dsn) as client,
         working("support.operated:engine", dsn=dsn) as process,
     ):
-        await Baton().add("a", stuck).insert(client)
+        await Baton().add("a", stuck).insert(engine=client)
         await wait_for_state(dsn, "executing")
         process.terminate()
         await said(process, "stopping")
@@ -296,7 +296,7 @@ async def test_a_thread_that_never_returns_does_not_hold_up_the_end(dsn: str) ->
         Engine(dsn) as client,
         working("support.operated:engine", dsn=dsn, GRACE="0.1") as process,
     ):
-        await Baton().add("a", operated.never.new()).insert(client)
+        await Baton().add("a", operated.never.new()).insert(engine=client)
         await wait_for_state(dsn, "executing")
         process.terminate()
         status, text = await ended(process)
@@ -313,7 +313,7 @@ async def test_the_command_line_overrides_the_engine(empty_dsn: str) -> None:
         working("support.operated:engine", *overrides, dsn=NOWHERE) as process,
     ):
         workflow = Baton().add("a", operated.answer.new(), queue="io")
-        await workflow.insert(client)
+        await workflow.insert(engine=client)
         await client.completion(workflow.workflow_id, DEADLINE)
         process.terminate()
         assert (await ended(process))[0] == 0

@@ -51,7 +51,7 @@ async def test_it_tells_what_it_did(dsn: str) -> None:
         working("support.operated:engine", "-v", dsn=dsn) as process,
     ):
         workflow = Baton(workflow_name="told").add("a", operated.answer.new())
-        await workflow.insert(client)
+        await workflow.insert(engine=client)
         lines = await said(process, "baton.workflow.finished")
         assert "baton.step.completed" in lines
         process.terminate()
@@ -65,7 +65,7 @@ async def test_json_lines(dsn: str) -> None:
     arguments = ["support.operated:engine", "-vv", "--log-format", "json"]
     async with Engine(dsn) as client, working(*arguments, dsn=dsn) as process:
         workflow = Baton().add("a", operated.answer.new())
-        await workflow.insert(client)
+        await workflow.insert(engine=client)
         text = await said(process, "baton.workflow.finished")
         process.terminate()
         status, rest = await ended(process)

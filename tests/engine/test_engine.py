@@ -76,7 +76,7 @@ async def test_a_refused_call_is_named_with_what_to_do(dsn: str) -> None:
         "engine.completion": lambda: engine.completion(id),
         "engine.result": lambda: engine.result(id, "a"),
         "engine.cancel": lambda: engine.cancel(id),
-        "insert": lambda: flat("a").insert(engine),
+        "insert": lambda: flat("a").insert(engine=engine),
         "announce": lambda: announce(id, engine=engine),
     }
 
@@ -177,10 +177,10 @@ async def test_engines_are_found_by_name(dsn: str) -> None:
     ):
         for engine in ("left", "right", left.engine, right.engine):
             workflow = flat("a")
-            await workflow.insert(engine)
+            await workflow.insert(engine=engine)
             assert (await left.end(workflow)) == (await right.end(workflow))
         with pytest.raises(NoEngineError, match="running are 'left', 'right': pass") as caught:
-            await flat("a").insert("middle")
+            await flat("a").insert(engine="middle")
         assert (caught.value.name, caught.value.running) == ("middle", ("left", "right"))
 
 

@@ -58,10 +58,10 @@ async def test_a_step_inserts_through_its_own_engine(dsn: str) -> None:
     ):
         for _ in range(2):
             workflow = Baton().add("a", inserts.new())
-            await workflow.insert(first.engine)
+            await workflow.insert(engine=first.engine)
             await first.end(workflow)
             theirs = Baton().add("a", inserts.new(), queue="other")
-            await theirs.insert(second)
+            await theirs.insert(engine=second)
             # Woken by a request of the other one's.
             second.resume("other")
             await second.completion(theirs.workflow_id, timeout=10)

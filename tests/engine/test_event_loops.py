@@ -57,7 +57,7 @@ async def test_every_call_names_the_event_loop(scene: Scene) -> None:
     assert wrong == {}
     assert "run_coroutine_threadsafe" in str(found["Baton.insert"])
     # Nothing of it has hurt the engine.
-    await Baton().wait("gate", any_of=["x"]).insert(scene.engine)
+    await Baton().wait("gate", any_of=["x"]).insert(engine=scene.engine)
 
 
 @pytest.mark.parametrize(

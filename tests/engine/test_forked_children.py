@@ -16,7 +16,7 @@ from support.running import opened
 async def test_a_forked_child_dies_of_a_signal(dsn: str, how: str) -> None:
     workflow = Baton().add("a", forked_children.forks.new(how=how))
     async with Engine(dsn) as client:
-        await workflow.insert(client)
+        await workflow.insert(engine=client)
     async with working("support.forked_children:engine", dsn=dsn, BATON_FORKING_DSN=dsn) as process:
         async with opened(dsn) as tables:
             row = await tables.until(workflow, "a", "completed", "discarded")

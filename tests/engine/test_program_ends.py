@@ -67,7 +67,7 @@ async def test_steps_that_the_end_of_the_loop_cancels_go_back(dsn: str, ends: st
         workflow.add(how, waits.new(how=how))
     workflow.add("waits behind", waits.new(how="is cancelled"), deps=[HOWS[0]])
     async with Engine(dsn) as client:
-        await workflow.insert(client)
+        await workflow.insert(engine=client)
 
     async def main() -> None:
         engine = fast(dsn, poll_interval=0.05, shutdown_grace=60.0)
@@ -141,7 +141,7 @@ async def _ended(process: Process, within: float) -> float:
 
 async def _inserted(dsn: str, workflow: Baton) -> None:
     async with Engine(dsn) as client:
-        await workflow.insert(client)
+        await workflow.insert(engine=client)
 
 
 async def test_a_second_interrupt_is_no_failure_of_the_step_that_it_hits(dsn: str) -> None:

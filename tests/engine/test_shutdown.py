@@ -219,7 +219,7 @@ async def test_a_step_may_stop_its_engine(dsn: str) -> None:
         task = asyncio.create_task(engine.run())
         await events.until(StepExecuting, 0)
         async with fast(dsn, queues={}, name="client") as client:
-            await workflow.insert(client)
+            await workflow.insert(engine=client)
             async with asyncio.timeout(10):
                 await task
     assert engine.state == "stopped"
@@ -290,7 +290,7 @@ async def test_a_stop_that_fails_half_way_closes_everything(
         engine = fast(dsn)
         await engine.__aenter__()
         workflow = Baton().add("a", Stubborn("x").job, schedule_in=3600)
-        await workflow.insert(engine)
+        await workflow.insert(engine=engine)
         waiting = asyncio.create_task(engine.completion(workflow.workflow_id))
         await asyncio.sleep(0)
 

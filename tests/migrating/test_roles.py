@@ -149,7 +149,7 @@ async def test_a_worker_does_everything_an_application_does(dsn: str, owner: Tab
             async with fast(limited, plugins=[Plugin(prune=True)]) as engine:
                 workflows = [diamond(), gated(), Baton().add("a", waits.new())]
                 workflows.append(Baton().add("a", gives_up.new()).add("b", works.new(), deps=["a"]))
-                await insert_all(workflows, engine)
+                await insert_all(workflows, engine=engine)
                 await send_event(None, "go", {"n": 1}, correlation_key="k", engine=engine)
                 await send_event(workflows[2].workflow_id, "go", engine=engine)
                 ends = [
@@ -161,11 +161,11 @@ async def test_a_worker_does_everything_an_application_does(dsn: str, owner: Tab
                 await workflow_usage(workflows[0].workflow_id, engine=engine)
                 await workflow_captures(workflows[0].workflow_id, engine=engine)
                 waiting = gated()
-                await waiting.insert(engine)
+                await waiting.insert(engine=engine)
                 assert await waiting_steps(engine=engine)
                 assert await cancel_wait(waiting.workflow_id, "gate", engine=engine)
                 late = Baton().add("a", sleeps.new())
-                await late.insert(engine)
+                await late.insert(engine=engine)
                 assert await engine.cancel(late.workflow_id)
                 assert await announce(late.workflow_id, engine=engine) is None
                 await Insights(engine.database).workflows()
@@ -195,19 +195,19 @@ async def test_who_enqueues_inserts_and_awaits(dsn: str, owner: Tables) -> None:
         Engine(limited, name="web") as web,
     ):
         first, second, third = diamond(), diamond(), diamond()
-        assert len(await first.insert(web)) == 4
+        assert len(await first.insert(engine=web)) == 4
         connection = await asyncpg.connect(limited)
         async with connection.transaction():
-            await insert_all([second, third], web, conn=connection)
+            await insert_all([second, third], engine=web, conn=connection)
         for workflow in (first, second, third):
             end = await web.completion(workflow.workflow_id, timeout=DEADLINE)
             assert end.outcome == "completed"
         assert await web.result(first.workflow_id, "d") == 1
         await Insights(web.database).workflows()
         waiting = gated()
-        await waiting.insert(engine)
+        await waiting.insert(engine=engine)
         queued = Baton().add("a", works.new(), queue="nobody")
-        await queued.insert(web)
+        await queued.insert(engine=web)
 
         async def in_a_transaction(call: Callable[[], Awaitable[object]]) -> None:
             async with connection.transaction():
@@ -217,15 +217,15 @@ async def test_who_enqueues_inserts_and_awaits(dsn: str, owner: Tables) -> None:
             """The caller's transaction goes on after the refusal."""
             async with connection.transaction():
                 with pytest.raises(MissingRightError):
-                    await gated().insert(web, conn=connection)
+                    await gated().insert(engine=web, conn=connection)
                 assert await connection.fetchval("SELECT 1") == 1
 
         await kept()
         await refused(
             owner,
-            lambda: gated().insert(web),
-            lambda: insert_all([diamond(), gated()], web),
-            lambda: in_a_transaction(lambda: gated().insert(web, conn=connection)),
+            lambda: gated().insert(engine=web),
+            lambda: insert_all([diamond(), gated()], engine=web),
+            lambda: in_a_transaction(lambda: gated().insert(engine=web, conn=connection)),
             lambda: send_event(waiting.workflow_id, "go", engine=web),
             lambda: send_event(None, "go", correlation_key="k", engine=web),
             lambda: in_a_transaction(
@@ -254,7 +254,7 @@ async def test_who_reads_only_looks(dsn: str, owner: Tables) -> None:
     async with role(dsn, "read") as limited, Engine(limited, name="looks") as reader:
         async with Engine(dsn, name="other") as other:
             waiting = gated().add("x", works.new(), queue="nobody")
-            await waiting.insert(other)
+            await waiting.insert(engine=other)
         look = Insights(reader.database)
         (row,) = (await look.workflows()).rows
         assert row.workflow_id == waiting.workflow_id
@@ -265,9 +265,9 @@ async def test_who_reads_only_looks(dsn: str, owner: Tables) -> None:
         connection = await asyncpg.connect(limited)
         await refused(
             owner,
-            lambda: diamond().insert(reader),
-            lambda: diamond().insert(reader, conn=connection),
-            lambda: insert_all([diamond(), gated()], reader),
+            lambda: diamond().insert(engine=reader),
+            lambda: diamond().insert(engine=reader, conn=connection),
+            lambda: insert_all([diamond(), gated()], engine=reader),
             lambda: send_event(waiting.workflow_id, "go", engine=reader),
             lambda: reader.cancel(waiting.workflow_id),
             lambda: cancel_wait(waiting.workflow_id, "gate", engine=reader),
@@ -283,7 +283,7 @@ async def test_a_sweep_that_may_not_write_says_so_and_writes_nothing(
 ) -> None:
     async with fast(dsn) as engine:
         workflow = diamond()
-        await workflow.insert(engine)
+        await workflow.insert(engine=engine)
         await engine.completion(workflow.workflow_id, timeout=DEADLINE)
     await owner.execute("DELETE FROM public.workflow_completions")
     before = await counts(owner)
@@ -330,7 +330,7 @@ async def test_the_owner_is_no_superuser(server: str, empty_dsn: str) -> None:
             limited, schema=name, queues={"default": 5}, stage_interval=0.02
         ) as engine:
             workflow = diamond()
-            await workflow.insert(engine)
+            await workflow.insert(engine=engine)
             end = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
             assert end.outcome == "completed"
         assert await schema.rollback(owner, to=0, schema=name)

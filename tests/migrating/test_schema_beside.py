@@ -37,7 +37,7 @@ async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
 async def runs(dsn: str) -> None:
     async with Engine(dsn, **FAST) as engine:
         workflow = Baton().add("a", works.new()).wait("b", any_of=["x"], timeout=0.01)
-        await workflow.insert(engine)
+        await workflow.insert(engine=engine)
         completion = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
     assert completion.outcome.value == "completed"
 

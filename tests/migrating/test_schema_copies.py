@@ -59,7 +59,7 @@ async def inserted(dsn: str, name: str) -> Baton:
     await schema.migrate(dsn, schema=name)
     workflow = Baton().add("a", told.new()).wait("b", any_of=["never"], timeout=0.01, deps=["a"])
     async with Engine(dsn, schema=name) as client:
-        await workflow.insert(client)
+        await workflow.insert(engine=client)
     return workflow
 
 

@@ -73,7 +73,7 @@ async def test_no_process_outlives_a_killed_worker(dsn: str, tmp_path: Path) -> 
         spins = busy_processes.spins.new(pids=str(pids))
         async with Engine(dsn) as client:
             workflow = Baton().add("a", spins).add("b", spins)
-            await workflow.insert(client)
+            await workflow.insert(engine=client)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, str(PROGRAM), dsn),
             env={**os.environ, "PYTHONPATH": str(PROGRAM.parents[1])},

@@ -69,7 +69,7 @@ async def ended(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> As
     workflow = GRAPH.workflow()
     expected = Expected(workflow.workflow_id, GRAPH)
     async with fast(dsn) as engine:
-        await insert_all([workflow], engine)
+        await insert_all([workflow], engine=engine)
         for name in "xyp":
             await _send(engine, ledger, expected, name)
         await _send(engine, ledger, expected, "k", "key")

@@ -170,7 +170,7 @@ async def mutate(
     await connection.execute(text)
 
 
-def send(workflow_id: UUID | None, name: str, payload: object = None, **options: str) -> Move:
+def send(workflow_id: UUID | None, name: str, payload: object = None, **options: Any) -> Move:
     async def move(database: Database) -> Delivery:
         client = Client(database, EngineSettings())
         return await send_event(workflow_id, name, payload, engine=client, **options)

@@ -48,7 +48,7 @@ async def test_what_does_not_fit_is_written_in_parts(dsn: str, fails: bool) -> N
     async with running(dsn, queues={"default": 60}) as run:
         await run.tables.execute("SET statement_timeout = 0")
         await run.tables.execute(SLOW.format(seconds=0.01, when="true"))
-        await insert_all(many, run.engine)
+        await insert_all(many, engine=run.engine)
         await run.events.until(StepExecuting, 60)
         go.set()
         for workflow in many:
@@ -64,7 +64,7 @@ async def test_one_row_that_takes_too_long_keeps_no_other(dsn: str) -> None:
     async with running(dsn, queues={"default": 60}) as run:
         await run.tables.execute("SET statement_timeout = 0")
         await run.tables.execute(SLOW.format(seconds=5, when="OLD.priority = 7"))
-        await insert_all(many, run.engine)
+        await insert_all(many, engine=run.engine)
         await run.events.until(StepExecuting, len(many))
         go.set()
         for workflow in many[1:]:

@@ -57,10 +57,10 @@ async def test_an_engine_runs_what_stands_behind_it(dsn: str) -> None:
     async with running(dsn, queues={"default": 2}) as run:
         run.engine.pause("default")
         first = Baton().add("a", works.new())
-        await first.insert(run.engine)
+        await first.insert(engine=run.engine)
         await run.tables.change(first, "a", attempt="max_attempts")
         others = [Baton().add("a", works.new()) for _ in range(JOBS)]
-        await insert_all(others, run.engine)
+        await insert_all(others, engine=run.engine)
         run.engine.resume("default")
         for workflow in others:
             assert (await run.end(workflow)).outcome == "completed"

@@ -50,10 +50,10 @@ async def test_urgent_steps_overtake_chains_that_are_under_way(dsn: str, limit: 
     urgent = [Baton().add("u", marked.new(mark="urgent")) for _ in range(3)]
 
     async with running(dsn, queues={"default": limit}) as run:
-        await insert_all(chains, run.engine)
+        await insert_all(chains, engine=run.engine)
         async with asyncio.timeout(DEADLINE):
             await full.wait()
-        await insert_all(urgent, run.engine)
+        await insert_all(urgent, engine=run.engine)
         opened.set()
         for workflow in (*chains, *urgent):
             await run.end(workflow)

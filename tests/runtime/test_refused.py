@@ -155,7 +155,7 @@ async def test_a_claim_that_is_refused_spoils_no_outcome(dsn: str, dependent: bo
             workflow.add("late", cursed.new(), deps=list("abcde"))
         else:
             late.add("late", cursed.new(), priority=5)
-        await insert_all([workflow] if dependent else [workflow, late], run.engine)
+        await insert_all([workflow] if dependent else [workflow, late], engine=run.engine)
         for name in "abcde":
             await run.events.until(StepSettled, step=name)
             row = await run.tables.step(workflow, name)

@@ -36,7 +36,7 @@ async def test_a_job_that_cannot_be_claimed_is_passed_by(
     ]
     async with running(dsn, queues={"default": 1, "other": 5}) as run:
         await refuse(run.tables, _BAD, code, deferred=deferred)
-        await insert_all([first, *behind], run.engine)
+        await insert_all([first, *behind], engine=run.engine)
         for workflow in behind:
             assert (await run.end(workflow)).outcome == "completed"
         # Others that come meanwhile, also those that are as urgent, are claimed at once.
@@ -65,7 +65,7 @@ async def test_outcomes_that_are_settled_with_a_refused_claim_are_written(
             workflow.add("late", refused.new(), deps=list("abcde"))
         else:
             late.add("late", refused.new(), priority=5)
-        await insert_all([workflow] if dependent else [workflow, late], run.engine)
+        await insert_all([workflow] if dependent else [workflow, late], engine=run.engine)
         for name in "abcde":
             await run.events.until(StepSettled, step=name)
             assert (await run.tables.step(workflow, name)).state == "completed"
@@ -80,7 +80,7 @@ async def test_many_jobs_that_cannot_be_claimed_are_passed_by(dsn: str) -> None:
     last = Baton().add("a", fine.new(), priority=9)
     async with running(dsn, queues={"default": 7}) as run:
         await refuse(run.tables, _BAD, "AB123")
-        await insert_all([*many, last], run.engine)
+        await insert_all([*many, last], engine=run.engine)
         await run.end(last)
         await accept(run.tables)
         for workflow in many:
@@ -95,7 +95,7 @@ async def test_more_refused_claims_than_are_left_out_one_by_one(
     many = [Baton().add("bad", refused.new()) for _ in range(20)]
     async with running(dsn, queues={"default": 3, "other": 1}) as run:
         await refuse(run.tables, _BAD, "AB123")
-        await insert_all(many, run.engine)
+        await insert_all(many, engine=run.engine)
         for _ in range(5):
             await run.completed(Baton().add("a", fine.new(), queue="other"))
         await accept(run.tables)

@@ -37,7 +37,7 @@ async def test_a_job_that_cannot_be_staged_keeps_no_other(
     ]
     async with running(dsn, queues={"default": 5, "other": 5}) as run:
         await refuse(run.tables, _BAD, code, deferred=deferred)
-        await insert_all([late, *workflows], run.engine)
+        await insert_all([late, *workflows], engine=run.engine)
         for workflow in workflows:
             assert (await run.end(workflow)).outcome == "completed"
         # Again and again, and others that come due meanwhile are not kept waiting.
@@ -115,7 +115,7 @@ async def test_more_refused_jobs_than_are_left_out_one_by_one(
     last = Baton().add("a", fine.new(), schedule_in=0.2)
     async with running(dsn) as run:
         await refuse(run.tables, _BAD, "AB123")
-        await insert_all([workflow, last], run.engine)
+        await insert_all([workflow, last], engine=run.engine)
         await run.end(last)
         await accept(run.tables)
         await run.end(workflow)

@@ -68,7 +68,7 @@ async def refuse(tables: Tables, body: str, name: str = cursed.spec.name) -> Non
 
 
 async def begin_all(run: Run, all_of_them: list[Baton]) -> None:
-    await insert_all(all_of_them, run.engine)
+    await insert_all(all_of_them, engine=run.engine)
     await run.events.until(StepExecuting, len(all_of_them))
 
 
@@ -167,7 +167,7 @@ async def test_a_queue_whose_outcomes_are_all_refused_claims_no_more(
     many = [Baton().add("a", cursed.new(), queue="bad") for _ in range(100)]
     async with running(dsn, queues={"default": 5, "bad": 5}) as run:
         await refuse(run.tables, RAISE.format("AB123"))
-        await insert_all(many, run.engine)
+        await insert_all(many, engine=run.engine)
         await eventually(lambda: _is_useless(caplog))
         for _ in range(5):
             await run.completed(Baton().add("a", good.new()))

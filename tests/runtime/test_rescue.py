@@ -298,7 +298,7 @@ async def test_a_step_that_blocks_the_loop_is_not_rescued(dsn: str) -> None:
                 await asyncio.to_thread(started.wait, 10)
                 workflow = Baton().add("a", blocks_the_loop.new(seconds=1.2))
                 dead = later("dead", queue="elsewhere")
-                await insert_all([workflow, dead], engine)
+                await insert_all([workflow, dead], engine=engine)
                 await engine.completion(workflow.workflow_id, timeout=20)
                 row = await tables.step(workflow, "a")
                 assert (row.attempt, row.result, row.errors) == (1, 1, [])
@@ -330,7 +330,7 @@ async def test_connections_that_die_lose_nothing(dsn: str, notify: bool) -> None
     async with running(
         dsn, command_timeout=1, poll_interval=0.1, notify=notify, queues={"default": 12}, **options
     ) as run:
-        await insert_all(workflows, run.engine)
+        await insert_all(workflows, engine=run.engine)
         ends = [
             asyncio.create_task(run.engine.completion(w.workflow_id, timeout=60)) for w in workflows
         ]

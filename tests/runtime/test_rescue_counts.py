@@ -48,7 +48,7 @@ async def orphaned(client: Engine, db: Connection, count: int, rescues: int = 0)
     workflow = Baton()
     for number in range(count):
         workflow.add(f"s{number}", works.new())
-    jobs = await workflow.insert(client)
+    jobs = await workflow.insert(engine=client)
     await db.execute(
         "UPDATE public.oban_jobs SET state = 'executing', attempt = 1, "
         "attempted_at = timezone('UTC', now()) - interval '1 hour', "

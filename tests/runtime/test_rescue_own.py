@@ -31,7 +31,7 @@ async def works(step: Step) -> None:
 
 async def executing(client: Engine, db: Connection, engine: UUID) -> int:
     """A job that the engine claimed an hour ago."""
-    (job,) = await Baton().add("a", works.new()).insert(client)
+    (job,) = await Baton().add("a", works.new()).insert(engine=client)
     await db.execute(
         "UPDATE public.oban_jobs SET state = 'executing', attempt = 1, "
         "attempted_at = timezone('UTC', now()) - interval '1 hour', "

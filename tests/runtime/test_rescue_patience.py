@@ -52,7 +52,7 @@ async def claim(database: Database, job_id: int, engine: UUID, rescue_after: flo
 async def test_an_engine_that_may_be_silent_for_longer_is_left_alone(dsn: str) -> None:
     patient, hasty = uuid4(), uuid4()
     async with Engine(dsn) as client:
-        jobs = await Baton().add("a", works.new()).add("b", works.new()).insert(client)
+        jobs = await Baton().add("a", works.new()).add("b", works.new()).insert(engine=client)
         await claim(client.database, jobs[0].id, patient, 60.0)
         await claim(client.database, jobs[1].id, hasty, 1.0)
         assert await orphans(client.database, 3.0) == {str(hasty)}
@@ -71,7 +71,7 @@ async def test_after_an_outage_nobody_is_dead_at_first(dsn: str) -> None:
     first, other = uuid4(), uuid4()
     async with Engine(dsn) as client:
         database = client.database
-        (job,) = await Baton().add("a", works.new()).insert(client)
+        (job,) = await Baton().add("a", works.new()).insert(engine=client)
         await claim(database, job.id, other, 6.0)
         await beating(database, first, rescue_after=6.0)
         async with database.connection() as connection:

@@ -54,7 +54,7 @@ async def test_a_cascade_passes_it_by(dsn: str, fails: bool) -> None:
     async with running(dsn, queues={"default": 50}, settlers=1) as run:
         await run.tables.execute(PAUSED)
         victim = await paused(run, fails=fails)
-        await insert_all(others, run.engine)
+        await insert_all(others, engine=run.engine)
         await run.events.until(StepExecuting, 21)
         go.set()
         for workflow in others:

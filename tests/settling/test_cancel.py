@@ -106,7 +106,7 @@ async def test_steps_that_run_on_another_engine_are_interrupted(dsn: str, notify
     rescue = 300.0 if notify else 0.05
     async with running(dsn, notify=notify, rescue_interval=rescue, poll_interval=0.05) as run:
         async with fast(dsn, queues={}, name="client", notify=notify) as client:
-            await workflow.insert(client)
+            await workflow.insert(engine=client)
             await started(run.events)
             assert await client.cancel(workflow.workflow_id) == 6
             await run.events.until(StepFenced, 2)

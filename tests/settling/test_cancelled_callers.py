@@ -60,7 +60,7 @@ async def test_an_insertion_of_a_cancelled_caller_is_whole(dsn: str) -> None:
         inserted = 0
         for turns in range(60):
             workflow = Baton().add("a", later.new()).add("b", later.new(), deps=["a"])
-            task = asyncio.create_task(workflow.insert(run.engine))
+            task = asyncio.create_task(workflow.insert(engine=run.engine))
             for _ in range(turns):
                 await asyncio.sleep(0)
             task.cancel()

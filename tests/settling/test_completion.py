@@ -116,7 +116,7 @@ async def test_five_hundred_waiters_cost_a_few_queries(
         running(dsn, queues={"default": 100}, poll_interval=0.1) as run,
         fast(dsn, queues={}, name="client") as client,
     ):
-        await insert_all(workflows, run.engine)
+        await insert_all(workflows, engine=run.engine)
         counting = Counting(client, monkeypatch)
         waiters = [
             asyncio.create_task(client.completion(workflow.workflow_id, timeout=20))
@@ -148,7 +148,7 @@ async def test_a_client_waits_before_and_after_the_end(dsn: str, notify: bool) -
     poll = 300.0 if notify else 0.02
     async with running(dsn, notify=notify, poll_interval=poll) as run:
         async with fast(dsn, queues={}, name="client", notify=notify, poll_interval=poll) as client:
-            await workflow.insert(client)
+            await workflow.insert(engine=client)
             before = asyncio.create_task(client.completion(workflow.workflow_id, timeout=20))
             with pytest.raises(CompletionTimeoutError) as late:
                 await client.completion(workflow.workflow_id, timeout=0.05)
@@ -226,7 +226,7 @@ async def test_two_engines_finish_each_workflow_once(dsn: str) -> None:
             running(dsn, queues={"default": 3}) as run,
             fast(dsn, queues={"default": 3}, name="other"),
         ):
-            await insert_all(workflows, run.engine)
+            await insert_all(workflows, engine=run.engine)
             for workflow in workflows:
                 assert (await run.end(workflow)).outcome == "completed"
             await events.until(WorkflowFinished, len(workflows))

@@ -57,7 +57,7 @@ async def test_a_lock_holds_up_only_what_needs_it(dsn: str, what: str, fails: bo
     outcome = "failed" if fails else "completed"
     # One settlement at a time, so that all their outcomes make one batch.
     async with running(dsn, settlers=1, queues={"default": 50}) as run:
-        await insert_all(workflows, run.engine)
+        await insert_all(workflows, engine=run.engine)
         await run.events.until(StepExecuting, len(workflows))
         async with locked(dsn, LOCKS[what], victim):
             go.set()

@@ -134,7 +134,7 @@ async def test_others_do_not_wait(
     victims = [make() for _ in range(3)]
     async with running(dsn, queues={"default": 30}, settlers=settlers) as run:
         await run.tables.execute(COUNTER)
-        await insert_all(victims, run.engine)
+        await insert_all(victims, engine=run.engine)
         await run.events.until(StepExecuting, len(victims))
         async with holding(dsn) as connection:
             for victim in victims:

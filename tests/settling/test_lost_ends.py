@@ -118,7 +118,7 @@ async def test_all_that_one_commit_ended_is_told_of_once(dsn: str) -> None:
     whole = [Baton().add("a", ends.new(how="well")) for _ in range(3)]
     half = Baton().add("a", ends.new(how="well")).add("b", Follows(), queue="elsewhere")
     async with behind(dsn) as (run, proxy):
-        await insert_all([*whole, half], run.engine)
+        await insert_all([*whole, half], engine=run.engine)
         await run.tables.until(half, "a", "executing")
         async with asyncio.timeout(DEADLINE):
             await turn.begun.wait()

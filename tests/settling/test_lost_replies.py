@@ -80,7 +80,7 @@ async def test_no_more_of_them_run_than_the_queue_allows(
 
     workflows = [Baton().add("a", counts.new()) for _ in range(100)]
     async with running(dsn, queues={"default": 8}) as run:
-        await insert_all(workflows, run.engine)
+        await insert_all(workflows, engine=run.engine)
         for workflow in workflows:
             assert (await run.end(workflow)).outcome == "completed"
         assert len(losing.lost) == 4

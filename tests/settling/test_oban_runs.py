@@ -57,7 +57,7 @@ async def test_everything_runs_on_it(empty_dsn: str, kind: str) -> None:
     with recorded() as events:
         async with Engine(empty_dsn, schema=name, rescue_interval=0.05, **FAST) as engine:
             for each in (workflow, lost, orphaned):
-                await each.insert(engine)
+                await each.insert(engine=engine)
             end = await engine.completion(workflow.workflow_id, timeout=20)
             assert end.failed_steps == ("fails", "cancels", "never")
             assert await engine.result(workflow.workflow_id, "naps") == 7

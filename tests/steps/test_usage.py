@@ -74,7 +74,7 @@ async def test_values_are_stored_and_told_as_given(dsn: str) -> None:
         age = await run.tables.value(
             "SELECT clock_timestamp() - recorded_at FROM public.workflow_step_stats"
         )
-        usage = await workflow_usage(str(workflow.workflow_id), run.engine)
+        usage = await workflow_usage(str(workflow.workflow_id), engine=run.engine)
         job_id = (await run.tables.step(workflow, "a")).id
     assert 0 <= age.total_seconds() < 30
     cost = row["cost"]

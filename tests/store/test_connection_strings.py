@@ -21,7 +21,7 @@ async def test_client_side_parameters_keep_nothing_from_connecting(
 ) -> None:
     given = f"{dsn}&{CLIENT_SIDE}&work_mem=7MB&app.tenant=blue"
     async with fast(given, queues={}, plugins=[Plugin()]) as engine:
-        await Baton().wait("gate", any_of=["x"]).insert(engine)
+        await Baton().wait("gate", any_of=["x"]).insert(engine=engine)
         async with engine.database.connection() as connection:
             row = await connection.fetchrow(
                 "SELECT current_setting('work_mem'), current_setting('app.tenant'),"

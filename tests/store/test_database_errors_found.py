@@ -44,7 +44,7 @@ def gate() -> Baton:
 
 
 async def insert(engine: Engine) -> None:
-    await gate().insert(engine)
+    await gate().insert(engine=engine)
 
 
 @worker(name="found.works")
@@ -68,11 +68,11 @@ async def test_a_lock_of_somebody_else_is_told_and_nothing_is_in_doubt(
 ) -> None:
     workflow = gate()
     async with impatient(dsn) as client:
-        await workflow.insert(client)
+        await workflow.insert(engine=client)
         async with db.transaction():
             await db.execute("LOCK TABLE workflows")
             for call in (
-                gate().insert(client),
+                gate().insert(engine=client),
                 send_event(workflow.workflow_id, "x", engine=client),
             ):
                 with pytest.raises(UnavailableError, match="lock timeout") as caught:
@@ -81,7 +81,7 @@ async def test_a_lock_of_somebody_else_is_told_and_nothing_is_in_doubt(
                 assert (error.sqlstate, error.refused, error.in_doubt) == ("55P03", True, False)
                 assert isinstance(error.__cause__, asyncpg.LockNotAvailableError)
                 assert "nobody knows" not in str(error)
-        await gate().insert(client)
+        await gate().insert(engine=client)
 
 
 @pytest.mark.parametrize("restored", ["oban_jobs", "workflow_nodes"])
@@ -91,12 +91,12 @@ async def test_a_sequence_that_is_behind_is_told_with_its_remedy(
     """As after a restore of the rows alone; with and without the finished jobs' rows."""
     async with fast(dsn, queues={}) as engine:
         for _ in range(3):
-            await Baton().add("a", works.new()).insert(engine)
+            await Baton().add("a", works.new()).insert(engine=engine)
         if restored == "workflow_nodes":
             await db.execute("DELETE FROM oban_jobs")
         await db.execute("SELECT setval(pg_get_serial_sequence('public.oban_jobs', 'id'), 1)")
         with pytest.raises(DatabaseError, match=r"sequence of oban_jobs\.id is behind") as caught:
-            await Baton().add("a", works.new()).insert(engine)
+            await Baton().add("a", works.new()).insert(engine=engine)
         report = await schema.verify(dsn)
         assert not report.ok
         assert "sequence of oban_jobs.id is at 2 and ids up to 3 are in use" in report.problems[0]
@@ -106,14 +106,14 @@ async def test_a_sequence_that_is_behind_is_told_with_its_remedy(
             await db.execute("SELECT setval(pg_get_serial_sequence('public.oban_jobs', 'id'), 1)")
             await execute(dsn, remedy[0])
             assert (await schema.verify(dsn)).ok
-            await Baton().add("a", works.new()).insert(engine)
+            await Baton().add("a", works.new()).insert(engine=engine)
 
 
 async def test_the_other_sequences_are_compared_as_well(dsn: str, db: Connection) -> None:
     name = 'Jobs "é"'
     await schema.migrate(dsn, schema=name)
     async with Engine(dsn, schema=name) as engine:
-        await gate().insert(engine)
+        await gate().insert(engine=engine)
         await send_event(None, "y", correlation_key="k", engine=engine)
         assert (await schema.verify(dsn, schema=name)).ok
         for table in ("workflow_wait_groups", "workflow_events"):
@@ -141,11 +141,11 @@ async def test_a_trigger_that_does_not_find_its_table_is_named(
     async with fast(dsn, queues={}) as engine:
         assert "trigger 'audit' on oban_jobs runs in Baton's sessions" in caplog.text
         with pytest.raises(DatabaseError, match='relation "audit_log" does not exist') as caught:
-            await gate().insert(engine)
+            await gate().insert(engine=engine)
         assert not isinstance(caught.value, SchemaMissingError)
         assert "PL/pgSQL function public.audit() line 3" in str(caught.value)
         with pytest.raises(asyncpg.UndefinedTableError):
-            await gate().insert(engine, conn=conn)
+            await gate().insert(engine=engine, conn=conn)
     report = await schema.verify(dsn)
     assert report.ok
     assert any("trigger 'audit' on oban_jobs" in warning for warning in report.warnings)
@@ -153,7 +153,7 @@ async def test_a_trigger_that_does_not_find_its_table_is_named(
     assert (await schema.verify(dsn)).warnings == ()
     caplog.clear()
     async with fast(dsn, queues={}) as engine:
-        await gate().insert(engine)
+        await gate().insert(engine=engine)
     assert "audit" not in caplog.text
 
 
@@ -215,10 +215,10 @@ async def test_an_older_schema_is_told_with_its_version(dsn: str, db: Connection
     async with fast(dsn, queues={}) as engine:
         await schema.rollback(dsn, to=latest - 1)
         with pytest.raises(SchemaMissingError) as caught:
-            await gate().insert(engine)
+            await gate().insert(engine=engine)
         assert (caught.value.found, caught.value.expected) == (latest - 1, latest)
         await schema.migrate(dsn)
-        await gate().insert(engine)
+        await gate().insert(engine=engine)
 
 
 async def test_row_level_security_is_told_and_not_taken_for_missing_tables(
@@ -239,13 +239,13 @@ async def test_row_level_security_is_told_and_not_taken_for_missing_tables(
         async with Engine(limited) as engine:
             assert "row-level security of public.oban_jobs applies to this role" in caplog.text
             with pytest.raises(MissingRightError, match="row-level security"):
-                await Baton().add("a", works.new()).insert(engine)
+                await Baton().add("a", works.new()).insert(engine=engine)
             warnings = (await schema.verify(limited)).warnings
             assert any("row-level security of public.oban_jobs" in text for text in warnings)
             await db.execute(
                 "CREATE POLICY all_rows ON oban_jobs TO PUBLIC USING (true) WITH CHECK (true)"
             )
-            await Baton().add("a", works.new()).insert(engine)
+            await Baton().add("a", works.new()).insert(engine=engine)
         # Its owner is not bound by it.
         assert (await schema.verify(dsn)).warnings == ()
 

@@ -25,7 +25,7 @@ async def _insert(dsn: str, workflow: Baton) -> None:
     """So that nobody in this process is woken by it."""
     connection = await asyncpg.connect(dsn)
     try:
-        await workflow.insert(Client(Database(dsn), EngineSettings()), conn=connection)
+        await workflow.insert(engine=Client(Database(dsn), EngineSettings()), conn=connection)
     finally:
         await connection.close()
 

@@ -124,7 +124,7 @@ async def test_a_password_is_shown_nowhere(
         with recorded() as events:
             async with fast(dsn, plugins=[Plugin(prune=True)]) as engine:
                 workflow = Baton().add("a", works.new()).add("b", fails.new(), deps=["a"])
-                await workflow.insert(engine)
+                await workflow.insert(engine=engine)
                 end = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
                 assert end.failed_steps == ("b",)
                 async with opened(guarded) as tables:

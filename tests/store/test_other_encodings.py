@@ -66,7 +66,7 @@ async def test_an_attempt_ends_as_it_ended(narrow: str, caplog: pytest.LogCaptur
     }
     latin = [Baton().add("a", returns.new(text="déjà vu")) for _ in range(20)]
     async with running(narrow) as run:
-        await insert_all([*flows.values(), *latin], run.engine)
+        await insert_all([*flows.values(), *latin], engine=run.engine)
         for workflow in latin:
             assert (await run.end(workflow)).outcome == "completed"
         for name, (state, attempt) in {
@@ -86,7 +86,7 @@ async def test_a_result_that_does_not_fit_is_discarded_with_the_reason(narrow: s
     async with running(narrow) as run:
         bad = Baton().add("a", returns_greek.new())
         good = Baton().add("a", returns.new(text="ok"))
-        await insert_all([bad, good], run.engine)
+        await insert_all([bad, good], engine=run.engine)
         assert (await run.end(good)).outcome == "completed"
         assert (await run.end(bad)).outcome == "failed"
         row = await run.tables.step(bad, "a")

@@ -53,7 +53,7 @@ async def test_an_outage_is_told_briefly(
     with recorded() as events:
         async with fast(crashing.dsn, **often) as engine:
             failed = counting(engine, monkeypatch)
-            await workflow.insert(engine)
+            await workflow.insert(engine=engine)
             await events.until(StepExecuting, step="a")
             waiter = asyncio.create_task(engine.completion(workflow.workflow_id))
             capfd.readouterr()

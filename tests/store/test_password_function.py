@@ -64,7 +64,7 @@ async def test_everything_that_connects_asks_for_it(guarded: str, form: str) -> 
         before = tokens.made
         # Pool, settler, heartbeat (in a thread of its own), listener.
         workflow = Baton().add("a", works.new())
-        await workflow.insert(engine)
+        await workflow.insert(engine=engine)
         assert (await engine.completion(workflow.workflow_id)).outcome == "completed"
 
         async def swept() -> bool:
@@ -128,7 +128,7 @@ async def test_a_function_that_fails_later_costs_no_attempt(
     workflow = Baton().add("a", works.new())
     async with running(guarded.replace("app@", "postgres@")) as run:
         async with fast(guarded, password=tokens, queues={}) as engine:
-            await workflow.insert(engine)
+            await workflow.insert(engine=engine)
             assert engine.database._pool is not None
             await engine.database._pool.expire_connections()
             monkeypatch.setattr(tokens, "later", None)

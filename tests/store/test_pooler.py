@@ -101,7 +101,7 @@ async def test_whole_workflows_run_through_a_pooler(pooler: Pooler, dsn: str) ->
         opened(dsn) as tables,
         fast(pooler.dsn, plugins=[Plugin(interval=0.1, prune=True)], **POLLING) as engine,
     ):
-        await insert_all([*chains, failing, waiting, late], engine)
+        await insert_all([*chains, failing, waiting, late], engine=engine)
         assert await ends(engine, *chains) == ["completed"] * 10
         assert await engine.result(chains[0].workflow_id, "c", int) == 3
         await send_event(waiting.workflow_id, "yes", 1)
@@ -126,7 +126,7 @@ async def test_settling_and_claiming_stay_one_transaction_of_one_statement(poole
     for number in range(1, 10):
         workflow.add(str(number), adds.new(), deps=[str(number - 1)])
     async with fast(pooler.dsn, **POLLING) as engine:
-        await workflow.insert(engine)
+        await workflow.insert(engine=engine)
         assert await ends(engine, workflow) == ["completed"]
     settled = {said: times for said, times in pooler.transactions.items() if HOT in said}
     assert sum(settled.values()) >= len(workflow)
@@ -143,7 +143,7 @@ async def test_notifications_are_not_asked_for(
 
         await eventually(told)
         workflow = Baton().add("a", adds.new())
-        await workflow.insert(engine)
+        await workflow.insert(engine=engine)
         assert await ends(engine, workflow) == ["completed"]
     assert not [said for said in pooler.transactions if said.startswith("LISTEN")]
     # The pooler of the tests may be told to write to a client that has gone.
@@ -162,7 +162,7 @@ async def test_a_lock_holds_up_only_what_needs_it(pooler: Pooler, dsn: str) -> N
     victim, other = (Baton().add("a", first.new()) for _ in range(2))
     with recorded() as events:
         async with opened(dsn) as holder, fast(pooler.dsn, **ONE_BY_ONE) as engine:
-            await insert_all([victim, other], engine)
+            await insert_all([victim, other], engine=engine)
             await events.until(StepExecuting, 2)
             await holder.execute("BEGIN")
             await holder.rows(

@@ -52,8 +52,8 @@ async def test_it_is_noticed_and_everything_works(
         assert (await schema.verify(pooler.dsn)).ok
         async with fast(pooler.dsn, plugins=[Plugin(interval=0.1)], **POLLING) as engine:
             for one in chains:
-                await one.insert(engine)
-            await waiting.insert(engine)
+                await one.insert(engine=engine)
+            await waiting.insert(engine=engine)
             await send_event(waiting.workflow_id, "yes", 1)
             for one in (*chains, waiting):
                 end = await engine.completion(one.workflow_id, timeout=DEADLINE)
@@ -73,7 +73,7 @@ async def test_it_can_be_said(dsn: str, how: str) -> None:
         given = f"{pooler.dsn}&pgbouncer=true" if "pgbouncer" in how else pooler.dsn
         async with fast(given, pooled=how == "pooled=True", **POLLING) as engine:
             one = chain()
-            await one.insert(engine)
+            await one.insert(engine=engine)
             end = await engine.completion(one.workflow_id, timeout=DEADLINE)
             assert end.outcome == "completed"
         assert pooler.swallowed == Counter()
@@ -119,6 +119,6 @@ async def test_a_role_with_the_same_bound_does_not_hide_it(dsn: str, db: Connect
         try:
             async with database.connection() as connection:
                 assert "SET LOCAL lock_timeout" in connection.lent  # type: ignore[attr-defined]
-            await insert_all([chain()], Client(database, EngineSettings()))
+            await insert_all([chain()], engine=Client(database, EngineSettings()))
         finally:
             await database.close()

@@ -74,7 +74,7 @@ async def test_a_host_that_hangs_is_left_within_its_share(dsn: str) -> None:
             tried = silent.tried
             assert tried
             workflow = Baton().add("a", works.new())
-            await workflow.insert(engine)
+            await workflow.insert(engine=engine)
             end = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
             assert end.outcome == "completed"
             for _ in range(5):
@@ -153,18 +153,18 @@ async def test_an_engine_moves_when_its_host_freezes(dsn: str) -> None:
             heartbeat_interval=0.2,
             poll_interval=0.1,
         ) as engine:
-            await Baton().wait("gate", any_of=["x"]).insert(engine)
+            await Baton().wait("gate", any_of=["x"]).insert(engine=engine)
             first.freeze()
 
             async def inserts() -> bool:
                 try:
-                    await Baton().wait("gate", any_of=["x"]).insert(engine)
+                    await Baton().wait("gate", any_of=["x"]).insert(engine=engine)
                 except UnavailableError:
                     return False
                 return True
 
             await eventually(inserts)
             workflow = Baton().add("a", works.new())
-            await workflow.insert(engine)
+            await workflow.insert(engine=engine)
             end = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
             assert end.outcome == "completed"

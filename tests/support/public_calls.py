@@ -100,7 +100,7 @@ async def opened_scene(dsn: str) -> AsyncIterator[Scene]:
     _given.append(given)
     async with fast(dsn, interrupt_grace=0.1, shutdown_grace=0.0, debug=True) as engine:
         workflow = Baton().add("a", first.new()).add("b", second.new(), deps=["a"])
-        await workflow.insert(engine)
+        await workflow.insert(engine=engine)
         step = await asyncio.wait_for(given, DEADLINE)
         yield Scene(dsn, engine, engine.database, workflow.workflow_id, step)
 
@@ -128,8 +128,8 @@ def _workflow() -> Baton:
 Call = Callable[[Scene], Awaitable[Any]]
 
 CALLS: dict[str, Call] = {
-    "Baton.insert": lambda s: _workflow().insert(s.engine),
-    "insert_all": lambda s: baton.insert_all([_workflow(), _workflow()], s.engine),
+    "Baton.insert": lambda s: _workflow().insert(engine=s.engine),
+    "insert_all": lambda s: baton.insert_all([_workflow(), _workflow()], engine=s.engine),
     "send_event": lambda s: baton.send_event(s.workflow_id, "x", engine=s.engine),
     "send_event by key": lambda s: baton.send_event(
         None, "x", correlation_key="k", engine=s.engine
@@ -139,7 +139,7 @@ CALLS: dict[str, Call] = {
     "waiting_steps of one": lambda s: baton.waiting_steps(s.workflow_id, engine=s.engine),
     "announce": lambda s: baton.completion.announce(s.workflow_id, engine=s.engine),
     "check": lambda s: baton.completion.check(s.step.job_id, "completed", engine=s.engine),
-    "workflow_usage": lambda s: baton.statistics.workflow_usage(s.workflow_id, s.engine),
+    "workflow_usage": lambda s: baton.statistics.workflow_usage(s.workflow_id, engine=s.engine),
     "workflow_captures": lambda s: baton.statistics.workflow_captures(
         s.workflow_id, engine=s.engine
     ),

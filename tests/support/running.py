@@ -236,7 +236,7 @@ class Run:
     tables: Tables
 
     async def insert(self, workflow: Baton) -> list[Job]:
-        return await workflow.insert(self.engine)
+        return await workflow.insert(engine=self.engine)
 
     async def end(self, workflow: Baton) -> Completion:
         """Wait for the end of a workflow, and for the events that tell of it in this process."""

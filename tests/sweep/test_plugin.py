@@ -213,7 +213,7 @@ async def test_what_cannot_be_observed_is_swept(dsn: str, monkeypatch: pytest.Mo
 async def test_the_engine_sweeps(dsn: str) -> None:
     workflow = chain("a", "b")
     async with opened(dsn) as tables, fast(dsn, plugins=[Plugin(interval=0.05)]) as engine:
-        await workflow.insert(engine)
+        await workflow.insert(engine=engine)
         await vanish(tables, workflow, "a")
         assert (await engine.completion(workflow.workflow_id, timeout=20)).failed_count == 2
 
@@ -226,9 +226,9 @@ async def test_the_plugin_runs_alone(dsn: str) -> None:
     with recorded() as events:
         async with opened(dsn) as tables:
             async with fast(dsn, queues={}) as client:
-                await lost.insert(client)
+                await lost.insert(engine=client)
                 await vanish(tables, lost, "a")
-                await orphaned.insert(client)
+                await orphaned.insert(engine=client)
             await tables.change(
                 orphaned,
                 "a",

@@ -49,7 +49,7 @@ async def run(dsn: str) -> AsyncIterator[Run]:
 
 async def finished(run: Run, count: int) -> list[Baton]:
     workflows = [pair() for _ in range(count)]
-    await insert_all(workflows, run.engine)
+    await insert_all(workflows, engine=run.engine)
     for workflow in workflows:
         await run.end(workflow)
     return workflows
@@ -227,7 +227,7 @@ async def test_a_locked_node_keeps_no_other_workflow_for_long(run: Run, dsn: str
         wide.append(Baton())
         for number in range(600):
             wide[-1].add(str(number), works.new())
-    await insert_all(wide, run.engine)
+    await insert_all(wide, engine=run.engine)
     for workflow in wide:
         await run.end(workflow)
     await delete_jobs(run)
@@ -328,7 +328,7 @@ async def test_another_runtimes_pruner_loses_nothing(dsn: str) -> None:
                     await theirs.execute("DELETE FROM public.oban_jobs WHERE state = 'completed'")
 
         pruner = asyncio.create_task(prune())
-        await insert_all([*workflows, *doomed], run.engine)
+        await insert_all([*workflows, *doomed], engine=run.engine)
         ends = [
             asyncio.create_task(run.engine.completion(w.workflow_id, timeout=20))
             for w in [*workflows, *doomed]

@@ -42,7 +42,7 @@ async def run(dsn: str) -> AsyncIterator[Run]:
 
 async def _workflows(run: Run) -> list[Baton]:
     made = [Baton().add("a", never.new(), schedule_in=3_600) for _ in range(7)]
-    await insert_all(made, run.engine)
+    await insert_all(made, engine=run.engine)
     return sorted(made, key=lambda one: one.workflow_id)
 
 

@@ -224,7 +224,7 @@ async def test_subscribers_that_behave_badly_harm_nothing(dsn: str) -> None:
     async with running(dsn, queues={"default": 100}) as run:
         undo = [subscribe(bad) for bad in (raises, cancels, blocks)]
         passing = asyncio.create_task(comes_and_goes())
-        await insert_all(workflows, run.engine)
+        await insert_all(workflows, engine=run.engine)
 
         async def all_finished() -> bool:
             return len(run.events.of(WorkflowFinished)) == len(workflows)

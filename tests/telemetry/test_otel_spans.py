@@ -192,7 +192,7 @@ async def test_how_attempts_end(dsn: str, otel: Telemetry) -> None:
 async def test_several_workflows_are_one_message_batch(dsn: str, otel: Telemetry) -> None:
     async with running(dsn, queues={"default": 5, "io": 5}) as run:
         workflows = [Baton().add("a", works.new()) for _ in range(3)]
-        await insert_all(workflows, run.engine)
+        await insert_all(workflows, engine=run.engine)
         for workflow in workflows:
             await run.end(workflow)
     (send,) = otel.spans_of(messaging__operation__type="send")

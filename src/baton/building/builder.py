@@ -29,7 +29,8 @@ from baton.steps.wait_options import (
     WaitStepOptions,
     new_wait_step,
 )
-from baton.store.ambient import Instance
+from baton.store.ambient import EngineOrName
+from baton.store.borrowed import CallersConnection
 from baton.words.errors import (
     DuplicateStepError,
     InvalidNameError,
@@ -250,11 +251,13 @@ class Baton:
         """Undo `seal`: the insertion failed."""
         self._seals -= 1
 
-    async def insert(self, engine: Instance | str | None = None, conn: Any = None) -> list[Job]:
+    async def insert(
+        self, *, engine: EngineOrName | None = None, conn: CallersConnection | None = None
+    ) -> list[Job]:
         """Insert the workflow whole or not at all; returns its jobs in the order added. See
         `insert_all`.
         """
-        return await insert_all([self], engine, conn)
+        return await insert_all([self], engine=engine, conn=conn)
 
     def _new_name(self, given: str) -> str:
         name = validate_step_name(given)

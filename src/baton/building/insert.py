@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from opentelemetry import propagate
 
 from baton.runtime.tasks import to_the_end
-from baton.store.ambient import Instance, current, opened, running
-from baton.store.borrowed import borrowed
+from baton.store.ambient import EngineOrName, Instance, named
+from baton.store.borrowed import CallersConnection, borrowed
 from baton.store.insertion import insert_on, insert_through
 from baton.store.sql import Sql
 from baton.telemetry import seam
@@ -36,7 +36,10 @@ class Prepares(Protocol):
 
 
 async def insert_all(
-    workflows: Iterable[Prepares], engine: Instance | str | None = None, conn: Any = None
+    workflows: Iterable[Prepares],
+    *,
+    engine: EngineOrName | None = None,
+    conn: CallersConnection | None = None,
 ) -> list[Job]:
     """Insert any number of workflows in one transaction, all or none; returns all their jobs in
     order.
@@ -60,7 +63,7 @@ async def insert_all(
     """
     builders = _listed(workflows)
     prepared = _prepared(builders)
-    instance = _instance(engine, conn)
+    instance = named("insert", engine, conn)
     if not prepared:
         return []
     for builder in builders:
@@ -124,12 +127,6 @@ async def _insert_borrowing(
     sql = Sql("public") if instance is None else instance.database.sql
     async with borrowed(conn, sql) as connection:
         return await insert_on(connection, sql, prepared, notify=notify)
-
-
-def _instance(engine: Instance | str | None, conn: object) -> Instance | None:
-    if conn is not None and engine is None and not running():
-        return None
-    return current(engine) if conn is not None else opened("insert", engine)
 
 
 def _trace_context() -> dict[str, str]:

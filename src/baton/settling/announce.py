@@ -17,7 +17,7 @@ from baton.runtime.tasks import to_the_end
 from baton.settling.cascade_hooks import tell_cancelled
 from baton.settling.settle import Failures, settle_nodes
 from baton.steps.results import encode_result
-from baton.store.ambient import Instance, opened
+from baton.store.ambient import EngineOrName, Instance, opened
 from baton.store.completions import parse_completion
 from baton.store.database import Database
 from baton.store.settlement import Ended, Settlement
@@ -44,7 +44,7 @@ async def check(
     terminal_state: JobState | str,
     *,
     result: object = None,
-    engine: Instance | str | None = None,
+    engine: EngineOrName | None = None,
 ) -> WorkflowOutcome | None:
     """Settle the step of a job that ends as `terminal_state`, as another host tells it.
 
@@ -75,7 +75,7 @@ async def check(
 
 
 async def announce(
-    workflow_id: UUID | str, label: str | None = None, *, engine: Instance | str | None = None
+    workflow_id: UUID | str, label: str | None = None, *, engine: EngineOrName | None = None
 ) -> WorkflowOutcome | None:
     """Announce a workflow whose steps have all settled; returns its outcome if this call announced
     it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from baton.store.database import Database
 from baton.words.config import EngineSettings
@@ -21,6 +21,10 @@ class Instance(Protocol):
 
     @property
     def settings(self) -> EngineSettings: ...
+
+
+EngineOrName: TypeAlias = "Instance | str"
+"""What `engine=` takes: an Engine, or the name of a running one."""
 
 
 @runtime_checkable
@@ -53,7 +57,7 @@ def leave(instance: Instance) -> None:
         _nearest.set(None)
 
 
-def current(engine: Instance | str | None = None) -> Instance:
+def current(engine: EngineOrName | None = None) -> Instance:
     """The engine given, the one of that name, or the ambient one: the engine entered in this task
     or an ancestor of it, else the one named "default", else the only one there is in this loop.
 
@@ -81,13 +85,25 @@ def current(engine: Instance | str | None = None) -> Instance:
     )
 
 
-def opened(call: str, engine: Instance | str | None = None) -> Instance:
-    """`current`, for a call that uses the engine's own connections. Raises EngineStateError too."""
+def opened(call: str, engine: EngineOrName | None = None) -> Instance:
+    """`current`, for a call that uses the engine's own connections: from the moment when its first
+    step may run until its pool is closed. Raises EngineStateError too.
+    """
     instance = current(engine)
     state = instance.database.state
     if state != "open":
         raise EngineStateError("stopped" if state == "closed" else state, "running", call)
+    instance.database.expect_own_loop(f"engine {instance.settings.name!r}")
     return instance
+
+
+def named(call: str, engine: EngineOrName | None, conn: object) -> Instance | None:
+    """The engine of a call that may be made on the caller's connection: there it only names the
+    schema, and no engine need run; without `conn` it is `opened`.
+    """
+    if conn is None:
+        return opened(call, engine)
+    return None if engine is None and not running() else current(engine)
 
 
 def wake(database: Database, queues: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from inspect import iscoroutine, iscoroutinefunction
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import asyncpg
@@ -20,7 +20,12 @@ from baton.store.sql import Sql
 from baton.store.translating import said
 from baton.words.errors import ConnectionTypeError, DatabaseError, MissingRightError
 
+if TYPE_CHECKING:  # SQLAlchemy need not be installed
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
+CallersConnection: TypeAlias = "Connection | AsyncSession | AsyncConnection"
+"""What `conn=` takes."""
 
 UNDO_TIMEOUT = 10.0
 

@@ -16,7 +16,7 @@ from baton.core.names import (
 from baton.reading.paging import parse_id
 from baton.runtime.tasks import to_the_end
 from baton.settling.settle import Failures
-from baton.store.ambient import Instance, current
+from baton.store.ambient import EngineOrName, opened
 from baton.store.settlement import Settlement
 from baton.store.waits import WaitFilter, read_waiting
 from baton.waits.ending import Ending, end_wait
@@ -34,7 +34,7 @@ async def cancel_wait(
     step: str,
     reason: str = "cancelled by request",
     *,
-    engine: Instance | str | None = None,
+    engine: EngineOrName | None = None,
 ) -> bool:
     """End the wait of a step: whether this call did. False: the step does not wait, or no more.
 
@@ -43,7 +43,7 @@ async def cancel_wait(
     Raises UnknownWorkflowError, UnknownStepError; UnavailableError when it is unknown whether that
     was done, so that the call may be made again.
     """
-    instance = current(engine)
+    instance = opened("cancel_wait", engine)
     given = parse_workflow_id(workflow_id)
     name = validate_step_name(step)
     if not isinstance(reason, str):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -84,7 +84,7 @@ async def waiting_steps(
     workflow_name: str | None = None,
     limit: int = 100,
     after: str | None = None,
-    engine: Instance | str | None = None,
+    engine: EngineOrName | None = None,
 ) -> Page[WaitingStep]:
     """What is waiting for what since when, oldest first: of one workflow, or of all.
 
@@ -93,6 +93,7 @@ async def waiting_steps(
     10,000); `after` is the `next` of the page before. Reads only. Raises InvalidOptionError,
     InvalidNameError, NoEngineError.
     """
+    instance = opened("waiting_steps", engine)
     given = None if workflow_id is None else parse_workflow_id(workflow_id)
     check_page_limit(limit, MOST_WAITS)
     wanted = WaitFilter(
@@ -102,6 +103,6 @@ async def waiting_steps(
         None if workflow_name is None else validate_workflow_name(workflow_name),
     )
     last = 0 if after is None else parse_id(after)
-    rows = await read_waiting(current(engine).database, given, wanted, limit + 1, last)
+    rows = await read_waiting(instance.database, given, wanted, limit + 1, last)
     more = len(rows) > limit
     return Page(tuple(rows[:limit]), str(rows[limit - 1].wait_id) if more else None)

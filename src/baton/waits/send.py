@@ -15,8 +15,8 @@ from baton.core.payload_schema import problems
 from baton.runtime.tasks import to_the_end
 from baton.settling.announce import tell_finished
 from baton.settling.wait_events import tell_waits
-from baton.store.ambient import Instance, current, running, wake
-from baton.store.borrowed import borrowed
+from baton.store.ambient import EngineOrName, Instance, named, wake
+from baton.store.borrowed import CallersConnection, borrowed
 from baton.store.completions import parse_completion
 from baton.store.database import Database
 from baton.store.faults import is_wrong_isolation
@@ -77,8 +77,8 @@ async def send_event(
     *,
     dedupe_id: str | None = None,
     correlation_key: str | None = None,
-    conn: Any = None,
-    engine: Instance | str | None = None,
+    engine: EngineOrName | None = None,
+    conn: CallersConnection | None = None,
 ) -> Delivery:
     """Send an event to a workflow: `await send_event(workflow_id, "approved", {"by": "ada"})`.
 
@@ -101,15 +101,15 @@ async def send_event(
     UnknownWorkflowError, WorkflowFinishedError, IsolationError for a `conn` above READ COMMITTED,
     InvalidOptionError, InvalidNameError, NotStorableError, NoEngineError, UnavailableError.
     """
-    instance = None if conn is not None and engine is None and not running() else current(engine)
+    instance = named("send_event", engine, conn)
     message = _message(workflow_id, name, payload, dedupe_id, correlation_key, instance)
     with seam.spanned(
         lambda tracer: tracer.send_event(message.name, message.workflow_id, message.correlation_key)
     ) as span:
         if span is not None:
             message = message._replace(trace=span.trace)
-        if conn is None:
-            delivery = await to_the_end(_send_own(instance or current(), message))
+        if conn is None and instance is not None:
+            delivery = await to_the_end(_send_own(instance, message))
         else:
             sent = await _on(conn, instance, message)
             _tell(message, sent)

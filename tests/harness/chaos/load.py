@@ -106,7 +106,7 @@ class Application:
 
     async def _inserted(self, workflows: Sequence[Baton]) -> Sequence[Job]:
         try:
-            return await insert_all(workflows, self._engine)
+            return await insert_all(workflows, engine=self._engine)
         except WorkflowExistsError:
             return ()
 

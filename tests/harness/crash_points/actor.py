@@ -62,7 +62,7 @@ class Here:
         await cancel_wait(workflow_id, step, engine=self._engine)
 
     async def insert(self, workflows: Sequence[Baton]) -> None:
-        await insert_all(workflows, self._engine)
+        await insert_all(workflows, engine=self._engine)
 
     async def send(
         self, workflow_id: UUID | None, name: str, event_id: str, key: str | None

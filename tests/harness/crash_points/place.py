@@ -173,7 +173,7 @@ class Place:
     async def insert(self, *workflows: Baton) -> None:
         """Insert past the door."""
         client = Client(Database(self.dsn), EngineSettings())
-        await insert_all(workflows, client, conn=self.tables)
+        await insert_all(workflows, engine=client, conn=self.tables)
 
     async def finished(self) -> None:
         """Wait until all that is expected has ended."""

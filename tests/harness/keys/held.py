@@ -127,10 +127,10 @@ async def hold(dsn: str, what: str, seconds: float) -> Latencies:
         fast(dsn, name="second", queues={"default": 20}),
     ):
         if what != "key":
-            await insert_all(victims, engine)
+            await insert_all(victims, engine=engine)
         async with holding(dsn, what, key, victims, engine):
             if what == "key":
-                await insert_all(victims, engine)
+                await insert_all(victims, engine=engine)
             end = monotonic() + seconds
             await asyncio.gather(*(_client(engine, end, took) for _ in range(CLIENTS)))
         try:
@@ -149,7 +149,7 @@ async def _client(engine: Engine, end: float, took: list[float]) -> None:
     while monotonic() < end:
         begun, key = monotonic(), uuid4().hex
         workflow = unrelated(key)
-        await workflow.insert(engine)
+        await workflow.insert(engine=engine)
         await send_event(None, "x", 1, correlation_key=key, engine=engine)
         await engine.completion(workflow.workflow_id, timeout=60)
         took.append(monotonic() - begun)

@@ -143,7 +143,7 @@ async def _insert(engine: Engine, names: Sequence[str]) -> None:
                 wait = Awaited((NAME,), 1, key=key)
                 step = Planned(plan=Plan.SUCCEED, waits=(wait,))
                 workflows.append(Baton().add("step", step, max_attempts=1_000))
-        await insert_all(workflows, engine)
+        await insert_all(workflows, engine=engine)
 
 
 async def _send(engine: Engine, names: Sequence[str], seconds: float) -> None:

@@ -44,7 +44,7 @@ class Requesting(Bench):
         number = self._free_number(pick)
         self.ids[number] = str(UUID(int=number))
         self.world.database.tries_again = True
-        found = self.world.call(lambda: insert_all([built(number, new)], self.world), crash)
+        found = self.world.call(lambda: insert_all([built(number, new)], engine=self.world), crash)
         self.world.database.tries_again = False
         assert not isinstance(found, Lost)
         if crash is not None and crash.at == 1:
@@ -77,7 +77,7 @@ class Requesting(Bench):
         valid = built(len(self.ids) + 1, [first, *rest])
 
         async def work() -> None:
-            await insert_all([valid, built(number, new)], self.world)
+            await insert_all([valid, built(number, new)], engine=self.world)
 
         with pytest.raises(wanted):
             self.world.call(work)

@@ -168,7 +168,7 @@ class Sweeping(Bench):
 
         async def pause() -> None:
             await Pruner(10_000, {}).prune_workflows(database)
-            inserted.extend(await insert_all([built(number, new)], self.world))
+            inserted.extend(await insert_all([built(number, new)], engine=self.world))
 
         database.commits.pause = pause
         self.world.call(lambda: Pruner(10_000, {}).prune_workflows(database))

@@ -116,7 +116,7 @@ async def _begun(dsn: str, engine: Engine, trouble: str, seconds: float) -> list
         for _ in range(WORKFLOWS)
     ]
     due = Baton().add("a", follows.new(), schedule_in=seconds / 2)
-    await insert_all([*workflows, due], engine)
+    await insert_all([*workflows, due], engine=engine)
     async with opened(dsn) as tables:
         for workflow in workflows:
             await tables.until(workflow, "a", "executing")
@@ -136,7 +136,7 @@ async def _refusals(engine: Engine, seconds: float) -> dict[str, int]:
 
 async def _refusal(engine: Engine) -> str:
     try:
-        await Baton().add("a", follows.new()).insert(engine)
+        await Baton().add("a", follows.new()).insert(engine=engine)
     except BatonError as error:
         return type(error).__name__
     except Exception as error:

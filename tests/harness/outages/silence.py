@@ -77,7 +77,7 @@ async def end_in_silence(
         for _ in range(count * len(every) * 3)
     ]
     async with Engine(dsn) as client:
-        await insert_all(workflows, client)
+        await insert_all(workflows, engine=client)
     async with proxied(dsn) as proxy, AsyncExitStack() as started:
         asked = [
             (ends, await started.enter_async_context(_STARTS[ends.ending](proxy.dsn)))

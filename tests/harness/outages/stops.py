@@ -57,7 +57,7 @@ async def stop_after(
     await schema.migrate(dsn)
     workflows = _workflows()
     async with Engine(dsn) as client:
-        await insert_all(workflows, client)
+        await insert_all(workflows, engine=client)
     async with worker_process(dsn) as process:
         # The moment is what is tried.
         await asyncio.sleep(seconds)

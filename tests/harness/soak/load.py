@@ -69,7 +69,7 @@ class Application:
     async def _one(self, name: str, kind: Kind, key: str) -> None:
         workflow = kind.build(self._chance, key)
         self.tried.add(workflow.workflow_id)
-        await workflow.insert(self._engine)
+        await workflow.insert(engine=self._engine)
         self.ids.add(workflow.workflow_id)
         self.inserted[name] += 1
         if kind.by_key:
