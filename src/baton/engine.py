@@ -21,7 +21,7 @@ from baton.performing.perform import Performer
 from baton.runtime.lifespan import Lifespan
 from baton.runtime.runtime import STOP_SECONDS, Runtime
 from baton.runtime.tasks import END_TIMEOUT, Deadline, to_the_end
-from baton.settling.announce import tell_finished
+from baton.settling.announce import emit_finished
 from baton.settling.cascade_hooks import CascadeHooks
 from baton.settling.completion_waiters import CompletionWaiters
 from baton.settling.ledger import WorkflowLedger
@@ -336,7 +336,7 @@ class Engine:
         self._runtime.producer.wake(queue)
 
     def _finished(self, completions: Sequence[tuple[UUID, str]]) -> None:
-        tell_finished(completions)
+        emit_finished(completions)
         self._waiters.settled(completions)
 
     def _lifespan_failed(self) -> None:

@@ -119,7 +119,7 @@ async def everything(engine: Engine, text: str, connection: asyncpg.Connection[A
     assert not await workflow_captures(workflow.workflow_id, step=text, engine=engine)
 
     look = Insights(engine.database)
-    assert len((await look.workflows(label=text)).rows) == 1
+    assert len((await look.workflows(workflow_name=text)).rows) == 1
     await look.steps(workflow.workflow_id)
     await look.why(workflow.workflow_id, text)
     await look.queues()

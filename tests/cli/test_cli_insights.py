@@ -39,7 +39,7 @@ async def test_workflows_page_by_page(dsn: str) -> None:
     old, middle, new = (str(workflow.workflow_id) for workflow in flows)
     text = await shown(dsn, "workflows")
     titles, *lines = text.splitlines()
-    assert titles.split()[:4] == ["workflow", "label", "state", "steps"]
+    assert titles.split()[:4] == ["workflow", "name", "state", "steps"]
     assert [line.split()[0] for line in lines] == [new, middle, old]
     assert lines[1].split()[1:4] == ["yé", "running", "1"]
     assert lines[2].split()[2] == "failed"
@@ -47,7 +47,7 @@ async def test_workflows_page_by_page(dsn: str) -> None:
     (place,) = [line.rpartition(" ")[2] for line in text.splitlines() if "more: --after" in line]
     page = await read(dsn, "workflows", "--limit", "2", "--after", place)
     assert ([row["workflow_id"] for row in page["rows"]], page["next"]) == ([old], None)
-    page = await read(dsn, "workflows", "--label", "x", "--state", "running")
+    page = await read(dsn, "workflows", "--name", "x", "--state", "running")
     assert [row["workflow_id"] for row in page["rows"]] == [new]
     assert page["rows"][0]["finished_at"] is None
     assert page["rows"][0]["inserted_at"].endswith("Z")

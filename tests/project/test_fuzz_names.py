@@ -139,7 +139,7 @@ class Named:
     async def _workflow_name(self, name: str) -> object:
         workflow = Baton(workflow_name=name).add("a", Carries(value=1))
         completion = await self._on.completed(workflow)
-        (row,) = (await Insights(self._engine.database).workflows(label=name, limit=1)).rows
+        (row,) = (await Insights(self._engine.database).workflows(workflow_name=name, limit=1)).rows
         assert row.workflow_id == workflow.workflow_id
         return completion.workflow_name
 
@@ -325,7 +325,7 @@ def test_whoever_asks_with_any_text_is_answered(running: Fuzz) -> None:
             lambda: workflow_captures(to, step=name, engine=engine),
             lambda: look.workflow(name),
             lambda: look.workflows(state=name),
-            lambda: look.workflows(label=name),
+            lambda: look.workflows(workflow_name=name),
             lambda: look.workflows(after=name),
             lambda: look.steps(to, after=name),
             lambda: look.why(to, name),

@@ -16,7 +16,7 @@ import asyncpg
 from baton import Baton, Delivery, EngineSettings, cancel_wait, insert_all, send_event
 from baton.core.outcome import Ending, outcome
 from baton.settling.suspend import suspend
-from baton.settling.wait_events import tell_waits
+from baton.settling.wait_events import emit_settled_waits
 from baton.store.database import Database
 from baton.store.session import server_settings
 from baton.waits.expire import expire_waits
@@ -78,7 +78,7 @@ class WaitRing:
 
         async def move(database: Database) -> None:
             reply = await settle(database, [done(self.claims[job_id])], room=0)
-            tell_waits(reply.waits)
+            emit_settled_waits(reply.waits)
 
         return move
 
@@ -88,7 +88,7 @@ class WaitRing:
         async def move(database: Database) -> int:
             ended = outcome(self.claims[job_id], Ending.SUSPENDED)._replace(wait=wait)
             failures = await suspend(database, [ended], notify=True)
-            tell_waits(failures.waits)
+            emit_settled_waits(failures.waits)
             return len(failures.accepted)
 
         return move

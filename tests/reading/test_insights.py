@@ -169,7 +169,7 @@ async def test_a_workflow_with_its_steps_counted(dsn: str) -> None:
             gone=1,
         )
         assert detail.completion is None
-        (listed,) = (await seen.look.workflows(label="nine")).rows
+        (listed,) = (await seen.look.workflows(workflow_name="nine")).rows
         assert 0 <= detail.workflow.duration < 30
         assert detail.workflow.state is WorkflowState.RUNNING
         assert detail.workflow.inserted_at == listed.inserted_at
@@ -314,8 +314,8 @@ Question = Callable[[Insights], Coroutine[Any, Any, object]]
         (lambda look: look.workflows(limit=1001), InvalidOptionError, "from 1 to 1000"),
         (lambda look: look.workflows(limit=True), InvalidOptionError, "from 1 to 1000"),
         (lambda look: look.workflows(limit="1"), InvalidOptionError, "from 1 to 1000"),
-        (lambda look: look.workflows(label="a\0"), InvalidNameError, "control"),
-        (lambda look: look.workflows(label=7), InvalidNameError, "a text"),
+        (lambda look: look.workflows(workflow_name="a\0"), InvalidNameError, "control"),
+        (lambda look: look.workflows(workflow_name=7), InvalidNameError, "a text"),
         (lambda look: look.workflows(after="x"), InvalidOptionError, "the page before"),
         (lambda look: look.workflows(after=f"{10**30}-{'0' * 32}"), InvalidOptionError, "page"),
         (lambda look: look.workflows(after=7), InvalidOptionError, "the page before"),

@@ -119,10 +119,10 @@ class Answers:
         if self._which == "all":
             return Reply(blocked=frozenset(outcome.job_id for outcome in outcomes))
         if self._which == "stale":
-            return Reply(stale=frozenset({(first.job_id, first.attempted_at)}), tell=self._tell)
-        return Reply(blocked=frozenset({first.job_id}), tell=self._tell)
+            return Reply(stale=frozenset({(first.job_id, first.attempted_at)}), emit=self._emit)
+        return Reply(blocked=frozenset({first.job_id}), emit=self._emit)
 
-    def _tell(self) -> None:
+    def _emit(self) -> None:
         self.told += 1
 
 

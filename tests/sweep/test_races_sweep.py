@@ -161,7 +161,7 @@ async def test_a_host_that_dies_anywhere_is_made_up_for(
         left = statements
         with monkeypatch.context() as patched:
             patched.setattr(Settlement, "_fetch", cut)
-            patched.setattr(announce, "tell_cancelled", silent)
+            patched.setattr(announce, "emit_cancelled_steps", silent)
             with pytest.raises(DiedError):
                 await told(ring.left, workflow["a"], "discarded")
         assert bool(committed) is (workflow.id in await ring.completions())

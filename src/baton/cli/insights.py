@@ -40,7 +40,7 @@ def workflows(
     state: Annotated[
         str | None, typer.Option(help="Only these: running, completed or failed.")
     ] = None,
-    label: Annotated[str | None, typer.Option(help="Only those of this name.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only workflows of this name.")] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help=f"Only those inserted since then: {_TIME}.")
     ] = None,
@@ -58,10 +58,10 @@ def workflows(
     asked = {"since": parse_time("--since", since), "until": parse_time("--until", until)}
 
     async def ask(look: Insights) -> Page[WorkflowRow]:
-        page = await look.workflows(state, label, **asked, after=after, limit=limit)
+        page = await look.workflows(state, name, **asked, after=after, limit=limit)
         while page.next and len(page.rows) < limit:
             more = await look.workflows(
-                state, label, **asked, after=page.next, limit=limit - len(page.rows)
+                state, name, **asked, after=page.next, limit=limit - len(page.rows)
             )
             page = replace(more, rows=page.rows + more.rows)
         return page

@@ -16,7 +16,7 @@ def workflow_table(rows: Sequence[WorkflowRow], on: Console) -> Rows:
     """Failed ones with the step that failed first: below them on a terminal, else in columns."""
     columns = [
         Column("workflow"),
-        Column("label", shrinks=True),
+        Column("name", shrinks=True),
         Column("state"),
         Column("steps"),
         Column("open"),

@@ -33,11 +33,11 @@ def run_reloading(arguments: Sequence[str]) -> None:
         target=shlex.join([sys.executable, "-m", "baton.cli", *arguments]),
         target_type="command",
         watch_filter=_filter,
-        callback=_tell_changes,
+        callback=_print_changes,
         sigint_timeout=STOP_SECONDS,
     )
 
 
-def _tell_changes(changes: set[tuple[Any, str]]) -> None:
+def _print_changes(changes: set[tuple[Any, str]]) -> None:
     names = sorted(Path(path).name for _, path in changes)
     say(f"{', '.join(names[:3])} changed: the worker starts anew")

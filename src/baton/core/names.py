@@ -28,7 +28,7 @@ def validate_step_name(given: object) -> str:
 
 
 def validate_workflow_name(given: object) -> str:
-    """The label of a workflow: 1 to 255 characters. Raises InvalidNameError."""
+    """The name of a workflow: 1 to 255 characters. Raises InvalidNameError."""
     return _checked("workflow name", given, STEP_LIMIT)
 
 

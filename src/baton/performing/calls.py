@@ -28,7 +28,7 @@ PATIENCE = 30.0
 HOPELESS_PATIENCE = 1.0
 """The same where every thread is held by a step that was given up."""
 
-TELL_INTERVAL = 5.0
+LOG_INTERVAL = 5.0
 
 
 class Calls:
@@ -40,7 +40,7 @@ class Calls:
         self._limit = limit
         self._threads = Threads(limit)
         self._places: WeakKeyDictionary[Executor, _Places] = WeakKeyDictionary()
-        self._tell_from = 0.0
+        self._log_from = 0.0
 
     async def begin(
         self, executor: Executor | None, function: Callable[..., Any], *args: Any
@@ -80,8 +80,8 @@ class Calls:
         if not future.cancelled() or begun.done() or getattr(begun, "killed", False):
             return
         places.give_up(begun)
-        if monotonic() >= self._tell_from:
-            self._tell_from = monotonic() + TELL_INTERVAL
+        if monotonic() >= self._log_from:
+            self._log_from = monotonic() + LOG_INTERVAL
             _log.warning("a step was given up and still runs%s", places)
 
 

@@ -53,23 +53,23 @@ class Insights:
     async def workflows(
         self,
         state: WorkflowState | str | None = None,
-        label: str | None = None,
+        workflow_name: str | None = None,
         *,
         since: datetime | None = None,
         until: datetime | None = None,
         after: str | None = None,
         limit: int = 50,
     ) -> Page[WorkflowRow]:
-        """Workflows, newest first: those of a state (running, completed, failed), of a label, the
-        workflow's whole name, and inserted at `since` or later and before `until` (aware
-        datetimes); None for all. `after` is the `next` of the page before, `limit` 1 to 1,000.
+        """Workflows, newest first: those of a state (running, completed, failed), of a whole
+        workflow name, and inserted at `since` or later and before `until` (aware datetimes); None
+        for all. `after` is the `next` of the page before, `limit` 1 to 1,000.
 
-        One call looks at no more than 10,000 workflows: with a state or a label that few of them
+        One call looks at no more than 10,000 workflows: with a state or a name that few of them
         have, a page may be short and the list go on. A workflow that commits late may take its
         place on a page that was read before.
         """
         wanted = _workflow_state(state)
-        name = None if label is None else validate_workflow_name(label)
+        name = None if workflow_name is None else validate_workflow_name(workflow_name)
         first = None if since is None else _moment("since", since)
         place = None if until is None else Place(_moment("until", until), UUID(int=0))
         if after is not None:

@@ -1,9 +1,9 @@
-"""What becomes of a claim that the database refuses: the job that it refuses is passed by.
+"""What becomes of a claim that the database refuses: the refused job is quarantined.
 
-A look for available jobs takes the first ones of its queues, so one that cannot be claimed would
-make every look fail. Its queues wait while it is found: the next jobs of each are claimed on trial,
+A poll claims the first available jobs of its queues, so one that cannot be claimed would make
+every poll fail. Its queues wait while it is found: the next jobs of each are claimed on trial,
 by halves, and nothing is claimed by that. What is refused alone goes into a quarantine, and the
-looks that follow leave it out.
+polls that follow leave it out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from baton.runtime.ledger import Ledger
 from baton.runtime.quarantine import Quarantine
-from baton.runtime.queues import Promise, Queue, Queues
+from baton.runtime.queues import Queue, Queues, Reservation
 from baton.store.faults import is_too_slow
 
 _log = logging.getLogger("baton")
@@ -25,7 +25,7 @@ LONGEST_DELAY = 5.0
 
 
 class Claims:
-    """The jobs that one engine's claims leave out. `plan` looks into the queues again."""
+    """The jobs that one engine's claims leave out. `plan` polls the queues again."""
 
     def __init__(self, queues: Queues, ledger: Ledger, plan: Callable[[], None]) -> None:
         self._queues = queues
@@ -40,18 +40,20 @@ class Claims:
 
     @property
     def left_out(self) -> Mapping[str, Sequence[int]]:
-        """By queue, the jobs that a look must not take."""
+        """By queue, the jobs that a poll must not claim."""
         found: dict[str, list[int]] = {}
         for job_id in self._refused.ids if self._refused else ():
             found.setdefault(self._queue_of[job_id], []).append(job_id)
         return found
 
-    def refused(self, promises: Sequence[Promise], error: Exception, *, alone: bool) -> None:
-        """A look for these promises was refused; `alone`: no outcome was settled with it."""
-        for queue, room, _, _ in promises:
+    def refused(
+        self, reservations: Sequence[Reservation], error: Exception, *, alone: bool
+    ) -> None:
+        """A poll for these reservations was refused; `alone`: no outcome was settled with it."""
+        for queue, room, _, _ in reservations:
             if is_too_slow(error) and room > 1:
                 queue.most = room // 2
-            # Another look may have been refused for the same job.
+            # Another poll may have been refused for the same job.
             elif not queue.quarantined:
                 queue.quarantined = True
                 self._begin(self._examine(queue, error, alone=alone))
@@ -95,10 +97,10 @@ class Claims:
         self._queues.reopen(queue)
         self._plan()
 
-    def worked(self, promises: Sequence[Promise]) -> None:
-        """A look for these was not refused."""
-        for promise in promises if self._delays else ():
-            self._delays.pop(promise.queue.name, None)
+    def worked(self, reservations: Sequence[Reservation]) -> None:
+        """A poll for these was not refused."""
+        for reservation in reservations if self._delays else ():
+            self._delays.pop(reservation.queue.name, None)
 
     def _set_timer(self) -> None:
         due = self._refused.next_due()

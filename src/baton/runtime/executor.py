@@ -12,7 +12,7 @@ from typing import TypedDict
 from uuid import UUID
 
 from baton.runtime.ledger import Ledger
-from baton.runtime.meta import workflow_label
+from baton.runtime.meta import workflow_name_of
 from baton.runtime.tasks import begin, is_from_signal
 from baton.telemetry import seam
 from baton.words.errors import UnavailableError
@@ -25,7 +25,7 @@ _log = logging.getLogger("baton")
 FAULT_DELAY = 3.0
 """Seconds a job waits after a fault of the engine itself, which would else repeat without end."""
 
-TELL_INTERVAL = 1.0
+LOG_INTERVAL = 1.0
 """Seconds between two warnings of jobs that go back: an outage meets all that run at once."""
 
 Claim = tuple[int, datetime]
@@ -68,7 +68,7 @@ class Execution:
         self.duration = 0.0
         self.facts: JobFacts | None = None
 
-    def told(self) -> JobFacts:
+    def step_facts(self) -> JobFacts:
         """What step events tell of the job, read once."""
         if self.facts is None:
             self.facts = job_facts(self.job)
@@ -116,7 +116,7 @@ class Executor:
         self._stragglers: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._tell_from = 0.0
+        self._log_from = 0.0
 
     def __len__(self) -> int:
         return len(self._running)
@@ -131,7 +131,7 @@ class Executor:
         self._running[job.id, job.attempted_at] = execution
         self._idle.clear()
         if seam.active:
-            facts = execution.told()
+            facts = execution.step_facts()
             seam.emit(StepExecuting(**facts, state=JobState.EXECUTING, queue_time=job.queue_time))
         execution.task = begin(self._run(execution), context.copy())
 
@@ -168,9 +168,9 @@ class Executor:
             raise ended_by
 
     def _level(self) -> int:
-        if monotonic() < self._tell_from:
+        if monotonic() < self._log_from:
             return logging.DEBUG
-        self._tell_from = monotonic() + TELL_INTERVAL
+        self._log_from = monotonic() + LOG_INTERVAL
         return logging.WARNING
 
     def interrupt(self, job_ids: Container[int]) -> int:
@@ -254,6 +254,6 @@ def job_facts(job: ClaimedJob) -> JobFacts:
         "queue": job.queue,
         "attempt": job.attempt,
         "workflow_id": node.workflow_id if node else None,
-        "workflow_name": workflow_label(job.meta) if node else None,
+        "workflow_name": workflow_name_of(job.meta) if node else None,
         "step": node.name if node else None,
     }

@@ -27,7 +27,7 @@ class Reply(NamedTuple):
     blocked: frozenset[int] = frozenset()
     holders: str | None = None
     woken: Sequence[str] = ()
-    tell: Callable[[], None] = nothing
+    emit: Callable[[], None] = nothing
 
 
 class Ledger(Protocol):

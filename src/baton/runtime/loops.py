@@ -20,7 +20,7 @@ LONGEST_DELAY = 5.0
 
 BLOCKED = 1.0
 """Seconds by which a loop has to wake too late for the event loop to be called blocked."""
-TELL_INTERVAL = 60.0
+LOG_INTERVAL = 60.0
 
 Work = Callable[[], Awaitable[None]]
 
@@ -32,7 +32,7 @@ class Loops:
 
     def __init__(self, engine: str) -> None:
         self._engine = engine
-        self._tell_from = 0.0
+        self._log_from = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._sentry: asyncio.Task[None] | None = None
         self._delays: dict[str, float] = {}
@@ -77,8 +77,8 @@ class Loops:
         due = monotonic() + seconds
         await asyncio.sleep(seconds)
         late = monotonic() - due
-        if late > BLOCKED and monotonic() >= self._tell_from:
-            self._tell_from = monotonic() + TELL_INTERVAL
+        if late > BLOCKED and monotonic() >= self._log_from:
+            self._log_from = monotonic() + LOG_INTERVAL
             _log.warning(
                 "engine %s: the event loop was blocked for %.1f s or more, and with it every async"
                 " step: something in it computes or waits without await. A step whose perform is"

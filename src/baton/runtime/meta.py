@@ -16,7 +16,9 @@ def read_meta(text: str) -> dict[str, Any]:
     return meta if isinstance(meta, dict) else {}
 
 
-def workflow_label(text: str) -> str | None:
-    """The workflow's name, as a job's meta has it."""
-    label = read_meta(text).get("workflow_label")
-    return label if isinstance(label, str) else None
+def workflow_name_of(text: str) -> str | None:
+    """The workflow's name, as a job's meta has it: under `workflow_label`, because to other hosts
+    of the table `workflow_name` is the name of the step.
+    """
+    name = read_meta(text).get("workflow_label")
+    return name if isinstance(name, str) else None

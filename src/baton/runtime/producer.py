@@ -18,7 +18,7 @@ from baton.runtime.claims import Claims
 from baton.runtime.executor import Claim, Execution, Executor, release
 from baton.runtime.ledger import Ledger, Reply
 from baton.runtime.outbox import Batch, Outbox
-from baton.runtime.queues import Promise, Queues, demands
+from baton.runtime.queues import Queues, Reservation, demands
 from baton.runtime.setbacks import Setbacks
 from baton.runtime.settled_events import settled_event
 from baton.runtime.tasks import END_TIMEOUT, begin, cancel_all
@@ -101,8 +101,8 @@ class Producer:
             batch = self._next_batch()
             if batch is None:
                 return
-            promises = [] if self._stopping or batch.suspect else self.queues.promise()
-            task = begin(self._settle(batch, promises))
+            reservations = [] if self._stopping or batch.suspect else self.queues.reserve()
+            task = begin(self._settle(batch, reservations))
             self._settling[task] = batch
             task.add_done_callback(self._no_longer_settling)
 
@@ -111,24 +111,24 @@ class Producer:
 
         Suspects are tried one part at a time, in turn with all others, which go on meanwhile.
         """
-        fresh = self._outbox.waiting or (not self._stopping and self.queues.hungry)
+        fresh = self._outbox.waiting or (not self._stopping and self.queues.unfetched)
         if self._outbox.suspects and not self._trying and (self._suspects_next or not fresh):
             self._suspects_next, self._trying = False, True
             return self._outbox.take_suspect()
         self._suspects_next = True
         return self._outbox.take() if fresh else None
 
-    async def _settle(self, batch: Batch, promises: list[Promise]) -> None:
+    async def _settle(self, batch: Batch, reservations: list[Reservation]) -> None:
         outcomes = sorted(e.outcome for e in batch.executions if e.outcome is not None)
         began = monotonic()
         try:
-            reply = await self._write(outcomes, promises, self._setbacks.lock_timeout(batch))
+            reply = await self._write(outcomes, reservations, self._setbacks.lock_timeout(batch))
         except BaseException as error:
             # It may have claimed what another settlement then did not find.
-            for promise in promises:
-                promise.queue.wake()
+            for reservation in reservations:
+                reservation.queue.wake()
             if isinstance(error, Exception) and not holds_up_all(error):
-                self._refuse(batch, promises, error, monotonic() - began)
+                self._refuse(batch, reservations, error, monotonic() - began)
             else:
                 self._outbox.put_back(batch)
                 self._back_off(error)
@@ -136,33 +136,36 @@ class Producer:
                 raise
         else:
             self._works(batch, reply, monotonic() - began)
-            self._claims.worked(promises)
+            self._claims.worked(reservations)
             try:
                 written = self._setbacks.written(batch, reply)
                 self._log_failures(written)
                 if seam.active:
-                    self._tell(written, reply.stale)
-                reply.tell()
+                    self._emit(written, reply.stale)
+                reply.emit()
             finally:
-                self._accept(reply, promises)
+                self._accept(reply, reservations)
         finally:
             self._trying = self._trying and not batch.suspect
-            self.queues.release(promises)
+            self.queues.release(reservations)
             self._pump_after_this()
 
     def _refuse(
-        self, batch: Batch, promises: Sequence[Promise], error: Exception, seconds: float
+        self, batch: Batch, reservations: Sequence[Reservation], error: Exception, seconds: float
     ) -> None:
         """The database will refuse this at every try: what is to blame is set apart."""
-        if promises:
-            self._claims.refused(promises, error, alone=not batch.executions)
+        if reservations:
+            self._claims.refused(reservations, error, alone=not batch.executions)
         if batch.executions:
             self._setbacks.refuse(batch, error, seconds)
 
     async def _write(
-        self, outcomes: Sequence[Outcome], promises: list[Promise], lock_timeout: float | None
+        self,
+        outcomes: Sequence[Outcome],
+        reservations: list[Reservation],
+        lock_timeout: float | None,
     ) -> Reply:
-        wanted = demands(promises, self._claims.left_out)
+        wanted = demands(reservations, self._claims.left_out)
         if seam.tracer is None or not outcomes:
             return await self._ledger.settle(outcomes, wanted, lock_timeout)
         with seam.spanned(lambda tracer: tracer.settle(outcomes)):
@@ -177,8 +180,8 @@ class Producer:
     def _no_longer_settling(self, task: asyncio.Task[None]) -> None:
         self._settling.pop(task, None)
 
-    def _accept(self, reply: Reply, promises: list[Promise]) -> None:
-        self.queues.feed(promises, Counter(job.queue for job in reply.jobs))
+    def _accept(self, reply: Reply, reservations: list[Reservation]) -> None:
+        self.queues.fetched(reservations, Counter(job.queue for job in reply.jobs))
         for name in reply.woken:
             self.queues.wake(name)
         for job in reply.jobs:
@@ -207,10 +210,10 @@ class Producer:
                     job.max_attempts,
                     job.id,
                     _shown(outcome),
-                    extra={"facts": {**execution.told(), "error": outcome.error}},
+                    extra={"facts": {**execution.step_facts(), "error": outcome.error}},
                 )
 
-    def _tell(self, batch: Sequence[Execution], stale: frozenset[Claim]) -> None:
+    def _emit(self, batch: Sequence[Execution], stale: frozenset[Claim]) -> None:
         for execution in batch:
             claim = (execution.job.id, execution.job.attempted_at)
             seam.emit(settled_event(execution, stale=claim in stale))
@@ -234,7 +237,7 @@ class Producer:
         """Note what a settlement that went through says of the database."""
         if self._outbox.size.reduced and batch.executions:
             self._outbox.size.went_through(len(batch.executions), seconds)
-        # A look that finds nothing writes nothing: it says little of a database that cannot write.
+        # A poll that finds nothing writes nothing: it says little of a database that cannot write.
         unsettled = self._outbox or any(one.executions for one in self._settling.values())
         if self._delay and (batch.executions or reply.jobs or not unsettled):
             self._delay = 0.0

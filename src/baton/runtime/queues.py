@@ -1,4 +1,4 @@
-"""The queues of one engine: limits, what runs, what is promised to settlements under way."""
+"""The queues of one engine: limits, what runs, what is reserved for settlements under way."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from baton.core.jsonvalue import HIGHEST_LIMIT, encode
 from baton.words.errors import InvalidOptionError
 from baton.words.rows import Demand
 
-UNSEEN = -1
+NEVER_POLLED = -1
 
-_MOST_TOLD = 1_000_000_000
+_MOST_SHOWN = 1_000_000_000
 
 MOST_REFUSED = 20
 """Refused outcomes in a row, beyond its limit, with which a queue claims no more."""
 
 
 class Queue:
-    """One queue. `hungry` means that jobs may be available that nobody has found; `most` bounds
-    how many are claimed at once, after a claim that took too long.
+    """One queue. `unfetched` means that it may have available jobs that no claim has found; `most`
+    bounds how many are claimed at once, after a claim that took too long.
     """
 
     __slots__ = (
-        "hungry",
         "limit",
-        "looks",
         "most",
         "name",
         "paused",
-        "promised",
+        "polled_wakes",
         "quarantined",
         "refused",
+        "reserved",
         "running",
+        "unfetched",
         "wakes",
     )
 
@@ -44,16 +44,16 @@ class Queue:
         self.paused = False
         self.quarantined = False
         self.running = 0
-        self.promised = 0
+        self.reserved = 0
         self.refused = 0
-        self.hungry = True
+        self.unfetched = True
         self.wakes = 0
-        self.looks = UNSEEN
+        self.polled_wakes = NEVER_POLLED
 
     @property
-    def unseen(self) -> bool:
-        """Whether nobody looks yet for what it was woken for last."""
-        return self.hungry and self.looks != self.wakes
+    def to_poll(self) -> bool:
+        """Whether no poll is under way yet for what it was woken for last."""
+        return self.unfetched and self.polled_wakes != self.wakes
 
     @property
     def useless(self) -> bool:
@@ -64,16 +64,16 @@ class Queue:
     def room(self) -> int:
         if self.paused or self.quarantined or (self.refused and self.useless):
             return 0
-        room = max(self.limit - self.running - self.promised, 0)
+        room = max(self.limit - self.running - self.reserved, 0)
         return room if self.most is None else min(room, self.most)
 
     def wake(self) -> None:
-        self.hungry = True
+        self.unfetched = True
         self.wakes += 1
 
 
-class Promise(NamedTuple):
-    """Room of one queue, promised to one settlement until it is back."""
+class Reservation(NamedTuple):
+    """Room of one queue, reserved for one settlement until it has returned."""
 
     queue: Queue
     room: int
@@ -100,7 +100,7 @@ class Queues:
         """The limit of each queue as JSON, 0 while it is paused."""
         queues = self._queues.values()
         return encode(
-            {q.name: 0 if q.paused else min(q.limit, _MOST_TOLD) for q in queues},
+            {q.name: 0 if q.paused else min(q.limit, _MOST_SHOWN) for q in queues},
             what="the queues",
             limit=HIGHEST_LIMIT,
         )
@@ -110,46 +110,46 @@ class Queues:
         return tuple(self._queues)
 
     @property
-    def hungry(self) -> bool:
-        """Whether a look for available jobs could bring some now. One look for what woke a queue is
+    def unfetched(self) -> bool:
+        """Whether a poll for available jobs could bring some now. One poll for what woke a queue is
         enough: another beside it would find nothing, and keep the first one waiting.
         """
-        return any(queue.unseen and queue.room for queue in self._queues.values())
+        return any(queue.to_poll and queue.room for queue in self._queues.values())
 
-    def promise(self) -> list[Promise]:
-        """Promise room to one settlement, at most its share of each limit.
+    def reserve(self) -> list[Reservation]:
+        """Reserve room for one settlement, at most its share of each limit.
 
         With all of the room, one settlement would take everything in turn, and nothing would be
         performed while another settles.
         """
         return [
-            _promised(queue, min(room, -(-queue.limit // self._settlers)))
+            _reserved(queue, min(room, -(-queue.limit // self._settlers)))
             for queue in self._queues.values()
             if (room := queue.room)
         ]
 
     def reopen(self, queue: Queue) -> None:
-        """Look into a quarantined queue again."""
+        """Poll a quarantined queue again."""
         queue.quarantined = False
         queue.wake()
 
-    def release(self, promises: Iterable[Promise]) -> None:
-        """Take the promises of a settlement back: it has returned."""
-        for promise in promises:
-            promise.queue.promised -= promise.room
+    def release(self, reservations: Iterable[Reservation]) -> None:
+        """Take the reservations of a settlement back: it has returned."""
+        for reservation in reservations:
+            reservation.queue.reserved -= reservation.room
 
-    def feed(self, promises: Iterable[Promise], claimed: Counter[str]) -> None:
+    def fetched(self, reservations: Iterable[Reservation], claimed: Counter[str]) -> None:
         """Note which queues had fewer jobs than room, unless somebody woke them meanwhile. A queue
         that filled it may have more.
         """
-        for queue, room, claim, wakes in promises:
+        for queue, room, claim, wakes in reservations:
             if queue.most is not None:
                 more = queue.most + queue.most // 4 + 1
                 queue.most = more if more < queue.limit else None
             if claim and claimed[queue.name] >= room:
-                queue.looks = UNSEEN
+                queue.polled_wakes = NEVER_POLLED
             elif claim and queue.wakes == wakes:
-                queue.hungry = False
+                queue.unfetched = False
 
     def wake(self, name: str | None = None) -> None:
         """Note that a queue (None: any queue) may have available jobs. Queues not served here are
@@ -166,15 +166,19 @@ class Queues:
             queue.paused = True
 
 
-def _promised(queue: Queue, room: int) -> Promise:
-    queue.promised += room
-    queue.looks = queue.wakes
-    return Promise(queue, room, queue.hungry, queue.wakes)
+def _reserved(queue: Queue, room: int) -> Reservation:
+    queue.reserved += room
+    queue.polled_wakes = queue.wakes
+    return Reservation(queue, room, queue.unfetched, queue.wakes)
 
 
-def demands(promises: Iterable[Promise], left_out: Mapping[str, Sequence[int]]) -> list[Demand]:
-    """The promises as the store takes them; `left_out` are jobs that are not claimed, by queue."""
+def demands(
+    reservations: Iterable[Reservation], left_out: Mapping[str, Sequence[int]]
+) -> list[Demand]:
+    """The reservations as the store takes them; `left_out` are jobs that are not claimed, by
+    queue.
+    """
     return [
         Demand(queue.name, room, claim, left_out.get(queue.name, ()))
-        for queue, room, claim, _ in promises
+        for queue, room, claim, _ in reservations
     ]

@@ -149,11 +149,11 @@ class Rescuer:
         if rescued:
             _log.warning("rescued %d jobs of dead engines", len(rescued))
             if seam.active:
-                self._tell(rescued)
+                self._emit(rescued)
             self._producer.wake()
-        reply.tell()
+        reply.emit()
 
-    def _tell(self, rescued: Sequence[Orphan]) -> None:
+    def _emit(self, rescued: Sequence[Orphan]) -> None:
         job_ids = tuple(orphan.id for orphan in rescued)
         seam.emit(JobsRescued(self._settings.name, job_ids))
         for orphan in rescued:

@@ -106,8 +106,8 @@ class Runtime:
                 ends.append(self._heartbeat.stop(most))
             await asyncio.gather(*ends)
         # Where the writing has used up the time, the database is silent: the row is left behind.
-        answers = deadline.left(END_TIMEOUT) == END_TIMEOUT
-        if self._heartbeat is not None and not unsettled and answers:
+        in_time = deadline.left(END_TIMEOUT) == END_TIMEOUT
+        if self._heartbeat is not None and not unsettled and in_time:
             await self._heartbeat.retire(END_TIMEOUT)
         if seam.active:
             seam.emit(EngineStopped(self._settings.name, released))

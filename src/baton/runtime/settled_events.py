@@ -36,7 +36,7 @@ def settled_event(execution: Execution, *, stale: bool) -> StepSettled:
     if kind is StepReleased and outcome.wait is not None:
         kind = StepSuspended
     return kind(
-        **execution.told(),
+        **execution.step_facts(),
         state=outcome.state,
         duration=execution.duration,
         has_result=outcome.result is not None,

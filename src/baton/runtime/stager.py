@@ -46,7 +46,7 @@ class Stager:
                     return
                 continue
             self._size = min(size + size // 4 + 1, self._settings.stage_limit)
-            self._tell(staged)
+            self._emit(staged)
             if sum(staged.values()) < size:
                 return
 
@@ -71,9 +71,9 @@ class Stager:
         async def write(notify: bool) -> dict[str, int]:
             return await stage_chosen(self._database, job_ids, notify=notify)
 
-        self._tell(await self._send(write))
+        self._emit(await self._send(write))
         self._refused.accept(job_ids)
 
-    def _tell(self, staged: dict[str, int]) -> None:
+    def _emit(self, staged: dict[str, int]) -> None:
         for queue in staged:
             self._wake(queue)

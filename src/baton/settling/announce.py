@@ -14,7 +14,7 @@ from uuid import UUID
 
 from baton.core.checks import parse_workflow_id
 from baton.runtime.tasks import to_the_end
-from baton.settling.cascade_hooks import tell_cancelled
+from baton.settling.cascade_hooks import emit_cancelled_steps
 from baton.settling.settle import Failures, settle_nodes
 from baton.steps.results import encode_result
 from baton.store.ambient import EngineOrName, Instance, opened
@@ -75,13 +75,16 @@ async def check(
 
 
 async def announce(
-    workflow_id: UUID | str, label: str | None = None, *, engine: EngineOrName | None = None
+    workflow_id: UUID | str,
+    workflow_name: str | None = None,
+    *,
+    engine: EngineOrName | None = None,
 ) -> WorkflowOutcome | None:
     """Announce a workflow whose steps have all settled; returns its outcome if this call announced
     it.
 
-    None when it has not ended, is unknown, or was announced before. `label` only names it in the
-    log.
+    None when it has not ended, is unknown, or was announced before. `workflow_name` only names it
+    in the log.
     """
     instance = opened("announce", engine)
     given = parse_workflow_id(workflow_id)
@@ -89,7 +92,7 @@ async def announce(
         announce_all(instance.database, [given], notify=instance.settings.notify)
     )
     if completions:
-        _log.info("workflow %s (%s) announced", workflow_id, label)
+        _log.info("workflow %s (%s) announced", workflow_id, workflow_name)
     return _outcome(completions)
 
 
@@ -109,7 +112,7 @@ async def announce_all(
             return await settlement.announce(locked)
 
     completions = await _written(database, body, notify)
-    tell_finished(completions)
+    emit_finished(completions)
     return completions
 
 
@@ -132,12 +135,12 @@ async def _settle(instance: Instance, job_id: int, state: JobState, result: str 
             return await settle_nodes(settlement, [Ended(job_id, state, result)])
 
     failures = await _written(database, body, instance.settings.notify)
-    tell_cancelled(database, instance.settings, failures.cancelled)
-    tell_finished(failures.completions)
+    emit_cancelled_steps(database, instance.settings, failures.cancelled)
+    emit_finished(failures.completions)
     return failures
 
 
-def tell_finished(completions: Sequence[tuple[UUID, str]]) -> None:
+def emit_finished(completions: Sequence[tuple[UUID, str]]) -> None:
     """Emit the events of completions that this process has just recorded and committed."""
     if not seam.active:
         return

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from baton.runtime.meta import workflow_label
+from baton.runtime.meta import workflow_name_of
 from baton.steps.step import Step
 from baton.store.database import Database
 from baton.telemetry import seam
@@ -34,7 +34,7 @@ class CascadeHooks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self, steps: Sequence[CancelledStep]) -> None:
-        for task in tell_cancelled(self._database, self._settings, steps):
+        for task in emit_cancelled_steps(self._database, self._settings, steps):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -50,7 +50,7 @@ class CascadeHooks:
 _calls: set[asyncio.Task[None]] = set()
 
 
-def tell_cancelled(
+def emit_cancelled_steps(
     database: Database, settings: EngineSettings, steps: Sequence[CancelledStep]
 ) -> list[asyncio.Task[None]]:
     """Emit the events of steps that a cascade cancelled and start their hooks, in tasks."""
@@ -110,7 +110,7 @@ def _event(step: CancelledStep) -> StepCancelled:
         state=JobState.CANCELLED,
         attempt=step.attempt,
         workflow_id=step.workflow_id,
-        workflow_name=workflow_label(step.meta),
+        workflow_name=workflow_name_of(step.meta),
         step=step.name,
         duration=0.0,
         has_result=False,

@@ -16,7 +16,7 @@ from baton.performing.perform import Performer
 from baton.runtime.ledger import Reply
 from baton.settling.settle import Failures, hold, settle_failures
 from baton.settling.suspend import suspend
-from baton.settling.wait_events import tell_waits
+from baton.settling.wait_events import emit_settled_waits
 from baton.store.claims import find_refused_claims, try_claims
 from baton.store.database import Database
 from baton.store.dedicated import Dedicated
@@ -77,7 +77,7 @@ class WorkflowLedger:
         self._on_cancelled = on_cancelled
         self._written: dict[tuple[int, datetime], bool] = {}
         self._lanes: list[Dedicated] = []
-        self._untold: list[Failures] = []
+        self._unemitted: list[Failures] = []
         self._blocked: frozenset[int] = frozenset()
         self._calls = count(1)
         self._lost: dict[str, float] = {}
@@ -85,7 +85,7 @@ class WorkflowLedger:
         """Claims whose outcomes were handed to a call without a reply."""
         self._sought: list[tuple[int, datetime]] = []
         """Claims that such a call may have completed; what it ended with them is to be told."""
-        self._told: set[UUID] = set()
+        self._emitted_ends: set[UUID] = set()
         """Ends that calls with a reply have recorded since."""
 
     async def perform(self, job: ClaimedJob) -> Outcome:
@@ -180,14 +180,14 @@ class WorkflowLedger:
         if self._doubtful and completed:
             self._seek(completed, reply)
         if self._sought:
-            self._told.update(workflow_id for workflow_id, _ in reply.completions)
+            self._emitted_ends.update(workflow_id for workflow_id, _ in reply.completions)
             reply.completions.extend(await self._find_lost_ends())
-        tell = partial(self._tell, reply.completions, reply.waits)
+        emit = partial(self._emit, reply.completions, reply.waits)
         return Reply(
             [*(job for _, job in found), *reply.jobs],
             frozenset(stale),
             woken=[*woken, *reply.woken],
-            tell=tell,
+            emit=emit,
         )
 
     async def find_refused_claims(
@@ -260,8 +260,8 @@ class WorkflowLedger:
             self._sought += sought
             _log.warning("looking for the ends of workflows failed, trying again: %s", error)
             return []
-        told, self._told = self._told, set()
-        return [end for end in found if end[0] not in told]
+        emitted, self._emitted_ends = self._emitted_ends, set()
+        return [end for end in found if end[0] not in emitted]
 
     async def _find_claimed(self) -> list[tuple[str, ClaimedJob]]:
         """Look for jobs claimed by calls whose replies were lost.
@@ -321,18 +321,18 @@ class WorkflowLedger:
 
     def _took(self, outcomes: Sequence[Outcome], failures: Failures) -> Sequence[str]:
         self._note(outcomes, failures.accepted)
-        self._untold.append(failures)
+        self._unemitted.append(failures)
         return failures.woken
 
-    def _tell(self, completions: Sequence[tuple[UUID, str]], waits: Sequence[SettledWait]) -> None:
+    def _emit(self, completions: Sequence[tuple[UUID, str]], waits: Sequence[SettledWait]) -> None:
         """Tell of settled waits and cancelled steps, then of ended workflows."""
-        untold, self._untold = self._untold, []
-        tell_waits(waits)
-        for failures in untold:
-            tell_waits(failures.waits)
+        unemitted, self._unemitted = self._unemitted, []
+        emit_settled_waits(waits)
+        for failures in unemitted:
+            emit_settled_waits(failures.waits)
             if failures.cancelled:
                 self._on_cancelled(failures.cancelled)
-        for ended in (*(failures.completions for failures in untold), completions):
+        for ended in (*(failures.completions for failures in unemitted), completions):
             if ended:
                 self._on_finished(ended)
 

@@ -9,7 +9,7 @@ from baton.telemetry import seam
 from baton.words.events import WaitSettled
 
 
-def tell_waits(waits: Sequence[SettledWait]) -> None:
+def emit_settled_waits(waits: Sequence[SettledWait]) -> None:
     """Emit the events of waits that this process has just settled and committed."""
     if seam.active:
         for wait in waits:

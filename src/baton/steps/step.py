@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from uuid import UUID
 
 from baton.core.jsonvalue import decode
-from baton.runtime.meta import read_meta, workflow_label
+from baton.runtime.meta import read_meta, workflow_name_of
 from baton.steps.replay import WAITS, Replay, StepWaits
 from baton.steps.results import typed
 from baton.steps.usage import Notes, capture_record, usage_record, write_captures, write_usage
@@ -55,7 +55,7 @@ class StepFacts:
     @property
     def workflow_name(self) -> str | None:
         """The workflow's name, if it was given one."""
-        return workflow_label(self.meta_text) if self.workflow_id else None
+        return workflow_name_of(self.meta_text) if self.workflow_id else None
 
 
 class Step(StepFacts, StepWaits):

@@ -79,7 +79,7 @@ def new_wait(
             expected = f"an option of a wait, one of: {', '.join(_NAMES)}"
             raise InvalidOptionError(option, value, expected)
     timeout, default = options.get("timeout"), options.get("default", UNSET)
-    correlation = options.get("correlation_key")
+    correlation_key = options.get("correlation_key")
     return NewWait(
         names=wants.names,
         need=wants.need,
@@ -89,8 +89,8 @@ def new_wait(
         on_timeout=on_timeout,
         fallback=None if default is UNSET else _fallback(default, timeout),
         correlation_key=None
-        if correlation is None
-        else validate_key("correlation_key", correlation),
+        if correlation_key is None
+        else validate_key("correlation_key", correlation_key),
         prompt=_prompt(options.get("prompt")),
         payload_schema=_payload_schema(options.get("payload_type"), wants.names),
     )

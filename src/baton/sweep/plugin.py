@@ -147,16 +147,16 @@ class Plugin:
         await part("hand out", lambda: _done(self._handing.run(database, own)))
         age = self._debug_log_age
         if age is not None:
-            await part("prune logs", lambda: _tell(self._pruner.prune_debug_logs(database, age)))
+            await part("prune logs", lambda: _emit(self._pruner.prune_debug_logs(database, age)))
         if self._prunes_jobs:
-            await part("prune jobs", lambda: _tell(self._pruner.prune_jobs(database)))
+            await part("prune jobs", lambda: _emit(self._pruner.prune_jobs(database)))
         if self._prune:
-            await part("prune", lambda: _tell(self._pruner.prune_workflows(database)))
-            await part("prune loose rows", lambda: _tell(self._pruner.prune_loose(database)))
+            await part("prune", lambda: _emit(self._pruner.prune_workflows(database)))
+            await part("prune loose rows", lambda: _emit(self._pruner.prune_loose(database)))
             kept = self._event_age
             if kept is not None:
                 await part(
-                    "prune events", lambda: _tell(self._pruner.prune_key_events(database, kept))
+                    "prune events", lambda: _emit(self._pruner.prune_key_events(database, kept))
                 )
         if seam.active:
             seam.emit(SweepFinished(monotonic() - begun, tuple(failed)))
@@ -166,7 +166,7 @@ async def _done(work: Awaitable[object]) -> None:
     await work
 
 
-async def _tell(pruning: Awaitable[Pruned]) -> None:
+async def _emit(pruning: Awaitable[Pruned]) -> None:
     pruned = await pruning
     tables = {table: count for table, count in pruned._asdict().items() if count}
     if tables:

@@ -13,8 +13,8 @@ from uuid import UUID
 from baton.core.gate import PERHAPS_COMPLETED
 from baton.runtime.quarantine import Quarantine, bisect
 from baton.runtime.tasks import to_the_end
-from baton.settling.announce import announce_all, tell_finished
-from baton.settling.cascade_hooks import tell_cancelled
+from baton.settling.announce import announce_all, emit_finished
+from baton.settling.cascade_hooks import emit_cancelled_steps
 from baton.settling.settle import Failures, as_it_ended, settle_nodes
 from baton.store.database import Database
 from baton.store.faults import holds_up_all, is_lock_timeout
@@ -166,7 +166,7 @@ async def _settle(
             ", ".join(map(str, gone[:10])) + (", …" if len(gone) > 10 else ""),
             PERHAPS_COMPLETED,
         )
-    _tell(database, settings, ended, failures)
+    _emit(database, settings, ended, failures)
 
 
 def _ended(job_ids: Sequence[int], states: dict[int, JobState]) -> Iterator[Ended]:
@@ -177,7 +177,7 @@ def _ended(job_ids: Sequence[int], states: dict[int, JobState]) -> Iterator[Ende
             yield as_it_ended(job_id, state)
 
 
-def _tell(
+def _emit(
     database: Database, settings: EngineSettings, ended: Sequence[Ended], failures: Failures
 ) -> None:
     if seam.active:
@@ -187,8 +187,8 @@ def _tell(
         rescued = tuple(step.job_id for step in failures.cancelled)
         if rescued:
             seam.emit(StepsRescued(rescued))
-    tell_cancelled(database, settings, failures.cancelled)
-    tell_finished(failures.completions)
+    emit_cancelled_steps(database, settings, failures.cancelled)
+    emit_finished(failures.completions)
 
 
 def _portions(ids: Sequence[UUID], size: int) -> Iterator[Sequence[UUID]]:

@@ -13,7 +13,7 @@ from baton.runtime.heartbeat import Heartbeat
 from baton.runtime.producer import Producer
 from baton.runtime.rescuer import Rescuer
 from baton.runtime.tasks import END_TIMEOUT, Deadline
-from baton.settling.announce import tell_finished
+from baton.settling.announce import emit_finished
 from baton.settling.cascade_hooks import CascadeHooks
 from baton.settling.ledger import WorkflowLedger
 from baton.store.database import Database
@@ -38,7 +38,7 @@ async def rescuing(
         Performer(database, settings),
         Claimant(settings.node, engine_id),
         notify=settings.notify,
-        on_finished=tell_finished,
+        on_finished=emit_finished,
         on_cancelled=hooks.run,
     )
     heartbeat = Heartbeat(database, settings, engine_id)

@@ -68,7 +68,7 @@ class Cluster:
     def start(self, settings: Mapping[str, str]) -> None:
         """Start the server, or find it running. `settings` apply only when it has to be started."""
         deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
+        while not self._responds():
             problem = ""
             if not self._alive():
                 # Left by a killed server, it would be fatal once its number is in use again.
@@ -128,7 +128,7 @@ class Cluster:
         self._identity.own(folder)
         return folder
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         folder = self._socket_folder()
         if folder is None:
             return False

@@ -20,7 +20,7 @@ from baton.store.ambient import EngineOrName, opened
 from baton.store.settlement import Settlement
 from baton.store.waits import WaitFilter, read_waiting
 from baton.waits.ending import Ending, end_wait
-from baton.waits.expire import tell_failures
+from baton.waits.expire import emit_failures
 from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
 from baton.words.paging import Page
 from baton.words.rows import WaitingStep
@@ -69,7 +69,7 @@ async def cancel_wait(
         )
         if failures is None:
             return False
-        tell_failures(database, instance.settings, failures)
+        emit_failures(database, instance.settings, failures)
         return bool(failures.waits)
 
     return await to_the_end(work())

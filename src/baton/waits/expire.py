@@ -16,10 +16,10 @@ from uuid import UUID
 from baton.core.jsonvalue import decode
 from baton.core.payload_schema import problems
 from baton.runtime.quarantine import LONGEST_DELAY, Quarantine
-from baton.settling.announce import tell_finished
-from baton.settling.cascade_hooks import tell_cancelled
+from baton.settling.announce import emit_finished
+from baton.settling.cascade_hooks import emit_cancelled_steps
 from baton.settling.settle import Failures
-from baton.settling.wait_events import tell_waits
+from baton.settling.wait_events import emit_settled_waits
 from baton.store.bisecting import Accepted, bisected
 from baton.store.database import Database
 from baton.store.due import (
@@ -140,8 +140,8 @@ class _Pass:
         async for part in bisected(groups, self._decide):
             if isinstance(part, Accepted):
                 self.settled += len(part.reply.waits)
-                tell_waits(part.reply.waits)
-                tell_finished(part.reply.completions)
+                emit_settled_waits(part.reply.waits)
+                emit_finished(part.reply.completions)
                 self._accept(part.items)
             else:
                 self._refused.groups.refuse(part.item, part.error, longest(part.error))
@@ -183,7 +183,7 @@ class _Pass:
                 self._accept([wait.group_id])
                 if failures is not None:
                     self._refused.workflows.accept([wait.workflow_id])
-                    tell_failures(self._database, self._settings, failures)
+                    emit_failures(self._database, self._settings, failures)
                     self.settled += len(failures.waits)
 
 
@@ -220,8 +220,8 @@ async def _fitting(settlement: Settlement, group_id: int) -> list[int]:
     return fitting
 
 
-def tell_failures(database: Database, settings: EngineSettings, failures: Failures) -> None:
+def emit_failures(database: Database, settings: EngineSettings, failures: Failures) -> None:
     """Tell of what a slow settlement of waits did, after its commit."""
-    tell_waits(failures.waits)
-    tell_cancelled(database, settings, failures.cancelled)
-    tell_finished(failures.completions)
+    emit_settled_waits(failures.waits)
+    emit_cancelled_steps(database, settings, failures.cancelled)
+    emit_finished(failures.completions)

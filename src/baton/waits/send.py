@@ -13,8 +13,8 @@ from baton.core.jsonvalue import DEFAULT_LIMIT, HIGHEST_LIMIT, decode, encode
 from baton.core.names import validate_event_name, validate_key
 from baton.core.payload_schema import problems
 from baton.runtime.tasks import to_the_end
-from baton.settling.announce import tell_finished
-from baton.settling.wait_events import tell_waits
+from baton.settling.announce import emit_finished
+from baton.settling.wait_events import emit_settled_waits
 from baton.store.ambient import EngineOrName, Instance, named, wake
 from baton.store.borrowed import CallersConnection, borrowed
 from baton.store.completions import parse_completion
@@ -112,7 +112,7 @@ async def send_event(
             delivery = await to_the_end(_send_own(instance, message))
         else:
             sent = await _on(conn, instance, message)
-            _tell(message, sent)
+            _emit(message, sent)
             delivery = sent.delivery
         if span is not None:
             span.delivery = delivery
@@ -157,7 +157,7 @@ async def _on(conn: Any, instance: Instance | None, message: _Message) -> _Sent:
 async def _send_own(instance: Instance, message: _Message) -> Delivery:
     sent = await _through(instance.database, message)
     wake(instance.database, sent.woken)
-    _tell(message, sent)
+    _emit(message, sent)
     return sent.delivery
 
 
@@ -272,7 +272,7 @@ async def _isolation() -> AsyncGenerator[None, Any]:
         raise
 
 
-def _tell(message: _Message, sent: _Sent) -> None:
+def _emit(message: _Message, sent: _Sent) -> None:
     if seam.active:
         seam.emit(
             EventReceived(
@@ -283,5 +283,5 @@ def _tell(message: _Message, sent: _Sent) -> None:
                 sent.taken,
             )
         )
-    tell_waits(sent.waits)
-    tell_finished(sent.completions)
+    emit_settled_waits(sent.waits)
+    emit_finished(sent.completions)

@@ -17,8 +17,8 @@ import anyio
 from baton.core.jsonvalue import decode, encode
 from baton.core.payload_schema import problems
 from baton.runtime.quarantine import Quarantine
-from baton.settling.announce import tell_finished
-from baton.settling.wait_events import tell_waits
+from baton.settling.announce import emit_finished
+from baton.settling.wait_events import emit_settled_waits
 from baton.store import due
 from baton.store.database import Database
 from baton.store.due import FIRST, Place, find_open_events, next_open_event, next_waiting
@@ -144,8 +144,8 @@ class _Spreading:
             return reply and await self._busy()
         if isinstance(reply, list):
             return await self._ask(reply)
-        tell_waits(reply.decided.waits)
-        tell_finished(reply.decided.completions)
+        emit_settled_waits(reply.decided.waits)
+        emit_finished(reply.decided.completions)
         self.received += reply.received
         self.settled += len(reply.decided.waits)
         self.after = reply.after

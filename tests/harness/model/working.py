@@ -69,7 +69,7 @@ class Working(Bench):
             return
         del self.buffer[number][:count]
         worker.noted.difference_update(outcome.held.claim for outcome, _ in batch)
-        reply.tell()
+        reply.emit()
         self.coverage.marks["outcome too late"] += len(reply.stale)
         known = {claim for _, claim in wanted} & before
         self.coverage.marks["claimed by a call whose reply was lost"] += len(known)

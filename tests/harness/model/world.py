@@ -18,7 +18,7 @@ from baton.runtime.producer import Producer
 from baton.runtime.quarantine import Quarantine
 from baton.runtime.rescuer import Rescuer
 from baton.settling import ledger as ledger_module
-from baton.settling.announce import tell_finished
+from baton.settling.announce import emit_finished
 from baton.settling.ledger import WorkflowLedger
 from baton.store.connecting import Connector
 from baton.store.database import Database
@@ -173,7 +173,7 @@ class Engine:
             self.performer,
             Claimant("model", self.id),
             notify=True,
-            on_finished=tell_finished,
+            on_finished=emit_finished,
             on_cancelled=lambda steps: None,
         )
 

@@ -80,9 +80,9 @@ class SpanMaker:
         if node is not None:
             attributes["baton.workflow.id"] = str(node.workflow_id)
             attributes["baton.step.name"] = node.name
-            label = meta.get("workflow_label")
-            if isinstance(label, str):
-                attributes["baton.workflow.name"] = label
+            name = meta.get("workflow_label")
+            if isinstance(name, str):
+                attributes["baton.workflow.name"] = name
         carried = _carried(meta.get("trace_context"))
         span = self._tracer.start_span(
             f"process {job.queue}",
