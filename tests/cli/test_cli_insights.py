@@ -132,7 +132,7 @@ async def test_another_schema(empty_dsn: str) -> None:
     assert (status, "run: baton migrate --schema jobs" in text) == (1, True), text
     await schema.migrate(empty_dsn, schema="jobs")
     assert (await read(empty_dsn, "workflows", "--schema", "jobs"))["rows"] == []
-    assert "workflow  label" in await shown(empty_dsn, "workflows", "--schema", "jobs")
+    assert "workflow  name" in await shown(empty_dsn, "workflows", "--schema", "jobs")
 
 
 @pytest.mark.parametrize(
