@@ -43,7 +43,7 @@ from baton.words.errors import (
     UnknownStepError,
     UnknownWorkflowError,
 )
-from baton.words.rows import CancelledStep, Completion
+from baton.words.rows import Announced, CancelledStep, Completion
 
 __all__ = ["Engine", "EngineOptions"]
 
@@ -335,7 +335,7 @@ class Engine:
         self._runtime.producer.queues[queue].limit = limit
         self._runtime.producer.wake(queue)
 
-    def _finished(self, completions: Sequence[tuple[UUID, str]]) -> None:
+    def _finished(self, completions: Sequence[Announced]) -> None:
         emit_finished(completions)
         self._waiters.settled(completions)
 

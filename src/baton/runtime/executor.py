@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Container
 from contextvars import Context, ContextVar
-from datetime import datetime
 from time import monotonic
 from typing import TypedDict
 from uuid import UUID
@@ -17,7 +16,7 @@ from baton.runtime.tasks import begin, is_from_signal
 from baton.telemetry import seam
 from baton.words.errors import UnavailableError
 from baton.words.events import StepExecuting
-from baton.words.rows import ClaimedJob, Outcome
+from baton.words.rows import Claim, ClaimedJob, Outcome
 from baton.words.states import JobState
 
 _log = logging.getLogger("baton")
@@ -28,8 +27,6 @@ FAULT_DELAY = 3.0
 LOG_INTERVAL = 1.0
 """Seconds between two warnings of jobs that go back: an outage meets all that run at once."""
 
-Claim = tuple[int, datetime]
-"""Identity of a claim: job id and attempted_at."""
 
 _current: ContextVar[Execution | None] = ContextVar("baton_execution", default=None)
 

@@ -5,10 +5,9 @@ jobs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from baton.words.rows import ClaimedJob, Demand, Outcome
+from baton.words.rows import Claim, ClaimedJob, Demand, Outcome
 
 
 def nothing() -> None:
@@ -23,7 +22,7 @@ class Reply(NamedTuple):
     """
 
     jobs: Sequence[ClaimedJob] = ()
-    stale: frozenset[tuple[int, datetime]] = frozenset()
+    stale: frozenset[Claim] = frozenset()
     blocked: frozenset[int] = frozenset()
     holders: str | None = None
     woken: Sequence[str] = ()

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from time import monotonic
 
 from baton.runtime.claims import Claims
-from baton.runtime.executor import Claim, Execution, Executor, release
+from baton.runtime.executor import Execution, Executor, release
 from baton.runtime.ledger import Ledger, Reply
 from baton.runtime.outbox import Batch, Outbox
 from baton.runtime.queues import Queues, Reservation, demands
@@ -26,7 +26,7 @@ from baton.store.faults import holds_up_all
 from baton.telemetry import seam
 from baton.words.config import EngineSettings
 from baton.words.events import ConnectionLost, ConnectionRegained
-from baton.words.rows import ClaimedJob, Outcome
+from baton.words.rows import Claim, ClaimedJob, Outcome
 from baton.words.states import JobState
 
 _log = logging.getLogger("baton")

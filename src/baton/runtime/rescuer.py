@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
 from time import monotonic
 from uuid import UUID
 
@@ -30,7 +29,7 @@ from baton.store.jobs import (
 from baton.telemetry import seam
 from baton.words.config import EngineSettings
 from baton.words.events import JobsRescued, StepDiscarded
-from baton.words.rows import Outcome
+from baton.words.rows import Claim, Outcome
 from baton.words.states import JobState
 
 _log = logging.getLogger("baton")
@@ -57,7 +56,7 @@ class Rescuer:
         self._ledger = ledger
         self._producer = producer
         self._process = own_process()
-        self._ahead: dict[tuple[int, datetime], float] = {}
+        self._ahead: dict[Claim, float] = {}
         self._refused: Quarantine[int] = Quarantine("orphaned job %s cannot be rescued")
 
     async def rescue(self) -> None:
@@ -106,7 +105,7 @@ class Rescuer:
         ended = [n.id for n in neighbours if here is not None and _has_ended(n, here)]
         return ended, [n.id for n in neighbours if n.forgotten and n.id not in ended]
 
-    def _has_waited(self, orphan: Orphan, seen: dict[tuple[int, datetime], float]) -> bool:
+    def _has_waited(self, orphan: Orphan, seen: dict[Claim, float]) -> bool:
         """Whether a claim "of the future" has been seen for as long as it would have to be old.
 
         The clock of the database was set back since, so that only one's own clock can tell.

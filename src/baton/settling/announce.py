@@ -24,7 +24,7 @@ from baton.store.settlement import Ended, Settlement
 from baton.telemetry import seam
 from baton.words.errors import InvalidOptionError
 from baton.words.events import WorkflowFailed, WorkflowFinished
-from baton.words.rows import Completion
+from baton.words.rows import Announced, Completion
 from baton.words.states import TERMINAL_STATES, JobState, WorkflowOutcome
 
 _log = logging.getLogger("baton")
@@ -98,12 +98,12 @@ async def announce(
 
 async def announce_all(
     database: Database, workflow_ids: Sequence[UUID], *, notify: bool, pass_by: bool = False
-) -> list[tuple[UUID, str]]:
+) -> list[Announced]:
     """Announce those of these workflows that have ended and were not announced, and tell. With
     `pass_by`, those that somebody else has locked are left as they are.
     """
 
-    async def body(notify: bool) -> list[tuple[UUID, str]]:
+    async def body(notify: bool) -> list[Announced]:
         async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             lock = settlement.lock_free_workflows if pass_by else settlement.lock_workflows
@@ -140,7 +140,7 @@ async def _settle(instance: Instance, job_id: int, state: JobState, result: str 
     return failures
 
 
-def emit_finished(completions: Sequence[tuple[UUID, str]]) -> None:
+def emit_finished(completions: Sequence[Announced]) -> None:
     """Emit the events of completions that this process has just recorded and committed."""
     if not seam.active:
         return
@@ -169,6 +169,6 @@ def emit_finished(completions: Sequence[tuple[UUID, str]]) -> None:
             )
 
 
-def _outcome(completions: Sequence[tuple[UUID, str]]) -> WorkflowOutcome | None:
+def _outcome(completions: Sequence[Announced]) -> WorkflowOutcome | None:
     ended: list[Completion] = [parse_completion(text) for _, text in completions]
     return ended[0].outcome if ended else None

@@ -14,7 +14,7 @@ from baton.steps.wait_options import WAIT_STEP_QUEUE
 from baton.store.completions import parse_completion, read_completions, read_unsettled_steps
 from baton.store.database import Database
 from baton.words.errors import CompletionTimeoutError, EngineStateError, UnknownWorkflowError
-from baton.words.rows import Completion, UnsettledStep
+from baton.words.rows import Announced, Completion, UnsettledStep
 from baton.words.states import JobState
 
 _log = logging.getLogger("baton")
@@ -81,7 +81,7 @@ class CompletionWaiters:
             queues=tuple(self._queues),
         )
 
-    def settled(self, completions: Sequence[tuple[UUID, str]]) -> None:
+    def settled(self, completions: Sequence[Announced]) -> None:
         """This process has recorded these completions (JSON text): its waiters need no look."""
         for workflow_id, text in completions:
             if workflow_id in self._waiters:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from functools import partial
 from itertools import count
 from time import monotonic
@@ -36,7 +35,7 @@ from baton.store.lock_holders import Watch
 from baton.store.waits import SettledWait
 from baton.telemetry import seam
 from baton.words.errors import DatabaseError, EngineStateError
-from baton.words.rows import CancelledStep, ClaimedJob, Demand, Outcome
+from baton.words.rows import Announced, CancelledStep, Claim, ClaimedJob, Demand, Outcome
 from baton.words.states import JobState
 
 _log = logging.getLogger("baton")
@@ -65,7 +64,7 @@ class WorkflowLedger:
         claimant: Claimant | None = None,
         *,
         notify: bool,
-        on_finished: Callable[[Sequence[tuple[UUID, str]]], None],
+        on_finished: Callable[[Sequence[Announced]], None],
         on_cancelled: Callable[[Sequence[CancelledStep]], None],
     ) -> None:
         self._database = database
@@ -75,15 +74,15 @@ class WorkflowLedger:
         self._notify = notify
         self._on_finished = on_finished
         self._on_cancelled = on_cancelled
-        self._written: dict[tuple[int, datetime], bool] = {}
+        self._written: dict[Claim, bool] = {}
         self._lanes: list[Dedicated] = []
         self._unemitted: list[Failures] = []
         self._blocked: frozenset[int] = frozenset()
         self._calls = count(1)
         self._lost: dict[str, float] = {}
-        self._doubtful: set[tuple[int, datetime]] = set()
+        self._doubtful: set[Claim] = set()
         """Claims whose outcomes were handed to a call without a reply."""
-        self._sought: list[tuple[int, datetime]] = []
+        self._sought: list[Claim] = []
         """Claims that such a call may have completed; what it ended with them is to be told."""
         self._emitted_ends: set[UUID] = set()
         """Ends that calls with a reply have recorded since."""
@@ -250,7 +249,7 @@ class WorkflowLedger:
         self._doubtful -= claims
         self._sought += claims.difference(reply.stale)
 
-    async def _find_lost_ends(self) -> list[tuple[UUID, str]]:
+    async def _find_lost_ends(self) -> list[Announced]:
         """The ends that calls without a reply recorded: nobody else tells of them."""
         sought, self._sought = self._sought, []
         try:
@@ -324,7 +323,7 @@ class WorkflowLedger:
         self._unemitted.append(failures)
         return failures.woken
 
-    def _emit(self, completions: Sequence[tuple[UUID, str]], waits: Sequence[SettledWait]) -> None:
+    def _emit(self, completions: Sequence[Announced], waits: Sequence[SettledWait]) -> None:
         """Tell of settled waits and cancelled steps, then of ended workflows."""
         unemitted, self._unemitted = self._unemitted, []
         emit_settled_waits(waits)

@@ -21,7 +21,7 @@ from baton.performing.gating import decision
 from baton.store.database import Database
 from baton.store.settlement import CancelledJob, DownstreamNode, Ended, SettledNode, Settlement
 from baton.store.waits import Decided, SettledWait
-from baton.words.rows import CancelledStep, Outcome
+from baton.words.rows import Announced, CancelledStep, Outcome
 from baton.words.states import TERMINAL_STATES, JobState
 
 NO_RESULT = '{"value": null}'
@@ -34,7 +34,7 @@ class Failures(NamedTuple):
     """
 
     accepted: frozenset[int] = frozenset()
-    completions: Sequence[tuple[UUID, str]] = ()
+    completions: Sequence[Announced] = ()
     cancelled: Sequence[CancelledStep] = ()
     woken: Sequence[str] = ()
     waits: Sequence[SettledWait] = ()

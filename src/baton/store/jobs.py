@@ -11,7 +11,7 @@ from uuid import UUID
 
 from baton.store.database import Database
 from baton.store.waits import Fetches, SettledWait, settled_wait
-from baton.words.rows import ClaimedJob, Demand, Node, Outcome
+from baton.words.rows import Announced, Claim, ClaimedJob, Demand, Node, Outcome
 from baton.words.states import JobState
 
 _log = logging.getLogger("baton")
@@ -37,8 +37,8 @@ class Settled(NamedTuple):
     """The reply of the hot path. Completions are (workflow id, completion as JSON text)."""
 
     jobs: list[ClaimedJob]
-    stale: list[tuple[int, datetime]]
-    completions: list[tuple[UUID, str]]
+    stale: list[Claim]
+    completions: list[Announced]
     woken: list[str]
     waits: Sequence[SettledWait] = ()
 
@@ -122,7 +122,7 @@ async def settle_batch(
         elif kind == _Kind.STALE:
             reply.stale.append((row[1], row[2]))
         elif kind == _Kind.FINISHED:
-            reply.completions.append((row[9], row[5]))
+            reply.completions.append(Announced(row[9], row[5]))
         elif kind == _Kind.WAIT:
             waits.append(settled_wait(row[5]))
         elif kind == _Kind.WOKEN:
@@ -201,13 +201,11 @@ async def find_requeued(database: Database, outcomes: Sequence[Outcome]) -> set[
     return {row["id"] for row in rows}
 
 
-async def read_lost_ends(
-    database: Database, claims: Sequence[tuple[int, datetime]]
-) -> list[tuple[UUID, str]]:
+async def read_lost_ends(database: Database, claims: Sequence[Claim]) -> list[Announced]:
     """The completions recorded by the calls that completed these claims, as JSON text."""
     ids, times = [claim[0] for claim in claims], [claim[1] for claim in claims]
     rows = await database.fetch("read_lost_ends", ids, times)
-    return [(row["workflow_id"], row["completion"]) for row in rows]
+    return [Announced(row["workflow_id"], row["completion"]) for row in rows]
 
 
 async def stage_jobs(
@@ -253,9 +251,7 @@ async def find_orphans(
     return [Orphan(*row) for row in rows]
 
 
-async def find_lost_claims(
-    database: Database, claims: Sequence[tuple[int, datetime]]
-) -> set[tuple[int, datetime]]:
+async def find_lost_claims(database: Database, claims: Sequence[Claim]) -> set[Claim]:
     """Of the given (job id, attempted_at), those that are no longer held."""
     if not claims:
         return set()

@@ -14,7 +14,7 @@ import asyncpg
 from baton.store.results import DependencyRow, parse_dependencies
 from baton.store.sql import Sql
 from baton.store.waits import Candidate, Decided, EndedGroup, FoundGroup, decided
-from baton.words.rows import Outcome
+from baton.words.rows import Announced, Outcome
 from baton.words.states import JobState, state_of
 
 
@@ -240,12 +240,12 @@ class Settlement:
         """Note the end of those that have no outstanding step, where settling has not."""
         await self._fetch("finish_workflows", workflow_ids)
 
-    async def announce(self, workflow_ids: Sequence[UUID]) -> list[tuple[UUID, str]]:
+    async def announce(self, workflow_ids: Sequence[UUID]) -> list[Announced]:
         """Record the completions not yet recorded; returns those recorded by this call, as JSON
         text.
         """
         rows = await self._fetch("announce_workflows", workflow_ids, self._notify)
-        return [(row["workflow_id"], row["completion"]) for row in rows]
+        return [Announced(row["workflow_id"], row["completion"]) for row in rows]
 
     async def read_unsettled(self, workflow_id: UUID) -> dict[int, str]:
         """Job id and name of each step of a workflow that has not settled."""

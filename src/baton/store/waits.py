@@ -14,7 +14,7 @@ from baton.store.database import Database
 from baton.store.following import follow
 from baton.store.results import read_for_step
 from baton.store.sql import Sql
-from baton.words.rows import NewWait, Outcome, WaitingStep
+from baton.words.rows import Announced, NewWait, Outcome, WaitingStep
 
 _MANY_WAIT_STEPS = 10_000
 
@@ -36,7 +36,7 @@ class Decided(NamedTuple):
     left available, waits settled, groups of wait steps that are to fail, stale and accepted claims.
     """
 
-    completions: list[tuple[UUID, str]]
+    completions: list[Announced]
     woken: list[str]
     waits: list[SettledWait]
     failing: list[tuple[int, UUID]]
@@ -108,7 +108,7 @@ def decided(rows: Iterable[Any]) -> Decided:
             case _Kind.STALE:
                 reply.stale.append(number)
             case _Kind.FINISHED:
-                reply.completions.append((workflow_id, data))
+                reply.completions.append(Announced(workflow_id, data))
             case _Kind.WOKEN:
                 reply.woken.append(data)
             case _Kind.SETTLED:

@@ -34,6 +34,7 @@ from baton.telemetry import seam
 from baton.waits.spread import spread
 from baton.words.errors import InvalidOptionError, UnknownWorkflowError
 from baton.words.events import EventReceived
+from baton.words.rows import Announced
 from baton.words.states import Delivery
 from baton.words.wait_errors import InvalidPayloadError, IsolationError, WorkflowFinishedError
 
@@ -65,7 +66,7 @@ class _Message(NamedTuple):
 class _Sent(NamedTuple):
     delivery: Delivery
     waits: Sequence[SettledWait] = ()
-    completions: Sequence[tuple[UUID, str]] = ()
+    completions: Sequence[Announced] = ()
     taken: int = 0
     woken: Sequence[str] = ()
 
@@ -217,7 +218,7 @@ def _sent(message: _Message, rows: Sequence[tuple[str, str]]) -> _Sent:
     return _Sent(
         delivery,
         [settled_wait(data) for kind, data in rows if kind == "wait"],
-        [(c.workflow_id, text) for c, text in zip(completions, texts, strict=True)],
+        [Announced(c.workflow_id, text) for c, text in zip(completions, texts, strict=True)],
         int(delivery in (Delivery.SETTLED, Delivery.DELIVERED)),
         [data for kind, data in rows if kind == "woken" and data],
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from baton.words.states import JobState, OnTimeout, WorkflowOutcome
@@ -113,6 +113,19 @@ class ClaimedJob(NamedTuple):
     node: Node | None
     links: Sequence[str] = ()
     queue_time: float | None = None
+
+
+Claim: TypeAlias = tuple[int, datetime]
+"""(job id, attempted_at): the identity of one claim, which fences what is written of it. A plain
+tuple, because it is made for every job that runs.
+"""
+
+
+class Announced(NamedTuple):
+    """The end of a workflow that a call has recorded; `completion` is JSON text."""
+
+    workflow_id: UUID
+    completion: str
 
 
 class Outcome(NamedTuple):
