@@ -17,10 +17,10 @@ from benchmarks.baton_process import Noop, engine, engine_processes
 from benchmarks.workloads import Workload
 
 CLUSTER_POLL_SECONDS = 0.005
-FINISHED = "SELECT count(*) FROM workflow_completions"
-COMPLETED_JOBS = "SELECT count(*) FROM oban_jobs WHERE state = 'completed'"
+FINISHED = "SELECT count(*) FROM baton.workflow_completions"
+COMPLETED_JOBS = "SELECT count(*) FROM baton.oban_jobs WHERE state = 'completed'"
 COMPLETED_NODES = """
-SELECT count(*) FROM workflow_nodes WHERE state = 'completed' AND result IS NOT NULL
+SELECT count(*) FROM baton.workflow_nodes WHERE state = 'completed' AND result IS NOT NULL
 """
 COMPLETED_WORKFLOWS = f"{FINISHED} WHERE outcome = 'completed'"
 

@@ -27,17 +27,17 @@ REPEATS = 1_000
 INSERTED = 20_000
 CLAIM = """
 WITH claimed AS MATERIALIZED (
-    SELECT id FROM oban_jobs WHERE state = 'available' AND queue = 'default'
+    SELECT id FROM baton.oban_jobs WHERE state = 'available' AND queue = 'default'
     ORDER BY priority, scheduled_at, id LIMIT $1 FOR UPDATE SKIP LOCKED
 )
-UPDATE oban_jobs AS job
+UPDATE baton.oban_jobs AS job
 SET state = 'executing', attempt = attempt + 1, attempted_by = '{floor}',
     attempted_at = timezone('UTC', now())
 FROM claimed WHERE job.id = claimed.id
 RETURNING job.id, job.args, job.attempted_at
 """
 COMPLETE = """
-UPDATE oban_jobs SET state = 'completed', completed_at = timezone('UTC', now())
+UPDATE baton.oban_jobs SET state = 'completed', completed_at = timezone('UTC', now())
 WHERE id = ANY($1::bigint[])
 """
 
@@ -55,19 +55,22 @@ async def latency_ms(connection: Connection, query: str) -> float:
 async def copy_per_second(connection: Connection, jobs: int) -> float:
     began = perf_counter()
     await connection.copy_records_to_table(
-        "oban_jobs", records=repeat(("floor", '{"number": 1}'), jobs), columns=["worker", "args"]
+        "oban_jobs",
+        schema_name="baton",
+        records=repeat(("floor", '{"number": 1}'), jobs),
+        columns=["worker", "args"],
     )
     return jobs / (perf_counter() - began)
 
 
 async def jobs_per_second(connections: list[Connection], batch: int, jobs: int) -> float:
-    await connections[0].execute("TRUNCATE oban_jobs")
+    await connections[0].execute("TRUNCATE baton.oban_jobs")
     await copy_per_second(connections[0], jobs)
     began = perf_counter()
     await asyncio.gather(*(_drain(connection, batch) for connection in connections))
     seconds = perf_counter() - began
     completed = await connections[0].fetchval(
-        "SELECT count(*) FROM oban_jobs WHERE state = 'completed'"
+        "SELECT count(*) FROM baton.oban_jobs WHERE state = 'completed'"
     )
     if completed != jobs:
         raise RuntimeError(f"{completed} of {jobs} jobs were completed")

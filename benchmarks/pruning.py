@@ -27,15 +27,15 @@ from benchmarks.server import Server, running_server
 DIAMONDS = 2_000
 FINISHED = """
 WITH made AS (
-    INSERT INTO workflows (id, steps, outstanding, inserted_at, finished_at)
+    INSERT INTO baton.workflows (id, steps, outstanding, inserted_at, finished_at)
     SELECT md5(n::text)::uuid, 2, 0, now(), now() FROM generate_series(1, $1::integer) n
     RETURNING id, inserted_at, finished_at
 ), nodes AS (
-    INSERT INTO workflow_nodes (job_id, workflow_id, name, state, result)
+    INSERT INTO baton.workflow_nodes (job_id, workflow_id, name, state, result)
     SELECT -2 * row_number() OVER () + k, m.id, 's' || k, 'completed', '{"value": 1}'
     FROM made m, generate_series(0, 1) k
 )
-INSERT INTO workflow_completions
+INSERT INTO baton.workflow_completions
     (workflow_id, outcome, failed_count, total_count, inserted_at, finished_at)
 SELECT id, 'completed', 0, 2, inserted_at, finished_at FROM made
 """

@@ -10,9 +10,9 @@ import asyncpg
 
 _UNFINISHED = """
 SELECT w.id, j.tags
-FROM public.workflows w
-JOIN public.workflow_nodes n ON n.workflow_id = w.id AND n.name = 'split'
-LEFT JOIN public.oban_jobs j ON j.id = n.job_id
+FROM baton.workflows w
+JOIN baton.workflow_nodes n ON n.workflow_id = w.id AND n.name = 'split'
+LEFT JOIN baton.oban_jobs j ON j.id = n.job_id
 WHERE w.finished_at IS NULL AND w.name = 'demo'
 ORDER BY w.inserted_at
 """
@@ -30,17 +30,15 @@ SELECT
     ) AS rescues,
     to_jsonb(j.errors) -> -1 ->> 'error' AS error,
     ARRAY(
-        SELECT d.name FROM public.workflow_nodes d WHERE d.job_id = ANY (n.deps) ORDER BY d.job_id
+        SELECT d.name FROM baton.workflow_nodes d WHERE d.job_id = ANY (n.deps) ORDER BY d.job_id
     ) AS deps
-FROM public.workflow_nodes n
-JOIN public.oban_jobs j ON j.id = n.job_id
+FROM baton.workflow_nodes n
+JOIN baton.oban_jobs j ON j.id = n.job_id
 WHERE n.workflow_id = $1
 ORDER BY n.job_id
 """
 
-_RESULT = (
-    "SELECT result ->> 'value' FROM public.workflow_nodes WHERE workflow_id = $1 AND name = $2"
-)
+_RESULT = "SELECT result ->> 'value' FROM baton.workflow_nodes WHERE workflow_id = $1 AND name = $2"
 
 
 class StepRow(NamedTuple):

@@ -48,7 +48,7 @@ BEGIN
     -- 200 ids of 36 bytes and a comma stay below NOTIFY's limit of 7,999 bytes.
     WHILE p_notify AND v_from <= cardinality(v_announced) LOOP
         PERFORM pg_notify(
-            /*schema_literal*/'public' || '.baton_finished',
+            /*schema_literal*/'baton' || '.baton_finished',
             array_to_string(v_announced[v_from:v_from + 199], ',')
         );
         v_from := v_from + 200;

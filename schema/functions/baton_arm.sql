@@ -64,7 +64,7 @@ BEGIN
 
     IF p_notify AND v_next IS NOT NULL THEN
         PERFORM pg_notify(
-            /*schema_literal*/'public' || '.baton_waits', extract(epoch FROM v_next)::text
+            /*schema_literal*/'baton' || '.baton_waits', extract(epoch FROM v_next)::text
         );
     END IF;
     IF v_due IS NULL THEN

@@ -195,7 +195,7 @@ BEGIN
         v_due := '{}';
         IF cardinality(v_wait_steps) > 0 THEN
             v_stamp := timezone('UTC', clock_timestamp());
-            UPDATE /*schema.*/oban_jobs j
+            UPDATE /*oban.*/oban_jobs j
             SET state = 'executing', attempted_at = v_stamp
             FROM /*schema.*/workflow_nodes n
             WHERE j.id = ANY (v_wait_steps) AND n.job_id = j.id

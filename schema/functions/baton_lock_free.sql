@@ -39,11 +39,11 @@ BEGIN
         FOR NO KEY UPDATE SKIP LOCKED
     );
     v_suspended := ARRAY(
-        SELECT j.id FROM /*schema.*/oban_jobs j
+        SELECT j.id FROM /*oban.*/oban_jobs j
         WHERE j.id = ANY (v_pending) AND (j.state = 'suspended') IS TRUE
     );
     v_jobs := ARRAY(
-        SELECT j.id FROM /*schema.*/oban_jobs j
+        SELECT j.id FROM /*oban.*/oban_jobs j
         WHERE j.id = ANY (v_suspended)
         ORDER BY j.id
         FOR NO KEY UPDATE SKIP LOCKED

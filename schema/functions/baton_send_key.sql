@@ -69,7 +69,7 @@ BEGIN
     END IF;
     IF p_notify THEN
         PERFORM pg_notify(
-            /*schema_literal*/'public' || '.baton_waits',
+            /*schema_literal*/'baton' || '.baton_waits',
             (extract(epoch FROM clock_timestamp()) + p_delay::numeric)::text
         );
     END IF;

@@ -79,7 +79,7 @@ BEGIN
 
     IF cardinality(p_ids) > 0 THEN
         WITH done AS (
-            UPDATE /*schema.*/oban_jobs j
+            UPDATE /*oban.*/oban_jobs j
             SET state = 'completed', completed_at = v_now
             FROM unnest(p_ids, p_claims, p_results, p_traces) AS o (id, claim, result, trace)
             WHERE j.id = o.id AND (j.state = 'executing') IS TRUE AND j.attempted_at = o.claim
@@ -125,23 +125,23 @@ BEGIN
                 ) AND j.attempt < j.max_attempts
                 -- What is more urgent goes first: then the claim below decides. Nothing is more urgent than 0.
                 AND (j.priority = 0 OR NOT EXISTS (
-                    SELECT FROM /*schema.*/oban_jobs a
+                    SELECT FROM /*oban.*/oban_jobs a
                     WHERE a.state = 'available' AND a.queue = j.queue AND a.priority < j.priority
                     AND a.attempt < a.max_attempts
                 )) AS room
             FROM decremented d
-            JOIN /*schema.*/oban_jobs j ON j.id = d.job_id
+            JOIN /*oban.*/oban_jobs j ON j.id = d.job_id
             LEFT JOIN unnest(p_queues, p_rooms) AS q (queue, room) ON q.queue = j.queue
             WHERE d.pending = 0 AND d.state IS NULL AND (j.state = 'suspended') IS TRUE
             AND (j.meta ->> 'workflow_id' = d.workflow_id::text) IS TRUE
         ),
         released AS (
-            UPDATE /*schema.*/oban_jobs j
+            UPDATE /*oban.*/oban_jobs j
             SET state = CASE
                     WHEN NOT r.due THEN 'scheduled'
                     WHEN r.room THEN 'executing'
                     ELSE 'available'
-                END::/*schema.*/oban_job_state,
+                END::/*oban.*/oban_job_state,
                 attempt = j.attempt + (r.due AND r.room)::integer,
                 attempted_at = CASE WHEN r.due AND r.room THEN v_now ELSE j.attempted_at END,
                 attempted_by = CASE WHEN r.due AND r.room THEN p_claimant ELSE j.attempted_by END
@@ -187,7 +187,7 @@ BEGIN
                 NULL::text[], NULL::double precision
             FROM unnest(p_ids, p_claims) AS o (id, claim)
             WHERE NOT EXISTS (
-                SELECT FROM /*schema.*/oban_jobs j
+                SELECT FROM /*oban.*/oban_jobs j
                 WHERE j.id = o.id AND (j.state = 'completed') IS TRUE AND j.attempted_at = o.claim
             );
         END IF;
@@ -204,7 +204,7 @@ BEGIN
         IF v_woken IS NOT NULL THEN
             IF p_notify THEN
                 PERFORM pg_notify(
-                    /*schema_literal*/'public' || '.oban_insert', json_build_object('queue', q)::text
+                    /*oban_literal*/'baton' || '.oban_insert', json_build_object('queue', q)::text
                 )
                 FROM unnest(v_woken) q;
             END IF;
@@ -224,7 +224,7 @@ BEGIN
         -- The CTE is materialised because a re-scan of a LIMIT with SKIP LOCKED claims more than asked for.
         WITH locked AS MATERIALIZED (
             SELECT j.id
-            FROM /*schema.*/oban_jobs j
+            FROM /*oban.*/oban_jobs j
             WHERE j.state = 'available' AND j.queue = p_queues[i] AND j.attempt < j.max_attempts
             AND j.id <> ALL (p_left_out)
             ORDER BY j.priority, j.scheduled_at, j.id
@@ -232,7 +232,7 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         ),
         claimed AS (
-            UPDATE /*schema.*/oban_jobs j
+            UPDATE /*oban.*/oban_jobs j
             SET state = 'executing',
                 attempt = j.attempt + 1,
                 attempted_at = v_now,
@@ -268,7 +268,7 @@ BEGIN
             0
         )
     FROM unnest(v_taken) WITH ORDINALITY AS t (id, position)
-    JOIN /*schema.*/oban_jobs j ON j.id = t.id
+    JOIN /*oban.*/oban_jobs j ON j.id = t.id
     LEFT JOIN /*schema.*/workflow_nodes n ON n.job_id = t.id
     ORDER BY t.position;
 END

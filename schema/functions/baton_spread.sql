@@ -132,7 +132,7 @@ BEGIN
         );
         IF p_notify THEN
             PERFORM pg_notify(
-                /*schema_literal*/'public' || '.baton_waits', extract(epoch FROM v_wake)::text
+                /*schema_literal*/'baton' || '.baton_waits', extract(epoch FROM v_wake)::text
             );
         END IF;
     END IF;

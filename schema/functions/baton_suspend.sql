@@ -38,13 +38,13 @@ BEGIN
         JOIN /*schema.*/workflow_nodes n ON n.job_id = o.id
         ORDER BY o.id
     LOOP
-        UPDATE /*schema.*/oban_jobs j
+        UPDATE /*oban.*/oban_jobs j
         SET state = 'suspended', attempt = greatest(j.attempt - 1, 0)
         WHERE j.id = v_one.id AND (j.state = 'executing') IS TRUE AND j.attempted_at = v_one.claim;
         IF NOT FOUND THEN
             -- A claim that is ours and waits already is the echo of a commit whose reply was lost.
             RETURN QUERY SELECT CASE WHEN EXISTS (
-                SELECT FROM /*schema.*/oban_jobs j
+                SELECT FROM /*oban.*/oban_jobs j
                 JOIN /*schema.*/workflow_wait_groups g ON g.job_id = j.id AND g.replay_key = v_one.wait::jsonb ->> 'replay_key'
                 WHERE j.id = v_one.id AND j.attempted_at = v_one.claim
                 AND (j.state = 'suspended' OR j.state = 'available' AND g.status NOT IN ('dormant', 'pending')) IS TRUE
@@ -80,12 +80,12 @@ BEGIN
         IF FOUND THEN
             -- It settled while its step ran: somebody had moved the job by hand.
             IF v_status NOT IN ('dormant', 'pending') THEN
-                UPDATE /*schema.*/oban_jobs j SET state = 'available'
+                UPDATE /*oban.*/oban_jobs j SET state = 'available'
                 WHERE j.id = v_one.id
                 RETURNING j.queue INTO v_queue;
                 IF p_notify THEN
                     PERFORM pg_notify(
-                        /*schema_literal*/'public' || '.oban_insert',
+                        /*oban_literal*/'baton' || '.oban_insert',
                         json_build_object('queue', v_queue)::text
                     );
                 END IF;

@@ -16,7 +16,7 @@ BEGIN
     IF v_pending IS DISTINCT FROM 0 THEN
         RETURN NULL;
     END IF;
-    UPDATE /*schema.*/oban_jobs j
+    UPDATE /*oban.*/oban_jobs j
     SET state = 'available'
     FROM /*schema.*/workflow_nodes n
     WHERE j.id = p_job AND (j.state = 'suspended') IS TRUE AND n.job_id = j.id
@@ -24,7 +24,7 @@ BEGIN
     RETURNING j.queue INTO v_queue;
     IF v_queue IS NOT NULL AND p_notify THEN
         PERFORM pg_notify(
-            /*schema_literal*/'public' || '.oban_insert', json_build_object('queue', v_queue)::text
+            /*oban_literal*/'baton' || '.oban_insert', json_build_object('queue', v_queue)::text
         );
     END IF;
     RETURN v_queue;

@@ -4,7 +4,7 @@
 DO $oban$
 DECLARE
     v_schema     oid := (
-        SELECT n.oid FROM pg_namespace n WHERE n.nspname = /*schema_literal*/'public'
+        SELECT n.oid FROM pg_namespace n WHERE n.nspname = /*oban_literal*/'baton'
     );
     v_created    text[] := (
         SELECT m.created FROM /*schema.*/baton_migrations m WHERE m.version = 1
@@ -23,21 +23,21 @@ BEGIN
     END IF;
 
     IF v_jobs IS NOT NULL AND 'oban_jobs' = ANY (v_created) THEN
-        LOCK TABLE /*schema.*/oban_jobs IN ACCESS EXCLUSIVE MODE;
+        LOCK TABLE /*oban.*/oban_jobs IN ACCESS EXCLUSIVE MODE;
         SELECT count(*)
         INTO v_unfinished
-        FROM /*schema.*/oban_jobs j
+        FROM /*oban.*/oban_jobs j
         WHERE j.state NOT IN ('completed', 'discarded', 'cancelled');
         IF v_unfinished > 0 THEN
             RAISE EXCEPTION '% unfinished jobs in oban_jobs would be lost', v_unfinished
                 USING HINT = 'let them finish, cancel them or delete them first';
         END IF;
-        DROP TABLE /*schema.*/oban_jobs;
+        DROP TABLE /*oban.*/oban_jobs;
         v_jobs := NULL;
     END IF;
 
     IF v_jobs IS NULL AND 'oban_job_state' = ANY (v_created) THEN
-        DROP TYPE /*schema.*/oban_job_state;
+        DROP TYPE /*oban.*/oban_job_state;
     END IF;
 END
 $oban$;

@@ -1,10 +1,11 @@
 -- The queue's table is Oban's. Where Oban made it (the Python package, or the Elixir one at version
 -- 12 or later) it stays as it is, but for the state 'suspended', which Oban itself adds when it is
 -- missing. Elsewhere it is made in the Python package's form, under the same names: should that
--- package be installed later, it finds everything in place.
+-- package be installed later, it finds everything in place. Its schema may be another than that of
+-- Baton's tables.
 DO $oban$
 DECLARE
-    v_schema oid := (SELECT n.oid FROM pg_namespace n WHERE n.nspname = /*schema_literal*/'public');
+    v_schema oid := (SELECT n.oid FROM pg_namespace n WHERE n.nspname = /*oban_literal*/'baton');
     v_jobs   oid := (
         SELECT c.oid FROM pg_class c WHERE c.relnamespace = v_schema AND c.relname = 'oban_jobs'
     );
@@ -13,8 +14,12 @@ DECLARE
     );
     v_lacks  text;
 BEGIN
+    IF v_schema IS NULL THEN
+        EXECUTE format('CREATE SCHEMA %I', /*oban_literal*/'baton');
+    END IF;
+
     IF v_state IS NULL THEN
-        CREATE TYPE /*schema.*/oban_job_state AS ENUM (
+        CREATE TYPE /*oban.*/oban_job_state AS ENUM (
             'available', 'scheduled', 'suspended', 'executing',
             'retryable', 'completed', 'discarded', 'cancelled'
         );
@@ -24,7 +29,7 @@ BEGIN
     ELSIF NOT EXISTS (
         SELECT FROM pg_enum e WHERE e.enumtypid = v_state AND e.enumlabel = 'suspended'
     ) THEN
-        ALTER TYPE /*schema.*/oban_job_state ADD VALUE 'suspended' BEFORE 'scheduled';
+        ALTER TYPE /*oban.*/oban_job_state ADD VALUE 'suspended' BEFORE 'scheduled';
     END IF;
 
     IF v_jobs IS NOT NULL THEN
@@ -46,9 +51,9 @@ BEGIN
         RETURN;
     END IF;
 
-    CREATE TABLE /*schema.*/oban_jobs (
+    CREATE TABLE /*oban.*/oban_jobs (
         id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-        state        /*schema.*/oban_job_state NOT NULL DEFAULT 'available',
+        state        /*oban.*/oban_job_state NOT NULL DEFAULT 'available',
         queue        text NOT NULL DEFAULT 'default',
         worker       text NOT NULL,
         attempt      smallint NOT NULL DEFAULT 0,
@@ -83,16 +88,16 @@ BEGIN
     );
 
     CREATE INDEX oban_jobs_state_queue_priority_scheduled_at_id_index
-        ON /*schema.*/oban_jobs (state, queue, priority, scheduled_at, id) WITH (fillfactor = 90);
+        ON /*oban.*/oban_jobs (state, queue, priority, scheduled_at, id) WITH (fillfactor = 90);
     CREATE INDEX oban_jobs_staging_index
-        ON /*schema.*/oban_jobs (scheduled_at, id) INCLUDE (queue)
+        ON /*oban.*/oban_jobs (scheduled_at, id) INCLUDE (queue)
         WHERE state IN ('scheduled', 'retryable');
     CREATE INDEX oban_jobs_cancelled_at_index
-        ON /*schema.*/oban_jobs (cancelled_at) WHERE state = 'cancelled';
+        ON /*oban.*/oban_jobs (cancelled_at) WHERE state = 'cancelled';
     CREATE INDEX oban_jobs_completed_at_index
-        ON /*schema.*/oban_jobs (completed_at) WHERE state = 'completed';
+        ON /*oban.*/oban_jobs (completed_at) WHERE state = 'completed';
     CREATE INDEX oban_jobs_discarded_at_index
-        ON /*schema.*/oban_jobs (discarded_at) WHERE state = 'discarded';
+        ON /*oban.*/oban_jobs (discarded_at) WHERE state = 'discarded';
 
     UPDATE /*schema.*/baton_migrations
     SET created = created || '{oban_jobs}'

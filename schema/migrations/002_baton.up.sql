@@ -33,7 +33,7 @@ CREATE TABLE /*schema.*/workflow_nodes (
     timeout          double precision,
     waits            boolean NOT NULL DEFAULT false,
     released_at      timestamptz,
-    state            /*schema.*/oban_job_state,
+    state            /*oban.*/oban_job_state,
     result           jsonb,
     trace            text,
     model            text,

@@ -32,6 +32,7 @@ from baton.store.connecting import Password
 from baton.store.database import Database
 from baton.store.jobs import Claimant
 from baton.store.results import read_step_result
+from baton.store.sql import DEFAULT_SCHEMA
 from baton.sweep.plugin import Plugin, checked_plugins
 from baton.waits.expire import Expiry
 from baton.waits.spread import Handing
@@ -61,14 +62,14 @@ _PARTS_OF_DSN = frozenset({"host", "port", "user", "password", "database", "dbna
 
 
 class Engine:
-    """Runs the steps of some queues inside this event loop; without queues, the client of a web
-    process.
+    """Runs the steps of some queues inside this event loop; without queues, it is a client.
 
         async with Engine("postgresql://…", queues={"default": 20}) as engine:
             completion = await engine.completion(workflow_id)
 
-    `password` is a function, sync or async, that makes the password for each connection; `pooled`
-    says that a pooler in transaction mode stands before the server.
+    `oban_schema` is that of the queue's `oban_jobs` (None: the same as Baton's). `password` is a
+    function, sync or async, that makes the password for each connection; `pooled` says that a
+    pooler in transaction mode stands before the server.
 
     While it runs it is the ambient engine of its name: `Baton(...).insert()` finds it by itself.
     Every start is a new engine for the database; one object runs once, in each process that was
@@ -76,15 +77,19 @@ class Engine:
 
     `lifespan` is called with the engine and returns an async context manager, for instance a
     function under `@asynccontextmanager`: it is entered before the engine connects and left after
-    the engine has stopped, both in one task. When it raises in between, the engine stops, and
-    `run` (or the end of `async with`) raises that error.
+    the engine has stopped, both in one task. If it raises in between, `run` stops and raises that.
     """
+
+    _starting: asyncio.Timeout | None = None
+    _stopping: asyncio.Task[None] | None = None
+    _failing: asyncio.Task[None] | None = None
 
     def __init__(
         self,
         dsn: str,
         *,
-        schema: str = "public",
+        schema: str = DEFAULT_SCHEMA,
+        oban_schema: str | None = None,
         plugins: Sequence[Plugin] = (),
         lifespan: Made | None = None,
         password: Password | None = None,
@@ -94,14 +99,14 @@ class Engine:
         self.plugins = checked_plugins(plugins)
         self.lifespan = _checked_lifespan(lifespan)
         try:
-            self.settings = EngineSettings(**options)
+            settings = self.settings = EngineSettings(**options)
         except TypeError:
             raise _unknown(options) from None
-        settings = self.settings
         self._engine_id: UUID | None = None
         self.database = Database(
             dsn,
             schema=schema,
+            oban_schema=oban_schema,
             application_name=f"baton:{settings.name}"[:63],
             pool_size=settings.pool_size,
             command_timeout=settings.command_timeout,
@@ -124,12 +129,9 @@ class Engine:
             self._runtime.alarm("baton_waits", what, partial(timer.run, self.database, settings))
         self._state = "new"
         self._stop_asked = asyncio.Event()
-        self._starting: asyncio.Timeout | None = None
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._stopping: asyncio.Task[None] | None = None
         self._lifespan: Lifespan | None = None
-        self._failing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Engine {self.name!r} {self._state} queues={dict(self.settings.queues)}>"

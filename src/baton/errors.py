@@ -39,7 +39,7 @@ BatonError
     ├── ConnectionTypeError     given
     ├── IsolationError          what
     ├── MissingRightError       problem (in the server's words)
-    ├── SchemaMissingError      schema, found, expected
+    ├── SchemaMissingError      schema, found, expected, oban_schema
     ├── SchemaMismatchError     schema, problems
     ├── MigrationError          version, problem
     └── UnavailableError        what, timeout, refused (by the server, which answered), in_doubt

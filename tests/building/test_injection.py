@@ -35,7 +35,7 @@ from support.waiting import DEADLINE, eventually
 
 TOKEN = "zq7x"
 HOSTILE = {
-    "quotes": f"{TOKEN}'; DROP TABLE public.oban_jobs; --\"; \\'; \\\"; %s {{a.b}} $1 :a ? $$; \\",
+    "quotes": f"{TOKEN}'; DROP TABLE baton.oban_jobs; --\"; \\'; \\\"; %s {{a.b}} $1 :a ? $$; \\",
     "arrays": f'{TOKEN},{{NULL,"a"}},NULL /* */ -- /*schema.*/ 日本語 שלום 👩 ' + "é" * 120,
 }
 
@@ -168,7 +168,7 @@ async def test_no_text_becomes_sql(dsn: str, statements: list[Statement], kind: 
         queues = {"default": 5, text[:127]: 1}
         async with fast(dsn, queues=queues, name=text[:127], node=text[:127]) as engine:
             await everything(engine, text[:127], connection)
-        left = "SELECT count(*) FROM public.oban_jobs"
+        left = "SELECT count(*) FROM baton.oban_jobs"
         assert await tables.value(left) == 0
     assert [query for query, _ in statements if TOKEN in query] == []
     # It was there to be seen.
@@ -252,14 +252,14 @@ async def test_an_unknown_worker_is_no_import(dsn: str) -> None:
         before = set(sys.modules)
         for name in names:
             await run.tables.execute(
-                "INSERT INTO public.oban_jobs (worker, args, max_attempts) VALUES ($1, $2, 1)",
+                "INSERT INTO baton.oban_jobs (worker, args, max_attempts) VALUES ($1, $2, 1)",
                 name,
                 '{"command": "false", "__reduce__": ["os.system", "false"]}',
             )
         run.engine.wake("default")
-        ended = "SELECT count(*) FROM public.oban_jobs WHERE state = 'discarded'"
+        ended = "SELECT count(*) FROM baton.oban_jobs WHERE state = 'discarded'"
         await eventually(lambda: _is(run.tables.value(ended), len(names)))
-        errors = await run.tables.rows("SELECT to_jsonb(errors)::text FROM public.oban_jobs")
+        errors = await run.tables.rows("SELECT to_jsonb(errors)::text FROM baton.oban_jobs")
         assert all("UnknownWorkerError" in row[0] for row in errors)
         assert {"antigravity", "this"}.isdisjoint(set(sys.modules) - before)
 

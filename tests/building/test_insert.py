@@ -195,10 +195,10 @@ class TestNotices:
         """The payloads on Oban's channel, in order."""
         received: asyncio.Queue[str] = asyncio.Queue()
         await db.add_listener(
-            "public.oban_insert", lambda *message: received.put_nowait(str(message[-1]))
+            "baton.oban_insert", lambda *message: received.put_nowait(str(message[-1]))
         )
         await insert()
-        await db.execute("SELECT pg_notify('public.oban_insert', 'the end')")
+        await db.execute("SELECT pg_notify('baton.oban_insert', 'the end')")
         payloads: list[Any] = []
         async with asyncio.timeout(10):
             while (payload := await received.get()) != "the end":

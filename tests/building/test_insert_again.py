@@ -75,7 +75,7 @@ async def test_a_step_added_while_it_is_inserted_is_refused(dsn: str) -> None:
     """Whether the insertion comes through, here behind a lock, or fails, here in `taken`."""
     workflow, taken = (Baton(UUID(int=7)).add("a", process.new()) for _ in range(2))
     async with opened_client(dsn), race(dsn) as held, session(dsn) as db:
-        await held.winner.execute("LOCK TABLE public.workflows IN SHARE MODE")
+        await held.winner.execute("LOCK TABLE baton.workflows IN SHARE MODE")
         inserting = [await held.behind(workflow.insert()), await held.behind(taken.insert())]
         for builder in (workflow, taken):
             with pytest.raises(WorkflowInsertedError):

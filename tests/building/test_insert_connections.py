@@ -177,7 +177,7 @@ class TestOpenTransactions:
             assert await count(db) == 0
         assert await count(db) == 1
         assert [job.id for job in jobs] == [
-            row[0] for row in await db.fetch("SELECT id FROM public.oban_jobs ORDER BY id")
+            row[0] for row in await db.fetch("SELECT id FROM baton.oban_jobs ORDER BY id")
         ]
 
     async def test_the_rows_are_rolled_back_with_it(
@@ -210,7 +210,7 @@ class TestOpenTransactions:
     async def test_a_database_error_leaves_it_usable(
         self, dsn: str, db: Connection, opened: Callable[[str], Any]
     ) -> None:
-        await db.execute('ALTER TABLE public.oban_jobs ADD CHECK (args <> \'{"key": "bad"}\')')
+        await db.execute('ALTER TABLE baton.oban_jobs ADD CHECK (args <> \'{"key": "bad"}\')')
         async with opened(dsn) as connection:
             with pytest.raises(asyncpg.CheckViolationError):
                 await pair().add("bad", Fetch(key="bad")).insert(conn=connection)
@@ -280,6 +280,6 @@ async def test_a_web_request_inserts_in_its_own_transaction(
         answers = await asyncio.gather(*(web.post(f"/orders/{uuid4()}") for _ in range(5)))
         assert {answer.status_code for answer in answers} == {200}
     assert await count(db) == 6
-    orders = await db.fetch("SELECT id FROM public.orders EXCEPT SELECT id FROM public.workflows")
+    orders = await db.fetch("SELECT id FROM public.orders EXCEPT SELECT id FROM baton.workflows")
     assert orders == []
     assert await db.fetchval("SELECT count(*) FROM public.orders") == 6

@@ -69,7 +69,7 @@ async def test_it_is_there_once(dsn: str, db: Connection, committed: bool) -> No
     async with lossy(dsn, committed=committed) as client:
         jobs = await workflow.insert(engine=client)
     assert await counts(db) == (1, 2, 2)
-    rows = await db.fetch("SELECT id FROM public.oban_jobs ORDER BY id")
+    rows = await db.fetch("SELECT id FROM baton.oban_jobs ORDER BY id")
     assert [job.id for job in jobs] == [row["id"] for row in rows]
 
 

@@ -28,7 +28,7 @@ def workflow() -> Baton:
 async def test_only_queues_with_something_to_run_are_told(
     dsn: str, conn: Connection, borrowed: bool, notify: bool
 ) -> None:
-    async with Engine(dsn, notify=notify) as client, heard(dsn, "public.oban_insert") as told:
+    async with Engine(dsn, notify=notify) as client, heard(dsn, "baton.oban_insert") as told:
         await insert_all([workflow(), workflow()], engine=client, conn=conn if borrowed else None)
     queues = [json.loads(text)["queue"] for text in told]
     assert sorted(queues) == (["now", "other"] if notify else [])
@@ -39,8 +39,8 @@ async def test_the_states_are_those_of_what_they_wait_for(dsn: str, db: Connecti
         built = workflow()
         await built.insert(engine=client)
     rows = await db.fetch(
-        "SELECT n.name, j.state::text AS state, n.pending FROM public.oban_jobs j "
-        "JOIN public.workflow_nodes n ON n.job_id = j.id ORDER BY j.id"
+        "SELECT n.name, j.state::text AS state, n.pending FROM baton.oban_jobs j "
+        "JOIN baton.workflow_nodes n ON n.job_id = j.id ORDER BY j.id"
     )
     assert {row["name"]: (row["state"], row["pending"]) for row in rows} == {
         "now": ("available", 0),

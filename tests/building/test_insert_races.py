@@ -83,7 +83,7 @@ async def test_what_the_body_wrote_is_undone_when_it_raises(
     await db.execute("CREATE TABLE public.notes (n int)")
 
     async def undone() -> None:
-        async with borrowed(conn, Sql("public")) as connection:
+        async with borrowed(conn, Sql("baton")) as connection:
             await connection.execute("INSERT INTO public.notes VALUES (1)")
             raise UndoError
 
@@ -92,7 +92,7 @@ async def test_what_the_body_wrote_is_undone_when_it_raises(
             await conn.execute("BEGIN")
         with pytest.raises(UndoError):
             await undone()
-        async with borrowed(conn, Sql("public")) as connection:
+        async with borrowed(conn, Sql("baton")) as connection:
             await connection.execute("INSERT INTO public.notes VALUES (2)")
     await conn.execute("COMMIT")
     assert await db.fetchval("SELECT sum(n) FROM public.notes") == 4
@@ -106,7 +106,7 @@ async def test_a_cancellation_does_not_cut_the_commit_short(
     if joined:
         await conn.execute("BEGIN")
     with anyio.CancelScope() as scope:
-        async with borrowed(conn, Sql("public")) as connection:
+        async with borrowed(conn, Sql("baton")) as connection:
             await connection.execute("INSERT INTO public.notes VALUES (1)")
             scope.cancel()
     assert conn.is_in_transaction() is joined

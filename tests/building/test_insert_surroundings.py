@@ -18,7 +18,7 @@ class TestIsolation:
         exists = pair()
         await exists.insert(conn=db)
         async with conn.transaction(isolation=level):
-            await conn.fetchval("SELECT count(*) FROM public.workflows")
+            await conn.fetchval("SELECT count(*) FROM baton.workflows")
             await pair().insert(conn=conn)
             with pytest.raises(WorkflowExistsError):
                 await exists.insert(conn=conn)
@@ -36,7 +36,7 @@ class TestIsolation:
     ) -> None:
         workflow = pair()
         async with conn.transaction(isolation="repeatable_read"):
-            await conn.fetchval("SELECT count(*) FROM public.workflows")
+            await conn.fetchval("SELECT count(*) FROM baton.workflows")
             await workflow.insert(conn=db)
             with pytest.raises(asyncpg.SerializationError):
                 await workflow.insert(conn=conn)
@@ -88,7 +88,7 @@ CREATE DOMAIN evil.text AS int;
 """
 
 
-@pytest.mark.parametrize("path", ["''", "evil, pg_catalog", "evil, public, pg_catalog, pg_temp"])
+@pytest.mark.parametrize("path", ["''", "evil, pg_catalog", "evil, baton, pg_catalog, pg_temp"])
 async def test_any_search_path(conn: Connection, db: Connection, path: str) -> None:
     await db.execute(HOSTILE)
     await conn.execute(f"SET search_path TO {path}")
@@ -98,7 +98,7 @@ async def test_any_search_path(conn: Connection, db: Connection, path: str) -> N
         await workflow.insert(conn=conn)
     assert await count(db) == 1
     rows = await db.fetch(
-        "SELECT id, meta->>'workflow_name', inserted_at FROM public.oban_jobs ORDER BY id"
+        "SELECT id, meta->>'workflow_name', inserted_at FROM baton.oban_jobs ORDER BY id"
     )
     assert [(row[0], row[1]) for row in rows] == [(job.id, job.name) for job in jobs]
     assert rows[0][2].year > 2020
@@ -130,8 +130,8 @@ async def test_any_setting(conn: Connection, db: Connection, name: str, value: s
     )
     row = await db.fetchrow(
         "SELECT n.timeout, j.tags, j.args, j.scheduled_at = timezone('UTC', w.inserted_at)"
-        " FROM public.workflow_nodes n JOIN public.oban_jobs j ON j.id = n.job_id"
-        " JOIN public.workflows w ON w.id = n.workflow_id WHERE n.name = 'c'"
+        " FROM baton.workflow_nodes n JOIN baton.oban_jobs j ON j.id = n.job_id"
+        " JOIN baton.workflows w ON w.id = n.workflow_id WHERE n.name = 'c'"
     )
     assert row is not None
     assert (row[0], row[1], json.loads(row[2]), row[3]) == (

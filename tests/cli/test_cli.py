@@ -87,7 +87,7 @@ async def wait_for_state(dsn: str, state: str) -> None:
     found: dict[str, object] = {}
 
     async def reached() -> bool:
-        row = await connection.fetchrow("SELECT * FROM public.oban_jobs")
+        row = await connection.fetchrow("SELECT * FROM baton.oban_jobs")
         assert row is not None
         found.update(row)
         return found["state"] == state
@@ -126,7 +126,7 @@ async def test_migrate_another_schema(empty_dsn: str) -> None:
 
 
 async def test_verify_tells_what_is_wrong(dsn: str) -> None:
-    await execute(dsn, "DROP TABLE public.workflow_completions")
+    await execute(dsn, "DROP TABLE baton.workflow_completions")
     status, text = await baton("migrate", "--verify", dsn=dsn)
     assert status == 1
     assert "workflow_completions" in text
@@ -206,7 +206,7 @@ async def test_an_engine_that_cannot_be_made_is_shown_with_its_traceback() -> No
 async def test_a_worker_without_tables_names_the_command(empty_dsn: str) -> None:
     status, text = await baton("worker", "support.operated:make", dsn=empty_dsn)
     assert status == 1
-    assert "run: baton migrate --schema public" in text
+    assert "run: baton migrate --schema baton" in text
 
 
 async def test_a_missing_right_is_one_line(dsn: str) -> None:
@@ -215,11 +215,12 @@ async def test_a_missing_right_is_one_line(dsn: str) -> None:
     where = parts.netloc.rpartition("@")[2]
     limited = urlunsplit(parts._replace(netloc=f"{role}:{SECRET}@{where}"))
     await execute(dsn, f"CREATE ROLE {role} LOGIN PASSWORD '{unquote(SECRET)}'")
+    await execute(dsn, f"GRANT USAGE ON SCHEMA baton TO {role}")
     lacks = "baton: the role lacks a right: permission denied for table"
     try:
         for command in (["migrate"], ["migrate", "--verify"], ["worker", "support.operated:make"]):
             assert await baton(*command, dsn=limited) == (1, f"{lacks} baton_migrations\n")
-        await execute(dsn, f"GRANT SELECT ON public.baton_migrations TO {role}")
+        await execute(dsn, f"GRANT SELECT ON baton.baton_migrations TO {role}")
         status, text = await baton("worker", "support.operated:make", dsn=limited)
         assert (status, text) == (1, f"{lacks} baton_engines\n")
         status, text = await baton("migrate", "--schema", "other", dsn=limited)
@@ -252,7 +253,7 @@ async def test_a_signal_lets_running_steps_finish(dsn: str, number: signal.Signa
         workflow = Baton().add("a", operated.answer.new())
         await workflow.insert(engine=client)
         await client.completion(workflow.workflow_id, DEADLINE)
-        await execute(dsn, "DELETE FROM public.oban_jobs")
+        await execute(dsn, "DELETE FROM baton.oban_jobs")
         running = Baton().add("b", operated.finish.new())
         await running.insert(engine=client)
         await wait_for_state(dsn, "executing")

@@ -102,14 +102,14 @@ async def test_health_probes(dsn: str) -> None:
         assert await probed(port, "HEAD /readyz") == (200, "")
         assert (await probed(port, "GET /"))[0] == 404
         assert (await probed(port, "POST /readyz"))[0] == 405
-        await execute(dsn, "ALTER TABLE public.oban_jobs RENAME TO elsewhere")
+        await execute(dsn, "ALTER TABLE baton.oban_jobs RENAME TO elsewhere")
 
         async def unready() -> bool:
             return (await probed(port, "GET /readyz"))[0] == 503
 
         await eventually(unready)
         assert (await probed(port, "GET /livez"))[0] == 200
-        await execute(dsn, "ALTER TABLE public.elsewhere RENAME TO oban_jobs")
+        await execute(dsn, "ALTER TABLE baton.elsewhere RENAME TO oban_jobs")
 
         async def ready() -> bool:
             return (await probed(port, "GET /readyz"))[0] == 200

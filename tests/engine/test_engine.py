@@ -67,7 +67,7 @@ async def test_an_engine_lives_once(dsn: str) -> None:
     assert events.of(EngineStarted) == [EngineStarted("default", ("default",))]
     assert events.of(EngineStopped) == [EngineStopped("default", 0)]
     async with opened(dsn) as tables:
-        assert await tables.value("SELECT count(*) FROM public.baton_engines") == 0
+        assert await tables.value("SELECT count(*) FROM baton.baton_engines") == 0
 
 
 async def test_a_refused_call_is_named_with_what_to_do(dsn: str) -> None:
@@ -152,7 +152,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(dsn: str) -> None:
             assert not {name for name in left if name.startswith("baton")}
             with pytest.raises(NoEngineError):
                 await flat("a").insert()
-        assert await tables.value("SELECT count(*) FROM public.baton_engines") == 0
+        assert await tables.value("SELECT count(*) FROM baton.baton_engines") == 0
         await eventually(tables.unconnected)
 
 
@@ -161,7 +161,7 @@ async def test_a_client_performs_nothing(dsn: str) -> None:
         workflow = flat("a")
         await workflow.insert()
         waiting = asyncio.create_task(client.completion(workflow.workflow_id))
-        assert await tables.value("SELECT count(*) FROM public.baton_engines") == 0
+        assert await tables.value("SELECT count(*) FROM baton.baton_engines") == 0
         with pytest.raises(InvalidOptionError, match="it has none"):
             client.pause("default")
         async with fast(dsn, name="worker"):
@@ -217,7 +217,7 @@ async def test_a_claim_that_arrives_in_a_paused_queue_goes_back(dsn: str) -> Non
     workflow = flat("a")
     async with running(dsn) as run, opened(dsn) as other:
         await other.execute("BEGIN")
-        await other.execute("LOCK TABLE public.oban_jobs IN SHARE MODE")
+        await other.execute("LOCK TABLE baton.oban_jobs IN SHARE MODE")
         # The insertion and the claim wait behind this lock, in this order.
         inserting = asyncio.create_task(run.insert(workflow))
         await run.tables.blocked(1)
@@ -242,9 +242,7 @@ async def test_scale_changes_how_many_run_at_once(dsn: str) -> None:
         run.engine.scale("default", 4)
         await run.events.until(StepExecuting, 4)
         assert (
-            await run.tables.value(
-                "SELECT count(*) FROM public.oban_jobs WHERE state = 'available'"
-            )
+            await run.tables.value("SELECT count(*) FROM baton.oban_jobs WHERE state = 'available'")
             == 2
         )
         run.engine.scale("default", 1)
@@ -316,7 +314,7 @@ async def test_unreadable_notifications_are_survived(
         await run.completed(flat("a"))
         for channel in ("oban_insert", "baton_finished", "baton_cancel", "baton_probe"):
             for payload in ("", "{", "[]", "null", '{"queue": 5}', "1,2,x", "{" * 5_000, "\u00fc"):
-                await run.tables.execute("SELECT pg_notify($1, $2)", f"public.{channel}", payload)
+                await run.tables.execute("SELECT pg_notify($1, $2)", f"baton.{channel}", payload)
         await run.completed(flat("b"))
 
 

@@ -66,5 +66,5 @@ async def test_a_step_inserts_through_its_own_engine(dsn: str) -> None:
             second.resume("other")
             await second.completion(theirs.workflow_id, timeout=10)
         count = "SELECT count(*) FROM {}.oban_jobs WHERE queue = 'inner'"
-        assert await first.tables.value(count.format("public")) == 2
+        assert await first.tables.value(count.format("baton")) == 2
         assert await first.tables.value(count.format("other")) == 2

@@ -185,7 +185,7 @@ async def test_a_missing_schema_is_said_at_the_start(empty_dsn: str) -> None:
     engine = fast(empty_dsn)
     with pytest.raises(SchemaMissingError) as caught:
         await engine.__aenter__()
-    assert (caught.value.schema, caught.value.found) == ("public", None)
+    assert (caught.value.schema, caught.value.found) == ("baton", None)
     assert "baton migrate" in str(caught.value)
     assert engine.state == "stopped"
     await engine.stop()
@@ -195,7 +195,7 @@ async def test_a_missing_schema_is_said_at_the_start(empty_dsn: str) -> None:
 
 async def test_an_older_schema_is_said_at_the_start(dsn: str) -> None:
     async with opened(dsn) as tables:
-        await tables.execute("DELETE FROM public.baton_migrations WHERE version > 1")
+        await tables.execute("DELETE FROM baton.baton_migrations WHERE version > 1")
     with pytest.raises(SchemaMissingError) as caught:
         await fast(dsn).__aenter__()
     assert (caught.value.found, caught.value.expected) == (1, schema.latest_version())
@@ -242,11 +242,14 @@ async def test_a_missing_right_is_said_at_the_start(dsn: str) -> None:
     async with opened(dsn) as tables:
         await tables.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{role}'")
         try:
+            with pytest.raises(DatabaseError, match=r"lacks a right: .* schema baton"):
+                await fast(limited).__aenter__()
+            await tables.execute(f"GRANT USAGE ON SCHEMA baton TO {role}")
             with pytest.raises(DatabaseError, match=r"lacks a right: .* baton_migrations"):
                 await fast(limited).__aenter__()
             with pytest.raises(DatabaseError, match=r"lacks a right: .* baton_migrations"):
                 await schema.current_version(limited)
-            await tables.execute(f"GRANT SELECT ON public.baton_migrations TO {role}")
+            await tables.execute(f"GRANT SELECT ON baton.baton_migrations TO {role}")
             engine = fast(limited)
             with pytest.raises(DatabaseError, match=r"lacks a right: .* baton_engines"):
                 await engine.__aenter__()

@@ -29,7 +29,7 @@ async def test_each_process_is_an_engine_of_its_own(dsn: str) -> None:
         async with children(dsn) as pids:
             engines = await eventually(lambda: who(run.tables, workflow, "a", "b"))
             assert len(set(engines)) == 2
-            rows = await run.tables.rows("SELECT id::text FROM public.baton_engines")
+            rows = await run.tables.rows("SELECT id::text FROM baton.baton_engines")
             assert {row["id"] for row in rows} == set(engines)
 
             # The one that dies is missed, though its sibling beats.

@@ -19,7 +19,7 @@ import pytest
 
 from baton import insert_all
 from baton.engine import EngineOptions
-from support.places import TESTS
+from support.places import TESTS, python_path
 from two_engines import truth, watching
 from two_engines.checker import faults
 from two_engines.diamonds import SOUND, diamond
@@ -76,7 +76,7 @@ async def test_what_a_killed_process_left_is_finished(dsn: str, tables: Connecti
         expected = await insert(tables, [SOUND] * 12, seconds=0.25, max_attempts=1)
         await watching.busy(tables, victim.pid, count=3)
         # As on another machine, where nobody can see that the process has ended: its silence tells.
-        await tables.execute("UPDATE public.baton_engines SET place = NULL")
+        await tables.execute("UPDATE baton.baton_engines SET place = NULL")
         await victim.kill()
         killed = monotonic()
         left = await watching.open_steps(tables, victim.pid)
@@ -141,7 +141,7 @@ async def test_a_stopped_process_leaves_nothing_to_rescue(dsn: str, tables: Conn
             await heard(notified, [one.workflow_id for one in expected])
     assert left
     assert set((await watching.rescues(tables, left)).values()) == {0}
-    assert await tables.fetchval("SELECT count(*) FROM public.baton_engines") == 0
+    assert await tables.fetchval("SELECT count(*) FROM baton.baton_engines") == 0
     assert await faults(tables, expected, notified, calm=False) == []
 
 
@@ -151,7 +151,12 @@ async def worker_command(dsn: str, options: EngineOptions) -> AsyncIterator[Proc
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "baton.cli", "worker", "two_engines.serving:engine"),
         cwd=TESTS,
-        env={**os.environ, "BATON_DATABASE_URL": dsn, "ENGINE_OPTIONS": json.dumps(options)},
+        env={
+            **os.environ,
+            "PYTHONPATH": python_path(),
+            "BATON_DATABASE_URL": dsn,
+            "ENGINE_OPTIONS": json.dumps(options),
+        },
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=DEVNULL,

@@ -116,7 +116,7 @@ async def test_many_running_steps_go_back(dsn: str) -> None:
         await begun(run, workflow)
         await run.engine.stop()
         assert set((await run.tables.states(workflow)).values()) == {"available"}
-        assert await run.tables.value("SELECT max(attempt) FROM public.oban_jobs") == 0
+        assert await run.tables.value("SELECT max(attempt) FROM baton.oban_jobs") == 0
         await run.engine.stop()
 
 
@@ -136,7 +136,7 @@ async def test_a_blocking_thread_does_not_hold_up_the_stop(dsn: str) -> None:
             await run.engine.stop()
             assert monotonic() - start < 3
             assert set((await run.tables.states(workflow)).values()) == {"available"}
-            assert await run.tables.value("SELECT max(attempt) FROM public.oban_jobs") == 0
+            assert await run.tables.value("SELECT max(attempt) FROM baton.oban_jobs") == 0
     finally:
         leave.set()
 
@@ -163,11 +163,11 @@ async def test_jobs_claimed_but_not_started_go_back(dsn: str) -> None:
         await other.execute("BEGIN")
         for number in range(20):
             await other.execute(
-                "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1",
+                "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1",
                 (await run.tables.step(workflow, str(number))).id,
             )
         # The claim waits for the table, and gets it when the engine is stopping already.
-        await other.execute("LOCK TABLE public.oban_jobs IN ACCESS EXCLUSIVE MODE")
+        await other.execute("LOCK TABLE baton.oban_jobs IN ACCESS EXCLUSIVE MODE")
         run.engine.resume("default")
         await run.tables.blocked(1)
         stopping = asyncio.create_task(run.engine.stop())
@@ -175,7 +175,7 @@ async def test_jobs_claimed_but_not_started_go_back(dsn: str) -> None:
         await other.execute("COMMIT")
         await stopping
         assert set((await run.tables.states(workflow)).values()) == {"available"}
-        assert await run.tables.value("SELECT max(attempt) FROM public.oban_jobs") == 0
+        assert await run.tables.value("SELECT max(attempt) FROM baton.oban_jobs") == 0
         assert not run.events.of(StepExecuting)
         assert len(run.events.of(StepReleased)) == 20
 
@@ -194,7 +194,7 @@ async def test_a_stop_survives_those_who_asked_for_it(dsn: str) -> None:
         await run.engine.stop()
         assert run.engine.state == "stopped"
         assert (await run.tables.step(workflow, "a")).state == "available"
-        assert await run.tables.value("SELECT count(*) FROM public.baton_engines") == 0
+        assert await run.tables.value("SELECT count(*) FROM baton.baton_engines") == 0
         assert (
             await run.tables.value(
                 "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'baton%'"

@@ -34,7 +34,7 @@ def test_a_mutant_is_told_from_the_library(server: str, template: str, mutant: s
 async def test_every_mutant_has_its_place(dsn: str) -> None:
     for edits in MUTANTS.values():
         async with mutated_schema(dsn, edits):
-            with mutated(Sql("public"), edits):
+            with mutated(Sql("baton"), edits):
                 pass
 
 

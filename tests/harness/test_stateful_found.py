@@ -40,7 +40,7 @@ async def test_a_job_completed_by_hand_has_a_result_when_its_workflow_is_cancell
 ) -> None:
     (workflow,) = await ring.insert(lambda: Baton().add("a", noop.new()).add("b", noop.new()), 1)
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET state = 'completed', completed_at = timezone('UTC', now())"
+        "UPDATE baton.oban_jobs SET state = 'completed', completed_at = timezone('UTC', now())"
         " WHERE id = $1",
         workflow["a"],
     )
@@ -75,13 +75,13 @@ async def test_a_gate_whose_job_was_retried_by_hand_settles(ring: WaitRing, ende
 
     (workflow,) = await ring.insert(make, 1)
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", workflow["g"]
+        "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1", workflow["g"]
     )
     if ended == "sent":
         assert await send(workflow.id, "x")(ring.sides[0]) is Delivery.SETTLED
     else:
         await ring.monitor.execute(
-            "UPDATE public.workflow_wait_groups SET deadline = now(), wake_at = now()"
+            "UPDATE baton.workflow_wait_groups SET deadline = now(), wake_at = now()"
         )
         assert await sweep(ring.sides[0]) == 1
     assert await ring.states([workflow["g"], workflow["b"]]) == {"completed": 1, "available": 1}
@@ -93,12 +93,12 @@ async def test_a_running_step_counts_what_settled_beside_a_dependency_cancelled_
 ) -> None:
     (workflow,) = await ring.insert(lambda: join(2), 1)
     first, second, below = (workflow[name] for name in ("p1", "p2", "d"))
-    retry = "UPDATE public.oban_jobs SET state = 'available', cancelled_at = NULL WHERE id = $1"
+    retry = "UPDATE baton.oban_jobs SET state = 'available', cancelled_at = NULL WHERE id = $1"
     side = ring.sides[0]
     await ring.monitor.execute(retry, below)
     (job,) = (await settle(side, (), room=1)).jobs
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET state = 'cancelled', cancelled_at = timezone('UTC', now())"
+        "UPDATE baton.oban_jobs SET state = 'cancelled', cancelled_at = timezone('UTC', now())"
         " WHERE id = $1",
         first,
     )
@@ -114,7 +114,7 @@ async def test_a_running_step_counts_what_settled_beside_a_dependency_cancelled_
 async def hold_when_all_has_settled(ring: WaitRing) -> None:
     (workflow,) = await ring.insert(lambda: join(1), 1)
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", workflow["d"]
+        "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1", workflow["d"]
     )
     (job,) = (await settle(ring.sides[0], (), room=1)).jobs
     await ring.complete(workflow["p1"])(ring.sides[0])
@@ -126,7 +126,7 @@ async def send_to_a_wait_whose_step_runs(ring: WaitRing) -> None:
     (workflow,) = await ring.insert(lambda: Baton().add("a", noop.new()), 1)
     await ring.suspend(workflow["a"], NewWait(("x",), 1, replay_key="#1"))(ring.sides[0])
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", workflow["a"]
+        "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1", workflow["a"]
     )
     assert len((await settle(ring.sides[0], (), room=1)).jobs) == 1
     assert await send(workflow.id, "x")(ring.sides[0]) is Delivery.SETTLED

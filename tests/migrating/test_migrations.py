@@ -31,7 +31,7 @@ MIGRATORS = 8
 
 @pytest.fixture
 async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "public"})
+    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
     yield connection
     await connection.close()
 
@@ -70,7 +70,7 @@ async def open_trap(connection: asyncpg.Connection[Any]) -> None:
     await connection.execute(f"DROP EVENT TRIGGER trap; SELECT pg_advisory_unlock({TRAP})")
 
 
-async def history(connection: asyncpg.Connection[Any], name: str = "public") -> list[Any]:
+async def history(connection: asyncpg.Connection[Any], name: str = "baton") -> list[Any]:
     rows = await connection.fetch(
         f'SELECT version, name, checksum, created FROM "{name}".baton_migrations ORDER BY version'
     )
@@ -180,7 +180,7 @@ async def test_a_pooled_connection_serves(empty_dsn: str) -> None:
 async def test_waiting_for_another_migrator_is_bounded(
     empty_dsn: str, connection: asyncpg.Connection[Any]
 ) -> None:
-    await connection.execute("SELECT pg_advisory_lock($1)", lock_key("public"))
+    await connection.execute("SELECT pg_advisory_lock($1)", lock_key("baton"))
     with pytest.raises(UnavailableError) as caught:
         await schema.migrate(empty_dsn, lock_timeout=0.05)
     assert caught.value.timeout == 0.05

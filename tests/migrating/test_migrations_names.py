@@ -69,7 +69,7 @@ REFUSED = [
 
 @pytest.fixture
 async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "public"})
+    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
     yield connection
     await connection.close()
 
@@ -78,7 +78,7 @@ async def test_strange_names_live_side_by_side(
     empty_dsn: str, connection: asyncpg.Connection[Any]
 ) -> None:
     await connection.execute("CREATE TABLE users (id integer)")
-    public = await describe(connection)
+    public = await describe(connection, "public")
     await schema.migrate(empty_dsn, schema="plain")
     plain = await describe(connection, "plain")
     for name in STRANGE:
@@ -89,7 +89,7 @@ async def test_strange_names_live_side_by_side(
         assert await schema.current_version(empty_dsn, schema=name) == ALL[-1]
         assert await schema.rollback(empty_dsn, to=0, schema=name) == ALL[::-1]
         assert await describe(connection, name) == {}
-    assert await describe(connection) == public
+    assert await describe(connection, "public") == public
     assert await describe(connection, "plain") == plain
 
 
@@ -163,7 +163,7 @@ def test_a_quoted_identifier_cannot_be_left(name: str) -> None:
 @given(NAMES.filter(lambda name: not name.startswith("pg_")))
 def test_rendering_touches_only_the_markers(name: str) -> None:
     sql = Sql(name)
-    text = "DO $body$ SELECT $1, '%s {}' FROM /*schema.*/t, u(/*schema_literal*/'public') $body$"
+    text = "DO $body$ SELECT $1, '%s {}' FROM /*schema.*/t, u(/*schema_literal*/'baton') $body$"
     opened, body, closed = re.fullmatch(
         r"DO (\$body_*\$)(.*)(\$body_*\$)", sql.render(text), re.DOTALL
     ).groups()  # type: ignore[union-attr]
@@ -207,12 +207,12 @@ def packaged_sql() -> list[tuple[str, str]]:
 def test_packaged_sql_renders_without_a_rest(name: str, text: str) -> None:
     sql = Sql("it's")
     rendered = sql.render(text)
-    assert "/*schema" not in rendered, f"{name} holds a marker that is not one"
+    assert not re.search(r"/\*(?:schema|oban)", rendered), f"{name} holds a marker that is not one"
     literals = re.findall("'(?:[^']|'')*'", re.sub("--.*", "", text))
-    assert not any("/*schema" in literal for literal in literals), (
+    assert not any("/*schema" in literal or "/*oban" in literal for literal in literals), (
         f"{name}: marker inside a literal"
     )
-    for channel in re.findall(r"/\*schema_literal\*/'public' \|\| '\.(\w+)'", text):
+    for channel in re.findall(r"/\*(?:schema|oban)_literal\*/'baton' \|\| '\.(\w+)'", text):
         assert sql.channel(channel)
 
 

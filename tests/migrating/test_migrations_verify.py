@@ -19,7 +19,7 @@ LATEST = schema.latest_version()
 
 @pytest.fixture
 async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "public"})
+    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
     yield connection
     await connection.close()
 
@@ -57,7 +57,7 @@ async def test_an_engine_requires_the_version(empty_dsn: str) -> None:
 async def test_a_migrated_schema_is_fine(empty_dsn: str) -> None:
     await schema.migrate(empty_dsn)
     report = await schema.verify(empty_dsn)
-    assert report == schema.SchemaReport("public", LATEST, LATEST, (), ())
+    assert report == schema.SchemaReport("baton", LATEST, LATEST, (), ())
     assert report.ok
 
 
@@ -103,10 +103,10 @@ async def test_the_declared_objects_are_the_migrated_ones(
     await schema.migrate(empty_dsn, to=1)
     listed = """
         SELECT CASE relkind WHEN 'i' THEN 'index' ELSE 'table' END, relname FROM pg_class c
-        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i')
+        WHERE relnamespace = 'baton'::regnamespace AND relkind IN ('r', 'i')
             AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = c.oid)
         UNION ALL
-        SELECT 'function', proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+        SELECT 'function', proname FROM pg_proc WHERE pronamespace = 'baton'::regnamespace
     """
     first = {tuple(row) for row in await connection.fetch(listed)}
     await schema.migrate(empty_dsn)

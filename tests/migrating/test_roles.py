@@ -117,9 +117,9 @@ async def counts(tables: Tables) -> dict[str, int]:
     """How many rows there are, by table, and how often a row was changed."""
     found = {}
     for table in TABLES:
-        found[table] = await tables.value(f"SELECT count(*) FROM public.{table}")
+        found[table] = await tables.value(f"SELECT count(*) FROM baton.{table}")
         found[f"{table} versions"] = await tables.value(
-            f"SELECT count(DISTINCT xmin::text) FROM public.{table}"
+            f"SELECT count(DISTINCT xmin::text) FROM baton.{table}"
         )
     return found
 
@@ -130,9 +130,9 @@ async def refused(tables: Tables, *calls: Callable[[], Awaitable[object]]) -> No
     for number, call in enumerate(calls):
         with pytest.raises(MissingRightError) as caught:
             await call()
-        assert re.match("permission denied for (table|function|sequence)", caught.value.problem), (
-            number
-        )
+        assert re.match(
+            "permission denied for (schema|table|function|sequence)", caught.value.problem
+        ), number
         assert caught.value.problem in str(caught.value)
         assert await counts(tables) == before, number
 
@@ -175,16 +175,16 @@ async def test_a_worker_does_everything_an_application_does(dsn: str, owner: Tab
         assert {event.failed for event in events.of(SweepFinished)} == {()}
         left = await counts(owner)
         assert {left[table] for table in TABLES} == {0}
-        before = await owner.value("SELECT count(*) FROM public.baton_migrations")
+        before = await owner.value("SELECT count(*) FROM baton.baton_migrations")
         for to in (0, before - 1):
             with pytest.raises((MigrationError, MissingRightError), match="lacks a right: must be"):
                 await schema.rollback(limited, to=to)
         with pytest.raises((MigrationError, MissingRightError), match="lacks a right"):
             await schema.migrate(limited, schema="of_its_own")
-        assert await owner.value("SELECT count(*) FROM public.baton_migrations") == before
+        assert await owner.value("SELECT count(*) FROM baton.baton_migrations") == before
         connection = await asyncpg.connect(limited)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("UPDATE public.baton_migrations SET name = name")
+            await connection.execute("UPDATE baton.baton_migrations SET name = name")
         await connection.close()
 
 
@@ -237,12 +237,12 @@ async def test_who_enqueues_inserts_and_awaits(dsn: str, owner: Tables) -> None:
             lambda: fast(limited).__aenter__(),
         )
         for statement in (
-            "UPDATE public.oban_jobs SET queue = 'x'",
-            "DELETE FROM public.oban_jobs",
-            "UPDATE public.workflows SET name = 'x'",
-            "DELETE FROM public.workflow_nodes",
-            "TRUNCATE public.workflow_completions",
-            "INSERT INTO public.workflow_completions DEFAULT VALUES",
+            "UPDATE baton.oban_jobs SET queue = 'x'",
+            "DELETE FROM baton.oban_jobs",
+            "UPDATE baton.workflows SET name = 'x'",
+            "DELETE FROM baton.workflow_nodes",
+            "TRUNCATE baton.workflow_completions",
+            "INSERT INTO baton.workflow_completions DEFAULT VALUES",
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(statement)
@@ -285,7 +285,7 @@ async def test_a_sweep_that_may_not_write_says_so_and_writes_nothing(
         workflow = diamond()
         await workflow.insert(engine=engine)
         await engine.completion(workflow.workflow_id, timeout=DEADLINE)
-    await owner.execute("DELETE FROM public.workflow_completions")
+    await owner.execute("DELETE FROM baton.workflow_completions")
     before = await counts(owner)
     async with role(dsn, "read") as limited:
         database = Database(limited)
@@ -302,7 +302,7 @@ async def test_a_sweep_that_may_not_write_says_so_and_writes_nothing(
 async def test_who_has_no_right_is_told(dsn: str, owner: Tables) -> None:
     async with role(dsn) as limited:
         for call in (Engine(limited).run, fast(limited).run, lambda: schema.verify(limited)):
-            with pytest.raises(MissingRightError, match="permission denied for table baton_migr"):
+            with pytest.raises(MissingRightError, match="permission denied for schema baton"):
                 await call()
         connection = await asyncpg.connect(limited)
         await refused(owner, lambda: diamond().insert(conn=connection))
@@ -366,7 +366,7 @@ def test_the_page_tells_what_is_granted() -> None:
         for may, cell in zip(columns, cells, strict=True):
             granted = texts[may]
             if "schema" in on:
-                assert "GRANT USAGE ON SCHEMA public " in granted
+                assert "GRANT USAGE ON SCHEMA baton " in granted
             elif "sequence" in on:
                 assert ("SEQUENCE" in granted) == (cell == "`USAGE`"), (on, may)
             elif "functions" in on:

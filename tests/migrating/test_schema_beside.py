@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from baton import Baton, Engine, Step, schema, worker
+from baton.store.sql import Sql
 from baton.words.errors import MigrationError
 from support.places import FIXTURES
 from support.running import FAST
@@ -29,13 +30,13 @@ async def works(step: Step) -> str:
 
 @pytest.fixture
 async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "public"})
+    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
     yield connection
     await connection.close()
 
 
-async def runs(dsn: str) -> None:
-    async with Engine(dsn, **FAST) as engine:
+async def runs(dsn: str, oban_schema: str | None = None) -> None:
+    async with Engine(dsn, oban_schema=oban_schema, **FAST) as engine:
         workflow = Baton().add("a", works.new()).wait("b", any_of=["x"], timeout=0.01)
         await workflow.insert(engine=engine)
         completion = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
@@ -46,7 +47,7 @@ async def drop_tables(connection: asyncpg.Connection[Any], *kept: str) -> None:
     """As Alembic's autogenerate or `metadata.drop_all` does: functions and types stay."""
     for (table,) in await connection.fetch(
         "SELECT relname FROM pg_class WHERE relkind = 'r' "
-        "AND relnamespace = 'public'::regnamespace AND relname <> ALL ($1::text[])",
+        "AND relnamespace = 'baton'::regnamespace AND relname <> ALL ($1::text[])",
         list(kept),
     ):
         await connection.execute(f"DROP TABLE {table}")
@@ -71,6 +72,7 @@ async def test_what_an_older_version_left_gives_way(
     empty_dsn: str, connection: asyncpg.Connection[Any]
 ) -> None:
     await connection.execute("""
+        CREATE SCHEMA baton;
         CREATE FUNCTION baton_announce(p_workflows uuid[], p_notify boolean)
             RETURNS integer LANGUAGE sql AS 'SELECT 1';
         CREATE FUNCTION baton_settle(p_ids bigint[]) RETURNS integer LANGUAGE sql AS 'SELECT 1'
@@ -117,17 +119,17 @@ THEIRS = {
 async def test_a_taken_name_is_told_before_anything_is_made(
     empty_dsn: str, connection: asyncpg.Connection[Any], taken: str
 ) -> None:
-    await connection.execute(THEIRS[taken])
+    await connection.execute(f"CREATE SCHEMA baton; {THEIRS[taken]}")
     before = await describe(connection)
     with pytest.raises(MigrationError) as caught:
         await schema.migrate(empty_dsn)
     assert f"has what Baton would make itself: {taken}" in caught.value.problem
-    assert "baton migrate --schema baton" in caught.value.problem
+    assert "baton migrate --schema NAME" in caught.value.problem
     with pytest.raises(asyncpg.DuplicateObjectError, match=taken):
         await connection.execute(schema.migration_sql())
     await connection.execute("ROLLBACK")
     assert await describe(connection) == before
-    assert await schema.migrate(empty_dsn, schema="baton") == ALL
+    assert await schema.migrate(empty_dsn, schema="own") == ALL
     assert await describe(connection) == before
 
 
@@ -147,7 +149,7 @@ async def test_the_tables_that_another_tool_must_leave_alone(
 ) -> None:
     await schema.migrate(empty_dsn)
     made = await connection.fetch(
-        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'baton'::regnamespace"
     )
     assert schema.table_names() == {row["relname"] for row in made}
 
@@ -194,10 +196,10 @@ async def test_one_statement_on_a_table_that_oban_made(
     empty_dsn: str, connection: asyncpg.Connection[Any], made: str
 ) -> None:
     # The state 'suspended' is added and named in one transaction.
-    await connection.execute(OBAN[made])
-    await connection.fetch(schema.migration_sql(transactions=False))
-    assert (await schema.verify(empty_dsn)).ok
-    await runs(empty_dsn)
+    await connection.execute(Sql(oban_schema="public").render(OBAN[made]))
+    await connection.fetch(schema.migration_sql(oban_schema="public", transactions=False))
+    assert (await schema.verify(empty_dsn, oban_schema="public")).ok
+    await runs(empty_dsn, oban_schema="public")
 
 
 @pytest.mark.parametrize("by", ["text", "driver"])

@@ -30,7 +30,7 @@ async def told(step: Step) -> str:
 
 @pytest.fixture
 async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "public"})
+    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
     yield connection
     await connection.close()
 
@@ -218,7 +218,7 @@ async def test_an_altered_function_is_found_and_made_anew(
     report = await schema.verify(empty_dsn)
     (problem,) = report.problems
     assert problem.startswith("function baton_wake is ")
-    assert (await mismatch(empty_dsn, "public")).problems == report.problems
+    assert (await mismatch(empty_dsn, "baton")).problems == report.problems
 
     assert await schema.migrate(empty_dsn) == []
     assert "made anew: baton_wake" in caplog.text
@@ -271,7 +271,7 @@ async def test_the_columns_that_the_migrations_declare_are_those_they_make(
     made = await connection.fetch(
         "SELECT c.relname, a.attname, t.typname FROM pg_attribute a "
         "JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid "
-        "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 "
+        "WHERE c.relnamespace = 'baton'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 "
         "AND c.relname NOT IN ('oban_jobs', 'baton_migrations')"
     )
     assert declared_columns(load_migrations()) == {

@@ -19,7 +19,7 @@ GUARD = "index workflow_events_dedupe_index is missing"
 
 @pytest.fixture
 async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "public"})
+    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
     yield connection
     await connection.close()
 
@@ -89,7 +89,7 @@ async def test_a_role_that_no_policy_lets_read_is_told_so(
         "ALTER TABLE baton_migrations ENABLE ROW LEVEL SECURITY; "
         "ALTER TABLE baton_migrations FORCE ROW LEVEL SECURITY; "
         "CREATE ROLE baton_unseeing; "
-        "GRANT USAGE ON SCHEMA public TO baton_unseeing; "
+        "GRANT USAGE ON SCHEMA baton TO baton_unseeing; "
         "GRANT SELECT ON baton_migrations TO baton_unseeing; "
         "SET SESSION AUTHORIZATION baton_unseeing"
     )

@@ -325,7 +325,7 @@ class Hooked(Worker):
 async def test_a_job_that_is_no_step_is_performed_too(dsn: str) -> None:
     async with running(dsn, queues=ONE_AT_A_TIME) as run:
         await run.tables.execute(
-            "INSERT INTO public.oban_jobs (worker, args, max_attempts) VALUES "
+            "INSERT INTO baton.oban_jobs (worker, args, max_attempts) VALUES "
             "('support.apart.nothing', '{}', 1), ($1, '{\"number\": 3}', 1), "
             '($2, \'{"how": "raise exit"}\', 1), ($3, \'{"how": "cancels its task"}\', 2)',
             typed.spec.name,
@@ -335,7 +335,7 @@ async def test_a_job_that_is_no_step_is_performed_too(dsn: str) -> None:
         run.engine.resume("default")
         await survived(run)
         await run.events.until(StepCompleted, 3)
-        rows = "SELECT string_agg(state::text, ' ' ORDER BY id) FROM public.oban_jobs WHERE id < 5"
+        rows = "SELECT string_agg(state::text, ' ' ORDER BY id) FROM baton.oban_jobs WHERE id < 5"
         assert await run.tables.value(rows) == "discarded completed discarded completed"
         ours = [event for event in run.events.of(StepEvent) if event.workflow_id is None]
         assert {event.step for event in ours} == {None}

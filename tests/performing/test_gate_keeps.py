@@ -24,7 +24,7 @@ async def after(step: Step) -> None: ...
 async def facts(run: Run, workflow: Baton, name: str) -> Any:
     return await run.tables.rows(
         "SELECT state::text, attempt, errors::text, cancelled_at, discarded_at "
-        "FROM public.oban_jobs WHERE id = $1",
+        "FROM baton.oban_jobs WHERE id = $1",
         (await run.tables.step(workflow, name)).id,
     )
 

@@ -157,7 +157,7 @@ async def test_a_dependency_whose_job_is_gone_cancels(dsn: str) -> None:
     async with running(dsn) as run:
         await run.insert(workflow)
         job = await run.tables.change(workflow, "a", state="'completed'")
-        await run.tables.execute("DELETE FROM public.oban_jobs WHERE id = $1", job)
+        await run.tables.execute("DELETE FROM baton.oban_jobs WHERE id = $1", job)
         await move(run, workflow, "b")
         await run.events.until(StepCancelled, step="b")
         row = await run.tables.step(workflow, "b")
@@ -184,7 +184,7 @@ async def test_a_completed_dependency_may_be_pruned(dsn: str) -> None:
         a, *_ = await run.insert(workflow)
         await run.events.until(StepCompleted, step="a")
         await run.events.until(StepExecuting, step="b")
-        await run.tables.execute("DELETE FROM public.oban_jobs WHERE id = $1", a.id)
+        await run.tables.execute("DELETE FROM baton.oban_jobs WHERE id = $1", a.id)
         await move(run, workflow, "c")
         await run.events.until(StepReleased, step="c")
         assert (await run.tables.step(workflow, "c")).state == "suspended"
@@ -205,7 +205,7 @@ async def once(step: Step, *, how: str) -> Any:
 
 async def ends(run: Run, job_id: int) -> Any:
     return await run.tables.rows(
-        "SELECT cancelled_at, discarded_at FROM public.oban_jobs WHERE id = $1", job_id
+        "SELECT cancelled_at, discarded_at FROM baton.oban_jobs WHERE id = $1", job_id
     )
 
 
@@ -236,7 +236,7 @@ async def test_a_settled_step_is_never_performed_again(dsn: str) -> None:
         assert await run.engine.completion(workflow.workflow_id) == ended
         assert (await run.tables.step(workflow, "completed")).result == "kept"
         assert len(run.events.of(WorkflowFinished)) == 1
-        assert await run.tables.value("SELECT count(*) FROM public.workflow_completions") == 1
+        assert await run.tables.value("SELECT count(*) FROM baton.workflow_completions") == 1
     assert sorted(PERFORMED) == sorted(kinds)
 
 

@@ -82,7 +82,7 @@ async def test_a_step_may_cancel_or_discard_itself(dsn: str) -> None:
             assert row.error.startswith(error)
             assert len(row.error.encode()) <= 65_536
             assert run.events.endings(how) == [f"Step{state.title()}"]
-        moments = "SELECT concat(count(cancelled_at), count(discarded_at)) FROM public.oban_jobs"
+        moments = "SELECT concat(count(cancelled_at), count(discarded_at)) FROM baton.oban_jobs"
         assert await run.tables.value(moments) == "22"
     assert completion.failed_steps == tuple(cases)
 
@@ -167,7 +167,7 @@ async def test_batons_own_backoff_grows(dsn: str) -> None:
             await run.events.until(StepRetryable, attempt)
             delay = await run.tables.value(
                 "SELECT extract(epoch FROM scheduled_at - (errors -> -1 ->> 'at')::timestamp)"
-                "::float8 FROM public.oban_jobs"
+                "::float8 FROM baton.oban_jobs"
             )
             assert least - 0.01 < delay < most + 0.01
             await run.tables.change(workflow, "a", state="'available'")

@@ -84,9 +84,9 @@ async def test_what_is_right_is_found_right(ended: Round) -> None:
     assert await ended.found(calm=True) == []
 
 
-GROUP = "(SELECT g.id FROM public.workflow_wait_groups g WHERE g.names = ARRAY['p', 'q'])"
-EVENT = "(SELECT e.id FROM public.workflow_events e WHERE e.name = 'p')"
-JOB = "(SELECT n.job_id FROM public.workflow_nodes n WHERE n.name = '{}')"
+GROUP = "(SELECT g.id FROM baton.workflow_wait_groups g WHERE g.names = ARRAY['p', 'q'])"
+EVENT = "(SELECT e.id FROM baton.workflow_events e WHERE e.name = 'p')"
+JOB = "(SELECT n.job_id FROM baton.workflow_nodes n WHERE n.name = '{}')"
 AGAIN = json.dumps({"outcome": "timeout", "events": {}})
 
 MUTANTS = {
@@ -115,31 +115,31 @@ MUTANTS = {
     "no resume": (Kind.NEVER, "DELETE FROM public.resumed WHERE key = '#2'"),
     "a wait that was never armed": (
         Kind.NEVER,
-        "DELETE FROM public.workflow_wait_groups WHERE replay_key = '#2'",
+        "DELETE FROM baton.workflow_wait_groups WHERE replay_key = '#2'",
     ),
     "a wait that is still pending": (
         Kind.NEVER,
-        f"UPDATE public.workflow_wait_groups SET status = 'pending' WHERE id = {GROUP}",
+        f"UPDATE baton.workflow_wait_groups SET status = 'pending' WHERE id = {GROUP}",
     ),
     "a wait that timed out though it has no deadline": (
         Kind.EVENTS,
-        f"UPDATE public.workflow_wait_groups SET status = 'timeout' WHERE id = {GROUP}",
+        f"UPDATE baton.workflow_wait_groups SET status = 'timeout' WHERE id = {GROUP}",
     ),
     "a timeout before the deadline": (
         Kind.EVENTS,
         (
-            "UPDATE public.workflow_wait_groups SET deadline = settled_at + interval '1 s'"
+            "UPDATE baton.workflow_wait_groups SET deadline = settled_at + interval '1 s'"
             " WHERE status = 'timeout'"
         ),
     ),
     "an end that was not to be": (
         Kind.WRONG,
-        "UPDATE public.workflow_wait_groups SET status = 'completed' WHERE status = 'timeout'",
+        "UPDATE baton.workflow_wait_groups SET status = 'completed' WHERE status = 'timeout'",
     ),
     "a gate with another result": (
         Kind.TWICE,
         (
-            "UPDATE public.workflow_nodes"
+            "UPDATE baton.workflow_nodes"
             """ SET result = jsonb_set(result, '{value,events,x,id}', '"z"')"""
             " WHERE name = 'gate'"
         ),
@@ -147,7 +147,7 @@ MUTANTS = {
     "a dependent that read another result of a gate": (
         Kind.SECOND,
         (
-            "UPDATE public.workflow_nodes"
+            "UPDATE baton.workflow_nodes"
             " SET result = jsonb_set(result, '{value,gates,over,outcome}', '\"events\"')"
             " WHERE name = 'below'"
         ),
@@ -163,30 +163,30 @@ MUTANTS = {
     "an event that is there twice": (
         Kind.EVENTS,
         (
-            "INSERT INTO public.workflow_events (workflow_id, name, payload)"
-            " SELECT workflow_id, name, payload FROM public.workflow_events WHERE name = 'x'"
+            "INSERT INTO baton.workflow_events (workflow_id, name, payload)"
+            " SELECT workflow_id, name, payload FROM baton.workflow_events WHERE name = 'x'"
         ),
     ),
     "an event that two waits took": (
         Kind.EVENTS,
-        f"UPDATE public.workflow_wait_members SET event_id = {EVENT} WHERE name = 'x'",
+        f"UPDATE baton.workflow_wait_members SET event_id = {EVENT} WHERE name = 'x'",
     ),
     "an event in time that a timeout overlooked": (
         Kind.EVENTS,
         (
-            "INSERT INTO public.workflow_events (workflow_id, name, payload, sent_at)"
+            "INSERT INTO baton.workflow_events (workflow_id, name, payload, sent_at)"
             """ SELECT workflow_id, 'never', '{"id": "never"}', armed_at"""
-            " FROM public.workflow_wait_groups WHERE status = 'timeout'"
+            " FROM baton.workflow_wait_groups WHERE status = 'timeout'"
         ),
     ),
     "an event that is still handed out": (
         Kind.EVENTS,
-        "UPDATE public.workflow_events SET state = 'open' WHERE correlation_key IS NOT NULL",
+        "UPDATE baton.workflow_events SET state = 'open' WHERE correlation_key IS NOT NULL",
     ),
     # Of steps and announcements: I1 to I5.
     "a step that is gone": (
         Kind.LOST,
-        "DELETE FROM public.workflow_nodes WHERE name = 'plain'",
+        "DELETE FROM baton.workflow_nodes WHERE name = 'plain'",
     ),
     "a step that was not performed": (
         Kind.LOST,
@@ -202,23 +202,23 @@ MUTANTS = {
     "a result of nobody": (
         Kind.SECOND,
         (
-            "UPDATE public.workflow_nodes"
+            "UPDATE baton.workflow_nodes"
             f""" SET result = jsonb_set(result, '{{value,token}}', '"{uuid4()}"')"""
             " WHERE name = 'plain'"
         ),
     ),
     "a step that has not settled": (
         Kind.UNSETTLED,
-        "UPDATE public.workflow_nodes SET state = NULL, result = NULL WHERE name = 'below'",
+        "UPDATE baton.workflow_nodes SET state = NULL, result = NULL WHERE name = 'below'",
     ),
     "a step that settled otherwise": (
         Kind.WRONG,
-        "UPDATE public.workflow_nodes SET state = 'discarded', result = NULL WHERE name = 'below'",
+        "UPDATE baton.workflow_nodes SET state = 'discarded', result = NULL WHERE name = 'below'",
     ),
     "a step that was not given what it depends on": (
         Kind.WRONG,
         (
-            "UPDATE public.workflow_nodes"
+            "UPDATE baton.workflow_nodes"
             " SET result = jsonb_set(result, '{value,read}', '{\"over\": null}')"
             " WHERE name = 'below'"
         ),
@@ -226,7 +226,7 @@ MUTANTS = {
     "a step that started too early": (
         Kind.EARLY,
         (
-            f"UPDATE public.workflow_nodes SET deps = ARRAY[{JOB.format('waits')}],"
+            f"UPDATE baton.workflow_nodes SET deps = ARRAY[{JOB.format('waits')}],"
             " result = jsonb_set(result, '{value,read}', '{}') WHERE name = 'plain'"
         ),
     ),
@@ -236,7 +236,7 @@ MUTANTS = {
     ),
     "a workflow that was not announced": (
         Kind.MISSING,
-        "DELETE FROM public.workflow_completions",
+        "DELETE FROM baton.workflow_completions",
     ),
 }
 
@@ -261,41 +261,41 @@ PLAIN, BELOW = (f"WHERE name = '{name}'" for name in ("plain", "below"))
 
 # By what is said of them: rows that no moment may show.
 RULES = {
-    "counters 0/1, steps 0/0": "UPDATE public.workflows SET failed = 1",
-    "counters 0/0, steps 0/0": "UPDATE public.workflows SET finished_at = NULL",
-    "counters 0/0, steps /": "DELETE FROM public.workflow_nodes",
-    "0 steps outstanding, completion": "DELETE FROM public.workflow_completions",
-    ",failed,": "UPDATE public.workflow_completions SET outcome = 'failed'",
+    "counters 0/1, steps 0/0": "UPDATE baton.workflows SET failed = 1",
+    "counters 0/0, steps 0/0": "UPDATE baton.workflows SET finished_at = NULL",
+    "counters 0/0, steps /": "DELETE FROM baton.workflow_nodes",
+    "0 steps outstanding, completion": "DELETE FROM baton.workflow_completions",
+    ",failed,": "UPDATE baton.workflow_completions SET outcome = 'failed'",
     "settled completed, its job is available": (
-        f"UPDATE public.oban_jobs SET state = 'available' WHERE id = {JOB.format('plain')}"
+        f"UPDATE baton.oban_jobs SET state = 'available' WHERE id = {JOB.format('plain')}"
     ),
     "pending 7, 0 dependencies unsettled": (
-        f"UPDATE public.workflow_nodes SET state = NULL, result = NULL, pending = 7 {BELOW}"
+        f"UPDATE baton.workflow_nodes SET state = NULL, result = NULL, pending = 7 {BELOW}"
     ),
     "suspended for ever": (
-        f"UPDATE public.oban_jobs SET state = 'suspended' WHERE id = {JOB.format('below')}"
+        f"UPDATE baton.oban_jobs SET state = 'suspended' WHERE id = {JOB.format('below')}"
     ),
     "completed before its dependencies": (
-        f"UPDATE public.workflow_nodes SET state = 'discarded', result = NULL {PLAIN}"
+        f"UPDATE baton.workflow_nodes SET state = 'discarded', result = NULL {PLAIN}"
     ),
-    "settled completed with result": f"UPDATE public.workflow_nodes SET result = NULL {PLAIN}",
+    "settled completed with result": f"UPDATE baton.workflow_nodes SET result = NULL {PLAIN}",
     "is pending: its step is settled completed": (
-        f"UPDATE public.workflow_wait_groups SET status = 'pending' WHERE id = {GROUP}"
+        f"UPDATE baton.workflow_wait_groups SET status = 'pending' WHERE id = {GROUP}"
     ),
     "is completed with 0 of 1 events": (
-        "UPDATE public.workflow_wait_members SET state = 'missed', event_id = NULL"
+        "UPDATE baton.workflow_wait_members SET state = 'missed', event_id = NULL"
         f" WHERE group_id = {GROUP}"
     ),
-    "is kept by group": "UPDATE public.workflow_events SET state = 'kept' WHERE name = 'p'",
+    "is kept by group": "UPDATE baton.workflow_events SET state = 'kept' WHERE name = 'p'",
     "is received with event": (
-        "UPDATE public.workflow_wait_members SET event_id = NULL WHERE name = 'p'"
+        "UPDATE baton.workflow_wait_members SET event_id = NULL WHERE name = 'p'"
     ),
     "is kept, sent before its deadline": (
-        "UPDATE public.workflow_wait_groups SET status = 'pending',"
+        "UPDATE baton.workflow_wait_groups SET status = 'pending',"
         f" wake_at = now() + interval '1 h' WHERE id = {GROUP};"
-        " UPDATE public.workflow_wait_members SET state = 'waiting' WHERE name = 'q';"
-        " INSERT INTO public.workflow_events (workflow_id, name, payload)"
-        " SELECT workflow_id, 'q', '{}' FROM public.workflow_events WHERE name = 'p'"
+        " UPDATE baton.workflow_wait_members SET state = 'waiting' WHERE name = 'q';"
+        " INSERT INTO baton.workflow_events (workflow_id, name, payload)"
+        " SELECT workflow_id, 'q', '{}' FROM baton.workflow_events WHERE name = 'p'"
     ),
 }
 
@@ -327,7 +327,7 @@ async def test_a_body_that_was_left_or_a_rescue_explains_another_run(ended: Roun
     await ended.tables.execute(start)
     assert await ended.kinds() == {Kind.TWICE}
     await ended.tables.execute(
-        "UPDATE public.oban_jobs SET errors = errors || '{\"rescued\": true}'::jsonb"
+        "UPDATE baton.oban_jobs SET errors = errors || '{\"rescued\": true}'::jsonb"
         f" WHERE id = {JOB.format('waits')}"
     )
     assert await ended.kinds() == set()

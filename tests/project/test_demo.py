@@ -108,9 +108,9 @@ async def read_steps(home: Path) -> list[asyncpg.Record]:
             return await connection.fetch(
                 "SELECT n.workflow_id, n.name, n.state::text AS settled, j.state::text, j.attempt,"
                 " n.result IS NOT NULL AS stored, to_jsonb(j.errors)::text AS errors,"
-                " (SELECT count(*) FROM public.workflow_completions) AS ends"
-                " FROM public.workflow_nodes n"
-                " JOIN public.oban_jobs j ON j.id = n.job_id ORDER BY n.job_id"
+                " (SELECT count(*) FROM baton.workflow_completions) AS ends"
+                " FROM baton.workflow_nodes n"
+                " JOIN baton.oban_jobs j ON j.id = n.job_id ORDER BY n.job_id"
             )
         finally:
             await connection.close()

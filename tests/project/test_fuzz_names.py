@@ -175,7 +175,7 @@ class Named:
         workflow = Baton().add("a", Carries(value=1), tags=[name, "second"])
         (job,) = await self._on.insert(workflow)
         (tags,) = await self._on.tables.rows(
-            "SELECT tags FROM public.oban_jobs WHERE id = $1", job.id
+            "SELECT tags FROM baton.oban_jobs WHERE id = $1", job.id
         )
         assert tags["tags"][1] == "second"
         await self._on.end(workflow)

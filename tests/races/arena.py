@@ -186,7 +186,7 @@ class Arena:
     async def facts(self, job_id: int) -> Facts:
         row = await self.monitor.fetchrow(
             "SELECT j.state::text, j.attempt::integer, n.state::text, n.pending, n.result->>'value'"
-            " FROM public.oban_jobs j JOIN public.workflow_nodes n ON n.job_id = j.id"
+            " FROM baton.oban_jobs j JOIN baton.workflow_nodes n ON n.job_id = j.id"
             " WHERE j.id = $1",
             job_id,
         )
@@ -197,7 +197,7 @@ class Arena:
         """The states of jobs, in the order given."""
         rows = await self.monitor.fetch(
             "SELECT j.state::text FROM unnest($1::bigint[]) WITH ORDINALITY AS i (id, position)"
-            " JOIN public.oban_jobs j ON j.id = i.id ORDER BY i.position",
+            " JOIN baton.oban_jobs j ON j.id = i.id ORDER BY i.position",
             list(job_ids),
         )
         return [row[0] for row in rows]
@@ -206,7 +206,7 @@ class Arena:
         return await violations(self.monitor)
 
     async def completions(self) -> dict[UUID, str]:
-        rows = await self.monitor.fetch("SELECT * FROM public.workflow_completions")
+        rows = await self.monitor.fetch("SELECT * FROM baton.workflow_completions")
         return {row["workflow_id"]: row["outcome"] for row in rows}
 
 
@@ -274,7 +274,7 @@ def join(parents: int = 2, *, ignore_discarded: bool = False) -> Baton:
 
 
 @asynccontextmanager
-async def heard(dsn: str, channel: str = "public.baton_finished") -> AsyncIterator[list[str]]:
+async def heard(dsn: str, channel: str = "baton.baton_finished") -> AsyncIterator[list[str]]:
     """What is notified, id by id; complete when the block has ended."""
     told: list[str] = []
     silent = asyncio.Event()

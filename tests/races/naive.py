@@ -15,27 +15,27 @@ from baton.words.rows import Outcome
 # The workflow's lock is missing: of two last parents, neither sees that the other has settled.
 _COMPLETE = """
 WITH done AS (
-    UPDATE public.oban_jobs SET state = 'completed' WHERE id = ANY ($1::bigint[])
+    UPDATE baton.oban_jobs SET state = 'completed' WHERE id = ANY ($1::bigint[])
 )
-UPDATE public.workflow_nodes SET state = 'completed', result = '{"value":1}'
+UPDATE baton.workflow_nodes SET state = 'completed', result = '{"value":1}'
 WHERE job_id = ANY ($1::bigint[])
 """
 _RELEASE = """
-UPDATE public.oban_jobs j SET state = 'available'
-FROM public.workflow_nodes n
+UPDATE baton.oban_jobs j SET state = 'available'
+FROM baton.workflow_nodes n
 WHERE n.job_id = j.id AND j.state = 'suspended'
 AND n.deps && $1::bigint[]
 AND NOT EXISTS (
-    SELECT FROM public.workflow_nodes d WHERE d.job_id = ANY (n.deps) AND d.state IS NULL
+    SELECT FROM baton.workflow_nodes d WHERE d.job_id = ANY (n.deps) AND d.state IS NULL
 )
 RETURNING j.id
 """
 _OUTSTANDING = """
-SELECT count(*) FROM public.workflow_nodes n
-WHERE n.workflow_id = (SELECT o.workflow_id FROM public.workflow_nodes o WHERE o.job_id = $1)
+SELECT count(*) FROM baton.workflow_nodes n
+WHERE n.workflow_id = (SELECT o.workflow_id FROM baton.workflow_nodes o WHERE o.job_id = $1)
 AND n.state IS NULL
 """
-_TELL = "SELECT pg_notify('public.baton_finished', $1)"
+_TELL = "SELECT pg_notify('baton.baton_finished', $1)"
 
 
 async def settle_without_lock(database: Database, job_ids: Sequence[int]) -> list[int]:
@@ -82,7 +82,7 @@ async def write_by_id(database: Database, outcome: Outcome) -> None:
     """An outcome without a fence."""
     async with database.transaction() as connection:
         await connection.execute(
-            "UPDATE public.oban_jobs SET state = $2::text::public.oban_job_state WHERE id = $1",
+            "UPDATE baton.oban_jobs SET state = $2::text::baton.oban_job_state WHERE id = $1",
             outcome.job_id,
             outcome.state.value,
         )
@@ -92,7 +92,7 @@ async def write_by_attempt(database: Database, outcome: Outcome) -> int:
     """An outcome fenced on the number of the attempt; returns how many rows it changed."""
     async with database.transaction() as connection:
         rows = await connection.fetch(
-            "UPDATE public.oban_jobs SET state = $3::text::public.oban_job_state"
+            "UPDATE baton.oban_jobs SET state = $3::text::baton.oban_job_state"
             " WHERE id = $1 AND state = 'executing' AND attempt = $2 RETURNING id",
             outcome.job_id,
             outcome.attempt,
@@ -105,8 +105,8 @@ async def claim_in_limit(database: Database, limit: int) -> list[int]:
     """`IN (SELECT … LIMIT …)`: a nested loop runs the subquery again for every row."""
     async with database.transaction() as connection:
         rows = await connection.fetch(
-            "UPDATE public.oban_jobs SET state = 'executing', attempt = attempt + 1"
-            " WHERE id IN (SELECT id FROM public.oban_jobs WHERE state = 'available'"
+            "UPDATE baton.oban_jobs SET state = 'executing', attempt = attempt + 1"
+            " WHERE id IN (SELECT id FROM baton.oban_jobs WHERE state = 'available'"
             " ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING id",
             limit,
         )
@@ -117,11 +117,11 @@ async def claim_without_lock(database: Database, limit: int) -> list[int]:
     """Look, then take: two may have looked before one took."""
     async with database.transaction() as connection:
         rows = await connection.fetch(
-            "SELECT id FROM public.oban_jobs WHERE state = 'available' ORDER BY id LIMIT $1", limit
+            "SELECT id FROM baton.oban_jobs WHERE state = 'available' ORDER BY id LIMIT $1", limit
         )
         ids = [row[0] for row in rows]
         await connection.execute(
-            "UPDATE public.oban_jobs SET state = 'executing', attempt = attempt + 1"
+            "UPDATE baton.oban_jobs SET state = 'executing', attempt = attempt + 1"
             " WHERE id = ANY ($1::bigint[])",
             ids,
         )
@@ -132,9 +132,9 @@ async def hold_without_lock(database: Database, job_id: int) -> None:
     """Put a job to sleep by what its counter says, without the workflow's lock."""
     async with database.transaction() as connection:
         await connection.execute(
-            "UPDATE public.oban_jobs j SET state = (CASE WHEN n.pending > 0 THEN 'suspended'"
-            " ELSE 'available' END)::public.oban_job_state, attempt = j.attempt - 1"
-            " FROM public.workflow_nodes n WHERE n.job_id = j.id AND j.id = $1",
+            "UPDATE baton.oban_jobs j SET state = (CASE WHEN n.pending > 0 THEN 'suspended'"
+            " ELSE 'available' END)::baton.oban_job_state, attempt = j.attempt - 1"
+            " FROM baton.workflow_nodes n WHERE n.job_id = j.id AND j.id = $1",
             job_id,
         )
 
@@ -143,12 +143,12 @@ async def settle_node_without_lock(database: Database, job_id: int, state: str) 
     """Look whether the step has settled, then record it; returns whether it recorded."""
     async with database.transaction() as connection:
         settled = await connection.fetchval(
-            "SELECT state IS NOT NULL FROM public.workflow_nodes WHERE job_id = $1", job_id
+            "SELECT state IS NOT NULL FROM baton.workflow_nodes WHERE job_id = $1", job_id
         )
         if settled:
             return False
         await connection.execute(
-            "UPDATE public.workflow_nodes SET state = $2::text::public.oban_job_state"
+            "UPDATE baton.workflow_nodes SET state = $2::text::baton.oban_job_state"
             " WHERE job_id = $1",
             job_id,
             state,
@@ -163,7 +163,7 @@ async def lock_in_turn(
     async with database.transaction() as connection:
         for workflow_id in workflow_ids:
             await connection.execute(
-                "SELECT FROM public.workflows WHERE id = $1 FOR NO KEY UPDATE", workflow_id
+                "SELECT FROM baton.workflows WHERE id = $1 FOR NO KEY UPDATE", workflow_id
             )
             if workflow_id == workflow_ids[0]:
                 await meet.wait()
@@ -173,11 +173,11 @@ async def stage_by_id(database: Database) -> list[int]:
     """Look for due jobs, then stage them by id."""
     async with database.transaction() as connection:
         rows = await connection.fetch(
-            "SELECT id FROM public.oban_jobs WHERE state IN ('scheduled', 'retryable')"
+            "SELECT id FROM baton.oban_jobs WHERE state IN ('scheduled', 'retryable')"
             " AND scheduled_at <= timezone('UTC', now())"
         )
         ids = [row[0] for row in rows]
         await connection.execute(
-            "UPDATE public.oban_jobs SET state = 'available' WHERE id = ANY ($1::bigint[])", ids
+            "UPDATE baton.oban_jobs SET state = 'available' WHERE id = ANY ($1::bigint[])", ids
         )
         return ids

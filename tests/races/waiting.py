@@ -34,8 +34,8 @@ DEADLINE = 30.0
 
 _UNSETTLED = """
 SELECT EXISTS (
-    SELECT FROM public.workflow_wait_groups WHERE wake_at < now() + interval '10 s'
-) OR EXISTS (SELECT FROM public.workflow_events WHERE state = 'open')
+    SELECT FROM baton.workflow_wait_groups WHERE wake_at < now() + interval '10 s'
+) OR EXISTS (SELECT FROM baton.workflow_events WHERE state = 'open')
 """
 
 Move = Callable[[Database], Awaitable[object]]
@@ -103,7 +103,7 @@ class WaitRing:
 
         async def asked() -> bool:
             query = (
-                "SELECT NOT EXISTS (SELECT FROM public.workflow_wait_groups"
+                "SELECT NOT EXISTS (SELECT FROM baton.workflow_wait_groups"
                 " WHERE wake_at BETWEEN clock_timestamp() AND now() + interval '1 s')"
             )
             return bool(await self.monitor.fetchval(query))
@@ -126,13 +126,13 @@ class WaitRing:
 
     async def statuses(self) -> Counter[str]:
         rows = await self.monitor.fetch(
-            "SELECT status, count(*) AS n FROM public.workflow_wait_groups GROUP BY status"
+            "SELECT status, count(*) AS n FROM baton.workflow_wait_groups GROUP BY status"
         )
         return Counter({row["status"]: row["n"] for row in rows})
 
     async def states(self, job_ids: Sequence[int]) -> Counter[str]:
         rows = await self.monitor.fetch(
-            "SELECT state::text, count(*) AS n FROM public.oban_jobs WHERE id = ANY ($1::bigint[])"
+            "SELECT state::text, count(*) AS n FROM baton.oban_jobs WHERE id = ANY ($1::bigint[])"
             " GROUP BY state",
             list(job_ids),
         )

@@ -132,7 +132,7 @@ async def test_what_is_inserted_between_two_pages_moves_nothing(dsn: str) -> Non
             await seen.insert(workflow)
         first = await seen.look.workflows(limit=2)
         await seen.insert(named())
-        await seen.execute("DELETE FROM public.workflows WHERE id = $1", first.rows[1].workflow_id)
+        await seen.execute("DELETE FROM baton.workflows WHERE id = $1", first.rows[1].workflow_id)
         second = await seen.look.workflows(limit=2, after=first.next)
         assert [row.workflow_id for row in second.rows] == ids(flows[1], flows[0])
         assert second.next is None
@@ -154,7 +154,7 @@ async def test_a_workflow_with_its_steps_counted(dsn: str) -> None:
         ):
             await seen.tables.change(workflow, name, state=f"'{state}'")
         await seen.tables.execute(
-            "DELETE FROM public.oban_jobs WHERE meta ->> 'workflow_name' IN ('s0', 's8')"
+            "DELETE FROM baton.oban_jobs WHERE meta ->> 'workflow_name' IN ('s0', 's8')"
         )
         detail = await seen.look.workflow(str(workflow.workflow_id))
         assert detail.counts == StepCounts(
@@ -185,7 +185,7 @@ async def test_a_workflow_that_has_ended_even_when_only_its_completion_is_left(d
         assert (str(detail.completion.outcome), str(detail.workflow.state)) == ("failed", "failed")
         assert (detail.workflow,) == (await seen.look.workflows()).rows
         for table in ("workflows", "workflow_nodes", "oban_jobs"):
-            await seen.execute(f"DELETE FROM public.{table}")
+            await seen.execute(f"DELETE FROM baton.{table}")
         left = await seen.look.workflow(workflow.workflow_id)
         assert (left.workflow, left.completion) == (detail.workflow, detail.completion)
         assert left.counts == StepCounts()
@@ -211,7 +211,7 @@ async def test_steps_in_the_order_they_were_added(dsn: str) -> None:
             completed_at="'2026-01-02 03:04:06'",
         )
         await seen.execute(
-            "UPDATE public.workflow_nodes SET result = '{\"value\":null}' WHERE name = 'z'"
+            "UPDATE baton.workflow_nodes SET result = '{\"value\":null}' WHERE name = 'z'"
         )
         long = "é" * 5_000
         await seen.tables.change(
@@ -220,7 +220,7 @@ async def test_steps_in_the_order_they_were_added(dsn: str) -> None:
             state="'cancelled'",
             errors=f"""'[{{"error":"first"}},{{"error":"{long}"}}]'""",
         )
-        await seen.execute("DELETE FROM public.oban_jobs WHERE meta ->> 'workflow_name' = 'b'")
+        await seen.execute("DELETE FROM baton.oban_jobs WHERE meta ->> 'workflow_name' = 'b'")
         page = await seen.look.steps(workflow.workflow_id)
         assert page.next is None
         z, a, e, b = page.rows
@@ -262,8 +262,8 @@ async def test_queues_count_what_has_not_ended(dsn: str) -> None:
         assert await seen.look.queues() == ()
         await seen.execute(
             """
-            INSERT INTO public.oban_jobs (state, queue, worker, scheduled_at, attempted_at)
-            SELECT s.state::public.oban_job_state, s.queue, 'w',
+            INSERT INTO baton.oban_jobs (state, queue, worker, scheduled_at, attempted_at)
+            SELECT s.state::baton.oban_job_state, s.queue, 'w',
                 timezone('UTC', clock_timestamp()) - make_interval(secs => s.due),
                 timezone('UTC', clock_timestamp()) - make_interval(secs => s.began)
             FROM (VALUES

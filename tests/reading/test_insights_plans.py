@@ -39,44 +39,44 @@ assert LIMIT < JOBS / STEPS / 2
 
 # Every tenth workflow has failed, one of ten thousand is rare.
 _WORKFLOWS = """
-INSERT INTO public.workflows (id, name, steps, outstanding, failed, inserted_at, finished_at)
+INSERT INTO baton.workflows (id, name, steps, outstanding, failed, inserted_at, finished_at)
 SELECT gen_random_uuid(), CASE WHEN g % 10000 = 0 THEN 'rare' ELSE 'common' END, {steps}, 0,
     (g % 10 = 0)::integer, now() - g * interval '1 second', now()
 FROM generate_series(1, $1::integer) AS g
 """
 _COMPLETIONS = """
-INSERT INTO public.workflow_completions
+INSERT INTO baton.workflow_completions
 SELECT id, name, CASE failed WHEN 0 THEN 'completed' ELSE 'failed' END, '{{}}', failed, steps,
     inserted_at, finished_at
-FROM public.workflows
+FROM baton.workflows
 """
 _JOBS = """
-INSERT INTO public.oban_jobs (
+INSERT INTO baton.oban_jobs (
     state, queue, worker, attempt, attempted_at, attempted_by, completed_at, meta
 )
 SELECT 'completed', 'default', 'w', 1, timezone('UTC', now()), ARRAY['n', 'e', 'baton'],
     timezone('UTC', now()), jsonb_build_object('workflow_id', w.id, 'workflow_name', s)
-FROM public.workflows w, generate_series(1, {steps}) AS s
+FROM baton.workflows w, generate_series(1, {steps}) AS s
 """
 _NODES = """
-INSERT INTO public.workflow_nodes (job_id, workflow_id, name, state, result)
+INSERT INTO baton.workflow_nodes (job_id, workflow_id, name, state, result)
 SELECT j.id, (j.meta ->> 'workflow_id')::uuid, j.meta ->> 'workflow_name', 'completed',
     '{{"value":1}}'
-FROM public.oban_jobs j
+FROM baton.oban_jobs j
 """
 # Older than all others, so that a page of running workflows lies behind them.
 _OPEN = """
 WITH workflows AS (
-    INSERT INTO public.workflows (id, name, steps, outstanding, inserted_at)
+    INSERT INTO baton.workflows (id, name, steps, outstanding, inserted_at)
     SELECT gen_random_uuid(), 'open', 5, 5, now() - interval '1 year'
     FROM generate_series(1, {open})
     RETURNING id
 ),
 jobs AS (
-    INSERT INTO public.oban_jobs (
+    INSERT INTO baton.oban_jobs (
         state, queue, worker, scheduled_at, attempted_at, attempted_by, meta
     )
-    SELECT s.state::public.oban_job_state, 'default', 'w',
+    SELECT s.state::baton.oban_job_state, 'default', 'w',
         timezone('UTC', now()) - CASE WHEN s.state = 'available' THEN interval '5 s'
             ELSE interval '-1 hour' END,
         timezone('UTC', now()), ARRAY['n', 'e', 'baton'],
@@ -85,11 +85,11 @@ jobs AS (
         AS s (state)
     RETURNING id, meta
 )
-INSERT INTO public.workflow_nodes (job_id, workflow_id, name)
+INSERT INTO baton.workflow_nodes (job_id, workflow_id, name)
 SELECT j.id, (j.meta ->> 'workflow_id')::uuid, j.meta ->> 'workflow_name' FROM jobs j
 """
 _ENGINES = """
-INSERT INTO public.baton_engines (id, name, node, rescue_after)
+INSERT INTO baton.baton_engines (id, name, node, rescue_after)
 SELECT gen_random_uuid(), 'e' || g, 'n', 60 FROM generate_series(1, 5) AS g
 """
 
@@ -211,7 +211,7 @@ async def claiming(connection: asyncpg.Connection[Any]) -> Statement:
     """The part of baton_settle that looks for jobs to claim."""
     row = await connection.fetchrow(
         "SELECT prosrc, proconfig FROM pg_proc"
-        " WHERE proname = 'baton_settle' AND pronamespace = 'public'::regnamespace"
+        " WHERE proname = 'baton_settle' AND pronamespace = 'baton'::regnamespace"
     )
     assert row is not None
     (found,) = re.findall(
@@ -236,7 +236,7 @@ async def ask(database: Watched) -> None:
     while page.next:
         page = await look.workflows("running", after=page.next, limit=200)
     async with database.connection() as connection:
-        opened = await connection.fetchval("SELECT id FROM public.workflows WHERE name = 'open'")
+        opened = await connection.fetchval("SELECT id FROM baton.workflows WHERE name = 'open'")
     ended = (await look.workflows("completed", limit=1)).rows[0].workflow_id
     for workflow_id in (opened, ended):
         await look.workflow(workflow_id)
@@ -274,7 +274,7 @@ def large(server: str, template: str) -> Iterator[str]:
         connection = await asyncpg.connect(dsn)
         tables = "oban_jobs workflow_nodes workflows workflow_completions baton_engines"
         for table in tables.split():
-            await connection.execute(f"ALTER TABLE public.{table} SET (autovacuum_enabled = false)")
+            await connection.execute(f"ALTER TABLE baton.{table} SET (autovacuum_enabled = false)")
         await connection.execute(_WORKFLOWS.format(steps=STEPS), JOBS // STEPS)
         for statement in (_COMPLETIONS, _JOBS, _NODES, _OPEN, _ENGINES):
             await connection.execute(statement.format(steps=STEPS, open=OPEN))
@@ -338,8 +338,8 @@ async def test_jobs_of_settled_steps_are_not_looked_for(large: str) -> None:
 
 async def test_a_query_that_goes_through_it_is_seen(large: str) -> None:
     naive = {
-        "unbounded": "SELECT count(*) FROM public.workflows WHERE outstanding > 0",
-        "filtered": "SELECT FROM public.oban_jobs WHERE id > 0 AND (state = 'executing') IS TRUE"
+        "unbounded": "SELECT count(*) FROM baton.workflows WHERE outstanding > 0",
+        "filtered": "SELECT FROM baton.oban_jobs WHERE id > 0 AND (state = 'executing') IS TRUE"
         " ORDER BY id LIMIT 500",
     }
     asked = {name: [Statement(text, ())] for name, text in naive.items()}
@@ -352,8 +352,8 @@ async def test_a_query_that_goes_through_it_is_seen(large: str) -> None:
         dropping = connection.transaction()
         await dropping.start()
         await connection.execute(
-            "DROP INDEX public.workflows_inserted_index,"
-            " public.oban_jobs_state_queue_priority_scheduled_at_id_index"
+            "DROP INDEX baton.workflows_inserted_index,"
+            " baton.oban_jobs_state_queue_priority_scheduled_at_id_index"
         )
         found = await wrong_plans(connection, asked)
         await dropping.rollback()

@@ -52,7 +52,8 @@ async def test_reading_is_all_that_is_needed(dsn: str, server: str) -> None:
         dsn,
         f"CREATE ROLE {role} LOGIN PASSWORD 'reader'",
         f'ALTER ROLE {role} IN DATABASE "{name}" SET default_transaction_read_only = on',
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",
+        f"GRANT USAGE ON SCHEMA baton TO {role}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA baton TO {role}",
     )
     try:
         async with sight(dsn) as seen:
@@ -64,7 +65,7 @@ async def test_reading_is_all_that_is_needed(dsn: str, server: str) -> None:
                     with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
                         await connection.execute("CREATE TABLE public.t ()")
                 await all_questions(seen, Insights(database))
-                await seen.execute(f"REVOKE SELECT ON public.baton_engines FROM {role}")
+                await seen.execute(f"REVOKE SELECT ON baton.baton_engines FROM {role}")
                 with pytest.raises(DatabaseError, match="permission denied for table baton_eng"):
                     await Insights(database).engines()
             finally:
@@ -76,7 +77,7 @@ async def test_reading_is_all_that_is_needed(dsn: str, server: str) -> None:
 
 async def test_any_schema_will_do(empty_dsn: str) -> None:
     """Whatever its name, and beside others."""
-    for name in ("public", 'O"dd é'):
+    for name in ("baton", 'O"dd é'):
         await schema.migrate(empty_dsn, schema=name)
     async with sight(empty_dsn) as seen:
         await seen.insert(named())
@@ -92,17 +93,17 @@ async def test_any_schema_will_do(empty_dsn: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_errors_are_read_from_every_form_of_the_table(empty_dsn: str, kind: str) -> None:
-    await execute(empty_dsn, oban(kind))
+    await execute(empty_dsn, "CREATE SCHEMA baton", oban(kind))
     await schema.migrate(empty_dsn)
     async with sight(empty_dsn) as seen:
         workflow = named()
         await seen.insert(workflow)
         await seen.execute(
-            "UPDATE public.oban_jobs SET state = 'retryable', attempt = 1,"
+            "UPDATE baton.oban_jobs SET state = 'retryable', attempt = 1,"
             ' errors = errors || \'{"error": "first"}\'::jsonb'
         )
         await seen.execute(
-            'UPDATE public.oban_jobs SET errors = errors || \'{"error": "last"}\'::jsonb'
+            'UPDATE baton.oban_jobs SET errors = errors || \'{"error": "last"}\'::jsonb'
         )
         (step,) = (await seen.look.steps(workflow.workflow_id)).rows
         assert step.error == "last"
@@ -113,14 +114,14 @@ async def test_errors_are_read_from_every_form_of_the_table(empty_dsn: str, kind
 async def test_a_database_that_cannot_be_read_is_named(dsn: str) -> None:
     async with sight(dsn) as seen:
         async with seen.connection.transaction():
-            await seen.execute("LOCK TABLE public.oban_jobs IN ACCESS EXCLUSIVE MODE")
+            await seen.execute("LOCK TABLE baton.oban_jobs IN ACCESS EXCLUSIVE MODE")
             asked = asyncio.create_task(seen.look.queues())
             (pid,) = await wait_until_blocked(dsn)
             await seen.execute("SELECT pg_terminate_backend($1)", pid)
             with pytest.raises(UnavailableError):
                 await asked
         assert await seen.look.queues() == ()
-        await seen.execute("DROP TABLE public.baton_engines")
+        await seen.execute("DROP TABLE baton.baton_engines")
         with pytest.raises(DatabaseError, match="baton_engines"):
             await seen.look.engines()
 
@@ -131,7 +132,7 @@ async def test_settling_stays_heap_only(dsn: str) -> None:
         await seen.insert(workflow)
         async with seen.connection.transaction():
             await seen.execute(
-                "UPDATE public.workflows SET outstanding = outstanding - 1, failed = failed + 1"
+                "UPDATE baton.workflows SET outstanding = outstanding - 1, failed = failed + 1"
             )
-            hot = "SELECT pg_stat_get_xact_tuples_hot_updated('public.workflows'::regclass)"
+            hot = "SELECT pg_stat_get_xact_tuples_hot_updated('baton.workflows'::regclass)"
             assert await seen.connection.fetchval(hot) == 1

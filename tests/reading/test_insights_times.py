@@ -105,7 +105,7 @@ async def test_a_wait_with_a_far_deadline_is_listed(dsn: str, far: str) -> None:
         await run.insert(workflow)
         await until_waits(run.tables, workflow, 1)
         await run.tables.execute(
-            f"UPDATE public.workflow_wait_groups SET deadline = '{far}', armed_at = '{far}',"
+            f"UPDATE baton.workflow_wait_groups SET deadline = '{far}', armed_at = '{far}',"
             " wake_at = NULL"
         )
         for given in (None, workflow.workflow_id):

@@ -48,7 +48,7 @@ async def test_every_state_of_a_step_has_its_reason(dsn: str) -> None:
         assert await reason(attempted_by=f"'{{n,{live}}}'") == "foreign"
         assert await reason(attempted_by="'{}'") == "foreign"
         assert await reason(attempted_by=mine) == "executing"
-        await seen.execute("UPDATE public.baton_engines SET seen_at = seen_at - interval '2 min'")
+        await seen.execute("UPDATE baton.baton_engines SET seen_at = seen_at - interval '2 min'")
         assert await reason() == "orphaned"
         assert await reason(state="'completed'", completed_at="timezone('UTC', now())") == "ended"
         assert await reason("b") == "unreleased"
@@ -56,7 +56,7 @@ async def test_every_state_of_a_step_has_its_reason(dsn: str) -> None:
         assert await reason() == "settled"
         await seen.settle(workflow, "a", "discarded")
         assert await reason("b") == "doomed"
-        await seen.execute("DELETE FROM public.oban_jobs WHERE meta ->> 'workflow_name' = 'b'")
+        await seen.execute("DELETE FROM baton.oban_jobs WHERE meta ->> 'workflow_name' = 'b'")
         assert await reason("b") == "gone"
 
 

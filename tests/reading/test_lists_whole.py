@@ -44,7 +44,7 @@ async def test_one_approval_among_many_waits_is_found(dsn: str) -> None:
         await run.insert(approval)
 
         async def armed() -> bool:
-            count = "SELECT count(*) FROM public.workflow_wait_groups WHERE status = 'pending'"
+            count = "SELECT count(*) FROM baton.workflow_wait_groups WHERE status = 'pending'"
             return bool(await run.tables.value(count) == OTHERS + 1)
 
         await eventually(armed)
@@ -116,7 +116,7 @@ async def test_a_settled_step_whose_wait_is_open_shortens_no_page(dsn: str) -> N
         await eventually(armed)
         # As it is for a moment when a step ended behind Baton's back.
         await run.tables.execute(
-            "UPDATE public.workflow_nodes SET state = 'cancelled' WHERE name IN ('w0', 'w1', 'w2')"
+            "UPDATE baton.workflow_nodes SET state = 'cancelled' WHERE name IN ('w0', 'w1', 'w2')"
         )
         for given in (None, workflow.workflow_id):
             page = await waiting_steps(given, limit=2)
@@ -124,7 +124,7 @@ async def test_a_settled_step_whose_wait_is_open_shortens_no_page(dsn: str) -> N
             assert page.next is not None
             page = await waiting_steps(given, limit=2, after=page.next)
             assert ([step.step for step in page], page.next) == (["w5"], None)
-        await run.tables.execute("UPDATE public.workflow_nodes SET state = NULL")
+        await run.tables.execute("UPDATE baton.workflow_nodes SET state = NULL")
         await run.engine.cancel(workflow.workflow_id)
 
 

@@ -22,7 +22,7 @@ BEGIN
     RETURN NEW;
 END
 $$;
-CREATE TRIGGER take_long BEFORE UPDATE ON public.oban_jobs FOR EACH ROW
+CREATE TRIGGER take_long BEFORE UPDATE ON baton.oban_jobs FOR EACH ROW
 WHEN (OLD.state = 'executing' AND {when}) EXECUTE FUNCTION public.take_long()
 """
 
@@ -70,7 +70,7 @@ async def test_one_row_that_takes_too_long_keeps_no_other(dsn: str) -> None:
         for workflow in many[1:]:
             assert (await run.end(workflow)).outcome == "completed"
         assert (await run.tables.step(slow, "a")).settled is None
-        await run.tables.execute("DROP TRIGGER take_long ON public.oban_jobs")
+        await run.tables.execute("DROP TRIGGER take_long ON baton.oban_jobs")
         assert (await run.end(slow)).outcome == "completed"
         assert len(run.events.of(StepExecuting)) == len(many)
 

@@ -11,7 +11,7 @@ from races.arena import Arena, arena, noop, roots, settle
 from support.running import running
 
 JOBS = 20
-SPEND = "UPDATE public.oban_jobs SET attempt = max_attempts WHERE id = $1"
+SPEND = "UPDATE baton.oban_jobs SET attempt = max_attempts WHERE id = $1"
 
 
 @worker(name="tests.spent")

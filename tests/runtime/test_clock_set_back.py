@@ -51,7 +51,7 @@ async def claimed(tables: Tables, workflow: Baton, name: str, by: object, **more
 
 async def known(tables: Tables, engine: UUID, seen_at: str = LATER) -> None:
     await tables.execute(
-        "INSERT INTO public.baton_engines (id, name, node, rescue_after, seen_at, steady_since)"
+        "INSERT INTO baton.baton_engines (id, name, node, rescue_after, seen_at, steady_since)"
         f" VALUES ($1, 'dead', 'node', 0.6, {seen_at}, {seen_at})",
         engine,
     )
@@ -75,7 +75,7 @@ async def test_an_engine_that_lived_through_it_goes_on_rescuing(dsn: str) -> Non
     async with running(dsn, **QUICK) as run:
         await run.insert(workflow)
         await run.tables.execute(
-            f"UPDATE public.baton_engines SET seen_at = {LATER}, steady_since = {LATER}"
+            f"UPDATE baton.baton_engines SET seen_at = {LATER}, steady_since = {LATER}"
         )
         await claimed(run.tables, workflow, "a", dead)
         await run.end(workflow)
@@ -100,7 +100,7 @@ async def test_one_that_beats_on_is_not_called_dead(dsn: str) -> None:
         assert await orphans() == 0
         # What lay ahead counts from that beat on: silent for long enough, it is dead.
         await run.tables.execute(
-            "UPDATE public.baton_engines SET seen_at = seen_at - interval '7 s' WHERE id = $1",
+            "UPDATE baton.baton_engines SET seen_at = seen_at - interval '7 s' WHERE id = $1",
             living,
         )
         assert await orphans() == 1

@@ -73,7 +73,7 @@ async def test_a_process_of_another_place_may_live(dsn: str, where: str) -> None
             await eventually(lambda: executing(client, workflow))
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
-            await client.tables.execute(f"UPDATE public.baton_engines SET place = {place}")
+            await client.tables.execute(f"UPDATE baton.baton_engines SET place = {place}")
             async with running(dsn, rescue_interval=0.02) as run:
                 sentinel = Baton().add("c", holds.new(), queue="elsewhere")
                 await run.insert(sentinel)

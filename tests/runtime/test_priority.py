@@ -110,7 +110,7 @@ async def test_what_nobody_can_claim_precedes_nothing(ring: Arena) -> None:
     (spent,) = await ring.insert(Baton().add("u", noop.new(), max_attempts=1))
     await ring.insert(Baton().add("u", noop.new(), schedule_in=600))
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET attempt = max_attempts WHERE id = $1", spent["u"]
+        "UPDATE baton.oban_jobs SET attempt = max_attempts WHERE id = $1", spent["u"]
     )
     settled = await settle(ring.right, ring.done(low["s1"]), room=1, claim=False)
     assert [job.id for job in settled.jobs] == [low["s2"]]

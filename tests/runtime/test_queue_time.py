@@ -116,7 +116,7 @@ async def test_only_the_last_dependency_releases(dsn: str, dependencies: int) ->
         await run.insert(workflow)
         await run.tables.until(workflow, "a0", "completed")
         released = await run.tables.value(
-            "SELECT released_at IS NOT NULL FROM public.workflow_nodes"
+            "SELECT released_at IS NOT NULL FROM baton.workflow_nodes"
             " WHERE workflow_id = $1 AND name = 'b'",
             workflow.workflow_id,
         )

@@ -30,7 +30,7 @@ async def orphans(ring: Arena) -> list[int]:
     await ring.claim()
     ids = [job.id for job in workflow.steps.values()]
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET attempt = 2 WHERE id = ANY ($1::bigint[])", ids
+        "UPDATE baton.oban_jobs SET attempt = 2 WHERE id = ANY ($1::bigint[])", ids
     )
     return ids
 
@@ -39,7 +39,7 @@ async def attempts(ring: Arena, job_ids: list[int]) -> list[tuple[str, int, int]
     """State, attempt and number of errors of each job."""
     rows = await ring.monitor.fetch(
         "SELECT state::text, attempt::integer, jsonb_array_length(to_jsonb(errors))"
-        " FROM public.oban_jobs WHERE id = ANY ($1::bigint[]) ORDER BY id",
+        " FROM baton.oban_jobs WHERE id = ANY ($1::bigint[]) ORDER BY id",
         job_ids,
     )
     return [tuple(row) for row in rows]
@@ -63,10 +63,10 @@ async def test_a_rescue_without_the_fence_gives_the_attempt_back_twice(ring: Are
     async def naive(database: Database) -> None:
         async with database.transaction() as connection:
             rows = await connection.fetch(
-                "SELECT id FROM public.oban_jobs WHERE state = 'executing'"
+                "SELECT id FROM baton.oban_jobs WHERE state = 'executing'"
             )
             await connection.execute(
-                "UPDATE public.oban_jobs SET state = 'available', attempt = attempt - 1"
+                "UPDATE baton.oban_jobs SET state = 'available', attempt = attempt - 1"
                 " WHERE id = ANY ($1::bigint[])",
                 [row[0] for row in rows],
             )
@@ -116,7 +116,7 @@ async def claimed_again(run: Run) -> Baton:
     await run.insert(workflow)
     await started(1)
     await run.tables.change(workflow, "r", state="'available'", attempt="0")
-    await run.tables.execute('NOTIFY "public.oban_insert", \'{"queue": "default"}\'')
+    await run.tables.execute('NOTIFY "baton.oban_insert", \'{"queue": "default"}\'')
     await started(2)
     return workflow
 

@@ -16,7 +16,7 @@ BEGIN
     RAISE EXCEPTION 'no % today', OLD.{name};
 END
 $$;
-CREATE TRIGGER refuse BEFORE UPDATE ON public.{table} FOR EACH ROW WHEN ({when})
+CREATE TRIGGER refuse BEFORE UPDATE ON baton.{table} FOR EACH ROW WHEN ({when})
 EXECUTE FUNCTION public.refuse();
 """
 
@@ -74,7 +74,7 @@ async def test_a_job_that_refuses_every_outcome_keeps_its_result(dsn: str) -> No
         for workflow in good:
             assert (await run.end(workflow)).outcome == "completed"
         assert (await run.tables.step(curse, "a")).settled is None
-        await run.tables.execute("DROP TRIGGER refuse ON public.oban_jobs")
+        await run.tables.execute("DROP TRIGGER refuse ON baton.oban_jobs")
         await run.end(curse)
         # Its engine answered for it all the time: nobody rescued it and performed it again.
         row = await run.tables.step(curse, "a")
@@ -108,7 +108,7 @@ async def test_an_orphan_that_cannot_be_rescued_keeps_no_other(dsn: str) -> None
         await run.tables.execute("COMMIT")
         for name in ("a", "c"):
             assert (await run.tables.until(workflow, name, "completed")).result == name
-        await run.tables.execute("DROP TRIGGER refuse ON public.oban_jobs")
+        await run.tables.execute("DROP TRIGGER refuse ON baton.oban_jobs")
         assert (await run.end(workflow)).outcome == "completed"
 
 
@@ -117,7 +117,7 @@ async def test_a_counter_that_is_wrong_holds_up_nobody(dsn: str) -> None:
     workflow.add("b", says.new(word="b"), deps=["a"])
     async with running(dsn) as run:
         await run.insert(workflow)
-        await run.tables.execute("UPDATE public.workflow_nodes SET pending = 0")
+        await run.tables.execute("UPDATE baton.workflow_nodes SET pending = 0")
         await run.tables.change(workflow, "a", scheduled_at="inserted_at")
         assert (await run.end(workflow)).outcome == "completed"
         await run.completed(Baton().add("a", says.new(word="next")))
@@ -132,7 +132,7 @@ async def test_large_outcomes_travel_in_small_batches(
         workflow.add(str(number), says.new(word="x" * (60_000 if number % 2 else 300_000)))
     async with running(dsn, queues={"default": 30}) as run:
         await run.completed(workflow)
-        commits = "SELECT count(DISTINCT xmin::text) FROM public.workflow_nodes"
+        commits = "SELECT count(DISTINCT xmin::text) FROM baton.workflow_nodes"
         assert await run.tables.value(commits) >= 20
 
 
@@ -160,5 +160,5 @@ async def test_a_claim_that_is_refused_spoils_no_outcome(dsn: str, dependent: bo
             await run.events.until(StepSettled, step=name)
             row = await run.tables.step(workflow, name)
             assert (row.state, row.result) == ("completed", name)
-        await run.tables.execute("DROP TRIGGER refuse ON public.oban_jobs")
+        await run.tables.execute("DROP TRIGGER refuse ON baton.oban_jobs")
         await run.end(workflow if dependent else late)

@@ -115,7 +115,7 @@ async def test_a_claim_that_takes_too_long_is_made_smaller(dsn: str) -> None:
             " BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END $$"
         )
         await run.tables.execute(
-            "CREATE TRIGGER slow BEFORE UPDATE ON public.oban_jobs FOR EACH ROW"
+            "CREATE TRIGGER slow BEFORE UPDATE ON baton.oban_jobs FOR EACH ROW"
             " WHEN (OLD.state = 'available' AND NEW.state = 'executing')"
             " EXECUTE FUNCTION public.slow()"
         )

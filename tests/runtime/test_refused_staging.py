@@ -61,7 +61,7 @@ async def test_a_failed_attempt_that_cannot_be_staged_keeps_no_other(dsn: str) -
         await refuse(run.tables, _BAD, "AB123")
         await run.insert(tried)
         await run.tables.execute(
-            "UPDATE public.oban_jobs SET state = 'retryable', attempt = 1,"
+            "UPDATE baton.oban_jobs SET state = 'retryable', attempt = 1,"
             " scheduled_at = timezone('UTC', now())"
         )
         for number in range(40):
@@ -82,7 +82,7 @@ async def test_a_batch_that_takes_too_long_is_halved(dsn: str) -> None:
             " BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END $$"
         )
         await tables.execute(
-            "CREATE TRIGGER slow BEFORE UPDATE ON public.oban_jobs FOR EACH ROW"
+            "CREATE TRIGGER slow BEFORE UPDATE ON baton.oban_jobs FOR EACH ROW"
             " WHEN (OLD.state = 'scheduled' AND NEW.state = 'available')"
             " EXECUTE FUNCTION public.slow()"
         )
@@ -93,12 +93,10 @@ async def test_a_batch_that_takes_too_long_is_halved(dsn: str) -> None:
         await tables.execute("SET statement_timeout = 0")
         async with running(dsn, queues={"default": 100}, stage_interval=0.2) as run:
             await run.insert(workflow)
-            await tables.execute(
-                "UPDATE public.oban_jobs SET scheduled_at = timezone('UTC', now())"
-            )
+            await tables.execute("UPDATE baton.oban_jobs SET scheduled_at = timezone('UTC', now())")
 
             async def staged() -> bool:
-                query = "SELECT count(*) FROM public.oban_jobs WHERE state = 'scheduled'"
+                query = "SELECT count(*) FROM baton.oban_jobs WHERE state = 'scheduled'"
                 return not await tables.value(query)
 
             await eventually(staged)

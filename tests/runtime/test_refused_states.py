@@ -25,10 +25,10 @@ BEGIN
     RETURN NEW;
 END
 $$;
-CREATE TRIGGER refuse BEFORE UPDATE ON public.oban_jobs FOR EACH ROW
+CREATE TRIGGER refuse BEFORE UPDATE ON baton.oban_jobs FOR EACH ROW
 WHEN (OLD.state = 'executing' AND OLD.worker = '{worker}') EXECUTE FUNCTION public.refuse()
 """
-DROP = "DROP TRIGGER refuse ON public.oban_jobs"
+DROP = "DROP TRIGGER refuse ON baton.oban_jobs"
 
 go = asyncio.Event()
 

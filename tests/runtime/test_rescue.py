@@ -156,7 +156,7 @@ async def test_a_job_of_a_live_engine_is_left_alone(dsn: str) -> None:
         await run.events.until(StepExecuting)
         # Its claim is old; its engine's heartbeat is not.
         await run.tables.execute(
-            "UPDATE public.oban_jobs SET scheduled_at = scheduled_at - interval '1 day'"
+            "UPDATE baton.oban_jobs SET scheduled_at = scheduled_at - interval '1 day'"
         )
         await two_passes(run)
         go.set()
@@ -169,7 +169,7 @@ FOREIGN = ["'{their-node}'", "NULL", "'{}'", "'{node,9f,other}'", "ARRAY[NULL, N
 
 
 async def test_jobs_of_other_hosts_are_rescued_by_age_if_at_all(dsn: str) -> None:
-    await_columns = "ALTER TABLE public.oban_jobs ALTER COLUMN attempted_by DROP NOT NULL"
+    await_columns = "ALTER TABLE baton.oban_jobs ALTER COLUMN attempted_by DROP NOT NULL"
     names = [str(number) for number in range(len(FOREIGN))]
     workflow = later(*names, "young")
     async with opened(dsn) as tables:
@@ -234,9 +234,9 @@ async def test_rows_nobody_should_have_written_are_rescued_too(dsn: str) -> None
 async def test_errors_as_elixir_keeps_them(dsn: str) -> None:
     async with opened(dsn) as tables:
         await tables.execute(
-            "ALTER TABLE public.oban_jobs ALTER COLUMN errors DROP DEFAULT;"
-            "ALTER TABLE public.oban_jobs ALTER COLUMN errors TYPE jsonb[] USING '{}';"
-            "ALTER TABLE public.oban_jobs ALTER COLUMN errors SET DEFAULT '{}'"
+            "ALTER TABLE baton.oban_jobs ALTER COLUMN errors DROP DEFAULT;"
+            "ALTER TABLE baton.oban_jobs ALTER COLUMN errors TYPE jsonb[] USING '{}';"
+            "ALTER TABLE baton.oban_jobs ALTER COLUMN errors SET DEFAULT '{}'"
         )
 
     @worker(max_attempts=2, backoff=0)
@@ -348,7 +348,7 @@ async def test_connections_that_die_lose_nothing(dsn: str, notify: bool) -> None
         assert len(counts) == 800
         finished = Counter(event.workflow_id for event in run.events.of(WorkflowFinished))
         assert set(finished.values()) == {1}
-        assert await run.tables.value("SELECT count(*) FROM public.workflow_completions") == 200
+        assert await run.tables.value("SELECT count(*) FROM baton.workflow_completions") == 200
         lost = {event.what for event in run.events.of(ConnectionLost)}
         assert lost >= ({"listen", "settle"} if notify else {"settle"})
 

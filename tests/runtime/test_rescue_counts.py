@@ -50,7 +50,7 @@ async def orphaned(client: Engine, db: Connection, count: int, rescues: int = 0)
         workflow.add(f"s{number}", works.new())
     jobs = await workflow.insert(engine=client)
     await db.execute(
-        "UPDATE public.oban_jobs SET state = 'executing', attempt = 1, "
+        "UPDATE baton.oban_jobs SET state = 'executing', attempt = 1, "
         "attempted_at = timezone('UTC', now()) - interval '1 hour', "
         "attempted_by = ARRAY['node', $2, 'baton'], errors = (SELECT "
         'coalesce(jsonb_agg(\'{"rescued": true, "error": ""}\'::jsonb), \'[]\') '
@@ -63,7 +63,7 @@ async def orphaned(client: Engine, db: Connection, count: int, rescues: int = 0)
 
 
 async def states(db: Connection) -> list[tuple[str, int]]:
-    rows = await db.fetch("SELECT state::text, attempt FROM public.oban_jobs ORDER BY id")
+    rows = await db.fetch("SELECT state::text, attempt FROM baton.oban_jobs ORDER BY id")
     return [tuple(row) for row in rows]
 
 

@@ -33,7 +33,7 @@ async def executing(client: Engine, db: Connection, engine: UUID) -> int:
     """A job that the engine claimed an hour ago."""
     (job,) = await Baton().add("a", works.new()).insert(engine=client)
     await db.execute(
-        "UPDATE public.oban_jobs SET state = 'executing', attempt = 1, "
+        "UPDATE baton.oban_jobs SET state = 'executing', attempt = 1, "
         "attempted_at = timezone('UTC', now()) - interval '1 hour', "
         "attempted_by = ARRAY['node', $2, 'baton'] WHERE id = $1",
         job.id,
@@ -59,7 +59,7 @@ async def test_a_long_step_of_its_own_is_left_alone(dsn: str, db: Connection, kn
         for _ in range(3):
             await rescuer.rescue()
         row = await db.fetchrow(
-            "SELECT state::text, attempt FROM public.oban_jobs WHERE id = $1", job_id
+            "SELECT state::text, attempt FROM baton.oban_jobs WHERE id = $1", job_id
         )
     assert tuple(cast(Any, row)) == (("executing", 1) if known else ("available", 0))
     assert bool(told) is not known
@@ -82,7 +82,7 @@ async def orphans(database: Database, engine: UUID) -> Sequence[int]:
 async def beats(db: Connection, engine: UUID, *, last: float, steady: float) -> None:
     """Say when an engine beat last, and since when it has been steady, in seconds ago."""
     await db.execute(
-        "UPDATE public.baton_engines SET seen_at = now() - make_interval(secs => $2), "
+        "UPDATE baton.baton_engines SET seen_at = now() - make_interval(secs => $2), "
         "steady_since = now() - make_interval(secs => $3) WHERE id = $1",
         engine,
         last,
@@ -120,7 +120,7 @@ async def test_a_beat_after_a_long_silence_begins_anew(
     dsn: str, db: Connection, silence: float, kept: bool
 ) -> None:
     engine = uuid4()
-    look = "SELECT steady_since FROM public.baton_engines WHERE id = $1"
+    look = "SELECT steady_since FROM baton.baton_engines WHERE id = $1"
     async with Engine(dsn) as client:
         await beat(client.database, engine, RESCUE_AFTER)
         await beats(db, engine, last=silence, steady=7200.0)

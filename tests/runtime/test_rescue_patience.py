@@ -37,14 +37,14 @@ async def claim(database: Database, job_id: int, engine: UUID, rescue_after: flo
     await beat(database, engine, rescue_after)
     async with database.connection() as connection:
         await connection.execute(
-            "UPDATE public.oban_jobs SET state = 'executing', attempt = 1,"
+            "UPDATE baton.oban_jobs SET state = 'executing', attempt = 1,"
             " attempted_at = timezone('UTC', now()), attempted_by = ARRAY['node', $2, 'baton']"
             " WHERE id = $1",
             job_id,
             str(engine),
         )
         await connection.execute(
-            "UPDATE public.baton_engines SET seen_at = now() - interval '5 seconds' WHERE id = $1",
+            "UPDATE baton.baton_engines SET seen_at = now() - interval '5 seconds' WHERE id = $1",
             engine,
         )
 
@@ -59,7 +59,7 @@ async def test_an_engine_that_may_be_silent_for_longer_is_left_alone(dsn: str) -
         assert await orphans(client.database, 30.0) == set()
         async with client.database.connection() as connection:
             await connection.execute(
-                "UPDATE public.baton_engines SET seen_at = now() - interval '61 seconds'"
+                "UPDATE baton.baton_engines SET seen_at = now() - interval '61 seconds'"
             )
         assert await orphans(client.database, 3.0) == {str(patient), str(hasty)}
 
@@ -78,7 +78,7 @@ async def test_after_an_outage_nobody_is_dead_at_first(dsn: str) -> None:
 
             async def shift(column: str, seconds: float, engine: UUID) -> None:
                 await connection.execute(
-                    f"UPDATE public.baton_engines SET {column} = now() - interval '1 second' * $1"
+                    f"UPDATE baton.baton_engines SET {column} = now() - interval '1 second' * $1"
                     " WHERE id = $2",
                     seconds,
                     engine,
@@ -98,7 +98,7 @@ async def test_after_an_outage_nobody_is_dead_at_first(dsn: str) -> None:
             await beat(database, first, 6.0)
             assert await orphans(database, 6.0, first) == {str(other)}
             await connection.execute(
-                "UPDATE public.baton_engines SET rescue_after = 7 WHERE id = $1", other
+                "UPDATE baton.baton_engines SET rescue_after = 7 WHERE id = $1", other
             )
             assert await orphans(database, 6.0, first) == set()
             await beat(database, other, 6.0)

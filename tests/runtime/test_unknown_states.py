@@ -15,7 +15,7 @@ from support.running import Run, running
 
 go = asyncio.Event()
 
-PAUSED = "ALTER TYPE public.oban_job_state ADD VALUE 'paused'"
+PAUSED = "ALTER TYPE baton.oban_job_state ADD VALUE 'paused'"
 
 
 @pytest.fixture(autouse=True)

@@ -63,7 +63,7 @@ async def test_a_job_that_vanished_may_have_been_completed(
     workflow = later()
     async with running(dsn, queues={}) as run:
         (job, _) = await run.insert(workflow)
-        await run.tables.execute("DELETE FROM public.oban_jobs WHERE id = $1", job.id)
+        await run.tables.execute("DELETE FROM baton.oban_jobs WHERE id = $1", job.id)
         why = await Insights(run.engine.database).why(workflow.workflow_id, "a")
         assert "may have completed it" in why.sentence
         with caplog.at_level(logging.WARNING, "baton"):

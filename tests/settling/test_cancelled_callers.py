@@ -14,7 +14,7 @@ from baton.words.events import StepCancelled, WorkflowFinished, WorkflowInserted
 from support.race import race
 from support.running import running
 
-LOCK = "SELECT FROM public.workflows WHERE id = $1 FOR UPDATE"
+LOCK = "SELECT FROM baton.workflows WHERE id = $1 FOR UPDATE"
 
 
 @worker
@@ -67,7 +67,7 @@ async def test_an_insertion_of_a_cancelled_caller_is_whole(dsn: str) -> None:
             await asyncio.wait([task])
             inserted += bool(
                 await run.tables.value(
-                    "SELECT count(*) FROM public.workflows WHERE id = $1", workflow.workflow_id
+                    "SELECT count(*) FROM baton.workflows WHERE id = $1", workflow.workflow_id
                 )
             )
         # Once it has begun it ends: nothing is cut off in the middle.

@@ -31,7 +31,7 @@ class TheirJob:
 
 
 CLAIM = """
-UPDATE public.oban_jobs
+UPDATE baton.oban_jobs
 SET state = 'executing', attempt = attempt + 1, attempted_at = timezone('UTC', now()),
     attempted_by = '{their-node}'
 WHERE id = $1 AND state = 'available'
@@ -150,9 +150,9 @@ async def test_announce_is_claimed_once(dsn: str) -> None:
         assert await completion.announce(workflow.workflow_id) is None
         # Settled by somebody who died before the announcement.
         await run.tables.change(workflow, "a", state="'discarded'")
-        await run.tables.execute("UPDATE public.workflow_nodes SET state = 'discarded'")
+        await run.tables.execute("UPDATE baton.workflow_nodes SET state = 'discarded'")
         await run.tables.execute(
-            "UPDATE public.workflows SET outstanding = 0, failed = 1, finished_at = now()"
+            "UPDATE baton.workflows SET outstanding = 0, failed = 1, finished_at = now()"
         )
         said = await asyncio.gather(
             *(completion.announce(str(workflow.workflow_id), "label") for _ in range(8))

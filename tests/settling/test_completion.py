@@ -49,7 +49,7 @@ async def test_what_a_completion_tells(dsn: str) -> None:
     async with running(dsn) as run:
         completion = await run.workflow(workflow)
         row = await run.tables.value(
-            "SELECT row_to_json(c)::text FROM public.workflow_completions c"
+            "SELECT row_to_json(c)::text FROM baton.workflow_completions c"
         )
     assert completion.workflow_id == workflow.workflow_id
     assert completion.workflow_name == "label"
@@ -289,7 +289,7 @@ async def test_of_many_steps_those_of_other_queues_are_told_first(dsn: str) -> N
         assert error.unsettled == 21
         assert [step.name for step in error.steps] == ["last", "0", "1", "2", "3"]
         assert str(error).endswith("step '3' is scheduled in queue 'default'; …")
-        await run.tables.execute("DELETE FROM public.oban_jobs")
+        await run.tables.execute("DELETE FROM baton.oban_jobs")
         assert "step '0' has lost its job" in str(await late(run.engine, workflow))
 
 

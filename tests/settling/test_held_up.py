@@ -14,13 +14,13 @@ from baton.words.events import StepCancelled, StepCompleted, StepExecuting
 from support.running import running
 
 LOCKS = {
-    "its workflow": "SELECT FROM public.workflows WHERE id = $1 FOR UPDATE",
-    "its job": "SELECT FROM public.oban_jobs WHERE id = (SELECT min(job_id) FROM"
-    " public.workflow_nodes WHERE workflow_id = $1) FOR UPDATE",
-    "a dependent's job": "SELECT FROM public.oban_jobs WHERE id = (SELECT max(job_id) FROM"
-    " public.workflow_nodes WHERE workflow_id = $1) FOR UPDATE",
-    "a dependent's node": "SELECT FROM public.workflow_nodes WHERE job_id = (SELECT max(job_id)"
-    " FROM public.workflow_nodes WHERE workflow_id = $1) FOR UPDATE",
+    "its workflow": "SELECT FROM baton.workflows WHERE id = $1 FOR UPDATE",
+    "its job": "SELECT FROM baton.oban_jobs WHERE id = (SELECT min(job_id) FROM"
+    " baton.workflow_nodes WHERE workflow_id = $1) FOR UPDATE",
+    "a dependent's job": "SELECT FROM baton.oban_jobs WHERE id = (SELECT max(job_id) FROM"
+    " baton.workflow_nodes WHERE workflow_id = $1) FOR UPDATE",
+    "a dependent's node": "SELECT FROM baton.workflow_nodes WHERE job_id = (SELECT max(job_id)"
+    " FROM baton.workflow_nodes WHERE workflow_id = $1) FOR UPDATE",
 }
 
 

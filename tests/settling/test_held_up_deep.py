@@ -61,7 +61,7 @@ def counted() -> Baton:
 
 async def lock_two_below(connection: asyncpg.Connection[Any], victim: Baton) -> None:
     await connection.execute(
-        "SELECT FROM public.oban_jobs WHERE id = (SELECT job_id FROM public.workflow_nodes"
+        "SELECT FROM baton.oban_jobs WHERE id = (SELECT job_id FROM baton.workflow_nodes"
         " WHERE workflow_id = $1 AND name = 'c') FOR UPDATE",
         victim.workflow_id,
     )
@@ -69,7 +69,7 @@ async def lock_two_below(connection: asyncpg.Connection[Any], victim: Baton) -> 
 
 async def lock_workflow(connection: asyncpg.Connection[Any], victim: Baton) -> None:
     await connection.execute(
-        "SELECT FROM public.workflows WHERE id = $1 FOR UPDATE", victim.workflow_id
+        "SELECT FROM baton.workflows WHERE id = $1 FOR UPDATE", victim.workflow_id
     )
 
 
@@ -90,7 +90,7 @@ BEGIN
     RETURN NEW;
 END
 $$;
-CREATE TRIGGER count_ended BEFORE UPDATE ON public.oban_jobs FOR EACH ROW
+CREATE TRIGGER count_ended BEFORE UPDATE ON baton.oban_jobs FOR EACH ROW
 WHEN (NEW.state = 'completed' AND NEW.worker = '{ends.spec.name}')
 EXECUTE FUNCTION public.count_ended()
 """
@@ -165,7 +165,7 @@ async def _names(caplog: pytest.LogCaptureFixture, holder: str) -> bool:
     return any(holder in message for message in _warnings(caplog))
 
 
-WHOLE_TABLE = "LOCK TABLE public.workflow_nodes IN SHARE ROW EXCLUSIVE MODE"
+WHOLE_TABLE = "LOCK TABLE baton.workflow_nodes IN SHARE ROW EXCLUSIVE MODE"
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def preparing_server() -> Any:
         yield server
 
 
-@pytest.mark.parametrize("lock", ["SELECT FROM public.workflows FOR UPDATE", WHOLE_TABLE])
+@pytest.mark.parametrize("lock", ["SELECT FROM baton.workflows FOR UPDATE", WHOLE_TABLE])
 async def test_a_prepared_transaction_is_named(
     preparing_server: str, lock: str, caplog: pytest.LogCaptureFixture
 ) -> None:

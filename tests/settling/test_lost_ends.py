@@ -242,9 +242,9 @@ async def test_whoever_else_ends_a_workflow_tells_of_it(dsn: str, who: str) -> N
         (job,) = await run.insert(workflow)
         if who == "announce":
             await run.tables.execute(
-                "UPDATE public.oban_jobs SET state = 'completed';"
-                "UPDATE public.workflow_nodes SET state = 'completed', result = '{\"value\": 1}';"
-                "UPDATE public.workflows SET outstanding = 0"
+                "UPDATE baton.oban_jobs SET state = 'completed';"
+                "UPDATE baton.workflow_nodes SET state = 'completed', result = '{\"value\": 1}';"
+                "UPDATE baton.workflows SET outstanding = 0"
             )
         elif who == "sweep":
             await run.tables.change(workflow, "a", state="'completed'")

@@ -22,12 +22,13 @@ STATE = "type oban_job_state"
 
 @pytest.fixture
 async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "public"})
+    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
+    await connection.execute("CREATE SCHEMA baton")
     yield connection
     await connection.close()
 
 
-def oban(kind: str, name: str = "public") -> str:
+def oban(kind: str, name: str = "baton") -> str:
     return Sql(name).render((OBAN / f"{kind}.sql").read_text("utf-8"))
 
 

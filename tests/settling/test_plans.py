@@ -39,7 +39,7 @@ TABLES = (
 _LOAD = """
 WITH ids AS (SELECT gen_random_uuid() AS id, g FROM generate_series(1, $1::integer / 4) AS g),
 jobs AS (
-    INSERT INTO public.oban_jobs (
+    INSERT INTO baton.oban_jobs (
         state, queue, worker, attempt, attempted_at, attempted_by, completed_at, meta
     )
     SELECT 'completed', 'default', 'w', 1, timezone('UTC', now()), '{n,e,baton}',
@@ -48,35 +48,35 @@ jobs AS (
     RETURNING id, (meta ->> 'workflow_id')::uuid AS workflow_id, meta ->> 'workflow_name' AS name
 ),
 nodes AS (
-    INSERT INTO public.workflow_nodes (job_id, workflow_id, name, state, result)
+    INSERT INTO baton.workflow_nodes (job_id, workflow_id, name, state, result)
     SELECT j.id, j.workflow_id, j.name, 'completed', '{"value":1}' FROM jobs j
 ),
 stats AS (
-    INSERT INTO public.workflow_step_stats (
+    INSERT INTO baton.workflow_step_stats (
         id, workflow_id, job_id, attempt, model, input_tokens, output_tokens, cache_read_tokens,
         cache_write_tokens
     )
     SELECT gen_random_uuid(), j.workflow_id, j.id, 1, 'm', 1, 0, 0, 0 FROM jobs j
 ),
 logs AS (
-    INSERT INTO public.workflow_debug_logs (
+    INSERT INTO baton.workflow_debug_logs (
         id, workflow_id, job_id, step, attempt, label, content, recorded_at
     )
     SELECT gen_random_uuid(), j.workflow_id, j.id, j.name, 1, 'x', '1', now() - interval '1 day'
     FROM jobs j
 ),
 workflows AS (
-    INSERT INTO public.workflows (id, steps, outstanding, finished_at)
+    INSERT INTO baton.workflows (id, steps, outstanding, finished_at)
     SELECT i.id, 4, 0, now() FROM ids i
 )
-INSERT INTO public.workflow_completions
+INSERT INTO baton.workflow_completions
 SELECT i.id, NULL, 'completed', '{}', 0, 4, now(), now() FROM ids i
 """
 
 # Live rows that are not what is asked for: another queue, not due, waiting.
 _BYSTANDERS = """
-INSERT INTO public.oban_jobs (state, queue, worker, scheduled_at)
-SELECT s.state::public.oban_job_state, 'other', 'w', timezone('UTC', now()) + s.due
+INSERT INTO baton.oban_jobs (state, queue, worker, scheduled_at)
+SELECT s.state::baton.oban_job_state, 'other', 'w', timezone('UTC', now()) + s.due
 FROM generate_series(1, 3000), (VALUES
     ('available', interval '0'), ('suspended', interval '0'), ('scheduled', interval '1 hour')
 ) AS s (state, due)
@@ -268,7 +268,7 @@ async def site(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     async with arena(dsn) as ring:
         for table in TABLES:
             await ring.monitor.execute(
-                f"ALTER TABLE public.{table} SET (autovacuum_enabled = false)"
+                f"ALTER TABLE baton.{table} SET (autovacuum_enabled = false)"
             )
         for work in WORKS:
             for _ in range(WARM):

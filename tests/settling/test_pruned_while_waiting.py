@@ -42,7 +42,7 @@ async def test_the_wait_ends(dsn: str) -> None:
         await run.end(workflow)
         for _ in range(2):
             await plugin.sweep(run.engine.database)
-        assert await run.tables.value("SELECT count(*) FROM public.workflows") == 1
+        assert await run.tables.value("SELECT count(*) FROM baton.workflows") == 1
         await waits._waiters.poll()
         with pytest.raises(UnknownWorkflowError, match="any more") as caught:
             await asyncio.wait_for(waiting, DEADLINE)

@@ -25,7 +25,7 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
 async def write_states(ring: Arena) -> None:
     """The host writes the jobs' states after it has called `check`."""
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs j SET state = n.state FROM public.workflow_nodes n"
+        "UPDATE baton.oban_jobs j SET state = n.state FROM baton.workflow_nodes n"
         " WHERE n.job_id = j.id AND n.state IS NOT NULL"
     )
 

@@ -142,13 +142,13 @@ async def test_jobs_are_locked_in_the_order_of_their_ids(
     await ring.claim()
     for name in ("r2", "r1"):
         await ring.monitor.execute(
-            "UPDATE public.oban_jobs SET tags = tags WHERE id = $1", workflow[name]
+            "UPDATE baton.oban_jobs SET tags = tags WHERE id = $1", workflow[name]
         )
     if statistics == "fresh":
         await ring.monitor.execute("ANALYZE")
     async with ring.monitor.transaction():
         await ring.monitor.execute(
-            "SELECT FROM public.oban_jobs WHERE id = $1 FOR UPDATE", workflow["r2"]
+            "SELECT FROM baton.oban_jobs WHERE id = $1 FOR UPDATE", workflow["r2"]
         )
         ids = [workflow["r1"], workflow["r2"], workflow["r3"]]
         requeues = asyncio.create_task(requeue(ring.left, ring, ids))
@@ -179,7 +179,7 @@ async def test_announcements_lock_workflows_in_the_order_of_their_ids(ring: Aren
     ids, jobs = [w.id for w in workflows], [w["r1"] for w in workflows]
     async with ring.monitor.transaction():
         await ring.monitor.execute(
-            "SELECT FROM public.workflows WHERE id = $1 FOR UPDATE", workflows[1].id
+            "SELECT FROM baton.workflows WHERE id = $1 FOR UPDATE", workflows[1].id
         )
         announces = asyncio.create_task(announce_all(ring.left, ids, notify=False))
         await wait_until_blocked(ring.left.dsn, 1)

@@ -104,7 +104,7 @@ async def test_two_announcements_of_the_same_workflows(ring: Arena, dsn: str) ->
     workflows = await ring.insert(*(roots(1) for _ in range(ROUNDS)))
     await ring.claim()
     await settle(ring.right, ring.done(*(workflow["r1"] for workflow in workflows)))
-    await ring.monitor.execute("DELETE FROM public.workflow_completions")
+    await ring.monitor.execute("DELETE FROM baton.workflow_completions")
     ids = [workflow.id for workflow in workflows]
     async with heard(dsn) as told:
         race = await ring.in_order(

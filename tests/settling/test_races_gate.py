@@ -34,7 +34,7 @@ async def gate(ring: Arena, job: ClaimedJob) -> Outcome:
 async def move(ring: Arena, workflow: Workflow) -> None:
     """Make d available by hand, as a dashboard would."""
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1 AND state = 'suspended'",
+        "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1 AND state = 'suspended'",
         workflow["d"],
     )
 

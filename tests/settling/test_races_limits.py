@@ -31,7 +31,7 @@ async def ring(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Arena]
 
 
 async def counts(ring: Arena) -> dict[str, int]:
-    rows = await ring.monitor.fetch("SELECT state::text, count(*) FROM public.oban_jobs GROUP BY 1")
+    rows = await ring.monitor.fetch("SELECT state::text, count(*) FROM baton.oban_jobs GROUP BY 1")
     return {row[0]: row[1] for row in rows}
 
 

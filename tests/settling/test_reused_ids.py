@@ -21,10 +21,10 @@ from baton.words.rows import Demand
 from support.running import Run, fast, opened, recorded
 from support.waiting import DEADLINE
 
-BEGIN_ANEW = "TRUNCATE public.oban_jobs RESTART IDENTITY"
+BEGIN_ANEW = "TRUNCATE baton.oban_jobs RESTART IDENTITY"
 NODES = (
     "SELECT job_id, state::text AS state, pending, (result -> 'value')::text AS result"
-    " FROM public.workflow_nodes ORDER BY job_id"
+    " FROM baton.workflow_nodes ORDER BY job_id"
 )
 
 performed: list[str] = []
@@ -64,7 +64,7 @@ async def foreign(run: Run, count: int = 1, **columns: str) -> None:
     """Insert jobs as any host of the table does."""
     given = {"worker": "'reused.works'", "args": """'{"who": "foreign"}'""", **columns}
     await run.tables.execute(
-        f"INSERT INTO public.oban_jobs ({', '.join(given)}) "
+        f"INSERT INTO baton.oban_jobs ({', '.join(given)}) "
         f"SELECT {', '.join(given.values())} FROM generate_series(1, {count})"
     )
     run.engine.wake("default")
@@ -149,7 +149,7 @@ async def test_a_cancelled_workflow_leaves_them_alone(dsn: str) -> None:
         await foreign(run, 2, state="'suspended'")
         assert await run.engine.cancel(workflow.workflow_id) == 0
         assert (await run.engine.completion(workflow.workflow_id, DEADLINE)).outcome == "failed"
-        states = await run.tables.rows("SELECT state::text FROM public.oban_jobs")
+        states = await run.tables.rows("SELECT state::text FROM baton.oban_jobs")
         assert [row["state"] for row in states] == ["suspended"] * 2
 
 
@@ -161,14 +161,14 @@ async def test_a_dependency_releases_only_its_own_dependent(dsn: str, how: str) 
     workflow.add("b", works.new(), deps=["a"], ignore_discarded=True)
     async with begun(dsn) as run:
         await run.insert(workflow)
-        await run.tables.execute("DELETE FROM public.oban_jobs WHERE id = 2")
+        await run.tables.execute("DELETE FROM baton.oban_jobs WHERE id = 2")
         await run.tables.execute(
-            "INSERT INTO public.oban_jobs (id, worker, state) OVERRIDING SYSTEM VALUE "
+            "INSERT INTO baton.oban_jobs (id, worker, state) OVERRIDING SYSTEM VALUE "
             "VALUES (2, 'reused.works', 'suspended')"
         )
         await run.tables.change(workflow, "a", scheduled_at="timezone('UTC', now())")
         await run.events.until(StepCompleted if how == "completes" else StepDiscarded, step="a")
-        state = "SELECT state::text FROM public.oban_jobs WHERE id = 2"
+        state = "SELECT state::text FROM baton.oban_jobs WHERE id = 2"
         assert await run.tables.value(state) == "suspended"
 
 
@@ -181,7 +181,7 @@ async def test_an_event_wakes_only_the_step_that_waits(dsn: str) -> None:
         await foreign(run, 2, state="'suspended'")
         await send_event(workflow.workflow_id, "go", 1, engine=run.engine)
         await send_event(workflow.workflow_id, "open", 1, engine=run.engine)
-        states = await run.tables.rows("SELECT state::text FROM public.oban_jobs")
+        states = await run.tables.rows("SELECT state::text FROM baton.oban_jobs")
         assert [row["state"] for row in states] == ["suspended"] * 2
         assert [state for state, _ in await settled(run)] == [None, None]
 

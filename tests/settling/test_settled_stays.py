@@ -25,13 +25,12 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
 async def by_hand(ring: Arena, job_id: int, *, settled: str, state: str) -> None:
     """A step that has settled, and whose job somebody moved since."""
     await ring.monitor.execute(
-        "UPDATE public.workflow_nodes SET state = $2::text::public.oban_job_state "
-        "WHERE job_id = $1",
+        "UPDATE baton.workflow_nodes SET state = $2::text::baton.oban_job_state WHERE job_id = $1",
         job_id,
         settled,
     )
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET state = $2::text::public.oban_job_state WHERE id = $1",
+        "UPDATE baton.oban_jobs SET state = $2::text::baton.oban_job_state WHERE id = $1",
         job_id,
         state,
     )
@@ -60,9 +59,7 @@ async def test_a_wait_step_is_not_armed_any_more(ring: Arena) -> None:
     await ring.claim()
     await by_hand(ring, workflow["g"], settled="cancelled", state="cancelled")
     await settle(ring.right, ring.done(workflow["a"]))
-    assert (
-        await ring.monitor.fetchval("SELECT status FROM public.workflow_wait_groups") == "dormant"
-    )
+    assert await ring.monitor.fetchval("SELECT status FROM baton.workflow_wait_groups") == "dormant"
 
 
 async def test_the_outcome_of_a_claim_that_was_lost_is_stale_also_when_the_job_completed(

@@ -205,7 +205,7 @@ async def test_a_cascade_goes_deep_and_wide_in_one_settlement(dsn: str) -> None:
         assert (await run.tables.step(workflow, "7/3")).error == "dependency '6/0' was cancelled"
         assert len(run.events.of(StepCancelled)) == 300
         commits = await run.tables.value(
-            "SELECT count(DISTINCT xmin::text) FROM public.oban_jobs WHERE state <> 'completed'"
+            "SELECT count(DISTINCT xmin::text) FROM baton.oban_jobs WHERE state <> 'completed'"
         )
         assert commits == 1
         assert len(run.events.of(WorkflowFinished)) == 1

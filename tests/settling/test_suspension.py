@@ -47,7 +47,7 @@ async def event(ring: Arena, workflow_id: Any, name: str = "x", payload: object 
 
 async def groups(ring: Arena) -> list[tuple[str, ...]]:
     rows = await ring.monitor.fetch(
-        "SELECT replay_key, status FROM public.workflow_wait_groups ORDER BY id"
+        "SELECT replay_key, status FROM baton.workflow_wait_groups ORDER BY id"
     )
     return [tuple(row) for row in rows]
 
@@ -91,7 +91,7 @@ async def test_the_echo_of_one_that_has_ended_or_moved_is_stale(ring: Arena, sta
     await ring.insert(roots(1))
     (job,) = await ring.claim()
     await suspend(ring, job)
-    await ring.monitor.execute(f"UPDATE public.oban_jobs SET state = '{state}'")
+    await ring.monitor.execute(f"UPDATE baton.oban_jobs SET state = '{state}'")
     assert await suspend(ring, job) == (set(), {job.id})
     assert await ring.states([job.id]) == [state]
 
@@ -112,7 +112,7 @@ async def test_a_wait_does_not_wake_a_step_whose_dependency_is_pending(ring: Are
     )
     await ring.claim()
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", workflow["b"]
+        "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1", workflow["b"]
     )
     (job,) = await ring.claim()
     assert job.id == workflow["b"]
@@ -132,7 +132,7 @@ async def test_a_dependency_does_not_release_a_step_that_waits(ring: Arena) -> N
     (workflow,) = await ring.insert(Baton().add("a", noop.new()).add("b", noop.new(), deps=["a"]))
     await ring.claim()
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", workflow["b"]
+        "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1", workflow["b"]
     )
     (job,) = await ring.claim()
     await suspend(ring, job)
@@ -149,7 +149,7 @@ async def test_a_wait_that_settled_before_its_step_sleeps_makes_it_runnable(ring
     (job,) = await ring.claim()
     await suspend(ring, job)
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", job.id
+        "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1", job.id
     )
     (again,) = await ring.claim()
     await event(ring, workflow.id)
@@ -167,7 +167,7 @@ async def test_a_step_that_waits_for_something_else_leaves_its_first_wait(ring: 
     (job,) = await ring.claim()
     await suspend(ring, job)
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", job.id
+        "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1", job.id
     )
     (again,) = await ring.claim()
     assert await suspend(ring, again, waiting("y", "other")) == ({job.id}, set())
@@ -186,12 +186,12 @@ async def test_a_wait_ends_with_its_step(ring: Arena) -> None:
     (job,) = await ring.claim()
     await suspend(ring, job)
     await ring.monitor.execute(
-        "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", job.id
+        "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1", job.id
     )
     await ring.claim()
     await settle(ring.right, ring.done(job.id))
     assert await groups(ring) == [("#1", "cancelled")]
-    rows = await ring.monitor.fetch("SELECT state FROM public.workflow_wait_members")
+    rows = await ring.monitor.fetch("SELECT state FROM baton.workflow_wait_members")
     assert [row["state"] for row in rows] == ["missed"]
     assert await ring.completions() == {workflow.id: "completed"}
 
@@ -221,7 +221,7 @@ async def test_a_step_that_was_moved_by_hand_goes_on_with_what_came_meanwhile(ds
         met.clear()
         # It reads its waits when it meets the first: the second is pending then.
         await run.tables.change(workflow, "s", state="'available'")
-        await run.tables.execute("NOTIFY \"public.oban_insert\", '{}'")
+        await run.tables.execute("NOTIFY \"baton.oban_insert\", '{}'")
         await met.wait()
         await send_event(workflow.workflow_id, "y", 2)
         held.set()
@@ -238,11 +238,11 @@ async def test_what_has_settled_is_not_decided_again(ring: Arena) -> None:
     await suspend(ring, job)
     await event(ring, workflow.id, "x", "first")
     await event(ring, workflow.id, "x", "first")
-    ids = [row[0] for row in await ring.monitor.fetch("SELECT id FROM public.workflow_wait_groups")]
+    ids = [row[0] for row in await ring.monitor.fetch("SELECT id FROM baton.workflow_wait_groups")]
     async with ring.right.transaction() as connection:
         await connection.fetch(ring.right.sql("lock_workflows"), [workflow.id])
         await connection.fetch(ring.right.sql("decide_waits"), ids, [], False)
-    before = await ring.monitor.fetch("SELECT * FROM public.workflow_wait_groups ORDER BY id")
+    before = await ring.monitor.fetch("SELECT * FROM baton.workflow_wait_groups ORDER BY id")
     assert {row["status"] for row in before} == {"completed", "timeout"}
     states = await ring.states(one.id for one in workflow.steps.values())
     async with ring.right.transaction() as connection:
@@ -250,7 +250,7 @@ async def test_what_has_settled_is_not_decided_again(ring: Arena) -> None:
         rows = await connection.fetch(ring.right.sql("decide_waits"), ids, [], False)
     assert decided(rows).waits == []
     assert (
-        await ring.monitor.fetch("SELECT * FROM public.workflow_wait_groups ORDER BY id") == before
+        await ring.monitor.fetch("SELECT * FROM baton.workflow_wait_groups ORDER BY id") == before
     )
     assert await ring.states(one.id for one in workflow.steps.values()) == states
     assert await ring.violations() == []

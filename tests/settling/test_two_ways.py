@@ -88,7 +88,7 @@ class Side:
             settlement = Settlement(connection, self.database.sql, notify=False)
             await settlement.lock_workflows_of_jobs(ids)
             await connection.execute(
-                "UPDATE public.oban_jobs SET state = 'completed' WHERE id = ANY ($1::bigint[])", ids
+                "UPDATE baton.oban_jobs SET state = 'completed' WHERE id = ANY ($1::bigint[])", ids
             )
             ended = [Ended(o.job_id, JobState.COMPLETED, o.result) for o in outcomes]
             reply = await settle_nodes(settlement, ended)
@@ -240,7 +240,7 @@ VARIANTS = {
 @pytest.mark.parametrize("variant", VARIANTS)
 async def test_a_line_that_only_one_way_has_is_seen(sides: tuple[Side, Side], variant: str) -> None:
     connection = sides[0].connection
-    text = await connection.fetchval("SELECT pg_get_functiondef('public.baton_settle'::regproc)")
+    text = await connection.fetchval("SELECT pg_get_functiondef('baton.baton_settle'::regproc)")
     old, new = VARIANTS[variant]
     assert text.count(old) == 1
     await connection.execute(text.replace(old, new))

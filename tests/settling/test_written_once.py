@@ -128,7 +128,7 @@ async def test_what_was_written_before_a_failure_is_not_written_again(
         assert reply.stale == frozenset()
         assert await ring.states([first["r1"], second["c"]]) == [state, "completed"]
         errors = await ring.monitor.fetchval(
-            "SELECT jsonb_array_length(to_jsonb(errors)) FROM public.oban_jobs WHERE id = $1",
+            "SELECT jsonb_array_length(to_jsonb(errors)) FROM baton.oban_jobs WHERE id = $1",
             first["r1"],
         )
         assert errors == ("error" in fields)

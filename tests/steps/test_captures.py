@@ -60,7 +60,7 @@ async def test_without_debug_nothing_is_written(dsn: str) -> None:
     workflow = workflow_of(debug=False)
     async with running(dsn) as run:
         await run.workflow(workflow)
-        assert await run.tables.value("SELECT count(*) FROM public.workflow_debug_logs") == 0
+        assert await run.tables.value("SELECT count(*) FROM baton.workflow_debug_logs") == 0
 
 
 async def test_without_debug_nothing_is_asked_or_looked_at() -> None:
@@ -98,7 +98,7 @@ async def test_a_database_that_refuses_hurts_no_step(
 ) -> None:
     workflow = Baton(debug=True).add("b", captures_in_a_thread.new())
     async with running(dsn) as run:
-        await run.tables.execute("DROP TABLE public.workflow_debug_logs")
+        await run.tables.execute("DROP TABLE baton.workflow_debug_logs")
         await run.completed(workflow)
     assert "captures ['context'] of job" in caplog.text
 

@@ -30,7 +30,7 @@ async def test_it_counts_also_for_the_run_that_met_it_uncommitted(dsn: str, db: 
         transaction = db.transaction()
         await transaction.start()
         await db.execute(
-            "INSERT INTO public.workflow_memos (job_id, key, workflow_id, value) "
+            "INSERT INTO baton.workflow_memos (job_id, key, workflow_id, value) "
             "VALUES (1, 'k', $1, '\"first\"')",
             workflow_id,
         )

@@ -36,7 +36,7 @@ ODD_SCHEMA = 'odd "$$ name'
 
 async def rows(run: Run, workflow: Baton) -> list[dict[str, Any]]:
     found = await run.tables.rows(
-        "SELECT * FROM public.workflow_step_stats WHERE workflow_id = $1 ORDER BY recorded_at, id",
+        "SELECT * FROM baton.workflow_step_stats WHERE workflow_id = $1 ORDER BY recorded_at, id",
         workflow.workflow_id,
     )
     return [dict(row) for row in found]
@@ -72,7 +72,7 @@ async def test_values_are_stored_and_told_as_given(dsn: str) -> None:
         (row,) = await rows(run, workflow)
         (event,) = run.events.of(StepUsage)
         age = await run.tables.value(
-            "SELECT clock_timestamp() - recorded_at FROM public.workflow_step_stats"
+            "SELECT clock_timestamp() - recorded_at FROM baton.workflow_step_stats"
         )
         usage = await workflow_usage(str(workflow.workflow_id), engine=run.engine)
         job_id = (await run.tables.step(workflow, "a")).id
@@ -258,7 +258,7 @@ async def test_a_database_that_refuses_is_logged_and_hurts_no_step(
 ) -> None:
     workflow = Baton().add("a", everything.new()).add("b", thread.new(how="well"))
     async with running(dsn) as run:
-        await run.tables.execute("DROP TABLE public.workflow_step_stats")
+        await run.tables.execute("DROP TABLE baton.workflow_step_stats")
         await run.completed(workflow)
         assert run.events.of(StepUsage) == []
     logged = [record for record in caplog.records if "was not recorded" in record.message]
@@ -285,7 +285,7 @@ async def test_a_timeout_that_hits_the_write_loses_nothing(dsn: str) -> None:
     workflow = Baton().add("a", late.new())
     async with running(dsn) as run:
         await run.tables.execute("BEGIN")
-        await run.tables.execute("LOCK TABLE public.workflow_step_stats")
+        await run.tables.execute("LOCK TABLE baton.workflow_step_stats")
         await run.workflow(workflow)
         assert "took longer than its timeout" in (await run.tables.step(workflow, "a")).error
         await run.tables.execute("COMMIT")
@@ -357,10 +357,10 @@ async def test_another_process_records_too(dsn: str) -> None:
 
 async def test_a_job_outside_a_workflow_records_too(dsn: str) -> None:
     async with running(dsn, poll_interval=0.05) as run:
-        await run.tables.execute("INSERT INTO public.oban_jobs (worker) SELECT 'spends everything'")
+        await run.tables.execute("INSERT INTO baton.oban_jobs (worker) SELECT 'spends everything'")
         (event,) = await run.events.until(StepUsage)
         assert (event.workflow_id, event.step) == (None, None)
-        (row,) = await run.tables.rows("SELECT * FROM public.workflow_step_stats")
+        (row,) = await run.tables.rows("SELECT * FROM baton.workflow_step_stats")
         assert (row["workflow_id"], row["step"], row["job_id"]) == (None, None, event.job_id)
 
 

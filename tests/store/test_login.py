@@ -131,8 +131,8 @@ async def test_a_password_is_shown_nowhere(
                     sessions = await tables.rows("SELECT a::text FROM pg_stat_activity a")
                     assert any("baton:default" in row[0] for row in sessions)
                     rows = await tables.rows(
-                        "SELECT j::text FROM public.oban_jobs j UNION ALL"
-                        " SELECT e::text FROM public.baton_engines e"
+                        "SELECT j::text FROM baton.oban_jobs j UNION ALL"
+                        " SELECT e::text FROM baton.baton_engines e"
                     )
                 shown = [repr(engine), str(engine), repr(engine.database), repr(engine.settings)]
                 shown += [repr(plugin) for plugin in engine.plugins]

@@ -65,13 +65,13 @@ async def _sweep(database: Database, workflow: Baton) -> None:
 
 
 _ENDED = """
-WITH nodes AS (UPDATE public.workflow_nodes SET state = 'discarded', pending = 0),
-jobs AS (UPDATE public.oban_jobs SET state = 'discarded', discarded_at = timezone('UTC', now()))
-UPDATE public.workflows SET outstanding = 0, failed = steps, finished_at = now()
+WITH nodes AS (UPDATE baton.workflow_nodes SET state = 'discarded', pending = 0),
+jobs AS (UPDATE baton.oban_jobs SET state = 'discarded', discarded_at = timezone('UTC', now()))
+UPDATE baton.workflows SET outstanding = 0, failed = steps, finished_at = now()
 """
-_JOBS = "UPDATE public.oban_jobs SET {}"
-_COMPLETIONS = "SELECT count(*) = 1 FROM public.workflow_completions"
-_STATES = "SELECT bool_and(state = '{}') FROM public.oban_jobs"
+_JOBS = "UPDATE baton.oban_jobs SET {}"
+_COMPLETIONS = "SELECT count(*) = 1 FROM baton.workflow_completions"
+_STATES = "SELECT bool_and(state = '{}') FROM baton.oban_jobs"
 
 Case = tuple[str, Callable[[Database, Baton], Awaitable[None]], str]
 CASES: dict[str, Case] = {
@@ -83,7 +83,7 @@ CASES: dict[str, Case] = {
     "announce": (_ENDED, _announce, _COMPLETIONS),
     "cancel": (_JOBS.format("state = 'executing', attempt = 1"), _cancel, _COMPLETIONS),
     "announce by the sweep": (_ENDED, _sweep, _COMPLETIONS),
-    "settle by the sweep": ("DELETE FROM public.oban_jobs", _sweep, _COMPLETIONS),
+    "settle by the sweep": ("DELETE FROM baton.oban_jobs", _sweep, _COMPLETIONS),
 }
 
 
@@ -110,7 +110,7 @@ def _waits(**options: Any) -> Baton:
 
 
 _OVERDUE = (
-    "UPDATE public.workflow_wait_groups SET deadline = now() - interval '1 s', wake_at = now()"
+    "UPDATE baton.workflow_wait_groups SET deadline = now() - interval '1 s', wake_at = now()"
 )
 _ENDINGS: dict[str, tuple[Baton, Callable[[Run, UUID], Awaitable[object]]]] = {
     "an event": (_waits(), lambda run, flow: send_event(flow, "x", 1, engine=run.engine)),

@@ -166,7 +166,7 @@ async def test_a_lock_holds_up_only_what_needs_it(pooler: Pooler, dsn: str) -> N
             await events.until(StepExecuting, 2)
             await holder.execute("BEGIN")
             await holder.rows(
-                "SELECT FROM public.workflows WHERE id = $1 FOR UPDATE", victim.workflow_id
+                "SELECT FROM baton.workflows WHERE id = $1 FOR UPDATE", victim.workflow_id
             )
             go.set()
             assert await ends(engine, other) == ["completed"]

@@ -24,7 +24,7 @@ def test_there_are_queries() -> None:
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_query_begins_with_its_verb(name: str) -> None:
-    first = Sql("public")(name).split(None, 1)[0]
+    first = Sql("baton")(name).split(None, 1)[0]
     assert first in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE", "DO"}, first
 
 

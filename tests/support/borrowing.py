@@ -24,7 +24,7 @@ class Fetch(Worker):
 class Client:
     """An engine as insertion sees it, which must not be asked for a connection."""
 
-    def __init__(self, schema: str = "public", name: str = "default") -> None:
+    def __init__(self, schema: str = "baton", name: str = "default") -> None:
         self.database = Database("postgresql://nowhere", schema=schema)
         self.settings = EngineSettings(name=name)
 
@@ -35,8 +35,8 @@ def pair(workflow_id: UUID | None = None) -> Baton:
 
 async def count(db: Any) -> int:
     rows = await db.fetch(
-        "SELECT count(*) FROM public.workflows UNION ALL SELECT count(*) / 2 FROM public.oban_jobs"
-        " UNION ALL SELECT count(*) / 2 FROM public.workflow_nodes"
+        "SELECT count(*) FROM baton.workflows UNION ALL SELECT count(*) / 2 FROM baton.oban_jobs"
+        " UNION ALL SELECT count(*) / 2 FROM baton.workflow_nodes"
     )
     (found,) = {row[0] for row in rows}
     return int(found)

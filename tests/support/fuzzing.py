@@ -21,12 +21,12 @@ EXAMPLES = int(os.environ.get("BATON_FUZZ_EXAMPLES", "0"))
 
 ROWS = """
 SELECT
-    (SELECT count(*) FROM public.oban_jobs) + (SELECT count(*) FROM public.workflows)
-    + (SELECT count(*) FROM public.workflow_nodes) + (SELECT count(*) FROM public.workflow_events)
-    + (SELECT count(*) FROM public.workflow_wait_groups)
-    + (SELECT count(*) FROM public.workflow_debug_logs)
-    + (SELECT count(*) FROM public.workflow_memos)
-    + (SELECT count(*) FROM public.workflow_step_stats)
+    (SELECT count(*) FROM baton.oban_jobs) + (SELECT count(*) FROM baton.workflows)
+    + (SELECT count(*) FROM baton.workflow_nodes) + (SELECT count(*) FROM baton.workflow_events)
+    + (SELECT count(*) FROM baton.workflow_wait_groups)
+    + (SELECT count(*) FROM baton.workflow_debug_logs)
+    + (SELECT count(*) FROM baton.workflow_memos)
+    + (SELECT count(*) FROM baton.workflow_step_stats)
 """
 
 

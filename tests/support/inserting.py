@@ -47,8 +47,8 @@ async def opened_client(dsn: str) -> AsyncGenerator[Client, None]:
 
 @asynccontextmanager
 async def session(dsn: str) -> AsyncGenerator[Connection, None]:
-    """A session to look from outside, with "public" in its search path."""
-    connection = await asyncpg.connect(dsn, server_settings={"search_path": "public"})
+    """A session to look from outside, with "baton" in its search path."""
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": "baton, public"})
     yield connection
     await connection.close()
 

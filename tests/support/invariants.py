@@ -9,10 +9,10 @@ import asyncpg
 _QUERY = """
 WITH steps AS (
     SELECT n.*, w.name AS label, j.state AS job_state, j.id AS job
-    FROM public.workflow_nodes n
-    JOIN public.workflows w ON w.id = n.workflow_id
+    FROM baton.workflow_nodes n
+    JOIN baton.workflows w ON w.id = n.workflow_id
     -- Another job that has the id of a node is not the node's.
-    LEFT JOIN public.oban_jobs j ON j.id = n.job_id
+    LEFT JOIN baton.oban_jobs j ON j.id = n.job_id
         AND j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name
 ),
 waits AS (
@@ -24,12 +24,12 @@ waits AS (
             OR (d.state = 'discarded' AND NOT s.ignore_discarded)
         ) AS doomed
     FROM steps s, unnest(s.deps) AS dep (job_id)
-    JOIN public.workflow_nodes d ON d.job_id = dep.job_id
+    JOIN baton.workflow_nodes d ON d.job_id = dep.job_id
     GROUP BY s.job_id
 ),
 open_waits AS (
     SELECT g.job_id, count(*) AS open
-    FROM public.workflow_wait_groups g
+    FROM baton.workflow_wait_groups g
     WHERE g.status = 'pending' OR (g.wait_step AND g.status = 'dormant')
     GROUP BY g.job_id
 ),
@@ -49,18 +49,18 @@ counts AS (
 )
 SELECT format('workflow %s: counters %s/%s, steps %s/%s', w.id, w.outstanding, w.failed,
     c.outstanding, c.failed)
-FROM public.workflows w
+FROM baton.workflows w
 LEFT JOIN counts c ON c.workflow_id = w.id
 WHERE (w.steps, w.outstanding, w.failed) IS DISTINCT FROM (c.total, c.outstanding, c.failed)
 OR (w.finished_at IS NULL) <> (w.outstanding > 0)
 UNION ALL
 SELECT format('workflow %s: %s steps outstanding, completion %s', w.id, w.outstanding, f)
-FROM public.workflows w
-LEFT JOIN public.workflow_completions f ON f.workflow_id = w.id
+FROM baton.workflows w
+LEFT JOIN baton.workflow_completions f ON f.workflow_id = w.id
 WHERE (w.outstanding = 0) <> (f.workflow_id IS NOT NULL)
 UNION ALL
 SELECT format('workflow %s: completion %s, steps %s', c.workflow_id, f, c)
-FROM public.workflow_completions f
+FROM baton.workflow_completions f
 JOIN counts c ON c.workflow_id = f.workflow_id
 WHERE (f.total_count, f.failed_count, f.failed_steps) <> (c.total, c.failed, c.failed_steps)
 OR (f.outcome = 'failed') <> (c.failed > 0)
@@ -95,7 +95,7 @@ WHERE (s.state IS NOT DISTINCT FROM 'completed') <> (s.result IS NOT NULL)
 UNION ALL
 SELECT format('group %s of step %s is %s: its step is settled %s, its job %s, unsettled above: %s',
     g.id, g.job_id, g.status, s.state, s.job_state, w.unsettled)
-FROM public.workflow_wait_groups g
+FROM baton.workflow_wait_groups g
 LEFT JOIN steps s ON s.job_id = g.job_id
 LEFT JOIN waits w ON w.job_id = g.job_id
 WHERE (g.status = 'pending' AND (s.state IS NOT NULL OR s.job_state <> 'suspended'))
@@ -105,12 +105,12 @@ OR (g.wait_step AND g.status IN ('timeout', 'cancelled') AND s.state IS NULL)
 OR (g.status = 'pending') <> (g.armed_at IS NOT NULL AND g.settled_at IS NULL)
 UNION ALL
 SELECT format('group %s is %s with %s of %s events', g.id, g.status, m.received, g.need)
-FROM public.workflow_wait_groups g
+FROM baton.workflow_wait_groups g
 CROSS JOIN LATERAL (
     SELECT
         count(*) FILTER (WHERE m.state = 'received') AS received,
         count(*) FILTER (WHERE m.state = 'waiting') AS waiting
-    FROM public.workflow_wait_members m
+    FROM baton.workflow_wait_members m
     WHERE m.group_id = g.id
 ) m
 WHERE (g.status = 'completed') <> (m.received >= g.need) AND g.status <> 'dormant'
@@ -121,26 +121,26 @@ OR m.received > g.need
 UNION ALL
 SELECT format('event %s is %s by group %s, whose member %s has %s',
     e.id, e.state, e.group_id, m.name, m.event_id)
-FROM public.workflow_events e
-LEFT JOIN public.workflow_wait_members m ON m.event_id = e.id
+FROM baton.workflow_events e
+LEFT JOIN baton.workflow_wait_members m ON m.event_id = e.id
 WHERE e.workflow_id IS NOT NULL
 AND ((e.state = 'taken') <> (m.event_id IS NOT NULL) OR e.group_id IS DISTINCT FROM m.group_id)
 UNION ALL
 SELECT format('member %s of group %s is %s with event %s', m.name, m.group_id, m.state, m.event_id)
-FROM public.workflow_wait_members m
+FROM baton.workflow_wait_members m
 WHERE (m.state = 'received') <> (m.event_id IS NOT NULL)
 UNION ALL
 SELECT format('group %s: event %s is kept, sent before its deadline', g.id, e.id)
-FROM public.workflow_wait_groups g
-JOIN public.workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
-JOIN public.workflow_events e ON e.workflow_id = g.workflow_id AND e.name = m.name
+FROM baton.workflow_wait_groups g
+JOIN baton.workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
+JOIN baton.workflow_events e ON e.workflow_id = g.workflow_id AND e.name = m.name
 WHERE g.status = 'pending' AND e.state = 'kept' AND g.payload_schema IS NULL
 AND (g.deadline IS NULL OR e.sent_at <= g.deadline) AND coalesce(g.wake_at > now(), true)
 UNION ALL
 SELECT format('group %s: event %s is kept for its key', g.id, e.id)
-FROM public.workflow_wait_groups g
-JOIN public.workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
-JOIN public.workflow_events e ON e.correlation_key = g.correlation_key AND e.name = m.name
+FROM baton.workflow_wait_groups g
+JOIN baton.workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
+JOIN baton.workflow_events e ON e.correlation_key = g.correlation_key AND e.name = m.name
 WHERE g.status = 'pending' AND e.state = 'kept' AND g.payload_schema IS NULL
 AND (g.deadline IS NULL OR e.sent_at <= g.deadline)
 -- Whoever passed it over looks again soon.
@@ -148,9 +148,9 @@ AND coalesce(g.wake_at > now() + interval '2 s', true)
 UNION ALL
 SELECT format('event %s by a key is %s with %s receivers, %s waits have it', e.id, e.state,
     e.receivers, m.having)
-FROM public.workflow_events e
+FROM baton.workflow_events e
 CROSS JOIN LATERAL (
-    SELECT count(*) AS having FROM public.workflow_wait_members m WHERE m.event_id = e.id
+    SELECT count(*) AS having FROM baton.workflow_wait_members m WHERE m.event_id = e.id
 ) m
 WHERE e.correlation_key IS NOT NULL
 -- Workflows that were pruned took what they had received with them.

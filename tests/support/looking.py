@@ -38,7 +38,7 @@ class Sight:
     async def settle(self, workflow: Baton, name: str, state: str) -> None:
         """Make one step look settled, without what follows from it."""
         await self.execute(
-            "UPDATE public.workflow_nodes SET state = $3::text::public.oban_job_state"
+            "UPDATE baton.workflow_nodes SET state = $3::text::baton.oban_job_state"
             " WHERE workflow_id = $1 AND name = $2",
             workflow.workflow_id,
             name,
@@ -50,16 +50,16 @@ class Sight:
         """Make a workflow look ended."""
         failed = int(outcome == "failed")
         await self.execute(
-            "UPDATE public.workflows SET outstanding = 0, failed = $2, finished_at = now()"
+            "UPDATE baton.workflows SET outstanding = 0, failed = $2, finished_at = now()"
             " WHERE id = $1",
             workflow.workflow_id,
             failed,
         )
         await self.execute(
-            "INSERT INTO public.workflow_completions (workflow_id, workflow_name, outcome,"
+            "INSERT INTO baton.workflow_completions (workflow_id, workflow_name, outcome,"
             " failed_steps, failed_count, total_count, inserted_at, finished_at)"
             " SELECT id, name, $2::text, '{}', failed, steps, inserted_at, inserted_at + '2 s'"
-            " FROM public.workflows WHERE id = $1",
+            " FROM baton.workflows WHERE id = $1",
             workflow.workflow_id,
             outcome,
         )
@@ -73,7 +73,7 @@ class Sight:
         """Make an engine known that was seen some seconds ago, and what it serves."""
         engine_id = uuid4()
         await self.execute(
-            "INSERT INTO public.baton_engines (id, name, node, rescue_after, seen_at, queues)"
+            "INSERT INTO baton.baton_engines (id, name, node, rescue_after, seen_at, queues)"
             " VALUES ("
             "     $1, 'ours', 'host', $2, clock_timestamp() - make_interval(secs => $3), $4::jsonb"
             " )",

@@ -10,7 +10,7 @@ BEGIN
     RAISE EXCEPTION 'no % today', TG_TABLE_NAME USING ERRCODE = TG_ARGV[0];
 END
 $$;
-CREATE CONSTRAINT TRIGGER refuse AFTER {event} ON public.{table} {deferred}
+CREATE CONSTRAINT TRIGGER refuse AFTER {event} ON baton.{table} {deferred}
 FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION public.refuse('{code}');
 """
 
@@ -41,4 +41,4 @@ async def refuse(
 
 async def accept(tables: Tables, *, table: str = "oban_jobs") -> None:
     """Refuse nothing more."""
-    await tables.execute(f"DROP TRIGGER refuse ON public.{table}")
+    await tables.execute(f"DROP TRIGGER refuse ON baton.{table}")

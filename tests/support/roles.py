@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 from baton.schema import grants_sql
+from baton.store.sql import DEFAULT_SCHEMA
 from support.databases import execute
 
 
@@ -18,7 +19,9 @@ def dsn_as(dsn: str, role: str, password: str) -> str:
 
 
 @asynccontextmanager
-async def role(dsn: str, may: str | None = None, schema: str = "public") -> AsyncIterator[str]:
+async def role(
+    dsn: str, may: str | None = None, schema: str = DEFAULT_SCHEMA
+) -> AsyncIterator[str]:
     """The DSN of a new role that may do this, or nothing."""
     name = f"baton_{uuid4().hex}"
     await execute(dsn, f"CREATE ROLE {name} LOGIN PASSWORD '{name}'")

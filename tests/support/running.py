@@ -111,8 +111,8 @@ SELECT
     extract(epoch FROM j.scheduled_at - timezone('UTC', clock_timestamp()))::float8 AS due_in,
     n.state::text AS settled, n.pending, (n.result -> 'value')::text AS result,
     n.result IS NOT NULL AS stored
-FROM public.oban_jobs j
-JOIN public.workflow_nodes n ON n.job_id = j.id
+FROM baton.oban_jobs j
+JOIN baton.workflow_nodes n ON n.job_id = j.id
 WHERE n.workflow_id = $1 AND n.name = $2
 """
 
@@ -145,8 +145,8 @@ class Tables:
         """Set columns of a step's job by hand, each given as SQL; returns the job's id."""
         changes = ", ".join(f"{column} = {value}" for column, value in columns.items())
         job_id: int | None = await self._connection.fetchval(
-            f"UPDATE public.oban_jobs SET {changes} WHERE id = (SELECT job_id "
-            "FROM public.workflow_nodes WHERE workflow_id = $1 AND name = $2) RETURNING id",
+            f"UPDATE baton.oban_jobs SET {changes} WHERE id = (SELECT job_id "
+            "FROM baton.workflow_nodes WHERE workflow_id = $1 AND name = $2) RETURNING id",
             workflow.workflow_id,
             name,
         )
@@ -155,8 +155,8 @@ class Tables:
 
     async def states(self, workflow: Baton) -> dict[str, str]:
         rows = await self._connection.fetch(
-            "SELECT n.name, j.state::text FROM public.workflow_nodes n "
-            "JOIN public.oban_jobs j ON j.id = n.job_id WHERE n.workflow_id = $1 ORDER BY j.id",
+            "SELECT n.name, j.state::text FROM baton.workflow_nodes n "
+            "JOIN baton.oban_jobs j ON j.id = n.job_id WHERE n.workflow_id = $1 ORDER BY j.id",
             workflow.workflow_id,
         )
         return {row["name"]: row["state"] for row in rows}
@@ -196,7 +196,7 @@ class Tables:
     async def executing(self) -> list[str]:
         rows = await self._connection.fetch(
             "SELECT format('job %s of %s is executing', id, worker) "
-            "FROM public.oban_jobs WHERE state = 'executing'"
+            "FROM baton.oban_jobs WHERE state = 'executing'"
         )
         return [row[0] for row in rows]
 
@@ -289,6 +289,6 @@ async def running(
                 yield Run(engine, events, tables)
         assert await tables.violations() == []
         assert (
-            await tables.value("SELECT count(*) FROM public.oban_jobs WHERE state = 'executing'")
+            await tables.value("SELECT count(*) FROM baton.oban_jobs WHERE state = 'executing'")
             == 0
         )

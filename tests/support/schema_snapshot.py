@@ -87,7 +87,7 @@ _QUERIES = (
 Description = dict[str, list[str]]
 
 
-async def describe(connection: Any, schema: str = "public") -> Description:
+async def describe(connection: Any, schema: str = "baton") -> Description:
     """Object -> its lines; names are unqualified, so that equal schemas compare equal."""
     description: Description = defaultdict(list)
     async with connection.transaction():

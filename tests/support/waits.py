@@ -14,7 +14,7 @@ from support.waiting import eventually
 async def statuses(tables: Tables, workflow: Baton) -> list[str]:
     """The statuses of a workflow's groups, in the order of their steps and waits."""
     found = await tables.value(
-        "SELECT array_agg(status ORDER BY job_id, id) FROM public.workflow_wait_groups"
+        "SELECT array_agg(status ORDER BY job_id, id) FROM baton.workflow_wait_groups"
         " WHERE workflow_id = $1",
         workflow.workflow_id,
     )
@@ -33,7 +33,7 @@ async def until_waits(tables: Tables, workflow: Baton, count: int = 1) -> None:
 async def members(tables: Tables, workflow: Baton) -> dict[str, str]:
     """The state of each awaited event, by name."""
     rows: Any = await tables.value(
-        "SELECT jsonb_object_agg(name, state)::text FROM public.workflow_wait_members"
+        "SELECT jsonb_object_agg(name, state)::text FROM baton.workflow_wait_members"
         " WHERE workflow_id = $1",
         workflow.workflow_id,
     )
@@ -44,7 +44,7 @@ async def members(tables: Tables, workflow: Baton) -> dict[str, str]:
 async def mailbox(tables: Tables, workflow_id: UUID) -> list[str]:
     """The names of the events that are kept for a workflow, in the order they were sent."""
     found = await tables.value(
-        "SELECT array_agg(name ORDER BY id) FROM public.workflow_events"
+        "SELECT array_agg(name ORDER BY id) FROM baton.workflow_events"
         " WHERE workflow_id = $1 AND state = 'kept'",
         workflow_id,
     )

@@ -54,7 +54,7 @@ async def client(dsn: str) -> AsyncIterator[Run]:
 
 async def vanish(tables: Tables, workflow: Baton, name: str) -> int:
     job_id = (await tables.step(workflow, name)).id
-    await tables.execute("DELETE FROM public.oban_jobs WHERE id = $1", job_id)
+    await tables.execute("DELETE FROM baton.oban_jobs WHERE id = $1", job_id)
     return job_id
 
 
@@ -137,14 +137,14 @@ async def test_what_nobody_announced_is_announced_once(client: Run) -> None:
         state = "completed" if number % 2 else "discarded"
         await client.tables.change(workflow, "a", state=f"'{state}'")
         await client.tables.execute(
-            "UPDATE public.workflow_nodes SET state = $2::text::public.oban_job_state,"
+            "UPDATE baton.workflow_nodes SET state = $2::text::baton.oban_job_state,"
             " result = CASE WHEN $2 = 'completed' THEN '{\"value\": 1}'::jsonb END"
             " WHERE workflow_id = $1",
             workflow.workflow_id,
             state,
         )
         await client.tables.execute(
-            "UPDATE public.workflows SET outstanding = 0, failed = $2,"
+            "UPDATE baton.workflows SET outstanding = 0, failed = $2,"
             " finished_at = CASE WHEN $3 THEN now() - interval '1 min' END WHERE id = $1",
             workflow.workflow_id,
             1 - number % 2,
@@ -167,16 +167,12 @@ async def test_a_corrupt_workflow_keeps_no_other(client: Run) -> None:
         await client.insert(workflow)
         await vanish(client.tables, workflow, "a")
     corrupt = workflows[1].workflow_id
-    await client.tables.execute(
-        "UPDATE public.workflows SET outstanding = 1 WHERE id = $1", corrupt
-    )
+    await client.tables.execute("UPDATE baton.workflows SET outstanding = 1 WHERE id = $1", corrupt)
     await sweep(client)
     for workflow in (workflows[0], workflows[2]):
         assert (await client.end(workflow)).outcome == "failed"
     assert client.events.of(SweepFinished)[-1].failed == ()
-    await client.tables.execute(
-        "UPDATE public.workflows SET outstanding = 2 WHERE id = $1", corrupt
-    )
+    await client.tables.execute("UPDATE baton.workflows SET outstanding = 2 WHERE id = $1", corrupt)
     await sweep(client)
     assert (await client.end(workflows[1])).outcome == "failed"
 
@@ -192,7 +188,7 @@ async def test_a_sweep_is_bounded_and_the_next_goes_on(
     plugin, ended = Plugin(), list[int]()
     for _ in range(4):
         await sweep(client, plugin)
-        ended.append(await client.tables.value("SELECT count(*) FROM public.workflow_completions"))
+        ended.append(await client.tables.value("SELECT count(*) FROM baton.workflow_completions"))
     assert ended == [4, 8, 10, 10]
     for workflow in workflows:
         await client.end(workflow)
@@ -246,7 +242,7 @@ async def test_the_plugin_runs_alone(dsn: str) -> None:
                 # Whoever calls others dead has to have been alive for long enough.
                 assert not events.of(JobsRescued)
                 await tables.execute(
-                    "UPDATE public.baton_engines SET steady_since = now() - interval '1 hour'"
+                    "UPDATE baton.baton_engines SET steady_since = now() - interval '1 hour'"
                 )
                 await events.until(JobsRescued)
                 for task in tasks:
@@ -254,10 +250,10 @@ async def test_the_plugin_runs_alone(dsn: str) -> None:
             assert (await tables.step(orphaned, "a")).state == "available"
             await database.close()
             await eventually(tables.unconnected)
-            assert await tables.value("SELECT count(*) FROM public.baton_engines") == 0
+            assert await tables.value("SELECT count(*) FROM baton.baton_engines") == 0
 
 
-ENGINES = "SELECT count(*) FROM public.baton_engines"
+ENGINES = "SELECT count(*) FROM baton.baton_engines"
 
 
 @pytest.mark.parametrize("reachable", [True, False])
@@ -297,7 +293,7 @@ async def test_one_sweeps_at_a_time(dsn: str) -> None:
         await elsewhere.open()
         await tables.execute("BEGIN")
         await tables.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('public.baton_sweep', 0))"
+            "SELECT pg_advisory_xact_lock(hashtextextended('baton.baton_sweep', 0))"
         )
         with recorded() as events:
             await Plugin().work(one, EngineSettings())

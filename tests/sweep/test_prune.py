@@ -57,7 +57,7 @@ async def finished(run: Run, count: int) -> list[Baton]:
 
 async def rows(run: Run) -> tuple[int, ...]:
     """How many rows there are in each table."""
-    counts = [await run.tables.value(f"SELECT count(*) FROM public.{table}") for table in TABLES]
+    counts = [await run.tables.value(f"SELECT count(*) FROM baton.{table}") for table in TABLES]
     return tuple(counts)
 
 
@@ -66,7 +66,7 @@ async def sweep(run: Run, plugin: Plugin) -> None:
 
 
 async def delete_jobs(run: Run) -> None:
-    await run.tables.execute("DELETE FROM public.oban_jobs WHERE state = 'completed'")
+    await run.tables.execute("DELETE FROM baton.oban_jobs WHERE state = 'completed'")
 
 
 async def test_rows_go_when_the_jobs_have_gone(run: Run) -> None:
@@ -77,7 +77,7 @@ async def test_rows_go_when_the_jobs_have_gone(run: Run) -> None:
     assert not run.events.of(RowsPruned)
     job_id = (await run.tables.step(first, "a")).id
     await run.tables.execute(
-        "DELETE FROM public.oban_jobs WHERE state = 'completed' AND id <> $1", job_id
+        "DELETE FROM baton.oban_jobs WHERE state = 'completed' AND id <> $1", job_id
     )
     await sweep(run, plugin)
     # A workflow goes whole or not at all.
@@ -125,7 +125,7 @@ async def test_jobs_go_by_the_age_of_their_state(run: Run, state: str) -> None:
     assert await rows(run) == (3, 6, 3, 4)
     assert not await run.tables.states(old)
     assert [event.tables for event in run.events.of(RowsPruned)] == [{"oban_jobs": 2}]
-    await run.tables.execute("DELETE FROM public.oban_jobs")
+    await run.tables.execute("DELETE FROM baton.oban_jobs")
 
 
 async def test_debug_logs_go_by_their_age(run: Run) -> None:
@@ -144,20 +144,20 @@ async def test_debug_logs_go_by_their_age(run: Run) -> None:
     await run.insert(unfinished)
     await run.tables.until(unfinished, "a", "completed")
     await run.tables.execute(
-        "UPDATE public.workflow_debug_logs SET recorded_at = now() - interval '2 hours'"
+        "UPDATE baton.workflow_debug_logs SET recorded_at = now() - interval '2 hours'"
         " WHERE workflow_id <> $1",
         young.workflow_id,
     )
     await sweep(run, Plugin(debug_log_max_age=timedelta(hours=1)))
-    left = "SELECT count(*) FROM public.workflow_debug_logs"
+    left = "SELECT count(*) FROM baton.workflow_debug_logs"
     assert await run.tables.value(left) == 1
     assert [event.tables for event in run.events.of(RowsPruned)] == [{"workflow_debug_logs": 2}]
     await run.engine.cancel(unfinished.workflow_id)
-    await run.tables.execute("DELETE FROM public.oban_jobs")
+    await run.tables.execute("DELETE FROM baton.oban_jobs")
     await sweep(run, Plugin(prune=True))
     assert await rows(run) == (0, 0, 0, 0)
     assert await run.tables.value(left) == 0
-    assert await run.tables.value("SELECT count(*) FROM public.workflow_step_stats") == 0
+    assert await run.tables.value("SELECT count(*) FROM baton.workflow_step_stats") == 0
 
 
 async def test_workflows_whose_jobs_are_kept_hide_no_other(run: Run) -> None:
@@ -166,7 +166,7 @@ async def test_workflows_whose_jobs_are_kept_hide_no_other(run: Run) -> None:
     for left, workflow in ((11, workflows[-1]), (10, workflows[0])):
         for name in workflow.step_names:
             job_id = (await run.tables.step(workflow, name)).id
-            await run.tables.execute("DELETE FROM public.oban_jobs WHERE id = $1", job_id)
+            await run.tables.execute("DELETE FROM baton.oban_jobs WHERE id = $1", job_id)
         for _ in range(7):
             await sweep(run, plugin)
         assert (await rows(run))[0] == left
@@ -188,7 +188,7 @@ async def test_no_job_of_an_unfinished_workflow_goes(run: Run) -> None:
         await run.tables.until(unfinished, str(number), "completed")
     done = await finished(run, 5)
     await run.tables.execute(
-        f"UPDATE public.oban_jobs SET completed_at = {OLD} WHERE state = 'completed'"
+        f"UPDATE baton.oban_jobs SET completed_at = {OLD} WHERE state = 'completed'"
     )
     plugin = Plugin(job_max_age={"completed": 60}, prune=True, prune_limit=10)
     for _ in range(5):
@@ -199,7 +199,7 @@ async def test_no_job_of_an_unfinished_workflow_goes(run: Run) -> None:
             await run.engine.completion(workflow.workflow_id)
     go.set()
     await run.end(unfinished)
-    await run.tables.execute(f"UPDATE public.oban_jobs SET completed_at = {OLD}")
+    await run.tables.execute(f"UPDATE baton.oban_jobs SET completed_at = {OLD}")
     for _ in range(12):
         await sweep(run, plugin)
     assert await rows(run) == (0, 0, 0, 0)
@@ -211,7 +211,7 @@ async def test_a_workflow_somebody_works_on_is_passed_by(run: Run, dsn: str) -> 
     plugin = Plugin(prune=True)
     async with race(dsn) as lock:
         await lock.winner.execute(
-            "SELECT FROM public.workflows WHERE id = $1 FOR KEY SHARE", held.workflow_id
+            "SELECT FROM baton.workflows WHERE id = $1 FOR KEY SHARE", held.workflow_id
         )
         await sweep(run, plugin)
         assert (await rows(run))[:3] == (1, 2, 1)
@@ -236,7 +236,7 @@ async def test_a_locked_node_keeps_no_other_workflow_for_long(run: Run, dsn: str
     await database.open()
     async with race(dsn) as lock:
         await lock.winner.execute(
-            "SELECT FROM public.workflow_nodes WHERE workflow_id = $1 FOR UPDATE", first
+            "SELECT FROM baton.workflow_nodes WHERE workflow_id = $1 FOR UPDATE", first
         )
         await plugin.sweep(database)
         assert (await rows(run))[:3] == (1, 600, 1)
@@ -275,14 +275,14 @@ async def test_a_workflow_that_came_back_under_its_id_is_kept(
 async def test_a_job_that_somebody_refers_to_keeps_no_other(run: Run, limit: int) -> None:
     await finished(run, 20)
     await run.tables.execute(
-        "CREATE TABLE public.theirs (job bigint REFERENCES public.oban_jobs (id))"
+        "CREATE TABLE public.theirs (job bigint REFERENCES baton.oban_jobs (id))"
     )
-    kept = "SELECT id FROM public.oban_jobs ORDER BY id LIMIT 1"
+    kept = "SELECT id FROM baton.oban_jobs ORDER BY id LIMIT 1"
     await run.tables.execute(
-        f"INSERT INTO public.theirs ({kept}) UNION (SELECT max(id) - 9 FROM public.oban_jobs)"
+        f"INSERT INTO public.theirs ({kept}) UNION (SELECT max(id) - 9 FROM baton.oban_jobs)"
     )
     await run.tables.execute(
-        f"UPDATE public.oban_jobs SET completed_at = {OLD} - interval '1 s' * (id % 3)"
+        f"UPDATE baton.oban_jobs SET completed_at = {OLD} - interval '1 s' * (id % 3)"
     )
     plugin = Plugin(job_max_age={"completed": 60, "discarded": 60}, prune_limit=limit)
     for _ in range(1 if limit > 20 else 60):
@@ -325,7 +325,7 @@ async def test_another_runtimes_pruner_loses_nothing(dsn: str) -> None:
         async def prune() -> None:
             async with opened(dsn) as theirs:
                 while not stop.is_set():
-                    await theirs.execute("DELETE FROM public.oban_jobs WHERE state = 'completed'")
+                    await theirs.execute("DELETE FROM baton.oban_jobs WHERE state = 'completed'")
 
         pruner = asyncio.create_task(prune())
         await insert_all([*workflows, *doomed], engine=run.engine)
@@ -334,7 +334,7 @@ async def test_another_runtimes_pruner_loses_nothing(dsn: str) -> None:
             for w in [*workflows, *doomed]
         ]
         await run.events.until(StepExecuting, len(workflows) + len(doomed), step="tail")
-        await run.tables.execute("DELETE FROM public.oban_jobs WHERE state = 'scheduled'")
+        await run.tables.execute("DELETE FROM baton.oban_jobs WHERE state = 'scheduled'")
         gate.set()
         found = await asyncio.gather(*ends)
         stop.set()
@@ -368,9 +368,9 @@ async def test_waits_go_with_their_workflow(run: Run) -> None:
     for name in ("x", "x", "x", "y", "y", "p", "q"):
         await send_event(workflow.workflow_id, name, engine=run.engine)
     await run.end(workflow)
-    counts = [f"SELECT count(*) FROM public.{table}" for table in WAIT_TABLES]
+    counts = [f"SELECT count(*) FROM baton.{table}" for table in WAIT_TABLES]
     assert [await run.tables.value(count) for count in counts] == [5, 10, 1, 7]
-    await run.tables.execute("DELETE FROM public.oban_jobs")
+    await run.tables.execute("DELETE FROM baton.oban_jobs")
     plugin = Plugin(prune=True, prune_limit=3)
     for _ in range(10):
         await sweep(run, plugin)

@@ -16,7 +16,7 @@ from support.race import race
 from support.running import Run, running
 from support.waits import until_waits
 
-EVENTS = "SELECT array_agg(name ORDER BY id) FROM public.workflow_events"
+EVENTS = "SELECT array_agg(name ORDER BY id) FROM baton.workflow_events"
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def sweep(run: Run, **options: float | timedelta | None) -> None:
 
 async def age(run: Run, seconds: int = 7200) -> None:
     await run.tables.execute(
-        f"UPDATE public.workflow_events SET sent_at = now() - interval '{seconds} s'"
+        f"UPDATE baton.workflow_events SET sent_at = now() - interval '{seconds} s'"
     )
 
 
@@ -56,10 +56,10 @@ async def test_an_event_stays_as_long_as_a_wait_that_received_it(run: Run) -> No
     await sweep(run, event_max_age=60)
     assert await events(run) == ["x"]
     first = (await run.tables.step(served[0], "gate")).id
-    await run.tables.execute("DELETE FROM public.oban_jobs WHERE id = $1", first)
+    await run.tables.execute("DELETE FROM baton.oban_jobs WHERE id = $1", first)
     await sweep(run, event_max_age=60)
     assert await events(run) == ["x"]
-    await run.tables.execute("DELETE FROM public.oban_jobs")
+    await run.tables.execute("DELETE FROM baton.oban_jobs")
     await sweep(run, event_max_age=60)
     assert await events(run) == []
     assert run.events.of(RowsPruned)[-1].tables == {"workflow_events": 1}
@@ -69,7 +69,7 @@ async def test_an_event_that_nobody_came_for_goes_by_its_age(run: Run) -> None:
     for name in ("old", "older", "young"):
         await send_event(None, name, correlation_key="k", engine=run.engine)
     await run.tables.execute(
-        "UPDATE public.workflow_events SET sent_at = now() - interval '2 h' WHERE name <> 'young'"
+        "UPDATE baton.workflow_events SET sent_at = now() - interval '2 h' WHERE name <> 'young'"
     )
     await sweep(run)
     await sweep(run, event_max_age=None)
@@ -99,7 +99,7 @@ async def test_events_of_a_workflow_and_open_ones_are_left_alone(run: Run) -> No
     await send_event(workflow.workflow_id, "mine", engine=run.engine)
     await send_event(None, "open", correlation_key="none", engine=run.engine)
     await run.tables.execute(
-        "UPDATE public.workflow_events SET state = 'open', wake_at = now() + interval '1 h'"
+        "UPDATE baton.workflow_events SET state = 'open', wake_at = now() + interval '1 h'"
         " WHERE name = 'open'"
     )
     await age(run)
@@ -121,7 +121,7 @@ async def test_events_that_are_kept_hide_no_other(run: Run) -> None:
     for _ in range(3):
         await plugin.sweep(run.engine.database)
     assert await events(run) == ["x"] * 25
-    await run.tables.execute("DELETE FROM public.oban_jobs")
+    await run.tables.execute("DELETE FROM baton.oban_jobs")
     gone = 25
     for _ in range(9):
         await plugin.sweep(run.engine.database)
@@ -137,7 +137,7 @@ async def test_an_event_that_is_received_at_this_moment_is_kept(run: Run, dsn: s
     await age(run)
     taker = gate()
     async with race(dsn) as lock:
-        await lock.winner.execute("SELECT FROM public.workflow_events FOR NO KEY UPDATE")
+        await lock.winner.execute("SELECT FROM baton.workflow_events FOR NO KEY UPDATE")
         await sweep(run, event_max_age=60)
         assert await events(run) == ["x"]
         await lock.rollback()
@@ -149,16 +149,16 @@ async def test_an_event_that_is_received_at_this_moment_is_kept(run: Run, dsn: s
 
 
 RECEIVE = """
-UPDATE public.workflow_events SET receivers = 1, state = 'taken';
-INSERT INTO public.workflow_wait_members (
+UPDATE baton.workflow_events SET receivers = 1, state = 'taken';
+INSERT INTO baton.workflow_wait_members (
     group_id, name, workflow_id, correlation_key, state, event_id
 )
-SELECT -1, 'x', gen_random_uuid(), 'k', 'received', id FROM public.workflow_events
+SELECT -1, 'x', gen_random_uuid(), 'k', 'received', id FROM baton.workflow_events
 """
 NAIVE = """
-DELETE FROM public.workflow_events e WHERE e.id IN (
-    SELECT id FROM public.workflow_events WHERE correlation_key IS NOT NULL FOR UPDATE
-) AND NOT EXISTS (SELECT FROM public.workflow_wait_members m WHERE m.event_id = e.id)
+DELETE FROM baton.workflow_events e WHERE e.id IN (
+    SELECT id FROM baton.workflow_events WHERE correlation_key IS NOT NULL FOR UPDATE
+) AND NOT EXISTS (SELECT FROM baton.workflow_wait_members m WHERE m.event_id = e.id)
 """
 
 
@@ -173,7 +173,7 @@ async def test_who_receives_it_between_look_and_deletion_is_seen(run: Run, dsn: 
         await naive
         assert await events(run) == []
         await run.tables.execute("ROLLBACK")
-        await run.tables.execute("DELETE FROM public.workflow_wait_members")
+        await run.tables.execute("DELETE FROM baton.workflow_wait_members")
     sql = run.engine.database.sql
     async with race(dsn) as lock:
         (found,) = await lock.winner.fetch(sql("lock_key_events"), 60.0, *BEGINNING, 10)
@@ -191,8 +191,8 @@ async def records(step: Step) -> None:
 
 
 COUNTS = (
-    "SELECT count(*) FROM public.workflow_step_stats",
-    "SELECT count(*) FROM public.workflow_debug_logs",
+    "SELECT count(*) FROM baton.workflow_step_stats",
+    "SELECT count(*) FROM baton.workflow_debug_logs",
 )
 
 
@@ -204,7 +204,7 @@ async def test_what_other_jobs_recorded_goes_with_their_jobs(dsn: str) -> None:
     async with running(dsn, debug=True) as run:
         for _ in range(25):
             await run.tables.execute(
-                "INSERT INTO public.oban_jobs (worker, args) VALUES ('prune.loose', $1::jsonb)",
+                "INSERT INTO baton.oban_jobs (worker, args) VALUES ('prune.loose', $1::jsonb)",
                 json.dumps({}),
             )
         run.engine.resume("default")
@@ -214,13 +214,13 @@ async def test_what_other_jobs_recorded_goes_with_their_jobs(dsn: str) -> None:
         for _ in range(4):
             await plugin.sweep(run.engine.database)
         assert await loose(run) == [25, 25]
-        await run.tables.execute("DELETE FROM public.oban_jobs WHERE id % 2 = 0")
+        await run.tables.execute("DELETE FROM baton.oban_jobs WHERE id % 2 = 0")
         for _ in range(4):
             before = await loose(run)
             await plugin.sweep(run.engine.database)
             assert max(a - b for a, b in zip(before, await loose(run), strict=True)) <= 10
         assert await loose(run) == [13, 13]
-        await run.tables.execute("DELETE FROM public.oban_jobs")
+        await run.tables.execute("DELETE FROM baton.oban_jobs")
         for _ in range(4):
             await plugin.sweep(run.engine.database)
         assert await loose(run) == [0, 0]
@@ -231,7 +231,7 @@ async def test_what_a_workflow_recorded_stays_with_it(dsn: str) -> None:
         workflow = Baton().add("a", records.new()).add("b", records.new(), schedule_in=3600)
         await run.insert(workflow)
         await run.tables.until(workflow, "a", "completed")
-        await run.tables.execute("DELETE FROM public.oban_jobs WHERE state = 'completed'")
+        await run.tables.execute("DELETE FROM baton.oban_jobs WHERE state = 'completed'")
         await sweep(run)
         assert await loose(run) == [1, 1]
         await run.engine.cancel(workflow.workflow_id)

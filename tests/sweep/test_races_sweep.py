@@ -41,16 +41,16 @@ def chain() -> Baton:
 
 UNANNOUNCED = """
 WITH nodes AS (
-    UPDATE public.workflow_nodes SET state = 'discarded', pending = 0
+    UPDATE baton.workflow_nodes SET state = 'discarded', pending = 0
     WHERE workflow_id = ANY ($1::uuid[]) RETURNING job_id
 ), jobs AS (
-    UPDATE public.oban_jobs SET state = 'discarded' WHERE id IN (SELECT job_id FROM nodes)
+    UPDATE baton.oban_jobs SET state = 'discarded' WHERE id IN (SELECT job_id FROM nodes)
 )
-UPDATE public.workflows SET outstanding = 0, failed = 2, finished_at = now()
+UPDATE baton.workflows SET outstanding = 0, failed = 2, finished_at = now()
 WHERE id = ANY ($1::uuid[])
 """
-DISCARDED = "UPDATE public.oban_jobs SET state = 'discarded' WHERE id = ANY ($1::bigint[])"
-LOCK = "SELECT FROM public.workflows WHERE id = $1 FOR UPDATE"
+DISCARDED = "UPDATE baton.oban_jobs SET state = 'discarded' WHERE id = ANY ($1::bigint[])"
+LOCK = "SELECT FROM baton.workflows WHERE id = $1 FOR UPDATE"
 
 
 async def broken(ring: Arena) -> tuple[Workflow, Workflow]:
@@ -90,7 +90,7 @@ async def test_two_sweepers_at_once(ring: Arena, dsn: str) -> None:
 
 
 COMPLETED = """
-UPDATE public.oban_jobs SET state = 'completed', completed_at = now() - interval '1 day'
+UPDATE baton.oban_jobs SET state = 'completed', completed_at = now() - interval '1 day'
 WHERE id = ANY ($1::bigint[])
 """
 
@@ -114,7 +114,7 @@ async def test_a_job_retried_behind_the_sweeps_back_is_left_alone(ring: Arena, d
         await held.winner.execute(LOCK, workflow.id)
         sweeping = await held.behind(sweep(ring.right))
         await ring.monitor.execute(
-            "UPDATE public.oban_jobs SET state = 'available' WHERE id = $1", workflow["a"]
+            "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1", workflow["a"]
         )
         await held.rollback()
         await sweeping

@@ -16,11 +16,11 @@ CODES = ("P0001", "AB123", "42P01", "54000")
 
 _UNANNOUNCED = """
 WITH nodes AS (
-    UPDATE public.workflow_nodes SET state = 'discarded', pending = 0 RETURNING job_id
+    UPDATE baton.workflow_nodes SET state = 'discarded', pending = 0 RETURNING job_id
 ), jobs AS (
-    UPDATE public.oban_jobs SET state = 'discarded', discarded_at = timezone('UTC', now())
+    UPDATE baton.oban_jobs SET state = 'discarded', discarded_at = timezone('UTC', now())
 )
-UPDATE public.workflows SET outstanding = 0, failed = 1, finished_at = now()
+UPDATE baton.workflows SET outstanding = 0, failed = 1, finished_at = now()
 """
 
 
@@ -47,7 +47,7 @@ async def _workflows(run: Run) -> list[Baton]:
 
 
 async def _left(run: Run, table: str) -> int:
-    found: int = await run.tables.value(f"SELECT count(*) FROM public.{table}")
+    found: int = await run.tables.value(f"SELECT count(*) FROM baton.{table}")
     return found
 
 
@@ -64,7 +64,7 @@ async def test_a_workflow_that_is_refused_keeps_no_other(
     if what == "announced":
         await run.tables.execute(_UNANNOUNCED)
     else:
-        await run.tables.execute("DELETE FROM public.oban_jobs")
+        await run.tables.execute("DELETE FROM baton.oban_jobs")
     bad = workflows[3].workflow_id
     when = f"NEW.workflow_id = '{bad}'"
     await refuse(run.tables, when, code, table="workflow_completions", event="INSERT")
@@ -87,7 +87,7 @@ async def test_a_workflow_that_cannot_be_pruned_keeps_no_other(
     run: Run, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     workflows = await _workflows(run)
-    await run.tables.execute("DELETE FROM public.oban_jobs")
+    await run.tables.execute("DELETE FROM baton.oban_jobs")
     await Plugin().sweep(run.engine.database)
     bad = workflows[3].workflow_id
     when = f"OLD.workflow_id = '{bad}'"
@@ -110,14 +110,14 @@ async def test_a_job_that_cannot_be_pruned_keeps_no_other(
     workflows = await _workflows(run)
     for number, workflow in enumerate(workflows):
         await run.tables.execute(
-            "UPDATE public.workflow_nodes SET state = 'completed', result = '{\"value\": 1}'"
+            "UPDATE baton.workflow_nodes SET state = 'completed', result = '{\"value\": 1}'"
             " WHERE workflow_id = $1",
             workflow.workflow_id,
         )
         await run.tables.change(
             workflow, "a", state="'completed'", completed_at=f"now() - interval '{9 - number} day'"
         )
-    await run.tables.execute("UPDATE public.workflows SET outstanding = 0, finished_at = now()")
+    await run.tables.execute("UPDATE baton.workflows SET outstanding = 0, finished_at = now()")
     bad = (await run.tables.step(workflows[3], "a")).id
     await refuse(run.tables, f"OLD.id = {bad}", code, event="DELETE")
     plugin = Plugin(job_max_age={"completed": 60})
@@ -128,15 +128,15 @@ async def test_a_job_that_cannot_be_pruned_keeps_no_other(
     await accept(run.tables)
     await plugin.sweep(run.engine.database)
     assert await _left(run, "oban_jobs") == 0
-    await run.tables.execute("DELETE FROM public.workflow_nodes")
-    await run.tables.execute("DELETE FROM public.workflow_completions")
-    await run.tables.execute("DELETE FROM public.workflows")
+    await run.tables.execute("DELETE FROM baton.workflow_nodes")
+    await run.tables.execute("DELETE FROM baton.workflow_completions")
+    await run.tables.execute("DELETE FROM baton.workflows")
 
 
 _ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "workflow_debug_logs": (
         (
-            "INSERT INTO public.workflow_debug_logs"
+            "INSERT INTO baton.workflow_debug_logs"
             " (id, job_id, attempt, label, content, recorded_at)"
             " SELECT gen_random_uuid(), 1, 1, 'x', '1', now() - make_interval(days => 9, mins => g)"
             " FROM generate_series(1, 9) g"
@@ -146,7 +146,7 @@ _ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "workflow_step_stats": (
         (
-            "INSERT INTO public.workflow_step_stats (id, job_id, attempt, model, input_tokens,"
+            "INSERT INTO baton.workflow_step_stats (id, job_id, attempt, model, input_tokens,"
             " output_tokens, cache_read_tokens, cache_write_tokens)"
             " SELECT gen_random_uuid(), 1, 1, 'm', 1, 1, 1, 1 FROM generate_series(1, 9) g"
         ),
@@ -155,7 +155,7 @@ _ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "workflow_events": (
         (
-            "INSERT INTO public.workflow_events (correlation_key, name, payload, state, sent_at)"
+            "INSERT INTO baton.workflow_events (correlation_key, name, payload, state, sent_at)"
             " SELECT 'key', 'name', '1', 'kept', now() - make_interval(days => 90, mins => g)"
             " FROM generate_series(1, 9) g"
         ),
@@ -171,7 +171,7 @@ async def test_a_row_that_cannot_be_pruned_keeps_no_other(
 ) -> None:
     rows, named, options = _ROWS[table]
     await run.tables.execute(rows)
-    bad = await run.tables.value(f"SELECT id FROM public.{table} ORDER BY id LIMIT 1 OFFSET 4")
+    bad = await run.tables.value(f"SELECT id FROM baton.{table} ORDER BY id LIMIT 1 OFFSET 4")
     await refuse(run.tables, f"OLD.id = '{bad}'", "AB123", table=table, event="DELETE")
     plugin = Plugin(**options)
     for _ in range(3):

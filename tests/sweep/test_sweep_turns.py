@@ -31,12 +31,12 @@ async def hasty(dsn: str) -> AsyncIterator[Database]:
 
 UNANNOUNCED = """
 WITH nodes AS (
-    UPDATE public.workflow_nodes SET state = 'discarded' WHERE workflow_id = ANY ($1::uuid[])
+    UPDATE baton.workflow_nodes SET state = 'discarded' WHERE workflow_id = ANY ($1::uuid[])
     RETURNING job_id
 ), jobs AS (
-    UPDATE public.oban_jobs SET state = 'discarded' WHERE id IN (SELECT job_id FROM nodes)
+    UPDATE baton.oban_jobs SET state = 'discarded' WHERE id IN (SELECT job_id FROM nodes)
 )
-UPDATE public.workflows SET outstanding = 0, failed = 1 WHERE id = ANY ($1::uuid[])
+UPDATE baton.workflows SET outstanding = 0, failed = 1 WHERE id = ANY ($1::uuid[])
 """
 
 
@@ -77,15 +77,15 @@ async def test_a_locked_workflow_keeps_no_other_for_long(
     for workflow in workflows:
         await client.insert(workflow)
     ids = [workflow.workflow_id for workflow in workflows]
-    counted = "SELECT count(*) FROM public.workflow_completions"
+    counted = "SELECT count(*) FROM baton.workflow_completions"
     if what == "announce":
         await client.tables.execute(UNANNOUNCED, ids)
     else:
-        await client.tables.execute("DELETE FROM public.oban_jobs")
+        await client.tables.execute("DELETE FROM baton.oban_jobs")
     plugin = Plugin()
     async with race(dsn) as lock, hasty(dsn) as database:
         await lock.winner.execute(
-            "SELECT FROM public.workflows WHERE id = $1 FOR UPDATE", ids[victim]
+            "SELECT FROM baton.workflows WHERE id = $1 FOR UPDATE", ids[victim]
         )
         await plugin.sweep(database)
         assert await client.tables.value(counted) == 6

@@ -167,5 +167,5 @@ async def test_where_nobody_traces_nothing_is_kept_and_nothing_is_looked_for(
         await until_waits(run.tables, workflow)
         assert await send_event(workflow.workflow_id, "x", 1) is Delivery.SETTLED
         await run.end(workflow)
-        assert await run.tables.value("SELECT count(trace) FROM public.workflow_events") == 0
+        assert await run.tables.value("SELECT count(trace) FROM baton.workflow_events") == 0
     assert [traced for _, traced in asked] == [False, False]

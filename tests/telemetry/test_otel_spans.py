@@ -264,7 +264,7 @@ async def test_whatever_a_job_carries_it_is_performed_and_traced(dsn: str, otel:
         jobs = await run.insert(workflow)
         for job, meta in zip(jobs, metas, strict=True):
             await run.tables.execute(
-                "UPDATE public.oban_jobs SET meta = $1::text::jsonb, scheduled_at = inserted_at"
+                "UPDATE baton.oban_jobs SET meta = $1::text::jsonb, scheduled_at = inserted_at"
                 " WHERE id = $2",
                 meta,
                 job.id,

@@ -44,14 +44,14 @@ BEGIN
 END $$;
 """
 TRAP += "".join(
-    f"CREATE TRIGGER die AFTER INSERT OR UPDATE OR DELETE ON public.{table}"
+    f"CREATE TRIGGER die AFTER INSERT OR UPDATE OR DELETE ON baton.{table}"
     " FOR EACH STATEMENT EXECUTE FUNCTION public.die();"
     for table in TABLES
 )
 
 
 _OVER = """
-UPDATE public.workflow_wait_groups
+UPDATE baton.workflow_wait_groups
 SET deadline = now() - interval '1 s', wake_at = now() - interval '1 s'
 WHERE status = 'pending'
 """
@@ -203,7 +203,7 @@ async def test_dying_after_every_statement(
         if died:
             await go_on(ring, move)
         found = await ring.monitor.fetch(
-            "SELECT status FROM public.workflow_wait_groups WHERE workflow_id = $1 ORDER BY status",
+            "SELECT status FROM baton.workflow_wait_groups WHERE workflow_id = $1 ORDER BY status",
             workflow.id,
         )
         assert [row["status"] for row in found] == statuses
@@ -219,6 +219,6 @@ async def go_on(ring: WaitRing, move: Move) -> None:
     except WorkflowFinishedError:
         return
     await ring.monitor.execute(
-        "UPDATE public.workflow_events SET wake_at = now() WHERE state = 'open'"
+        "UPDATE baton.workflow_events SET wake_at = now() WHERE state = 'open'"
     )
     await sweep(ring.sides[2])

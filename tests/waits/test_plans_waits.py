@@ -27,20 +27,20 @@ WAIT_TABLES = ("workflow_wait_groups", "workflow_wait_members", "workflow_events
 _LOAD = """
 WITH ids AS (SELECT gen_random_uuid() AS id, g FROM generate_series(1, $1::integer) AS g),
 jobs AS (
-    INSERT INTO public.oban_jobs (state, queue, worker, meta)
+    INSERT INTO baton.oban_jobs (state, queue, worker, meta)
     SELECT 'suspended', 'baton_waits', 'baton.wait', jsonb_build_object('workflow_id', i.id)
     FROM ids i
     RETURNING id, (meta ->> 'workflow_id')::uuid AS workflow_id
 ),
 nodes AS (
-    INSERT INTO public.workflow_nodes (job_id, workflow_id, name, pending, waits)
+    INSERT INTO baton.workflow_nodes (job_id, workflow_id, name, pending, waits)
     SELECT j.id, j.workflow_id, 'gate', 1, true FROM jobs j
 ),
 workflows AS (
-    INSERT INTO public.workflows (id, steps, outstanding) SELECT i.id, 1, 1 FROM ids i
+    INSERT INTO baton.workflows (id, steps, outstanding) SELECT i.id, 1, 1 FROM ids i
 ),
 groups AS (
-    INSERT INTO public.workflow_wait_groups (
+    INSERT INTO baton.workflow_wait_groups (
         workflow_id, job_id, replay_key, wait_step, names, need, timeout, on_timeout,
         correlation_key, status,
         armed_at, deadline, wake_at
@@ -51,10 +51,10 @@ groups AS (
     RETURNING id, workflow_id, correlation_key
 ),
 members AS (
-    INSERT INTO public.workflow_wait_members (group_id, name, workflow_id, correlation_key)
+    INSERT INTO baton.workflow_wait_members (group_id, name, workflow_id, correlation_key)
     SELECT g.id, n, g.workflow_id, g.correlation_key FROM groups g, unnest(ARRAY['x', 'y']) AS n
 )
-INSERT INTO public.workflow_events (workflow_id, correlation_key, name, payload, state)
+INSERT INTO baton.workflow_events (workflow_id, correlation_key, name, payload, state)
 SELECT i.id, NULL, 'z', '1'::jsonb, 'kept' FROM ids i
 UNION ALL
 SELECT NULL, 'key' || i.g, 'x', '1'::jsonb, 'kept' FROM ids i
@@ -119,9 +119,9 @@ async def send_by_a_key(ring: Arena) -> Prepared:
 async def expire(ring: Arena) -> Prepared:
     await armed(ring, timeout=3600)
     await ring.monitor.execute(
-        "UPDATE public.workflow_wait_groups SET deadline = now() - interval '1 s',"
+        "UPDATE baton.workflow_wait_groups SET deadline = now() - interval '1 s',"
         " wake_at = now() - interval '1 s' WHERE id = (SELECT max(id) FROM"
-        " public.workflow_wait_groups)"
+        " baton.workflow_wait_groups)"
     )
     return lambda: expire_waits(ring.right, EngineSettings())
 
@@ -139,7 +139,7 @@ async def hand_out_one(ring: Arena) -> Prepared:
     key = f"left {uuid4()}"
     await armed(ring, correlation_key=key)
     await ring.monitor.execute(
-        "SELECT public.baton_send_key($1, 'x', '1', NULL, '[]', '-1', false, NULL)", key
+        "SELECT baton.baton_send_key($1, 'x', '1', NULL, '[]', '-1', false, NULL)", key
     )
     return lambda: hand_out(ring.right, EngineSettings())
 
@@ -148,8 +148,8 @@ async def look_again(ring: Arena) -> Prepared:
     """A wait with a key that asked for another look into an empty mailbox."""
     await armed(ring, correlation_key=f"empty {uuid4()}")
     await ring.monitor.execute(
-        "UPDATE public.workflow_wait_groups SET wake_at = now() WHERE id = (SELECT max(id) FROM"
-        " public.workflow_wait_groups)"
+        "UPDATE baton.workflow_wait_groups SET wake_at = now() WHERE id = (SELECT max(id) FROM"
+        " baton.workflow_wait_groups)"
     )
     return lambda: expire_waits(ring.right, EngineSettings())
 
@@ -199,7 +199,7 @@ async def site(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     async with arena(dsn) as ring:
         for table in tables:
             await ring.monitor.execute(
-                f"ALTER TABLE public.{table} SET (autovacuum_enabled = false)"
+                f"ALTER TABLE baton.{table} SET (autovacuum_enabled = false)"
             )
         for work in WORKS:
             for _ in range(WARM):

@@ -66,8 +66,8 @@ async def suspended(
 async def taken(ring: WaitRing) -> Counter[int]:
     """How many waits have each event that was sent."""
     rows = await ring.monitor.fetch(
-        "SELECT e.id, count(m.event_id) AS n FROM public.workflow_events e"
-        " LEFT JOIN public.workflow_wait_members m ON m.event_id = e.id GROUP BY e.id"
+        "SELECT e.id, count(m.event_id) AS n FROM baton.workflow_events e"
+        " LEFT JOIN baton.workflow_wait_members m ON m.event_id = e.id GROUP BY e.id"
     )
     return Counter({row["id"]: row["n"] for row in rows})
 

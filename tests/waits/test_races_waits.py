@@ -96,7 +96,7 @@ async def test_without_the_lock_a_wake_up_is_lost(ring: WaitRing, arm: Any) -> N
 
 OVER = """
 SELECT NOT EXISTS (
-    SELECT FROM public.workflow_wait_groups
+    SELECT FROM baton.workflow_wait_groups
     WHERE job_id = $1 AND status = 'pending' AND wake_at > clock_timestamp()
 )
 """
@@ -184,7 +184,7 @@ async def test_two_groups_on_one_name(ring: WaitRing) -> None:
     await two_groups(ring, ROUNDS)
     assert await ring.statuses() == {"completed": 2 * ROUNDS}
     taken = await ring.monitor.fetchval(
-        "SELECT count(DISTINCT event_id) FROM public.workflow_wait_members"
+        "SELECT count(DISTINCT event_id) FROM baton.workflow_wait_members"
     )
     assert taken == 2 * ROUNDS
     assert set((await ring.settled()).values()) == {1}
@@ -221,7 +221,7 @@ async def test_waiting_with_a_key_while_an_event_is_sent_by_it(ring: WaitRing) -
     assert statuses["completed"] >= ROUNDS
     assert statuses.total() == 2 * ROUNDS
     alone = await ring.monitor.fetchval(
-        "SELECT count(*) FROM public.workflow_events WHERE receivers = 0 OR state = 'open'"
+        "SELECT count(*) FROM baton.workflow_events WHERE receivers = 0 OR state = 'open'"
     )
     assert alone == 0
     assert set((await ring.settled()).values()) == {1}

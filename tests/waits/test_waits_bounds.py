@@ -38,8 +38,8 @@ async def send(ring: Arena, to: Workflow | str) -> Delivery:
 async def group(ring: Arena, workflow: Workflow) -> tuple[str, str]:
     """The status of a workflow's only wait, and the state of its event."""
     row = await ring.monitor.fetchrow(
-        "SELECT g.status, m.state FROM public.workflow_wait_groups g "
-        "JOIN public.workflow_wait_members m ON m.group_id = g.id WHERE g.workflow_id = $1",
+        "SELECT g.status, m.state FROM baton.workflow_wait_groups g "
+        "JOIN baton.workflow_wait_members m ON m.group_id = g.id WHERE g.workflow_id = $1",
         workflow.id,
     )
     assert row is not None
@@ -48,14 +48,14 @@ async def group(ring: Arena, workflow: Workflow) -> tuple[str, str]:
 
 async def settled_by_hand(ring: Arena, workflow: Workflow) -> None:
     await ring.monitor.execute(
-        "UPDATE public.workflow_nodes SET state = 'cancelled' WHERE job_id = $1", workflow["g"]
+        "UPDATE baton.workflow_nodes SET state = 'cancelled' WHERE job_id = $1", workflow["g"]
     )
 
 
 async def overdue(ring: Arena, workflow: Workflow) -> None:
     """Its time is over, and nobody has looked."""
     await ring.monitor.execute(
-        "UPDATE public.workflow_wait_groups SET deadline = now() - interval '1 second', "
+        "UPDATE baton.workflow_wait_groups SET deadline = now() - interval '1 second', "
         "wake_at = now() - interval '1 second' WHERE workflow_id = $1",
         workflow.id,
     )
@@ -67,7 +67,7 @@ async def test_a_step_that_has_settled_receives_nothing(ring: Arena, by_key: boo
     await settled_by_hand(ring, workflow)
     assert await send(ring, "k" if by_key else workflow) is Delivery.BUFFERED
     assert await group(ring, workflow) == ("pending", "waiting")
-    events = await ring.monitor.fetch("SELECT state, receivers FROM public.workflow_events")
+    events = await ring.monitor.fetch("SELECT state, receivers FROM baton.workflow_events")
     assert [tuple(row) for row in events] == [("kept", 0)]
 
 
@@ -87,7 +87,7 @@ async def test_what_is_sent_after_the_deadline_does_not_count(ring: Arena, by_ke
     assert await send(ring, "k" if by_key else workflow) is Delivery.BUFFERED
     await expire_waits(ring.right, EngineSettings())
     assert await group(ring, workflow) == ("timeout", "missed")
-    assert await ring.monitor.fetchval("SELECT state FROM public.workflow_events") == "kept"
+    assert await ring.monitor.fetchval("SELECT state FROM baton.workflow_events") == "kept"
     assert await ring.states([workflow["after"]]) == ["available"]
 
 
@@ -99,11 +99,11 @@ async def test_an_event_that_is_being_handed_out_at_the_deadline_still_comes(
     options = {} if on_timeout == "result" else {"on_timeout": on_timeout}
     (workflow,) = await ring.insert(waits(**options))
     await conn.execute(
-        "INSERT INTO public.workflow_events (correlation_key, name, payload, state, sent_at) "
+        "INSERT INTO baton.workflow_events (correlation_key, name, payload, state, sent_at) "
         "VALUES ('k', 'x', '1', 'kept', now() - interval '1 minute')"
     )
     async with conn.transaction():
-        await conn.execute("SELECT FROM public.workflow_events FOR UPDATE")
+        await conn.execute("SELECT FROM baton.workflow_events FOR UPDATE")
         await overdue(ring, workflow)
         await expire_waits(ring.right, EngineSettings())
         assert await group(ring, workflow) == ("pending", "waiting")
@@ -125,7 +125,7 @@ async def test_who_is_in_time_receives_it_beside_who_is_late(ring: Arena) -> Non
 async def test_a_wait_that_is_not_due_is_not_ended(ring: Arena) -> None:
     """Somebody found it due, and it was looked at in the meantime."""
     (workflow,) = await ring.insert(waits())
-    number = await ring.monitor.fetchval("SELECT id FROM public.workflow_wait_groups")
+    number = await ring.monitor.fetchval("SELECT id FROM baton.workflow_wait_groups")
     await send(ring, "other")
     reply = await expire_groups(ring.right, [number], notify=False)
     assert (reply.waits, reply.failing) == ([], [])

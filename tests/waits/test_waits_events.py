@@ -85,7 +85,7 @@ async def test_what_comes_after_the_deadline_is_late_though_nobody_has_swept(dsn
     async with running(dsn, queues={}) as run:
         await run.insert(workflow)
         await run.tables.execute(
-            "UPDATE public.workflow_wait_groups"
+            "UPDATE baton.workflow_wait_groups"
             " SET deadline = now() - interval '1 s', wake_at = now() - interval '1 s'"
         )
         assert await send_event(workflow.workflow_id, "x") is Delivery.BUFFERED
@@ -104,7 +104,7 @@ async def test_a_dedupe_id_counts_once(dsn: str) -> None:
             assert await send_event(workflow.workflow_id, "x", 1, dedupe_id="d") is expected
         assert await send_event(workflow.workflow_id, "y", 1, dedupe_id="d") is Delivery.SETTLED
         duplicates = await run.tables.value(
-            "SELECT array_agg(duplicates ORDER BY id) FROM public.workflow_events"
+            "SELECT array_agg(duplicates ORDER BY id) FROM baton.workflow_events"
         )
         assert duplicates == [2, 0]
         told = [event.delivery for event in run.events.of(EventReceived)]
@@ -118,14 +118,14 @@ async def test_finished_and_unknown_workflows(dsn: str) -> None:
         await send_event(workflow.workflow_id, "x")
         with pytest.raises(WorkflowFinishedError, match="has finished: no event can reach it"):
             await send_event(str(workflow.workflow_id), "x")
-        await run.tables.execute("DELETE FROM public.workflows")
+        await run.tables.execute("DELETE FROM baton.workflows")
         with pytest.raises(WorkflowFinishedError):
             await send_event(workflow.workflow_id, "x")
         with pytest.raises(UnknownWorkflowError):
             await send_event(uuid4(), "x")
         await run.tables.execute(
-            "TRUNCATE public.workflow_completions, public.workflow_nodes, public.oban_jobs,"
-            " public.workflow_wait_groups, public.workflow_wait_members, public.workflow_events"
+            "TRUNCATE baton.workflow_completions, baton.workflow_nodes, baton.oban_jobs,"
+            " baton.workflow_wait_groups, baton.workflow_wait_members, baton.workflow_events"
         )
 
 
@@ -141,7 +141,7 @@ async def test_what_ended_the_workflow_may_be_sent_again(dsn: str) -> None:
         for name, dedupe_id in (("x", "e"), ("y", "d")):
             with pytest.raises(WorkflowFinishedError):
                 await send_event(workflow.workflow_id, name, dedupe_id=dedupe_id)
-        assert await run.tables.value("SELECT duplicates FROM public.workflow_events") == 2
+        assert await run.tables.value("SELECT duplicates FROM baton.workflow_events") == 2
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ async def test_an_invalid_payload_is_refused_and_changes_nothing(dsn: str) -> No
     async with running(dsn) as run:
         await run.insert(workflow)
         await until_waits(run.tables, workflow)
-        counted = "SELECT count(*) FROM public.workflow_events"
+        counted = "SELECT count(*) FROM baton.workflow_events"
         wrongs: list[Any] = [BAD, None, 5, [], {**GOOD, "level": "none"}]
         for wrong in wrongs:
             with pytest.raises(InvalidPayloadError, match="nothing was changed") as caught:
@@ -306,7 +306,7 @@ async def test_an_event_joins_the_callers_transaction(dsn: str) -> None:
         assert await send_event(workflow.workflow_id, "x", 1, conn=connection) is Delivery.SETTLED
         assert await statuses(run.tables, workflow) == ["pending"]
         await transaction.rollback()
-        assert await run.tables.value("SELECT count(*) FROM public.workflow_events") == 0
+        assert await run.tables.value("SELECT count(*) FROM baton.workflow_events") == 0
         async with connection.transaction():
             await send_event(workflow.workflow_id, "x", 2, conn=connection, dedupe_id="d")
             with pytest.raises(UnknownWorkflowError):

@@ -121,7 +121,7 @@ async def test_events_that_come_before_the_gate_is_armed_settle_it_at_once(dsn: 
         above = f"g{number}"
     workflow.add("b", note.new(), deps=[above])
     async with running(dsn) as run:
-        await run.tables.execute("UPDATE public.oban_jobs SET state = 'suspended'")
+        await run.tables.execute("UPDATE baton.oban_jobs SET state = 'suspended'")
         run.engine.pause("default")
         await run.insert(workflow)
         for number in reversed(range(60)):
@@ -257,7 +257,7 @@ async def test_a_deadline_runs_from_arming(dsn: str) -> None:
         run.engine.pause("default")
         await run.insert(workflow)
         assert await statuses(run.tables, workflow) == ["dormant"]
-        look = "SELECT deadline - armed_at FROM public.workflow_wait_groups"
+        look = "SELECT deadline - armed_at FROM baton.workflow_wait_groups"
         assert await run.tables.value(look) is None
         run.engine.resume("default")
         await until_waits(run.tables, workflow)

@@ -24,12 +24,12 @@ SOON = 3.0
 """Seconds that are enough for all that is not held up, on a busy machine."""
 
 LOCKS = {
-    "workflow": "SELECT FROM public.workflows WHERE id = ANY ($1::uuid[]) FOR UPDATE",
-    "node": "SELECT FROM public.workflow_nodes WHERE workflow_id = ANY ($1::uuid[]) FOR UPDATE",
-    "job": "SELECT FROM public.oban_jobs WHERE id IN (SELECT job_id FROM public.workflow_nodes"
+    "workflow": "SELECT FROM baton.workflows WHERE id = ANY ($1::uuid[]) FOR UPDATE",
+    "node": "SELECT FROM baton.workflow_nodes WHERE workflow_id = ANY ($1::uuid[]) FOR UPDATE",
+    "job": "SELECT FROM baton.oban_jobs WHERE id IN (SELECT job_id FROM baton.workflow_nodes"
     " WHERE workflow_id = ANY ($1::uuid[])) FOR UPDATE",
-    "job below": "SELECT FROM public.oban_jobs WHERE id IN (SELECT max(job_id) FROM"
-    " public.workflow_nodes WHERE workflow_id = ANY ($1::uuid[]) GROUP BY workflow_id) FOR UPDATE",
+    "job below": "SELECT FROM baton.oban_jobs WHERE id IN (SELECT max(job_id) FROM"
+    " baton.workflow_nodes WHERE workflow_id = ANY ($1::uuid[]) GROUP BY workflow_id) FOR UPDATE",
 }
 
 
@@ -98,7 +98,7 @@ async def test_whoever_is_locked_has_the_event_when_it_is_free(dsn: str) -> None
         await run.insert(late)
         assert await send_event(None, "x", "second", correlation_key="k") is Delivery.SETTLED
         await run.end(late)
-        states = "SELECT array_agg(receivers ORDER BY id) FROM public.workflow_events"
+        states = "SELECT array_agg(receivers ORDER BY id) FROM baton.workflow_events"
         assert await run.tables.value(states) == [2, 1]
 
 
@@ -166,7 +166,7 @@ async def refusing(run: Run, table: str, when: str, code: str) -> AsyncIterator[
         f" RAISE EXCEPTION 'refused' USING ERRCODE = '{code}'; END $$"
     )
     await run.tables.execute(
-        f"CREATE TRIGGER refuse BEFORE UPDATE ON public.{table} FOR EACH ROW WHEN ({when})"
+        f"CREATE TRIGGER refuse BEFORE UPDATE ON baton.{table} FOR EACH ROW WHEN ({when})"
         " EXECUTE FUNCTION public.refuse()"
     )
     yield
@@ -187,7 +187,7 @@ async def test_a_refused_row_keeps_no_other_timer(
     async with running(dsn, queues={}) as run:
         await insert_all([*others[:3], cursed, *others[3:]])
         group: int = await run.tables.value(
-            "SELECT id FROM public.workflow_wait_groups WHERE workflow_id = $1",
+            "SELECT id FROM baton.workflow_wait_groups WHERE workflow_id = $1",
             cursed.workflow_id,
         )
         with caplog.at_level(logging.WARNING, "baton"):
@@ -245,15 +245,15 @@ async def test_the_sweep_finds_what_a_hand_left_behind(dsn: str) -> None:
 
         async def looked() -> bool:
             await plugin.sweep(run.engine.database)
-            asked = "SELECT count(wake_at) = 0 FROM public.workflow_wait_groups"
+            asked = "SELECT count(wake_at) = 0 FROM baton.workflow_wait_groups"
             return bool(await run.tables.value(asked))
 
         await eventually(looked)
         for _ in range(2):
             await run.tables.execute(
-                "INSERT INTO public.workflow_events (correlation_key, name, payload, state)"
+                "INSERT INTO baton.workflow_events (correlation_key, name, payload, state)"
                 " VALUES ('k', 'x', '1', 'kept')"
             )
         await plugin.sweep(run.engine.database)
-        received = "SELECT count(*) FROM public.workflow_wait_members WHERE state = 'received'"
+        received = "SELECT count(*) FROM baton.workflow_wait_members WHERE state = 'received'"
         assert await run.tables.value(received) == 2

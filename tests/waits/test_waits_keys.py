@@ -82,11 +82,11 @@ async def test_a_thousand_wait_with_one_key(dsn: str) -> None:
 
         async def done() -> bool:
             return bool(
-                await run.tables.value(states.replace("FROM ", "FROM public.")) == handed_out
+                await run.tables.value(states.replace("FROM ", "FROM baton.")) == handed_out
             )
 
         await eventually(done)
-        counted = "SELECT count(*) FROM public.workflow_completions"
+        counted = "SELECT count(*) FROM baton.workflow_completions"
         assert await run.tables.value(counted) == 1000
 
 
@@ -96,7 +96,7 @@ async def test_an_invalid_payload_by_a_key(dsn: str) -> None:
         await run.insert(workflow)
         with pytest.raises(InvalidPayloadError):
             await send_event(None, "x", BAD, correlation_key="k")
-        assert await run.tables.value("SELECT count(*) FROM public.workflow_events") == 0
+        assert await run.tables.value("SELECT count(*) FROM baton.workflow_events") == 0
         assert await send_event(None, "x", GOOD, correlation_key="k") is Delivery.SETTLED
         await run.end(workflow)
 
@@ -107,7 +107,7 @@ async def test_others_finish_what_a_sender_by_a_key_began(dsn: str) -> None:
     async with running(dsn, queues={}) as run:
         await insert_all(workflows)
         await run.tables.execute(
-            "SELECT public.baton_send_key('k', 'x', $1, NULL, $2, '0.01', true, NULL)",
+            "SELECT baton.baton_send_key('k', 'x', $1, NULL, $2, '0.01', true, NULL)",
             json.dumps(GOOD),
             json.dumps([{"*": Decision.model_json_schema()}]),
         )
@@ -147,7 +147,7 @@ async def test_what_the_database_refuses_keeps_no_other_wait(dsn: str) -> None:
             " RAISE EXCEPTION 'cursed'; END $$"
         )
         await run.tables.execute(
-            "CREATE TRIGGER refuse BEFORE UPDATE ON public.workflow_nodes FOR EACH ROW"
+            "CREATE TRIGGER refuse BEFORE UPDATE ON baton.workflow_nodes FOR EACH ROW"
             f" WHEN (OLD.workflow_id IN ('{cursed.workflow_id}', '{careful.workflow_id}'))"
             " EXECUTE FUNCTION public.refuse()"
         )
@@ -157,6 +157,6 @@ async def test_what_the_database_refuses_keeps_no_other_wait(dsn: str) -> None:
 
             for workflow in (cursed, careful):
                 assert await statuses(run.tables, workflow) == ["pending"]
-            await run.tables.execute("DROP TRIGGER refuse ON public.workflow_nodes")
+            await run.tables.execute("DROP TRIGGER refuse ON baton.workflow_nodes")
             for workflow in (cursed, careful):
                 await engine.end(workflow)

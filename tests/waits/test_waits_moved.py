@@ -14,10 +14,10 @@ async def test_a_step_that_is_retried_by_hand_adopts_its_wait(dsn: str) -> None:
     async with running(dsn) as run:
         workflow = await only(run, forms.new(form="for", options={"timeout": 3600}))
         await until_waits(run.tables, workflow)
-        look = "SELECT (id, armed_at, deadline)::text FROM public.workflow_wait_groups"
+        look = "SELECT (id, armed_at, deadline)::text FROM baton.workflow_wait_groups"
         before = await run.tables.value(look)
         await run.tables.change(workflow, "s", state="'available'")
-        await run.tables.execute("NOTIFY \"public.oban_insert\", '{}'")
+        await run.tables.execute("NOTIFY \"baton.oban_insert\", '{}'")
         await run.events.until(StepSuspended, 2)
         assert await run.tables.value(look) == before
         assert await run.tables.violations() == []
@@ -33,7 +33,7 @@ async def test_a_wait_that_settled_while_its_step_was_moved_by_hand(dsn: str) ->
         await run.tables.change(workflow, "s", state="'available'", scheduled_at="'2099-01-01'")
         await send_event(workflow.workflow_id, "x", 7)
         await run.tables.change(workflow, "s", scheduled_at="timezone('UTC', now())")
-        await run.tables.execute("NOTIFY \"public.oban_insert\", '{}'")
+        await run.tables.execute("NOTIFY \"baton.oban_insert\", '{}'")
         await run.end(workflow)
         assert await run.engine.result(workflow.workflow_id, "s") == 7
 

@@ -361,9 +361,9 @@ async def modelled(step: Step) -> Any:
 async def test_a_job_outside_a_workflow_cannot_wait(dsn: str) -> None:
     async with running(dsn) as run:
         await run.tables.execute(
-            "INSERT INTO public.oban_jobs (worker, max_attempts) VALUES ('steps.one', 1)"
+            "INSERT INTO baton.oban_jobs (worker, max_attempts) VALUES ('steps.one', 1)"
         )
-        await run.tables.execute("NOTIFY \"public.oban_insert\", '{}'")
+        await run.tables.execute("NOTIFY \"baton.oban_insert\", '{}'")
         (ended,) = await run.events.until(StepDiscarded)
         assert "WaitNotPossibleError" in (ended.error or "")
 

@@ -85,7 +85,7 @@ async def test_a_file_that_is_run_and_imported_defines_its_workers_once(alone: P
         + """
     if __name__ == "__main__":
         import main
-        from baton.workflow import registry
+        from baton.workers import registry
         print(sorted(registry.names()), registry.find("report") is main.report.spec)
     """,
     )

@@ -51,7 +51,7 @@ async def insert_all(
     `conn` joins the caller's transaction: an asyncpg connection, one of a pool, or a SQLAlchemy
     AsyncSession or AsyncConnection over asyncpg. The rows come and go with that transaction; if we
     fail, it stays usable. With none open, one is opened and committed. Then `engine` only tells the
-    schema; with no engine running at all that is "public". Failures of the database stay what the
+    schema; with no engine running at all that is "baton". Failures of the database stay what the
     driver raises, so that the caller can retry.
 
     A builder takes no more steps while it is inserted and once it was, also where the caller's
@@ -124,7 +124,7 @@ async def _insert_borrowing(
     prepared: Sequence[NewWorkflow], instance: Instance | None, conn: object
 ) -> list[Job]:
     notify = instance is None or instance.settings.notify
-    sql = Sql("public") if instance is None else instance.database.sql
+    sql = Sql() if instance is None else instance.database.sql
     async with borrowed(conn, sql) as connection:
         return await insert_on(connection, sql, prepared, notify=notify)
 

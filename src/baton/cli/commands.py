@@ -15,10 +15,11 @@ import typer
 from baton import schema as schemas
 from baton.cli.health import parse_address
 from baton.cli.insights import app as looking
-from baton.cli.options import DSN_VARIABLE, Dsn, Schema
+from baton.cli.options import DSN_VARIABLE, Dsn, ObanSchema, Schema
 from baton.cli.options_of_worker import (
     Format,
     HealthAddress,
+    OwnObanSchema,
     OwnSchema,
     Queues,
     Reload,
@@ -30,6 +31,7 @@ from baton.cli.reporting import FAILED, MISUSED, checked_dsn, fail, reported, sa
 from baton.cli.reports import Report, notice, set_up_logging
 from baton.cli.serving import serve
 from baton.cli.target import find_engine, overridden
+from baton.store.sql import DEFAULT_SCHEMA
 
 app = typer.Typer(
     add_completion=False,
@@ -62,7 +64,8 @@ def about(
 @app.command()
 def migrate(
     dsn: Dsn = None,
-    schema: Schema = "public",
+    schema: Schema = DEFAULT_SCHEMA,
+    oban_schema: ObanSchema = None,
     to: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Migrate up to this version.")
     ] = None,
@@ -94,11 +97,15 @@ def migrate(
         with reported(""):
             target = to if down is None else down
             start = (0 if down is None else schemas.latest_version()) if since is None else since
-            typer.echo(schemas.migration_sql(from_=start, to=target, schema=schema))
+            typer.echo(schemas.migration_sql(start, target, schema, oban_schema=oban_schema))
         return
     dsn = checked_dsn(dsn)
     with reported(dsn):
-        asyncio.run(_verify(dsn, schema) if verify else _move(dsn, schema, to, down))
+        asyncio.run(
+            _verify(dsn, schema, oban_schema)
+            if verify
+            else _move(dsn, schema, oban_schema, to, down)
+        )
 
 
 @app.command()
@@ -106,6 +113,7 @@ def worker(
     target: Target,
     dsn: Dsn = None,
     schema: OwnSchema = None,
+    oban_schema: OwnObanSchema = None,
     queues: Queues = None,
     verbose: Verbose = 0,
     log_format: Format = None,
@@ -129,7 +137,7 @@ def worker(
         os.environ[DSN_VARIABLE] = dsn = checked_dsn(dsn)
     engine = find_engine(target)
     with reported(dsn or engine.database.dsn):
-        engine = overridden(engine, dsn, schema, limits)
+        engine = overridden(engine, dsn, schema, limits, oban_schema)
         set_up_logging(verbose, log_format)
         serve(engine, Report(verbose), address, notice(log_format))
 
@@ -153,8 +161,8 @@ def export_dashboards(
         typer.echo(folder / path.relative_to(source))
 
 
-async def _verify(dsn: str, schema: str) -> None:
-    report = await schemas.verify(dsn, schema=schema)
+async def _verify(dsn: str, schema: str, oban_schema: str | None) -> None:
+    report = await schemas.verify(dsn, schema=schema, oban_schema=oban_schema)
     for problem in report.problems:
         say(problem)
     for warning in report.warnings:
@@ -164,12 +172,14 @@ async def _verify(dsn: str, schema: str) -> None:
     typer.echo(f"schema {schema!r} is right, at version {report.version}")
 
 
-async def _move(dsn: str, schema: str, to: int | None, down: int | None) -> None:
+async def _move(
+    dsn: str, schema: str, oban_schema: str | None, to: int | None, down: int | None
+) -> None:
     if down is None:
-        moved = await schemas.migrate(dsn, schema=schema, to=to)
+        moved = await schemas.migrate(dsn, schema=schema, oban_schema=oban_schema, to=to)
     else:
-        moved = await schemas.rollback(dsn, schema=schema, to=down)
-    now = await schemas.current_version(dsn, schema=schema)
+        moved = await schemas.rollback(dsn, schema=schema, oban_schema=oban_schema, to=down)
+    now = await schemas.current_version(dsn, schema=schema, oban_schema=oban_schema)
     if to is not None and now > to:
         fail(f"schema {schema!r} is at version {now}; to go back to {to}: --down {to}")
     done = "applied" if down is None else "reverted"

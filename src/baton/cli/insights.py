@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from baton.cli.listings import engine_table, queue_table, step_table, workflow_table
-from baton.cli.options import Dsn, Schema, parse_time
+from baton.cli.options import Dsn, ObanSchema, Schema, parse_time
 from baton.cli.reporting import checked_dsn, reported, say
 from baton.cli.tables import console, table
 from baton.cli.watching import Watch, show, watch
@@ -20,6 +20,7 @@ from baton.core.jsonvalue import HIGHEST_LIMIT, encode
 from baton.insights import EngineRow, Insights, Page, QueueRow, StepRow, WorkflowDetail, WorkflowRow
 from baton.schema import require
 from baton.store.database import Database
+from baton.store.sql import DEFAULT_SCHEMA
 
 T = TypeVar("T")
 
@@ -36,7 +37,8 @@ _TIME = "an ISO time (UTC unless it says otherwise), or an age such as 90s, 30mi
 @app.command()
 def workflows(
     dsn: Dsn = None,
-    schema: Schema = "public",
+    schema: Schema = DEFAULT_SCHEMA,
+    oban_schema: ObanSchema = None,
     state: Annotated[
         str | None, typer.Option(help="Only these: running, completed or failed.")
     ] = None,
@@ -69,14 +71,15 @@ def workflows(
     def drawn(page: Page[WorkflowRow]) -> RenderableType:
         return Group(table(workflow_table(page.rows, on := console()), on), *_more(page))
 
-    _answer(dsn, schema, ask, drawn, asdict, as_json=as_json, watching=watching)
+    _answer(dsn, schema, oban_schema, ask, drawn, asdict, as_json=as_json, watching=watching)
 
 
 @app.command()
 def workflow(
     workflow_id: WorkflowId,
     dsn: Dsn = None,
-    schema: Schema = "public",
+    schema: Schema = DEFAULT_SCHEMA,
+    oban_schema: ObanSchema = None,
     state: Annotated[
         str | None,
         typer.Option(help="Only steps in this state: available, discarded, …, or gone."),
@@ -108,12 +111,16 @@ def workflow(
         detail, page = answer
         return {**asdict(detail), "steps": asdict(page)}
 
-    _answer(dsn, schema, ask, drawn, plain, as_json=as_json, watching=watching)
+    _answer(dsn, schema, oban_schema, ask, drawn, plain, as_json=as_json, watching=watching)
 
 
 @app.command()
 def queues(
-    dsn: Dsn = None, schema: Schema = "public", as_json: Json = False, watching: Watch = False
+    dsn: Dsn = None,
+    schema: Schema = DEFAULT_SCHEMA,
+    oban_schema: ObanSchema = None,
+    as_json: Json = False,
+    watching: Watch = False,
 ) -> None:
     """Show what waits and runs in each queue, and the engines."""
 
@@ -129,7 +136,7 @@ def queues(
         found, engines = answer
         return {"queues": list(map(asdict, found)), "engines": list(map(asdict, engines))}
 
-    _answer(dsn, schema, ask, drawn, plain, as_json=as_json, watching=watching)
+    _answer(dsn, schema, oban_schema, ask, drawn, plain, as_json=as_json, watching=watching)
 
 
 @app.command()
@@ -137,7 +144,8 @@ def why(
     workflow_id: WorkflowId,
     step: Annotated[str, typer.Argument(metavar="STEP", help="The step's name.")],
     dsn: Dsn = None,
-    schema: Schema = "public",
+    schema: Schema = DEFAULT_SCHEMA,
+    oban_schema: ObanSchema = None,
     as_json: Json = False,
     watching: Watch = False,
 ) -> None:
@@ -145,6 +153,7 @@ def why(
     _answer(
         dsn,
         schema,
+        oban_schema,
         lambda look: look.why(workflow_id, step),
         lambda found: Text(found.sentence),
         asdict,
@@ -156,6 +165,7 @@ def why(
 def _answer(
     dsn: str | None,
     schema: str,
+    oban_schema: str | None,
     ask: Callable[[Insights], Awaitable[T]],
     drawn: Callable[[T], RenderableType],
     plain: Callable[[T], Any],
@@ -172,7 +182,13 @@ def _answer(
         return drawn(answer)
 
     async def answer() -> None:
-        database = Database(dsn, schema=schema, application_name="baton-insights", pool_size=1)
+        database = Database(
+            dsn,
+            schema=schema,
+            oban_schema=oban_schema,
+            application_name="baton-insights",
+            pool_size=1,
+        )
         await database.open()
         try:
             await require(database)

@@ -12,6 +12,7 @@ from baton.cli.reporting import MISUSED, fail
 
 DSN_VARIABLE = "BATON_DATABASE_URL"
 SCHEMA_VARIABLE = "BATON_SCHEMA"
+OBAN_SCHEMA_VARIABLE = "BATON_OBAN_SCHEMA"
 
 Dsn = Annotated[
     str | None,
@@ -24,6 +25,14 @@ Dsn = Annotated[
 Schema = Annotated[
     str,
     typer.Option(envvar=SCHEMA_VARIABLE, show_envvar=True, help="Schema of Baton's tables."),
+]
+ObanSchema = Annotated[
+    str | None,
+    typer.Option(
+        envvar=OBAN_SCHEMA_VARIABLE,
+        show_envvar=True,
+        help="Schema of oban_jobs, where it is not Baton's.",
+    ),
 ]
 
 _AGE = re.compile(r"(\d{1,9})\s*(s|min|h|d|w)")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from baton.cli.options import SCHEMA_VARIABLE
+from baton.cli.options import OBAN_SCHEMA_VARIABLE, SCHEMA_VARIABLE
 from baton.cli.reports import LogFormat
 
 Target = Annotated[
@@ -22,6 +22,14 @@ OwnSchema = Annotated[
         envvar=SCHEMA_VARIABLE,
         show_envvar=True,
         help="Schema of Baton's tables, in place of the engine's own.",
+    ),
+]
+OwnObanSchema = Annotated[
+    str | None,
+    typer.Option(
+        envvar=OBAN_SCHEMA_VARIABLE,
+        show_envvar=True,
+        help="Schema of oban_jobs, in place of the engine's own.",
     ),
 ]
 Queues = Annotated[

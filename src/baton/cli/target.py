@@ -37,25 +37,37 @@ def find_engine(spec: str) -> Engine:
 
 
 def overridden(
-    engine: Engine, dsn: str | None, schema: str | None, queues: Mapping[str, int] | None
+    engine: Engine,
+    dsn: str | None,
+    schema: str | None,
+    queues: Mapping[str, int] | None,
+    oban_schema: str | None = None,
 ) -> Engine:
     """The engine itself, or another with its settings where the command line says otherwise."""
     own = engine.settings
-    dsn = dsn or engine.database.dsn
-    schema = schema or engine.database.schema
+    database = engine.database
+    dsn = dsn or database.dsn
+    schema = schema or database.schema
+    oban_schema = oban_schema or database.oban_schema
     queues = own.queues if queues is None else queues
-    if (dsn, schema, queues) == (engine.database.dsn, engine.database.schema, own.queues):
+    given = (dsn, schema, oban_schema, queues)
+    if given == (database.dsn, database.schema, database.oban_schema, own.queues):
         return engine
     if type(engine) is not Engine:
-        fail(f"a {type(engine).__name__} cannot be changed by --dsn, --schema or --queues", MISUSED)
+        fail(
+            f"a {type(engine).__name__} cannot be changed by --dsn, --schema, --oban-schema "
+            "or --queues",
+            MISUSED,
+        )
     options: dict[str, Any] = {item.name: getattr(own, item.name) for item in fields(own)}
     options["queues"] = queues
-    connector = engine.database.connector
+    connector = database.connector
     # A password in the DSN is that of whoever gave it.
     password = None if read_dsn(dsn).has_password else connector.password
     return Engine(
         dsn,
         schema=schema,
+        oban_schema=oban_schema,
         plugins=engine.plugins,
         password=password,
         pooled=connector.pooled,

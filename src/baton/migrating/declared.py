@@ -23,7 +23,7 @@ _TABLE = re.compile(
     r"^CREATE TABLE /\*schema\.\*/(?P<name>\w+) \(\n(?P<columns>.*?)\n\)", re.MULTILINE | re.DOTALL
 )
 _COLUMN = re.compile(
-    r"^    (?P<name>[a-z_]+) +(?:/\*schema\.\*/)?"
+    r"^    (?P<name>[a-z_]+) +(?:/\*(?:schema|oban)\.\*/)?"
     r"(?P<type>(?:double precision|[a-z_]+)(?:\[\])?)",
     re.MULTILINE,
 )

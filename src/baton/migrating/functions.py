@@ -66,7 +66,7 @@ BEGIN
 {functions[name].statement}
     IF (
         SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE n.nspname = /*schema_literal*/'public' AND p.proname = '{name}'
+        WHERE n.nspname = /*schema_literal*/'baton' AND p.proname = '{name}'
     ) > 1 THEN
         RAISE invalid_function_definition;
     END IF;
@@ -94,7 +94,7 @@ BEGIN
         SELECT p.oid::regprocedure::text
         FROM pg_proc p
         JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE n.nspname = /*schema_literal*/'public' AND p.proname IN ({name_literals(functions)})
+        WHERE n.nspname = /*schema_literal*/'baton' AND p.proname IN ({name_literals(functions)})
     LOOP
         EXECUTE 'DROP FUNCTION ' || v_function;
     END LOOP;

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from baton.migrating.declared import table_names
 from baton.store.packaged import load_functions
-from baton.store.sql import Sql, quote_identifier, quote_literal
+from baton.store.sql import DEFAULT_SCHEMA, Sql, quote_identifier, quote_literal
 from baton.words.errors import InvalidOptionError
 
 _ENQUEUED = ("oban_jobs", "workflow_nodes", "workflows")
@@ -20,8 +20,10 @@ class Role(StrEnum):
     READ = "read"
 
 
-def grants_sql(role: str, may: Role | str, *, schema: str = "public") -> str:
-    """The SQL that grants an existing role what it needs, to be run by the owner of the schema,
+def grants_sql(
+    role: str, may: Role | str, *, schema: str = DEFAULT_SCHEMA, oban_schema: str | None = None
+) -> str:
+    """The SQL that grants an existing role what it needs, to be run by the owner of the schemas,
     again after every migration; running it twice is harmless.
 
     "worker" runs engines with their plugins, and does everything an application does. "enqueue"
@@ -33,9 +35,10 @@ def grants_sql(role: str, may: Role | str, *, schema: str = "public") -> str:
     except ValueError:
         known = ", ".join(repr(known.value) for known in Role)
         raise InvalidOptionError("may", may, f"one of {known}") from None
-    sql, grantee = Sql(schema), quote_identifier(role, "role")
+    sql, grantee = Sql(schema, oban_schema), quote_identifier(role, "role")
     tables = sorted(table_names())
-    reads = [f"GRANT USAGE ON SCHEMA {sql.identifier}", _on(sql, "SELECT", tables)]
+    schemas = ", ".join(dict.fromkeys((sql.identifier, sql.oban_identifier)))
+    reads = [f"GRANT USAGE ON SCHEMA {schemas}", _on(sql, "SELECT", tables)]
     match kind:
         case Role.READ:
             grants = reads
@@ -53,13 +56,13 @@ def grants_sql(role: str, may: Role | str, *, schema: str = "public") -> str:
 
 
 def _on(sql: Sql, rights: str, tables: tuple[str, ...] | list[str]) -> str:
-    names = ", ".join(f"{sql.identifier}.{quote_identifier(name)}" for name in tables)
+    names = ", ".join(sql.qualified(name) for name in tables)
     return f"GRANT {rights} ON {names}"
 
 
 def _sequence(sql: Sql, grantee: str) -> str:
     # Its name differs between Oban's tables.
-    table = quote_literal(f"{sql.identifier}.oban_jobs")
+    table = quote_literal(sql.qualified("oban_jobs"))
     body = (
         "BEGIN EXECUTE pg_catalog.format('GRANT USAGE ON SEQUENCE %s TO %s', "
         f"pg_catalog.pg_get_serial_sequence({table}, 'id'), {quote_literal(grantee)}); END"

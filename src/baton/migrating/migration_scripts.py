@@ -10,7 +10,7 @@ from baton.migrating.declared import declared_relations
 from baton.migrating.functions import dropping, restoring
 from baton.migrating.texts import name_literals
 from baton.store.packaged import Migration, latest_version, load_functions, load_migrations
-from baton.store.sql import Sql
+from baton.store.sql import DEFAULT_SCHEMA, Sql
 from baton.words.errors import InvalidOptionError
 
 LOCK_TIMEOUT = 30.0
@@ -29,25 +29,32 @@ def checked_version(option: str, version: int | None) -> int:
     return version
 
 
+def lock_keys(sql: Sql) -> list[int]:
+    """The advisory locks of an installation's migrations, in the order in which they are taken: one
+    for each of its schemas.
+    """
+    return sorted({lock_key(sql.schema), lock_key(sql.oban)})
+
+
 def lock_key(schema: str) -> int:
-    """The advisory lock of the schema's migrations, a signed 64-bit key."""
+    """The advisory lock of a schema's migrations, a signed 64-bit key."""
     digest = hashlib.sha256(b"baton migrations\0" + schema.encode()).digest()
     return int.from_bytes(digest[:8], signed=True)
 
 
 def opening(sql: Sql, lock_timeout: float = LOCK_TIMEOUT) -> str:
-    """Begin a transaction that owes nothing to the session's settings, and take the schema's lock.
+    """Begin a transaction that owes nothing to the session's settings, and take the schemas' locks.
 
     A client that froze while it held the lock is disconnected by the server after a minute.
     """
+    locks = "".join(f"SELECT pg_advisory_xact_lock({key});\n" for key in lock_keys(sql))
     return f"""BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL search_path = pg_catalog;
 SET LOCAL client_min_messages = warning;
 SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT * 1000:.0f}ms';
 SET LOCAL lock_timeout = '{max(lock_timeout * 1000, 1):.0f}ms';
 SET LOCAL idle_in_transaction_session_timeout = '60s';
-SELECT pg_advisory_xact_lock({lock_key(sql.schema)});
-"""
+{locks}"""
 
 
 def applying(sql: Sql, migration: Migration, ahead: Sequence[Migration] = ()) -> str:
@@ -80,11 +87,17 @@ def reverting(sql: Sql, migration: Migration) -> str:
 
 
 def migration_sql(
-    from_: int = 0, to: int | None = None, schema: str = "public", *, transactions: bool = True
+    from_: int = 0,
+    to: int | None = None,
+    schema: str = DEFAULT_SCHEMA,
+    *,
+    oban_schema: str | None = None,
+    transactions: bool = True,
 ) -> str:
-    """The SQL that takes `schema` from version `from_` to version `to` (None: the latest), to be
-    run by hand, for instance with `psql -v ON_ERROR_STOP=1`. The functions come with the latest
-    version; from the latest to the latest it makes the functions alone.
+    """The SQL that takes `schema`, with oban_jobs in `oban_schema` (None: the same), from version
+    `from_` to version `to` (None: the latest), to be run by hand, for instance with `psql -v
+    ON_ERROR_STOP=1`. The functions come with the latest version; from the latest to the latest it
+    makes the functions alone.
 
     It has its own BEGIN and COMMIT: one transaction per version upwards, a single one downwards.
     With `transactions=False` it is one statement without them, for another tool's transaction, such
@@ -92,7 +105,7 @@ def migration_sql(
     schema is at another version.
     Raises InvalidOptionError, InvalidNameError.
     """
-    sql = Sql(schema)
+    sql = Sql(schema, oban_schema)
     start, end = checked_version("from_", from_), checked_version("to", to)
     migrations = load_migrations()
     if start == end == latest_version():
@@ -115,6 +128,9 @@ def _one_statement(sql: Sql, script: str) -> str:
         inner = f"{inner[:-1]}_$"
     while outer in script:
         outer = f"{outer[:-1]}_$"
+    locks = "".join(
+        f"    PERFORM pg_catalog.pg_advisory_xact_lock({key});\n" for key in lock_keys(sql)
+    )
     return f"""DO {outer}
 DECLARE
     v_path text := pg_catalog.current_setting('search_path');
@@ -122,8 +138,7 @@ DECLARE
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true);
     PERFORM pg_catalog.set_config('client_min_messages', 'warning', true);
-    PERFORM pg_catalog.pg_advisory_xact_lock({lock_key(sql.schema)});
-    EXECUTE {inner}
+{locks}    EXECUTE {inner}
 {script}
 {inner};
     PERFORM pg_catalog.set_config('client_min_messages', v_messages, true);
@@ -152,21 +167,21 @@ DECLARE
             END || c.relname AS name
             FROM pg_class c
             JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname = /*schema_literal*/'public' AND c.relname IN ({name_literals(names)})
+            WHERE n.nspname = /*schema_literal*/'baton' AND c.relname IN ({name_literals(names)})
             UNION ALL
             SELECT 'type ' || t.typname
             FROM pg_type t
             JOIN pg_namespace n ON n.oid = t.typnamespace
-            WHERE n.nspname = /*schema_literal*/'public' AND t.typrelid = 0
+            WHERE n.nspname = /*schema_literal*/'baton' AND t.typrelid = 0
                 AND t.typname IN ({name_literals(tables or names)})
         ) t
     );
 BEGIN
     IF v_taken IS NOT NULL THEN
         RAISE EXCEPTION 'the schema % has what Baton would make itself: %',
-            quote_ident(/*schema_literal*/'public'), v_taken
+            quote_ident(/*schema_literal*/'baton'), v_taken
             USING ERRCODE = 'duplicate_object', HINT = 'give Baton a schema of its own: '
-                'baton migrate --schema baton, and Engine(dsn, schema="baton"); '
+                'baton migrate --schema NAME, and Engine(dsn, schema="NAME"); '
                 'or drop it, if it is left of an earlier Baton';
     END IF;
 END
@@ -175,10 +190,26 @@ $clash$;
 
 
 def _guard(version: int) -> str:
+    # The schema of oban_jobs that Baton's tables go with is that of the type of a node's state.
     return f"""DO $guard$
 DECLARE
     v_version integer := (SELECT coalesce(max(version), 0) FROM /*schema.*/baton_migrations);
+    v_oban text := (
+        SELECT o.nspname
+        FROM pg_attribute a
+        JOIN pg_class c ON c.oid = a.attrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_type t ON t.oid = a.atttypid
+        JOIN pg_namespace o ON o.oid = t.typnamespace
+        WHERE n.nspname = /*schema_literal*/'baton' AND c.relname = 'workflow_nodes'
+            AND a.attname = 'state' AND t.typname = 'oban_job_state'
+    );
 BEGIN
+    IF v_oban <> /*oban_literal*/'baton' THEN
+        RAISE EXCEPTION 'the jobs of this installation stand in the schema %, not in %',
+            quote_ident(v_oban), quote_ident(/*oban_literal*/'baton')
+            USING HINT = 'name the schema of oban_jobs, with oban_schema or --oban-schema';
+    END IF;
     IF v_version <> {version} THEN
         RAISE EXCEPTION 'the schema is at version %, expected {version}', v_version;
     END IF;

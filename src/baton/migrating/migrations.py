@@ -23,13 +23,13 @@ from baton.migrating.migration_scripts import (
     opening,
     reverting,
 )
-from baton.migrating.schema_facts import differing_functions, missing_tables, read_facts
+from baton.migrating.schema_facts import differing_functions, missing_tables, other_jobs, read_facts
 from baton.migrating.surroundings import encoding_warnings
 from baton.store.connecting import Connector, Password
 from baton.store.diagnosis import refuse_hidden_rows
 from baton.store.faults import is_connection_loss, is_database_fault, sqlstate
 from baton.store.packaged import latest_version, load_migrations
-from baton.store.sql import Sql
+from baton.store.sql import DEFAULT_SCHEMA, Sql
 from baton.store.translating import not_connected, said, translated
 from baton.words.errors import (
     BatonError,
@@ -51,13 +51,15 @@ _CONNECTION_FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.In
 async def migrate(
     dsn_or_connection: str | Connection,
     *,
-    schema: str = "public",
+    schema: str = DEFAULT_SCHEMA,
+    oban_schema: str | None = None,
     to: int | None = None,
     lock_timeout: float = LOCK_TIMEOUT,
     password: Password | None = None,
 ) -> list[int]:
     """Apply what is missing up to version `to` (None: the latest); returns the versions applied by
-    this call, in order. The schema is created when it is missing. At the latest version, functions
+    this call, in order. A schema is created when it is missing. `oban_jobs` stands in `oban_schema`
+    (None: in `schema`); where Oban has made it, it stays as it is. At the latest version, functions
     that are not this Baton's for this schema, as in a schema that was renamed or copied, are made
     anew.
 
@@ -69,7 +71,7 @@ async def migrate(
     has other tables of the same names, when tables of an applied version are missing, and on a
     connection inside a transaction.
     """
-    sql = Sql(schema)
+    sql = Sql(schema, oban_schema)
     target = checked_version("to", to)
     applied: list[int] = []
     async with connected(dsn_or_connection, alone=True, password=password) as connection:
@@ -88,7 +90,8 @@ async def rollback(
     dsn_or_connection: str | Connection,
     *,
     to: int,
-    schema: str = "public",
+    schema: str = DEFAULT_SCHEMA,
+    oban_schema: str | None = None,
     lock_timeout: float = LOCK_TIMEOUT,
     password: Password | None = None,
 ) -> list[int]:
@@ -98,7 +101,7 @@ async def rollback(
     A table that Oban made stays, and so does the schema itself. Raises MigrationError when
     unfinished jobs would be lost, and as `migrate` does.
     """
-    sql = Sql(schema)
+    sql = Sql(schema, oban_schema)
     target = checked_version("to", to)
     reverted: list[int] = []
     async with connected(dsn_or_connection, alone=True, password=password) as connection:
@@ -116,14 +119,15 @@ async def rollback(
 async def current_version(
     dsn_or_connection: str | Connection,
     *,
-    schema: str = "public",
+    schema: str = DEFAULT_SCHEMA,
+    oban_schema: str | None = None,
     password: Password | None = None,
 ) -> int:
     """The version of the schema; 0 when Baton is not installed there.
 
     Raises MigrationError when its history is not one of this Baton's.
     """
-    sql = Sql(schema)
+    sql = Sql(schema, oban_schema)
     async with connected(dsn_or_connection, password=password) as connection:
         return await applied_version(connection, sql)
 
@@ -240,11 +244,13 @@ async def _functions_to_restore(connection: Connection, sql: Sql) -> list[str]:
         return []
     with database_failures(None):
         facts = await read_facts(connection, sql)
+    if strayed := other_jobs(facts, sql):
+        raise MigrationError(None, strayed)
     if missing := missing_tables(facts):
         raise MigrationError(
             None,
             f"tables of the applied version are missing: {', '.join(missing)}; bring them back, or "
-            f"begin anew: baton migrate --schema {sql.schema} --down 0",
+            f"begin anew: baton migrate {sql.arguments} --down 0",
         )
     return differing_functions(facts, sql)
 

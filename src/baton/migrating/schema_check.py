@@ -17,6 +17,7 @@ from baton.migrating.schema_facts import (
     function_problems,
     index_problems,
     job_problems,
+    other_jobs,
     read_facts,
     strayed_functions,
     table_problems,
@@ -29,7 +30,7 @@ from baton.migrating.surroundings import (
 from baton.store.connecting import Password
 from baton.store.database import Database
 from baton.store.packaged import latest_version
-from baton.store.sql import Sql
+from baton.store.sql import DEFAULT_SCHEMA, Sql
 from baton.words.errors import SchemaMissingError
 from baton.words.schema_errors import SchemaMismatchError
 
@@ -55,7 +56,8 @@ class SchemaReport:
 async def verify(
     dsn_or_connection: str | Connection,
     *,
-    schema: str = "public",
+    schema: str = DEFAULT_SCHEMA,
+    oban_schema: str | None = None,
     password: Password | None = None,
 ) -> SchemaReport:
     """Compare the schema with what this Baton needs: applied migrations and their checksums,
@@ -67,7 +69,7 @@ async def verify(
     Raises SchemaMissingError when Baton is not installed or older, InvalidNameError,
     UnavailableError.
     """
-    sql = Sql(schema)
+    sql = Sql(schema, oban_schema)
     async with connected(dsn_or_connection, password=password) as connection:
         with database_failures(None):
             report, slow = await _compare(connection, sql)
@@ -90,7 +92,7 @@ async def require(database: Database) -> None:
         raise SchemaMismatchError(
             database.schema,
             report.problems,
-            f"functions are put right by: baton migrate --schema {database.schema}"
+            f"functions are put right by: baton migrate {database.sql.arguments}"
             if any(problem.startswith("function ") for problem in report.problems)
             else "",
         )
@@ -106,18 +108,22 @@ async def _compare(connection: Connection, sql: Sql) -> tuple[SchemaReport, list
     facts = await read_facts(connection, sql)
     history = await read_applied(connection, sql) if MIGRATIONS_TABLE in facts.tables else []
     if len(history) < expected:
-        raise SchemaMissingError(sql.schema, len(history) or None, expected)
+        raise SchemaMissingError(sql.schema, len(history) or None, expected, sql.oban_schema)
     newer = len(history) - expected
-    problems = [*history_problems(history), *job_problems(facts)]
+    problems = history_problems(history)
     slow: list[str] = []
-    if newer:
+    if strayed := other_jobs(facts, sql):
+        problems.append(strayed)
+    elif newer:
+        problems += job_problems(facts)
         problems += strayed_functions(facts, sql)
     else:
+        problems += job_problems(facts)
         problems += table_problems(facts)
         problems += function_problems(facts, sql)
         problems += index_problems(facts, unique=True)
         slow += index_problems(facts, unique=False)
-    warnings = [*surroundings_warnings(facts, sql.schema), *encoding_warnings(connection)]
+    warnings = [*surroundings_warnings(facts, sql), *encoding_warnings(connection)]
     if newer:
         warnings.insert(0, f"the schema is {newer} versions newer than this Baton")
     report = SchemaReport(sql.schema, len(history), expected, tuple(problems), tuple(warnings))

@@ -39,7 +39,7 @@ _JOB_COLUMNS: dict[str, tuple[str, ...]] = {
 
 @dataclass(slots=True)
 class SchemaFacts:
-    """What a schema holds: see the query read_schema_facts."""
+    """What the schemas hold: see the query read_schema_facts."""
 
     tables: dict[str, bool] = field(default_factory=dict[str, bool])
     """Whether row level security applies to this role."""
@@ -49,6 +49,8 @@ class SchemaFacts:
     """Whether each valid index is unique."""
     columns: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     states: set[str] = field(default_factory=set[str])
+    oban: str | None = None
+    """The schema of the oban_jobs that Baton's tables go with."""
     functions: dict[str, list[tuple[str, bool]]] = field(
         default_factory=dict[str, list[tuple[str, bool]]]
     )
@@ -73,6 +75,8 @@ async def read_facts(connection: Connection, sql: Sql) -> SchemaFacts:
                 facts.columns[name, part] = detail
             case "state":
                 facts.states.add(name)
+            case "oban":
+                facts.oban = name
             case _:
                 facts.functions.setdefault(name, []).append((detail, part == "elsewhere"))
     return facts
@@ -82,6 +86,16 @@ def missing_tables(facts: SchemaFacts) -> list[str]:
     """Baton's own tables that are not there."""
     declared = {name for kind, name in declared_relations(load_migrations()) if kind == "table"}
     return sorted(declared - facts.tables.keys())
+
+
+def other_jobs(facts: SchemaFacts, sql: Sql) -> str | None:
+    """What to say where Baton's tables go with the oban_jobs of another schema."""
+    if facts.oban in (None, sql.oban):
+        return None
+    return (
+        f"the jobs of this installation stand in the schema {facts.oban!r}, not in {sql.oban!r}: "
+        f"name the schema of oban_jobs, with oban_schema={facts.oban!r} or --oban-schema"
+    )
 
 
 def differing_functions(facts: SchemaFacts, sql: Sql) -> list[str]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from baton.migrating.declared import table_names
 from baton.migrating.schema_facts import SchemaFacts
 from baton.store.diagnosis import ASK_TIMEOUT, Connection, hidden_rows
-from baton.store.sql import Sql
-from baton.store.translating import SEQUENCES, catch_up
+from baton.store.sql import Sql, quote_literal
+from baton.store.translating import SEQUENCES
 
 # The second stores bytes as they come.
 _WHOLE_ENCODINGS = frozenset({"UTF8", "SQL_ASCII"})
 
 
-def surroundings_warnings(facts: SchemaFacts, schema: str) -> list[str]:
+def surroundings_warnings(facts: SchemaFacts, sql: Sql) -> list[str]:
     """Triggers of the application that may not find their tables, and row-level security."""
     tables = table_names()
     return [
@@ -26,7 +26,7 @@ def surroundings_warnings(facts: SchemaFacts, schema: str) -> list[str]:
             for name, table, function in sorted(facts.triggers)
             if table in tables
         ),
-        *(hidden_rows(schema, table) for table in sorted(tables) if facts.tables.get(table)),
+        *(hidden_rows(sql, table) for table in sorted(tables) if facts.tables.get(table)),
     ]
 
 
@@ -56,7 +56,19 @@ async def find_sequence_problems(connection: Connection, sql: Sql) -> list[str]:
     }
     return [
         f"the sequence of {table}.id is at {last[table] or 'its start'} and ids up to "
-        f"{highest[table]} are in use; run: {catch_up(sql.schema, table, columns)}"
+        f"{highest[table]} are in use; run: {_catch_up(sql, table, columns)}"
         for table, columns in SEQUENCES.items()
         if table in last and (highest[table] or 0) > (last[table] or 0)
     ]
+
+
+def _catch_up(sql: Sql, table: str, columns: tuple[str, ...]) -> str:
+    """The SQL that sets the sequence of `table`.id past what stands in the columns
+    (`table.column`).
+    """
+    highest = [
+        f"(SELECT max({column}) FROM {sql.qualified(name)})"  # noqa: S608
+        for name, _, column in (item.partition(".") for item in columns)
+    ]
+    sequence = f"pg_get_serial_sequence({quote_literal(sql.qualified(table))}, 'id')"
+    return f"SELECT setval({sequence}, greatest({', '.join(highest)}));"

@@ -113,7 +113,7 @@ def wake(database: Database, queues: Iterable[str]) -> None:
     for queue in queues:
         for instance in running():
             theirs = instance.database
-            same = (theirs.dsn, theirs.schema) == (database.dsn, database.schema)
+            same = (theirs.dsn, theirs.sql) == (database.dsn, database.sql)
             if same and isinstance(instance, Wakes):
                 instance.wake(queue)
 

@@ -32,7 +32,7 @@ from baton.store.session import (
     server_settings,
     transaction,
 )
-from baton.store.sql import Sql
+from baton.store.sql import DEFAULT_SCHEMA, Sql
 from baton.store.translating import not_connected, translated
 from baton.words.config import NAME_EXPECTED, is_name
 from baton.words.errors import (
@@ -55,8 +55,8 @@ LOOK_UP_DELAY = 0.05
 
 
 class Database:
-    """A pool of connections to one database and one schema. Open it before use; opening twice is
-    harmless.
+    """A pool of connections to one database and one installation in it: Baton's tables in `schema`,
+    the queue's in `oban_schema` (None: the same). Open it before use; opening twice is harmless.
 
     Timeouts are seconds. `command_timeout` bounds every statement, `acquire_timeout` every wait for
     a connection: nothing waits for the database without a bound. `idle_timeout` bounds how long a
@@ -75,7 +75,8 @@ class Database:
         self,
         dsn: str,
         *,
-        schema: str = "public",
+        schema: str = DEFAULT_SCHEMA,
+        oban_schema: str | None = None,
         application_name: str = "baton",
         pool_size: int = 10,
         command_timeout: float = 30.0,
@@ -88,7 +89,8 @@ class Database:
         self.connector = Connector(dsn, password=password, pooled=pooled)
         self.dsn = dsn
         self.schema = schema
-        self.sql = Sql(schema)
+        self.oban_schema = oban_schema
+        self.sql = Sql(schema, oban_schema)
         if not is_name(application_name):
             raise InvalidOptionError("application_name", application_name, NAME_EXPECTED)
         self.application_name = application_name

@@ -30,17 +30,20 @@ async def missing_schema(connection: Connection, sql: Sql) -> SchemaMissingError
     """What to raise when Baton's tables are not there, or those of an older version are. None when
     they are, and when nobody can tell.
     """
+    latest = latest_version()
     try:
         rows = await connection.fetch(sql("find_tables"), timeout=ASK_TIMEOUT)
         found = {row["name"] for row in rows}
-        if not {"baton_migrations", "oban_jobs", "workflows"} <= found:
-            return SchemaMissingError(sql.schema, None, latest_version())
-        version = len(await connection.fetch(sql("read_migrations"), timeout=ASK_TIMEOUT))
+        version = None
+        if "baton_migrations" in found:
+            version = len(await connection.fetch(sql("read_migrations"), timeout=ASK_TIMEOUT))
     except Exception:
         # The failure under way tells more.
         return None
-    if 0 < version < latest_version():
-        return SchemaMissingError(sql.schema, version, latest_version())
+    if version and version < latest:
+        return SchemaMissingError(sql.schema, version, latest, sql.oban_schema)
+    if not {"baton_migrations", "oban_jobs", "workflows"} <= found:
+        return SchemaMissingError(sql.schema, None, latest, sql.oban_schema)
     return None
 
 
@@ -50,13 +53,14 @@ async def refuse_hidden_rows(connection: Connection, sql: Sql, table: str) -> No
     """
     rows = await connection.fetch(sql("find_row_security"), timeout=ASK_TIMEOUT)
     if any(row["name"] == table for row in rows):
-        raise MissingRightError(hidden_rows(sql.schema, table))
+        raise MissingRightError(hidden_rows(sql, table))
 
 
-def hidden_rows(schema: str, table: str) -> str:
+def hidden_rows(sql: Sql, table: str) -> str:
     """Says that row-level security is at work."""
     return (
-        f"row-level security of {schema}.{table} applies to this role, which sees and writes only "
-        "the rows that a policy grants; grant all rows with a policy (FOR ALL TO the role USING "
-        "(true) WITH CHECK (true)), give the role BYPASSRLS, or disable row-level security"
+        f"row-level security of {sql.schema_of(table)}.{table} applies to this role, which sees "
+        "and writes only the rows that a policy grants; grant all rows with a policy (FOR ALL TO "
+        "the role USING (true) WITH CHECK (true)), give the role BYPASSRLS, or disable row-level "
+        "security"
     )

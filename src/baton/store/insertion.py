@@ -13,7 +13,7 @@ from uuid import UUID
 from baton.core.jsonvalue import encode
 from baton.store.borrowed import Connection
 from baton.store.database import Database
-from baton.store.sql import Sql
+from baton.store.sql import OBAN_INSERT, Sql
 from baton.store.translating import translating_database_errors
 from baton.store.waits import insert_wait_steps, wait_json
 from baton.words.errors import DatabaseError, NotStorableError, WorkflowExistsError
@@ -90,7 +90,7 @@ async def _insert(
     size = 0
 
     async def write() -> None:
-        query, channel = sql("insert_steps"), sql.channel("oban_insert")
+        query, channel = sql("insert_steps"), sql.channel(OBAN_INSERT)
         await connection.fetch(query, *_columns(rows), reserved.now, channel, _notices(woken))
 
     for job, row, row_size in _rows(workflows, reserved):

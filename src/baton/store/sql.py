@@ -1,4 +1,4 @@
-"""SQL text for one schema: validated names, rendered markers, query files by name."""
+"""SQL text for one installation: validated names, rendered markers, query files by name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from baton.words.errors import InvalidNameError
 
 _FIRST_COMMENTS = re.compile(r"\A(?P<comments>(?:--[^\n]*\n)+)(?P<verb>\w+)")
 
+DEFAULT_SCHEMA = "baton"
+OBAN_INSERT = "oban_insert"
+"""Oban's own channel for new jobs, which stands in the schema of oban_jobs."""
+
 MAX_NAME_BYTES = 63
 MAX_CHANNEL_BYTES = len("baton_finished")
 MAX_SCHEMA_BYTES = MAX_NAME_BYTES - len(".") - MAX_CHANNEL_BYTES
 
 # A literal that goes on with a dot is one literal: `'jobs.baton_finished'`.
 _MARKER = re.compile(
-    r"/\*schema\.\*/|/\*schema_literal\*/'(?:[^']|'')*'(?: \|\| '\.)?"
+    r"/\*(?:schema|oban)\.\*/|/\*(?:schema|oban)_literal\*/'(?:[^']|'')*'(?: \|\| '\.)?"
     r"|\$(?:[A-Za-z_][A-Za-z_0-9]*)?\$"
 )
 
@@ -65,28 +69,34 @@ def quote_literal(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sql:
-    """Renders SQL for one schema; make it once per schema.
+    """Renders SQL for Baton's tables and functions in `schema`, and the queue's `oban_jobs` in
+    `oban_schema` (None: the same); make it once per installation.
 
-    The schema may have any name of 1 to 48 bytes that does not start with "pg_"; the limit leaves
+    A schema may have any name of 1 to 48 bytes that does not start with "pg_"; the limit leaves
     room for the notification channels, which it prefixes and which PostgreSQL cuts at 63 bytes.
     Raises InvalidNameError.
     """
 
-    schema: str
+    schema: str = DEFAULT_SCHEMA
+    oban_schema: str | None = field(default=None, compare=False)
+    oban: str = field(init=False, repr=False)
+    """The schema of oban_jobs by name, also where it is Baton's."""
     identifier: str = field(init=False, repr=False, compare=False)
     literal: str = field(init=False, repr=False, compare=False)
+    oban_identifier: str = field(init=False, repr=False, compare=False)
+    oban_literal: str = field(init=False, repr=False, compare=False)
     _rendered: dict[str, str] = field(
         init=False, repr=False, compare=False, default_factory=dict[str, str]
     )
 
     def __post_init__(self) -> None:
-        name = _checked(self.schema, "schema", MAX_SCHEMA_BYTES)
-        if name.startswith("pg_"):
-            raise InvalidNameError(
-                "schema", name, "a name that does not start with 'pg_', which PostgreSQL reserves"
-            )
-        object.__setattr__(self, "identifier", quote_identifier(name, "schema"))
+        name = _schema_name(self.schema, "schema")
+        oban = name if self.oban_schema is None else _schema_name(self.oban_schema, "oban_schema")
+        object.__setattr__(self, "oban", oban)
+        object.__setattr__(self, "identifier", quote_identifier(name))
         object.__setattr__(self, "literal", quote_literal(name))
+        object.__setattr__(self, "oban_identifier", quote_identifier(oban))
+        object.__setattr__(self, "oban_literal", quote_literal(oban))
 
     def __call__(self, query: str) -> str:
         """The rendered text of `baton/store/queries/<query>.sql`."""
@@ -97,29 +107,55 @@ class Sql:
 
     def render(self, text: str) -> str:
         """Replace the markers: `/*schema.*/name` becomes the qualified name,
-        `/*schema_literal*/'public'` the schema as a literal. Neither may stand inside a literal.
+        `/*schema_literal*/'baton'` the schema as a literal; `/*oban.*/` and `/*oban_literal*/` are
+        the same for the schema of oban_jobs. None may stand inside a literal.
 
-        `/*schema_literal*/'public' || '.name'` becomes one literal, which tools that copy a schema
+        `/*schema_literal*/'baton' || '.name'` becomes one literal, which tools that copy a schema
         find as they find a qualified name.
         """
         return _MARKER.sub(lambda match: self._replacement(match[0]), text)
 
     def channel(self, name: str) -> str:
-        """The notification channel `name` (at most 14 bytes) of this schema, unquoted.
-
-        Oban's own channel for new jobs is `channel("oban_insert")`.
+        """The notification channel `name` (at most 14 bytes), unquoted: Oban's own for new jobs is
+        `channel(OBAN_INSERT)`, all others are Baton's.
         """
-        return f"{self.schema}.{_checked(name, 'channel', MAX_CHANNEL_BYTES)}"
+        schema = self.oban if name == OBAN_INSERT else self.schema
+        return f"{schema}.{_checked(name, 'channel', MAX_CHANNEL_BYTES)}"
+
+    def schema_of(self, table: str) -> str:
+        """The schema that holds this table, by name."""
+        return self.oban if table == "oban_jobs" else self.schema
+
+    def qualified(self, table: str) -> str:
+        """The table as an SQL identifier with its schema."""
+        return f"{quote_identifier(self.schema_of(table))}.{quote_identifier(table)}"
+
+    @property
+    def arguments(self) -> str:
+        """What a command of `baton` needs to work on this installation."""
+        oban = "" if self.oban == self.schema else f" --oban-schema {self.oban}"
+        return f"--schema {self.schema}{oban}"
 
     def _replacement(self, found: str) -> str:
         if found == "/*schema.*/":
             return f"{self.identifier}."
+        if found == "/*oban.*/":
+            return f"{self.oban_identifier}."
         if found.startswith("/*"):
-            return f"{self.literal[:-1]}." if found.endswith(".") else self.literal
+            literal = self.oban_literal if found.startswith("/*oban") else self.literal
+            return f"{literal[:-1]}." if found.endswith(".") else literal
         # A schema named like the delimiter of a dollar-quoted body would end that body.
-        while found in self.schema:
+        while found in self.schema or found in self.oban:
             found = f"{found[:-1]}_$"
         return found
+
+
+def _schema_name(name: str, option: str) -> str:
+    checked = _checked(name, option, MAX_SCHEMA_BYTES)
+    if checked.startswith("pg_"):
+        expected = "a name that does not start with 'pg_', which PostgreSQL reserves"
+        raise InvalidNameError(option, name, expected)
+    return checked
 
 
 def _checked(name: str, kind: str, limit: int) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from baton.store.faults import driver_error, is_connection_loss, is_database_fault, sqlstate
-from baton.store.sql import quote_identifier, quote_literal
 from baton.words.errors import BatonError, DatabaseError, MissingRightError, UnavailableError
 
 _INSUFFICIENT_PRIVILEGE = "42501"
@@ -88,31 +87,17 @@ def _translated(error: BaseException, code: str) -> DatabaseError:
 
 def _sequence_advice(error: BaseException, code: str) -> str:
     violated = getattr(error, "constraint_name", None)
-    schema = getattr(error, "schema_name", None) or "public"
     for table, columns in SEQUENCES.items():
         if code == _UNIQUE_VIOLATION and violated in _primary_keys(columns):
             return (
-                f"; the sequence of {table}.id is behind the ids in use, as after a restore; run: "
-                + catch_up(schema, table, columns)
+                f"; the sequence of {table}.id is behind the ids in use, as after a restore; "
+                "baton migrate --verify names the SQL that sets it"
             )
     return ""
 
 
 def _primary_keys(columns: tuple[str, ...]) -> set[str]:
     return {f"{column.partition('.')[0]}_pkey" for column in columns}
-
-
-def catch_up(schema: str, table: str, columns: tuple[str, ...]) -> str:
-    """The SQL that sets the sequence of `table`.id past what stands in the columns (`table.column`)
-    of the schema.
-    """
-    prefix = quote_identifier(schema)
-    highest = [
-        f"(SELECT max({column}) FROM {prefix}.{name})"  # noqa: S608
-        for name, _, column in (item.partition(".") for item in columns)
-    ]
-    sequence = f"pg_get_serial_sequence({quote_literal(f'{prefix}.{table}')}, 'id')"
-    return f"SELECT setval({sequence}, greatest({', '.join(highest)}));"
 
 
 @contextmanager

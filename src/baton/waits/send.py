@@ -146,7 +146,7 @@ def _message(
 
 
 async def _on(conn: Any, instance: Instance | None, message: _Message) -> _Sent:
-    sql = Sql("public") if instance is None else instance.database.sql
+    sql = Sql() if instance is None else instance.database.sql
     async with _isolation(), borrowed(conn, sql) as connection:
         database = Borrowed(connection, sql)
         if message.correlation_key is None:

@@ -30,15 +30,20 @@ class SchemaMissingError(DatabaseError):
     schema: str
     found: int | None
     expected: int
+    oban_schema: str | None
 
-    def __init__(self, schema: str, found: int | None, expected: int) -> None:
+    def __init__(
+        self, schema: str, found: int | None, expected: int, oban_schema: str | None = None
+    ) -> None:
         has = "no Baton tables" if found is None else f"Baton's tables at version {found}"
         super().__init__(
             f"schema {schema!r} has {has}, expected version {expected}; "
-            f"run: baton migrate --schema {schema}",
+            f"run: baton migrate --schema {schema}"
+            + ("" if oban_schema is None else f" --oban-schema {oban_schema}"),
             schema=schema,
             found=found,
             expected=expected,
+            oban_schema=oban_schema,
         )
 
 

@@ -74,10 +74,10 @@ BEGIN
     RETURN NEW;
 END
 $refuse$;
-CREATE TRIGGER mark AFTER INSERT ON public.oban_jobs FOR EACH ROW EXECUTE FUNCTION public.mark();
-CREATE TRIGGER refuse AFTER UPDATE ON public.oban_jobs
+CREATE TRIGGER mark AFTER INSERT ON baton.oban_jobs FOR EACH ROW EXECUTE FUNCTION public.mark();
+CREATE TRIGGER refuse AFTER UPDATE ON baton.oban_jobs
 FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION public.refuse('id');
-CREATE TRIGGER refuse AFTER UPDATE ON public.workflow_nodes
+CREATE TRIGGER refuse AFTER UPDATE ON baton.workflow_nodes
 FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION public.refuse('job_id');
 """
 
@@ -89,7 +89,7 @@ _STRUCK = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM public.str
 _DELAYS = """
 WITH ended AS (
     SELECT j.id, coalesce(j.completed_at, j.cancelled_at, j.discarded_at) AS at
-    FROM public.oban_jobs j
+    FROM baton.oban_jobs j
 ),
 delays AS (
     SELECT
@@ -99,7 +99,7 @@ delays AS (
             (SELECT max(e.at) FROM ended e WHERE e.id = ANY (n.deps)),
             (
                 SELECT max(timezone('UTC', g.settled_at))
-                FROM public.workflow_wait_groups g
+                FROM baton.workflow_wait_groups g
                 WHERE g.job_id = j.id
             )
         ))::float8 AS claim,
@@ -107,11 +107,11 @@ delays AS (
             SELECT max(timezone('UTC', l.at)) FROM public.ledger l
             WHERE l.job_id = j.id AND l.mark = 'end'
         ))::float8 AS settle
-    FROM public.workflow_nodes n
-    JOIN public.oban_jobs j ON j.id = n.job_id
+    FROM baton.workflow_nodes n
+    JOIN baton.oban_jobs j ON j.id = n.job_id
     WHERE n.workflow_id <> ALL (ARRAY(SELECT workflow_id FROM public.refusals))
     AND NOT EXISTS (
-        SELECT FROM public.workflow_wait_groups g WHERE g.job_id = j.id AND g.wait_step
+        SELECT FROM baton.workflow_wait_groups g WHERE g.job_id = j.id AND g.wait_step
     )
 )
 SELECT workflow_id, name, id, greatest(claim, settle) AS delay, claim, settle
@@ -173,7 +173,7 @@ async def log_faults(connection: asyncpg.Connection[Any], folder: Path) -> tuple
     or one more than once a minute by the same process for the same reason.
     """
     rows = await connection.fetch(
-        "SELECT n.job_id FROM public.workflow_nodes n JOIN public.refusals r USING (workflow_id)"
+        "SELECT n.job_id FROM baton.workflow_nodes n JOIN public.refusals r USING (workflow_id)"
     )
     guilty = {row[0] for row in rows}
     named, last = set[int](), dict[tuple[str, str], datetime]()

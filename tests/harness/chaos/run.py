@@ -40,18 +40,18 @@ REFUSED_FOR = 10.0
 
 _FIGURES = """
 SELECT
-    (SELECT count(*) FROM public.workflow_nodes) AS steps,
-    (SELECT count(*) FROM public.workflow_wait_groups WHERE wait_step) AS gates,
-    (SELECT count(*) FROM public.workflow_wait_groups WHERE NOT wait_step) AS waits,
+    (SELECT count(*) FROM baton.workflow_nodes) AS steps,
+    (SELECT count(*) FROM baton.workflow_wait_groups WHERE wait_step) AS gates,
+    (SELECT count(*) FROM baton.workflow_wait_groups WHERE NOT wait_step) AS waits,
     (SELECT coalesce(json_object_agg(status, n), '{}')::text FROM (
-        SELECT status, count(*) AS n FROM public.workflow_wait_groups GROUP BY status
+        SELECT status, count(*) AS n FROM baton.workflow_wait_groups GROUP BY status
     ) ends) AS ends,
-    (SELECT count(*) FROM public.workflow_events) AS events,
+    (SELECT count(*) FROM baton.workflow_events) AS events,
     (SELECT count(*) FROM public.ledger WHERE mark = 'start') AS executions,
     (SELECT count(*) FROM public.told) AS told,
-    (SELECT count(*) FROM public.oban_jobs j, jsonb_array_elements(to_jsonb(j.errors)) AS e
+    (SELECT count(*) FROM baton.oban_jobs j, jsonb_array_elements(to_jsonb(j.errors)) AS e
      WHERE e ->> 'rescued' = 'true') AS rescues,
-    (SELECT count(*) FROM public.oban_jobs WHERE state = 'executing') AS executing,
+    (SELECT count(*) FROM baton.oban_jobs WHERE state = 'executing') AS executing,
     (SELECT count(*) FROM pg_catalog.pg_stat_activity
      WHERE datname = current_database() AND application_name LIKE 'baton%') AS connections
 """
@@ -203,7 +203,7 @@ async def _handed_out(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
 
     async def look() -> bool:
-        query = "SELECT NOT EXISTS (SELECT FROM public.workflow_events WHERE state = 'open')"
+        query = "SELECT NOT EXISTS (SELECT FROM baton.workflow_events WHERE state = 'open')"
         return bool(await connection.fetchval(query))
 
     try:

@@ -161,7 +161,7 @@ class Place:
     async def orphan(self, engine: UUID | None = None) -> None:
         """What is available was claimed by an engine that is dead."""
         await self.tables.execute(
-            "UPDATE public.oban_jobs SET state = 'executing', attempt = 1,"
+            "UPDATE baton.oban_jobs SET state = 'executing', attempt = 1,"
             " attempted_at = timezone('UTC', now()), attempted_by = $1 WHERE state = 'available'",
             ["elsewhere", str(engine or uuid4()), "baton"],
         )
@@ -179,7 +179,7 @@ class Place:
         """Wait until all that is expected has ended."""
         await finished(self.tables, [one.workflow_id for one in self.expected], DEADLINE)
         query = (
-            "SELECT count(*) = $2 FROM public.oban_jobs"
+            "SELECT count(*) = $2 FROM baton.oban_jobs"
             " WHERE id = ANY ($1::bigint[]) AND state = 'completed'"
         )
 
@@ -190,7 +190,7 @@ class Place:
 
     async def begun(self, count: int) -> None:
         """Wait until so many jobs run, or have run."""
-        query = "SELECT count(*) >= $1 FROM public.oban_jobs WHERE attempt > 0"
+        query = "SELECT count(*) >= $1 FROM baton.oban_jobs WHERE attempt > 0"
 
         async def look() -> bool:
             return bool(await self.tables.fetchval(query, count))
@@ -199,7 +199,7 @@ class Place:
 
     async def waiting(self, count: int) -> None:
         """Wait until so many waits are pending."""
-        query = "SELECT count(*) = $1 FROM public.workflow_wait_groups WHERE status = 'pending'"
+        query = "SELECT count(*) = $1 FROM baton.workflow_wait_groups WHERE status = 'pending'"
 
         async def look() -> bool:
             return bool(await self.tables.fetchval(query, count))
@@ -209,7 +209,7 @@ class Place:
     async def armed(self, workflow_id: UUID, key: str) -> None:
         """Wait until this wait of a step has been armed."""
         query = (
-            "SELECT count(*) FROM public.workflow_wait_groups"
+            "SELECT count(*) FROM baton.workflow_wait_groups"
             " WHERE workflow_id = $1 AND replay_key = $2"
         )
 
@@ -221,18 +221,18 @@ class Place:
     async def time_passes(self) -> None:
         """The time of all that waits with a deadline is over, and that of open events has come."""
         await self.tables.execute(
-            "UPDATE public.workflow_wait_groups SET armed_at = armed_at - interval '1 hour',"
+            "UPDATE baton.workflow_wait_groups SET armed_at = armed_at - interval '1 hour',"
             " deadline = deadline - interval '1 hour', wake_at = wake_at - interval '1 hour'"
             " WHERE status = 'pending' AND deadline IS NOT NULL"
         )
         await self.tables.execute(
-            "UPDATE public.workflow_events SET wake_at = now() WHERE state = 'open'"
+            "UPDATE baton.workflow_events SET wake_at = now() WHERE state = 'open'"
         )
 
     async def steady(self) -> None:
         """An hour passes: who was silent is dead, and who beats now has been steady."""
         await self.tables.execute(
-            "UPDATE public.baton_engines SET steady_since = steady_since - interval '1 hour'"
+            "UPDATE baton.baton_engines SET steady_since = steady_since - interval '1 hour'"
         )
 
     async def finish(self) -> None:
@@ -240,7 +240,7 @@ class Place:
         if self.again is not None:
             await self.again(self.dsn)
         await self.tables.execute(
-            "UPDATE public.baton_engines SET seen_at = least(seen_at, now()) - interval '1 hour'"
+            "UPDATE baton.baton_engines SET seen_at = least(seen_at, now()) - interval '1 hour'"
         )
         await self.time_passes()
         async with fast(self.dsn, **HEALTHY) as healthy:
@@ -253,7 +253,7 @@ class Place:
         await heard(self.notified, [one.workflow_id for one in self.expected])
         await ledger.get().load(self.dsn)
         found = await faults(self.tables, self.expected, self.notified, calm=False)
-        query = "SELECT count(*) FROM public.oban_jobs WHERE state = 'executing'"
+        query = "SELECT count(*) FROM baton.oban_jobs WHERE state = 'executing'"
         if count := await self.tables.fetchval(query):
             found.append(Fault(Kind.UNSETTLED, f"{count} jobs are executing"))
         for job_id in self.loose:
@@ -272,8 +272,8 @@ async def place(dsn: str) -> AsyncIterator[Place]:
         tables = await asyncpg.connect(dsn)
         stack.push_async_callback(tables.close)
         names = await tables.fetchval(
-            "SELECT string_agg(format('public.%I', tablename), ', ') FROM pg_catalog.pg_tables"
-            " WHERE schemaname = 'public' AND tablename NOT LIKE '%migrations%'"
+            "SELECT string_agg(format('baton.%I', tablename), ', ') FROM pg_catalog.pg_tables"
+            " WHERE schemaname = 'baton' AND tablename NOT LIKE '%migrations%'"
         )
         await tables.execute(f"TRUNCATE {names} RESTART IDENTITY")
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="baton-"))

@@ -43,7 +43,7 @@ async def insert(place: Place) -> None:
             with suppress(WorkflowExistsError):
                 await client.insert(workflows)
         found = await place.tables.fetchval(
-            "SELECT count(*) FROM public.workflow_nodes WHERE workflow_id = ANY ($1::uuid[])", ids
+            "SELECT count(*) FROM baton.workflow_nodes WHERE workflow_id = ANY ($1::uuid[])", ids
         )
         assert found == 6
 
@@ -94,7 +94,7 @@ async def cancel(place: Place) -> None:
         place.arm()
         # A repetition after a lost reply finds nothing left to cancel.
         await engine.cancel(workflow.workflow_id)
-        states = await place.tables.fetch("SELECT DISTINCT state::text FROM public.oban_jobs")
+        states = await place.tables.fetch("SELECT DISTINCT state::text FROM baton.oban_jobs")
         assert [row[0] for row in states] == ["cancelled"]
         await place.finished()
 
@@ -126,13 +126,13 @@ async def settle_by_the_sweep(place: Place) -> None:
     ended = place.expect(chain(Plan.CANCEL, Plan.SUCCEED, Plan.SUCCEED, forgiving="c"), True)
     waiting = place.expect(chain(Plan.SUCCEED, Plan.SUCCEED), cancelled=True)
     await place.insert(ended, waiting)
-    root = "id = (SELECT job_id FROM public.workflow_nodes WHERE workflow_id = $1 AND name = 'a')"
+    root = "id = (SELECT job_id FROM baton.workflow_nodes WHERE workflow_id = $1 AND name = 'a')"
     await place.tables.execute(
-        "UPDATE public.oban_jobs SET state = 'cancelled',"
+        "UPDATE baton.oban_jobs SET state = 'cancelled',"
         f" cancelled_at = timezone('UTC', now()) WHERE {root}",
         ended.workflow_id,
     )
-    await place.tables.execute(f"DELETE FROM public.oban_jobs WHERE {root}", waiting.workflow_id)
+    await place.tables.execute(f"DELETE FROM baton.oban_jobs WHERE {root}", waiting.workflow_id)
     await sweep(place)
 
 
@@ -150,7 +150,7 @@ async def announce_by_the_sweep(place: Place) -> None:
     await place.insert(workflow)
     async with fast(place.dsn):
         await place.finished()
-    await place.tables.execute("DELETE FROM public.workflow_completions")
+    await place.tables.execute("DELETE FROM baton.workflow_completions")
     await eventually(lambda: _heard(place, workflow.workflow_id))
     place.notified.clear()
     await sweep(place)
@@ -164,7 +164,7 @@ async def prune(place: Place) -> None:
     """An old workflow goes; one that still waits stays whole, and ends later."""
     old = await _finished_before(place, chain(Plan.SUCCEED, Plan.DISCARD))
     await place.tables.execute(
-        "UPDATE public.oban_jobs SET completed_at = completed_at - interval '1 day',"
+        "UPDATE baton.oban_jobs SET completed_at = completed_at - interval '1 day',"
         " discarded_at = discarded_at - interval '1 day'"
     )
     await place.insert(place.expect(chain(Plan.SUCCEED, Plan.SUCCEED)))
@@ -177,7 +177,7 @@ async def prune(place: Place) -> None:
             for _ in range(2):
                 await client.sweep({"prune": True, "job_max_age": ages})
                 left = await place.tables.fetchval(
-                    "SELECT count(*) FROM public.workflow_nodes WHERE workflow_id = $1", old
+                    "SELECT count(*) FROM baton.workflow_nodes WHERE workflow_id = $1", old
                 )
                 assert left in (0, 2), "a workflow was pruned in part"
         assert left == 0

@@ -11,11 +11,11 @@ from two_engines.graphs import Graph
 from two_engines.workers import Plan
 
 _LOOSE = """
-INSERT INTO public.oban_jobs (worker, queue, args, max_attempts)
+INSERT INTO baton.oban_jobs (worker, queue, args, max_attempts)
 VALUES ('two_engines.planned', 'default', '{"plan": "succeed", "seconds": 0.0, "waits": []}', 3)
 RETURNING id
 """
-_NODES = "SELECT to_jsonb(n)::text FROM public.workflow_nodes n WHERE workflow_id = $1"
+_NODES = "SELECT to_jsonb(n)::text FROM baton.workflow_nodes n WHERE workflow_id = $1"
 ALONE = Graph({"a": ()}, {"a": Plan.SUCCEED})
 PAIR = Graph({"a": (), "b": ("a",)}, dict.fromkeys("ab", Plan.SUCCEED))
 
@@ -31,7 +31,7 @@ async def reused_id(place: Place) -> None:
     (node,) = await place.tables.fetch(_NODES, old.workflow_id)
     # What this wrote down is of the old job.
     place.forget()
-    await place.tables.execute("TRUNCATE public.oban_jobs RESTART IDENTITY")
+    await place.tables.execute("TRUNCATE baton.oban_jobs RESTART IDENTITY")
 
     async def unchanged() -> list[str]:
         (found,) = await place.tables.fetch(_NODES, old.workflow_id)
@@ -42,7 +42,7 @@ async def reused_id(place: Place) -> None:
         await engine.pause("default")
         loose = await place.tables.fetchval(_LOOSE)
         step = await place.tables.fetchval(
-            "SELECT job_id FROM public.workflow_nodes WHERE workflow_id = $1", old.workflow_id
+            "SELECT job_id FROM baton.workflow_nodes WHERE workflow_id = $1", old.workflow_id
         )
         assert loose == step, "no id came twice"
         place.loose.append(loose)
@@ -52,11 +52,11 @@ async def reused_id(place: Place) -> None:
 
 
 _LATER = """
-UPDATE public.baton_engines
+UPDATE baton.baton_engines
 SET seen_at = now() + interval '1 hour', steady_since = now() + interval '1 hour'
 """
 _DEAD = """
-INSERT INTO public.baton_engines (id, name, node, rescue_after, seen_at, steady_since)
+INSERT INTO baton.baton_engines (id, name, node, rescue_after, seen_at, steady_since)
 VALUES ($1, 'dead', 'elsewhere', 0.6, now() + interval '1 hour', now() + interval '1 hour')
 """
 
@@ -72,7 +72,7 @@ async def clock_set_back(place: Place) -> None:
         await place.insert(workflow)
         await place.orphan(dead)
         await place.tables.execute(
-            "UPDATE public.oban_jobs SET attempted_at = attempted_at + interval '1 hour'"
+            "UPDATE baton.oban_jobs SET attempted_at = attempted_at + interval '1 hour'"
             " WHERE state = 'executing'"
         )
         await place.tables.execute(_LATER)
@@ -81,12 +81,12 @@ async def clock_set_back(place: Place) -> None:
         place.arm()
 
         async def beats() -> bool:
-            query = "SELECT count(*) = 1 FROM public.baton_engines WHERE seen_at <= now()"
+            query = "SELECT count(*) = 1 FROM baton.baton_engines WHERE seen_at <= now()"
             return bool(await place.tables.fetchval(query))
 
         await eventually(beats)
         await place.finished()
-        rescued = "SELECT count(*) FROM public.oban_jobs WHERE errors::text LIKE '%rescued%'"
+        rescued = "SELECT count(*) FROM baton.oban_jobs WHERE errors::text LIKE '%rescued%'"
         assert await place.tables.fetchval(rescued) == 1, "nothing was rescued"
 
 

@@ -174,7 +174,7 @@ async def expire(place: Place) -> None:
         await place.proxy.quiet(0.03)
         place.arm()
         await place.time_passes()
-        await place.tables.execute("SELECT pg_notify('public.baton_waits', '0')")
+        await place.tables.execute("SELECT pg_notify('baton.baton_waits', '0')")
         await place.finished()
 
 
@@ -202,7 +202,7 @@ async def cancel_what_waits(place: Place) -> None:
             for workflow in workflows:
                 await client.cancel(workflow.workflow_id)
         left = await place.tables.fetchval(
-            "SELECT count(*) FROM public.oban_jobs WHERE state = 'suspended'"
+            "SELECT count(*) FROM baton.oban_jobs WHERE state = 'suspended'"
         )
         assert left == 0
 
@@ -229,10 +229,10 @@ async def cancel_waits(place: Place) -> None:
 
 _WAIT_ROWS = """
 SELECT
-    (SELECT count(*) FROM public.workflow_nodes WHERE workflow_id = $1),
-    (SELECT count(*) FROM public.workflow_wait_groups WHERE workflow_id = $1),
-    (SELECT count(*) FROM public.workflow_wait_members WHERE workflow_id = $1),
-    (SELECT count(*) FROM public.workflow_events WHERE workflow_id = $1)
+    (SELECT count(*) FROM baton.workflow_nodes WHERE workflow_id = $1),
+    (SELECT count(*) FROM baton.workflow_wait_groups WHERE workflow_id = $1),
+    (SELECT count(*) FROM baton.workflow_wait_members WHERE workflow_id = $1),
+    (SELECT count(*) FROM baton.workflow_events WHERE workflow_id = $1)
 """
 
 
@@ -248,7 +248,7 @@ async def prune_waits(place: Place) -> None:
     async with fast(place.dsn) as engine:
         await engine.completion(old.workflow_id, timeout=15)
     await place.tables.execute(
-        "UPDATE public.oban_jobs SET completed_at = completed_at - interval '1 day'"
+        "UPDATE baton.oban_jobs SET completed_at = completed_at - interval '1 day'"
     )
     left = place.expect(waiting(BOTH))
     await _until_waiting(place, left)

@@ -1,7 +1,8 @@
-"""A plugin of pytest: where Baton and the tests say "public", stands a name that needs quotes."""
+"""A plugin of pytest: where Baton and the tests say "baton", stands a name that needs quotes."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import asyncpg
@@ -9,16 +10,17 @@ import asyncpg
 from baton.store import sql
 
 NAME = 'Der "Plan"; é%$1'
+_OURS = re.compile(r"\bbaton\.(?=oban_|workflow|baton_)")
 _QUOTED = '"' + NAME.replace('"', '""') + '".'
 
 
-def _make(self: sql.Sql, schema: str) -> None:
-    _original(self, NAME if schema == "public" else schema)
+def _make(self: sql.Sql, schema: str = sql.DEFAULT_SCHEMA, oban_schema: str | None = None) -> None:
+    _original(self, NAME if schema == sql.DEFAULT_SCHEMA else schema, oban_schema)
 
 
 def _moved(method: Any) -> Any:
     async def call(self: Any, query: str, *args: Any, **options: Any) -> Any:
-        return await method(self, query.replace("public.", _QUOTED), *args, **options)
+        return await method(self, _OURS.sub(lambda _: _QUOTED, query), *args, **options)
 
     return call
 

@@ -31,5 +31,5 @@ NOT_WITH_A_WRONG_CLOCK = (
     "test_a_step_that_blocks_the_loop_is_not_rescued",
 )
 
-# They name the schemas that they are about, also without "public.".
+# They name the schemas that they are about, also without "baton.".
 NOT_IN_ANOTHER_SCHEMA = ("test_migrations",)

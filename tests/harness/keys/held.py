@@ -97,15 +97,15 @@ async def holding(
         match what:
             case "workflow":
                 await connection.execute(
-                    "SELECT FROM public.workflows WHERE id = ANY ($1::uuid[]) FOR UPDATE", ids
+                    "SELECT FROM baton.workflows WHERE id = ANY ($1::uuid[]) FOR UPDATE", ids
                 )
             case "key":
                 await send_event(None, "x", 1, correlation_key=key, conn=connection, engine=engine)
             case "deep job":
                 # The last step of each: two levels below the one that fails.
                 await connection.execute(
-                    "SELECT FROM public.oban_jobs WHERE id IN (SELECT job_id FROM"
-                    " public.workflow_nodes WHERE workflow_id = ANY ($1::uuid[]) AND name = 'c')"
+                    "SELECT FROM baton.oban_jobs WHERE id IN (SELECT job_id FROM"
+                    " baton.workflow_nodes WHERE workflow_id = ANY ($1::uuid[]) AND name = 'c')"
                     " FOR UPDATE",
                     ids,
                 )

@@ -25,25 +25,25 @@ SENDERS = 4
 BATCH = 50
 
 _QUIET = """
-SELECT NOT EXISTS (SELECT FROM public.workflow_events WHERE state = 'open')
+SELECT NOT EXISTS (SELECT FROM baton.workflow_events WHERE state = 'open')
 AND NOT EXISTS (
-    SELECT FROM public.workflow_wait_groups
+    SELECT FROM baton.workflow_wait_groups
     WHERE status = 'pending' AND wake_at < now() + interval '1 minute'
 )
 AND NOT EXISTS (
-    SELECT FROM public.oban_jobs WHERE state NOT IN ('completed', 'suspended')
+    SELECT FROM baton.oban_jobs WHERE state NOT IN ('completed', 'suspended')
 )
 """
 _FIGURES = """
 SELECT
-    (SELECT count(*) FROM public.workflow_wait_groups WHERE status = 'completed') AS ended,
-    (SELECT count(*) FROM public.workflow_wait_groups WHERE status = 'pending') AS pending,
-    (SELECT count(*) FROM public.workflow_events WHERE state = 'kept') AS kept,
-    (SELECT count(*) FROM public.workflow_events WHERE receivers = 1) AS by_one,
-    (SELECT count(*) FROM public.workflow_events WHERE receivers > 1) AS by_many,
+    (SELECT count(*) FROM baton.workflow_wait_groups WHERE status = 'completed') AS ended,
+    (SELECT count(*) FROM baton.workflow_wait_groups WHERE status = 'pending') AS pending,
+    (SELECT count(*) FROM baton.workflow_events WHERE state = 'kept') AS kept,
+    (SELECT count(*) FROM baton.workflow_events WHERE receivers = 1) AS by_one,
+    (SELECT count(*) FROM baton.workflow_events WHERE receivers > 1) AS by_many,
     (SELECT count(*) FROM (
-        SELECT m.event_id FROM public.workflow_wait_members m
-        JOIN public.workflow_wait_groups g ON g.id = m.group_id
+        SELECT m.event_id FROM baton.workflow_wait_members m
+        JOIN baton.workflow_wait_groups g ON g.id = m.group_id
         WHERE m.event_id IS NOT NULL GROUP BY m.event_id, g.workflow_id HAVING count(*) > 1
     ) twice) AS twice
 """
@@ -82,7 +82,7 @@ async def play(
     began = monotonic()
     connection = await asyncpg.connect(engine.database.dsn)
     for table in ("workflow_events", "workflow_wait_members", "workflow_wait_groups"):
-        await connection.execute(f"DELETE FROM public.{table}")
+        await connection.execute(f"DELETE FROM baton.{table}")
     kills: list[int] = []
     killing = asyncio.create_task(_kill(berths, kills, between)) if berths else None
     try:

@@ -108,7 +108,7 @@ class Bench(RuleBasedStateMachine):
         self.model.end_job(step, state)
         self._by_hand(
             name,
-            f"UPDATE public.oban_jobs SET state = '{state}',"
+            f"UPDATE baton.oban_jobs SET state = '{state}',"
             f" {state}_at = timezone('UTC', now()) - interval '1 hour'"
             " WHERE id = $1 AND state NOT IN ('completed', 'cancelled', 'discarded')",
             step.id,

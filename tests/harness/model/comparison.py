@@ -17,12 +17,12 @@ SELECT json_build_object(
     'workflows', (
         SELECT json_object_agg(w.id, json_build_array(
             w.steps, w.outstanding, w.failed, w.finished_at IS NOT NULL
-        )) FROM public.workflows w
+        )) FROM baton.workflows w
     ),
     'completions', (
         SELECT json_object_agg(c.workflow_id, json_build_array(
             c.outcome, c.failed_steps, c.failed_count, c.total_count
-        )) FROM public.workflow_completions c
+        )) FROM baton.workflow_completions c
     ),
     'announcements', (
         SELECT json_object_agg(a.workflow_id, a.count)
@@ -32,7 +32,7 @@ SELECT json_build_object(
         SELECT json_object_agg(n.job_id, json_build_array(
             n.workflow_id, n.name, n.state, n.result,
             CASE WHEN n.state IS NULL THEN n.pending END
-        )) FROM public.workflow_nodes n
+        )) FROM baton.workflow_nodes n
     ),
     'jobs', (
         SELECT json_object_agg(j.id, json_build_array(
@@ -41,7 +41,7 @@ SELECT json_build_object(
             CASE WHEN j.state = 'executing' THEN j.attempted_by[2] END,
             jsonb_array_length(j.errors),
             (SELECT count(*) FROM jsonb_path_query(j.errors, '$[*] ? (@.rescued == true)'))
-        )) FROM public.oban_jobs j
+        )) FROM baton.oban_jobs j
     ),
     'groups', (
         SELECT json_object_agg(g.job_id || '/' || g.replay_key, json_build_array(
@@ -50,27 +50,27 @@ SELECT json_build_object(
                 SELECT coalesce(
                     json_object_agg(m.name, coalesce(e.payload, to_jsonb(m.state))), '{}'
                 )
-                FROM public.workflow_wait_members m
-                LEFT JOIN public.workflow_events e ON e.id = m.event_id
+                FROM baton.workflow_wait_members m
+                LEFT JOIN baton.workflow_events e ON e.id = m.event_id
                 WHERE m.group_id = g.id
             ),
             g.status = 'pending' AND coalesce(g.deadline <= clock_timestamp(), false),
             coalesce(g.wake_at <= clock_timestamp(), false)
-        )) FROM public.workflow_wait_groups g
+        )) FROM baton.workflow_wait_groups g
     ),
     'events', (
         SELECT json_object_agg(e.payload::text, json_build_array(
             e.name, e.workflow_id, e.correlation_key, e.dedupe_id, e.state,
             CASE WHEN e.workflow_id IS NOT NULL OR e.state = 'taken' THEN (
                 SELECT g.job_id || '/' || g.replay_key
-                FROM public.workflow_wait_groups g WHERE g.id = e.group_id
+                FROM baton.workflow_wait_groups g WHERE g.id = e.group_id
             ) END,
             e.receivers, e.duplicates
-        )) FROM public.workflow_events e
+        )) FROM baton.workflow_events e
     ),
     'illegal', (
         SELECT json_object_agg(j.id, j)
-        FROM public.oban_jobs j
+        FROM baton.oban_jobs j
         WHERE (j.state = 'completed' AND j.completed_at IS NULL)
         OR (j.state = 'cancelled' AND j.cancelled_at IS NULL)
         OR (j.state = 'discarded' AND j.discarded_at IS NULL)

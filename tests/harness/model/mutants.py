@@ -49,7 +49,7 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     "announced again": (
         Edit(
             "find_unannounced",
-            "AND NOT EXISTS (SELECT FROM public.workflow_completions c WHERE c.workflow_id = w.id)",
+            "AND NOT EXISTS (SELECT FROM baton.workflow_completions c WHERE c.workflow_id = w.id)",
             "",
         ),
         Edit(
@@ -65,7 +65,7 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     "jobs pruned before the announcement": (
         Edit(
             "prune_jobs",
-            "AND NOT EXISTS (SELECT FROM public.workflow_completions c"
+            "AND NOT EXISTS (SELECT FROM baton.workflow_completions c"
             " WHERE c.workflow_id = n.workflow_id)",
             "AND false",
         ),
@@ -78,7 +78,7 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
         ),
         Edit(
             "lock_prunable",
-            "AND EXISTS (SELECT FROM public.workflow_completions c WHERE c.workflow_id = w.id)",
+            "AND EXISTS (SELECT FROM baton.workflow_completions c WHERE c.workflow_id = w.id)",
             "",
         ),
         Edit("lock_prunable", "AND w.outstanding = 0", ""),
@@ -101,7 +101,7 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
             "baton_send",
             "RETURN QUERY SELECT 'buffered', NULL;",
             "IF p_dedupe IS NULL THEN"
-            " INSERT INTO public.workflow_events (workflow_id, name, payload, state)"
+            " INSERT INTO baton.workflow_events (workflow_id, name, payload, state)"
             " VALUES (v_workflow, p_name, p_payload::jsonb, 'kept');"
             " END IF;"
             " RETURN QUERY SELECT 'buffered', NULL;",
@@ -189,7 +189,7 @@ async def mutated_schema(dsn: str, edits: tuple[Edit, ...]) -> AsyncIterator[Non
                 text = await connection.fetchval(
                     "SELECT pg_get_functiondef(p.oid) FROM pg_proc p"
                     " JOIN pg_namespace n ON n.oid = p.pronamespace"
-                    " WHERE n.nspname = 'public' AND p.proname = $1",
+                    " WHERE n.nspname = 'baton' AND p.proname = $1",
                     edit.place,
                 )
                 before.setdefault(edit.place, text)

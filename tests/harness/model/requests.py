@@ -177,7 +177,7 @@ class Requesting(Bench):
         event.overdue = self.model.tick()
         self._by_hand(
             "event_overdue",
-            "UPDATE public.workflow_events SET wake_at = clock_timestamp()"
+            "UPDATE baton.workflow_events SET wake_at = clock_timestamp()"
             " WHERE payload = to_jsonb($1::integer)",
             event.number,
         )
@@ -189,7 +189,7 @@ class Requesting(Bench):
         group.cutoff, group.due = self.model.sent, self.model.tick()
         self._by_hand(
             "deadline",
-            "UPDATE public.workflow_wait_groups SET deadline = c.now, wake_at = c.now"
+            "UPDATE baton.workflow_wait_groups SET deadline = c.now, wake_at = c.now"
             " FROM (SELECT clock_timestamp() AS now) c WHERE job_id = $1 AND replay_key = $2",
             group.step.id,
             group.key,
@@ -211,7 +211,7 @@ class Requesting(Bench):
         step.job.due, step.job.stamp = True, self.model.tick()
         self._by_hand(
             "job_due",
-            "UPDATE public.oban_jobs SET scheduled_at = timezone('UTC', clock_timestamp())"
+            "UPDATE baton.oban_jobs SET scheduled_at = timezone('UTC', clock_timestamp())"
             " WHERE id = $1",
             step.id,
         )

@@ -224,14 +224,14 @@ class Sweeping(Bench):
         self.unannounced[workflow.number] = self.unannounced.get(workflow.number, 0) + 1
         self._by_hand(
             "forget_announcement",
-            "DELETE FROM public.workflow_completions WHERE workflow_id = $1",
+            "DELETE FROM baton.workflow_completions WHERE workflow_id = $1",
             UUID(int=workflow.number),
         )
 
 
-_DELETE = "DELETE FROM public.oban_jobs WHERE id = $1"
+_DELETE = "DELETE FROM baton.oban_jobs WHERE id = $1"
 _RETRY = """
-UPDATE public.oban_jobs
+UPDATE baton.oban_jobs
 SET state = 'available', max_attempts = greatest(max_attempts, attempt + 1),
     scheduled_at = timezone('UTC', clock_timestamp()),
     completed_at = NULL, cancelled_at = NULL, discarded_at = NULL

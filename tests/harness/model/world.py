@@ -43,7 +43,7 @@ DO $$
 BEGIN
     -- Time passes only where a rule says so: what asks for another look is due at once.
     EXECUTE replace(
-        pg_get_functiondef('public.baton_arm'::regproc), '100 ms', '1 microsecond'
+        pg_get_functiondef('baton.baton_arm'::regproc), '100 ms', '1 microsecond'
     );
 END $$;
 CREATE TABLE public.announced (workflow_id uuid);
@@ -52,7 +52,7 @@ BEGIN
     INSERT INTO public.announced VALUES (NEW.workflow_id);
     RETURN NULL;
 END $$;
-CREATE TRIGGER note AFTER INSERT ON public.workflow_completions
+CREATE TRIGGER note AFTER INSERT ON baton.workflow_completions
     FOR EACH ROW EXECUTE FUNCTION public.note();
 """
 TABLES = (
@@ -202,7 +202,7 @@ class World:
 
     def clear(self) -> None:
         """Begin anew."""
-        self.execute("".join(f"DELETE FROM public.{table};" for table in TABLES))
+        self.execute("".join(f"DELETE FROM baton.{table};" for table in TABLES))
         self.told.clear()
         self._rescuer = self.engine()
 
@@ -210,7 +210,7 @@ class World:
         """A new worker, alive for ever."""
         engine = Engine(self.database)
         self.execute(
-            "INSERT INTO public.baton_engines"
+            "INSERT INTO baton.baton_engines"
             " (id, name, node, rescue_after, seen_at, steady_since) VALUES"
             " ($1, 'model', 'model', 60, now() + interval '1 day', now() - interval '1 day')",
             engine.id,
@@ -220,7 +220,7 @@ class World:
     def beat(self, engine: Engine, *, alive: bool) -> None:
         """Its heart beats, or has not for a day."""
         self.execute(
-            "UPDATE public.baton_engines SET seen_at = now() + $2 * interval '1 day' WHERE id = $1",
+            "UPDATE baton.baton_engines SET seen_at = now() + $2 * interval '1 day' WHERE id = $1",
             engine.id,
             1 if alive else -1,
         )

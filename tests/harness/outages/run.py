@@ -24,7 +24,7 @@ PATIENCE = 60.0
 LINES = 10
 
 _NOT_AT_ONCE = """
-SELECT format('%s is %s at attempt %s', worker, state, attempt) FROM public.oban_jobs
+SELECT format('%s is %s at attempt %s', worker, state, attempt) FROM baton.oban_jobs
 WHERE attempt <> 1 OR state <> 'completed' OR to_jsonb(errors) <> '[]'
 """
 

@@ -114,9 +114,9 @@ async def _working(tables: Tables, every: Sequence[Ends]) -> None:
     """Until all beat, and some have completed steps."""
 
     async def look() -> bool:
-        found = await tables.value("SELECT count(*) FROM public.baton_engines")
+        found = await tables.value("SELECT count(*) FROM baton.baton_engines")
         completed = await tables.value(
-            "SELECT count(*) FROM public.oban_jobs WHERE state = 'completed'"
+            "SELECT count(*) FROM baton.oban_jobs WHERE state = 'completed'"
         )
         performs = any(ends.ending is not Ending.PLUGIN for ends in every)
         return found >= sum(ends.asked for ends in every) and (completed > 0 or not performs)

@@ -91,7 +91,7 @@ async def _until_completed(dsn: str, count: int) -> None:
 
         async def look() -> bool:
             found: int = await tables.value(
-                "SELECT count(*) FROM public.oban_jobs WHERE state = 'completed'"
+                "SELECT count(*) FROM baton.oban_jobs WHERE state = 'completed'"
             )
             return found >= count
 
@@ -111,7 +111,7 @@ def _workflows() -> list[Baton]:
 
 
 async def _judge(stop: Stop, tables: Tables) -> None:
-    rows = await tables.rows("SELECT state::text, count(*) FROM public.oban_jobs GROUP BY 1")
+    rows = await tables.rows("SELECT state::text, count(*) FROM baton.oban_jobs GROUP BY 1")
     stop.left = {row[0]: row[1] for row in rows}
     stop.faults += await tables.violations()
     # Before its handlers stand nothing has been claimed, and the signal ends it as it ends any.
@@ -141,7 +141,7 @@ async def finished_by_another(
     faults += [
         row[0]
         for row in await tables.rows(
-            "SELECT format('%s took %s attempts', worker, attempt) FROM public.oban_jobs"
+            "SELECT format('%s took %s attempts', worker, attempt) FROM baton.oban_jobs"
             " WHERE attempt <> 1"
         )
     ]

@@ -59,7 +59,7 @@ async def refusing(code: str, server: RestartingServer, engine: Engine) -> Async
         "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
         f" RAISE EXCEPTION 'could not extend file' USING ERRCODE = '{code}'; END$$",
         *(
-            f"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE ON public.{table}"
+            f"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE ON baton.{table}"
             " FOR EACH STATEMENT EXECUTE FUNCTION public.refuse()"
             for table in _TABLES
         ),

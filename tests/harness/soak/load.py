@@ -90,7 +90,7 @@ class Application:
         await send_event(None, "nobody", {"n": 1}, correlation_key=key, engine=self._engine)
         async with self._free:
             await self._connection.execute(
-                "INSERT INTO public.oban_jobs (worker, args) VALUES ('soak.records', '{}')"
+                "INSERT INTO baton.oban_jobs (worker, args) VALUES ('soak.records', '{}')"
             )
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:

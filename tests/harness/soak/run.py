@@ -170,10 +170,10 @@ def _announced(app: Application) -> list[str]:
 
 async def _left(connection: asyncpg.Connection[Any]) -> dict[str, int]:
     (row,) = await connection.fetch(
-        "SELECT (SELECT count(*) FROM public.oban_jobs) AS jobs,"
-        " (SELECT count(*) FROM public.oban_jobs WHERE state = 'executing') AS executing,"
-        " (SELECT count(*) FROM public.workflows) AS workflows,"
-        " (SELECT count(*) FROM public.workflow_events) AS events,"
-        " (SELECT count(*) FROM public.workflow_step_stats) AS usage"
+        "SELECT (SELECT count(*) FROM baton.oban_jobs) AS jobs,"
+        " (SELECT count(*) FROM baton.oban_jobs WHERE state = 'executing') AS executing,"
+        " (SELECT count(*) FROM baton.workflows) AS workflows,"
+        " (SELECT count(*) FROM baton.workflow_events) AS events,"
+        " (SELECT count(*) FROM baton.workflow_step_stats) AS usage"
     )
     return dict(row)

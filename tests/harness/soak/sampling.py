@@ -10,7 +10,7 @@ import asyncpg
 _RELATIONS = """
 SELECT c.relname AS name, c.relkind = 'i' AS index, pg_total_relation_size(c.oid)::float8 AS bytes
 FROM pg_class c
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'i')
+WHERE c.relnamespace = 'baton'::regnamespace AND c.relkind IN ('r', 'i')
 """
 
 _FIGURES = """
@@ -34,8 +34,8 @@ WHERE datname = current_database() AND application_name LIKE 'baton%' GROUP BY 1
 # Of roots that ended since the last sample, at their first attempt. A snooze counts as none.
 _CLAIMS = """
 SELECT extract(epoch FROM j.attempted_at - j.scheduled_at)::float8 AS seconds
-FROM public.oban_jobs j
-JOIN public.workflow_nodes n ON n.job_id = j.id
+FROM baton.oban_jobs j
+JOIN baton.workflow_nodes n ON n.job_id = j.id
 WHERE j.attempt = 1 AND j.state = 'completed' AND n.deps = '{}' AND NOT n.waits
 AND j.worker = 'soak.plain'
 AND j.completed_at > timezone('UTC', now()) - make_interval(secs => $1)
@@ -68,6 +68,6 @@ async def autovacuum(connection: asyncpg.Connection[Any]) -> dict[str, str]:
         "SELECT name, setting || coalesce(unit, '') AS setting FROM pg_settings"
         " WHERE name LIKE 'autovacuum%' UNION ALL"
         " SELECT relname, reloptions::text FROM pg_class WHERE reloptions IS NOT NULL"
-        " AND relnamespace = 'public'::regnamespace AND relkind = 'r'"
+        " AND relnamespace = 'baton'::regnamespace AND relkind = 'r'"
     )
     return {row["name"]: row["setting"] for row in rows}

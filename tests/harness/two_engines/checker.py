@@ -31,8 +31,8 @@ SELECT n.workflow_id, n.name, n.state::text AS state, n.result -> 'value' ->> 't
         FROM public.ledger l
         WHERE l.job_id = n.job_id AND l.mark = 'end' AND l.ending = 'succeed'
     ) AS successes
-FROM public.workflow_nodes n
-LEFT JOIN public.oban_jobs j ON j.id = n.job_id
+FROM baton.workflow_nodes n
+LEFT JOIN baton.oban_jobs j ON j.id = n.job_id
 WHERE n.workflow_id = ANY ($1::uuid[])
 """
 
@@ -41,14 +41,14 @@ WHERE n.workflow_id = ANY ($1::uuid[])
 _EARLY = """
 WITH ends AS (
     SELECT n.job_id, min(l.seq) AS seq
-    FROM public.workflow_nodes n
+    FROM baton.workflow_nodes n
     JOIN public.ledger l ON l.job_id = n.job_id AND l.mark = 'end'
     WHERE n.workflow_id = ANY ($1::uuid[])
     AND (n.result IS NULL OR n.result -> 'value' ->> 'token' = l.token::text)
     GROUP BY n.job_id
 )
 SELECT n.workflow_id, n.name, d.job_id AS dependency
-FROM public.workflow_nodes n
+FROM baton.workflow_nodes n
 CROSS JOIN LATERAL unnest(n.deps) AS d (job_id)
 JOIN ends e ON e.job_id = d.job_id
 JOIN public.ledger l ON l.job_id = n.job_id AND l.mark = 'start' AND l.seq < e.seq
@@ -58,9 +58,9 @@ WHERE n.workflow_id = ANY ($1::uuid[])
 # Whoever read a result wrote down which one it was.
 _REPLACED = """
 SELECT n.workflow_id, n.name, r.key AS dependency
-FROM public.workflow_nodes n
+FROM baton.workflow_nodes n
 CROSS JOIN LATERAL jsonb_each_text(n.result -> 'value' -> 'read') AS r
-JOIN public.workflow_nodes d ON d.workflow_id = n.workflow_id AND d.name = r.key
+JOIN baton.workflow_nodes d ON d.workflow_id = n.workflow_id AND d.name = r.key
 WHERE n.workflow_id = ANY ($1::uuid[])
 AND d.result -> 'value' ->> 'token' IS DISTINCT FROM r.value
 """
@@ -68,8 +68,8 @@ AND d.result -> 'value' ->> 'token' IS DISTINCT FROM r.value
 # And wrote down all that were there to be read.
 _UNREAD = """
 SELECT n.workflow_id, n.name, d.name AS dependency, 'was not read'
-FROM public.workflow_nodes n
-JOIN public.workflow_nodes d ON d.job_id = ANY (n.deps) AND d.result IS NOT NULL
+FROM baton.workflow_nodes n
+JOIN baton.workflow_nodes d ON d.job_id = ANY (n.deps) AND d.result IS NOT NULL
 WHERE n.workflow_id = ANY ($1::uuid[])
 AND n.result -> 'value' ? 'read' AND NOT n.result -> 'value' -> 'read' ? d.name
 """
@@ -77,9 +77,9 @@ AND n.result -> 'value' ? 'read' AND NOT n.result -> 'value' -> 'read' ? d.name
 # A dependent of a gate wrote down the whole of what it read.
 _REPLACED_GATE = """
 SELECT n.workflow_id, n.name, r.key AS dependency
-FROM public.workflow_nodes n
+FROM baton.workflow_nodes n
 CROSS JOIN LATERAL jsonb_each(n.result -> 'value' -> 'gates') AS r
-JOIN public.workflow_nodes d ON d.workflow_id = n.workflow_id AND d.name = r.key
+JOIN baton.workflow_nodes d ON d.workflow_id = n.workflow_id AND d.name = r.key
 WHERE n.workflow_id = ANY ($1::uuid[])
 AND d.result -> 'value' IS DISTINCT FROM r.value
 """
@@ -110,7 +110,7 @@ async def faults(
     found += await wait_faults(connection, expected)
     if notified is not None:
         found += _announced("notified", ids, Counter(notified), least=1)
-    rows = await connection.fetch("SELECT workflow_id::text FROM public.workflow_completions")
+    rows = await connection.fetch("SELECT workflow_id::text FROM baton.workflow_completions")
     found += _announced("completed", ids, Counter(row[0] for row in rows), least=1)
     rows = await connection.fetch("SELECT workflow_id::text FROM public.told")
     found += _announced(

@@ -55,7 +55,7 @@ async def listening(dsn: str) -> AsyncIterator[list[str]]:
 
     connection = await asyncpg.connect(dsn)
     try:
-        await connection.add_listener("public.baton_finished", receive)
+        await connection.add_listener("baton.baton_finished", receive)
         yield notified
     finally:
         await connection.close()
@@ -83,7 +83,7 @@ async def finished(
 
     async def all_finished() -> bool:
         count: int = await connection.fetchval(
-            "SELECT count(*) FROM public.workflow_completions WHERE workflow_id = ANY ($1::uuid[])",
+            "SELECT count(*) FROM baton.workflow_completions WHERE workflow_id = ANY ($1::uuid[])",
             workflow_ids,
         )
         return count >= len(workflow_ids)
@@ -137,7 +137,7 @@ async def one_round(dsn: str, workflows: int, seed: int, processes: int = 2) -> 
 
 async def _executions(connection: asyncpg.Connection[Any], ids: Sequence[UUID]) -> int:
     count: int = await connection.fetchval(
-        "SELECT count(*) FROM public.ledger l JOIN public.workflow_nodes n ON n.job_id = l.job_id"
+        "SELECT count(*) FROM public.ledger l JOIN baton.workflow_nodes n ON n.job_id = l.job_id"
         " WHERE l.mark = 'start' AND n.workflow_id = ANY ($1::uuid[])",
         ids,
     )

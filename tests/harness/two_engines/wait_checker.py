@@ -30,15 +30,15 @@ SELECT g.workflow_id, n.name AS step, g.replay_key, g.wait_step, g.status, n.sta
         FROM (SELECT) one
         LEFT JOIN LATERAL jsonb_each(n.result -> 'value' -> 'events') AS e ON true
     )] ELSE '{}' END AS seen
-FROM public.workflow_wait_groups g
-JOIN public.workflow_nodes n ON n.job_id = g.job_id
+FROM baton.workflow_wait_groups g
+JOIN baton.workflow_nodes n ON n.job_id = g.job_id
 CROSS JOIN LATERAL (
     SELECT jsonb_build_object(
         'outcome', CASE g.status WHEN 'completed' THEN 'events' ELSE g.status END,
         'events', CASE g.status WHEN 'cancelled' THEN '{}' ELSE (
             SELECT coalesce(jsonb_object_agg(m.name, e.payload -> 'id'), '{}')
-            FROM public.workflow_wait_members m
-            JOIN public.workflow_events e ON e.id = m.event_id
+            FROM baton.workflow_wait_members m
+            JOIN baton.workflow_events e ON e.id = m.event_id
             WHERE m.group_id = g.id AND m.state = 'received'
         ) END
     ) AS outcome
@@ -48,10 +48,10 @@ WHERE g.workflow_id = ANY ($1::uuid[])
 
 _UNSENT = """
 SELECT g.workflow_id, n.name, m.name AS event, e.payload::text
-FROM public.workflow_wait_groups g
-JOIN public.workflow_nodes n ON n.job_id = g.job_id
-JOIN public.workflow_wait_members m ON m.group_id = g.id AND m.state = 'received'
-LEFT JOIN public.workflow_events e ON e.id = m.event_id
+FROM baton.workflow_wait_groups g
+JOIN baton.workflow_nodes n ON n.job_id = g.job_id
+JOIN baton.workflow_wait_members m ON m.group_id = g.id AND m.state = 'received'
+LEFT JOIN baton.workflow_events e ON e.id = m.event_id
 WHERE g.workflow_id = ANY ($1::uuid[])
 AND NOT EXISTS (
     SELECT FROM public.sent s
@@ -64,24 +64,24 @@ AND NOT EXISTS (
 # that lies beside a wait for it.
 _OVERLOOKED = """
 SELECT g.workflow_id, n.name, g.replay_key, g.status, e.name AS event
-FROM public.workflow_wait_groups g
-JOIN public.workflow_nodes n ON n.job_id = g.job_id
-JOIN public.workflow_wait_members m ON m.group_id = g.id AND m.state <> 'received'
-JOIN public.workflow_events e ON e.workflow_id = g.workflow_id AND e.name = m.name
+FROM baton.workflow_wait_groups g
+JOIN baton.workflow_nodes n ON n.job_id = g.job_id
+JOIN baton.workflow_wait_members m ON m.group_id = g.id AND m.state <> 'received'
+JOIN baton.workflow_events e ON e.workflow_id = g.workflow_id AND e.name = m.name
 WHERE g.workflow_id = ANY ($1::uuid[]) AND g.status = 'timeout' AND e.state = 'kept'
 AND e.sent_at <= g.deadline
 UNION ALL
 SELECT g.workflow_id, n.name, g.replay_key, 'timeout before its deadline', NULL
-FROM public.workflow_wait_groups g
-JOIN public.workflow_nodes n ON n.job_id = g.job_id
+FROM baton.workflow_wait_groups g
+JOIN baton.workflow_nodes n ON n.job_id = g.job_id
 WHERE g.workflow_id = ANY ($1::uuid[]) AND g.status = 'timeout'
 AND (g.deadline IS NULL OR g.settled_at < g.deadline)
 UNION ALL
 SELECT g.workflow_id, n.name, g.replay_key, g.status, e.name
-FROM public.workflow_wait_groups g
-JOIN public.workflow_nodes n ON n.job_id = g.job_id
-JOIN public.workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
-JOIN public.workflow_events e ON e.correlation_key = g.correlation_key AND e.name = m.name
+FROM baton.workflow_wait_groups g
+JOIN baton.workflow_nodes n ON n.job_id = g.job_id
+JOIN baton.workflow_wait_members m ON m.group_id = g.id AND m.state = 'waiting'
+JOIN baton.workflow_events e ON e.correlation_key = g.correlation_key AND e.name = m.name
 WHERE g.workflow_id = ANY ($1::uuid[]) AND g.status = 'pending' AND e.state = 'kept'
 """
 
@@ -93,13 +93,13 @@ FROM (
     WHERE workflow_id IS NULL OR workflow_id = ANY ($1::uuid[])
 ) s
 LEFT JOIN (
-    SELECT name, payload ->> 'id' AS id, count(*) AS rows FROM public.workflow_events GROUP BY 1, 2
+    SELECT name, payload ->> 'id' AS id, count(*) AS rows FROM baton.workflow_events GROUP BY 1, 2
 ) e ON e.name = s.name AND e.id = s.id
 WHERE coalesce(e.rows, 0) <> 1
 UNION ALL
 SELECT e.payload ->> 'id', e.name, e.state, count(m.group_id), 'receivers'
-FROM public.workflow_events e
-LEFT JOIN public.workflow_wait_members m ON m.event_id = e.id
+FROM baton.workflow_events e
+LEFT JOIN baton.workflow_wait_members m ON m.event_id = e.id
 GROUP BY e.id
 HAVING count(m.group_id) <> e.receivers OR (e.workflow_id IS NOT NULL AND count(m.group_id) > 1)
 OR e.state = 'open'

@@ -50,7 +50,7 @@ async def settled(
 
     async def look() -> bool:
         left: int = await connection.fetchval(
-            "SELECT count(*) FROM public.workflow_nodes"
+            "SELECT count(*) FROM baton.workflow_nodes"
             " WHERE job_id = ANY ($1::bigint[]) AND state IS NULL",
             job_ids,
         )
@@ -64,7 +64,7 @@ async def recorded_by(
 ) -> dict[int, int]:
     """By job, the process whose result was recorded."""
     rows = await connection.fetch(
-        "SELECT n.job_id, l.pid FROM public.workflow_nodes n JOIN public.ledger l"
+        "SELECT n.job_id, l.pid FROM baton.workflow_nodes n JOIN public.ledger l"
         " ON l.mark = 'end' AND l.token::text = n.result -> 'value' ->> 'token'"
         " WHERE n.job_id = ANY ($1::bigint[])",
         job_ids,
@@ -75,7 +75,7 @@ async def recorded_by(
 async def rescues(connection: asyncpg.Connection[Any], job_ids: Sequence[int]) -> dict[int, int]:
     """By job, how often it was rescued."""
     rows = await connection.fetch(
-        "SELECT j.id, count(e.entry)::integer FROM public.oban_jobs j"
+        "SELECT j.id, count(e.entry)::integer FROM baton.oban_jobs j"
         " LEFT JOIN LATERAL jsonb_array_elements(to_jsonb(j.errors)) AS e (entry)"
         " ON (e.entry ->> 'rescued') = 'true'"
         " WHERE j.id = ANY ($1::bigint[]) GROUP BY j.id",

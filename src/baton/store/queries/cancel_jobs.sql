@@ -1,6 +1,6 @@
 -- Cancels jobs that have not finished, each with its reason; the caller holds their locks. Returns what hooks and
 -- events need.
-UPDATE /*schema.*/oban_jobs j
+UPDATE /*oban.*/oban_jobs j
 SET state = 'cancelled',
     cancelled_at = timezone('UTC', clock_timestamp()),
     errors = j.errors || jsonb_build_object(

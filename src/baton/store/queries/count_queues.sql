@@ -24,13 +24,13 @@ CROSS JOIN (
         min(j.scheduled_at) FILTER (
             WHERE j.state = 'available' AND j.scheduled_at BETWEEN '0001-01-02' AND '9999-12-30'
         ) AS scheduled_at
-    FROM /*schema.*/oban_jobs j
+    FROM /*oban.*/oban_jobs j
     WHERE j.state IN ('available', 'scheduled', 'retryable', 'executing', 'suspended')
     GROUP BY j.queue
 ) q
 LEFT JOIN (
     SELECT j.queue, min(j.attempted_at) AS attempted_at
-    FROM /*schema.*/oban_jobs j
+    FROM /*oban.*/oban_jobs j
     WHERE j.state = 'executing' AND j.attempted_at BETWEEN '0001-01-02' AND '9999-12-30'
     GROUP BY j.queue
 ) e ON e.queue = q.queue

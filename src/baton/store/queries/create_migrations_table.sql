@@ -2,13 +2,13 @@
 -- wants the right to create even where there is nothing to create.
 DO $create$
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = /*schema_literal*/'public') THEN
-        EXECUTE format('CREATE SCHEMA %I', /*schema_literal*/'public');
+    IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = /*schema_literal*/'baton') THEN
+        EXECUTE format('CREATE SCHEMA %I', /*schema_literal*/'baton');
     END IF;
     IF NOT EXISTS (
         SELECT FROM pg_class c
         JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = /*schema_literal*/'public' AND c.relname = 'baton_migrations'
+        WHERE n.nspname = /*schema_literal*/'baton' AND c.relname = 'baton_migrations'
     ) THEN
         -- created names the objects that a migration makes only where it does not find them.
         CREATE TABLE /*schema.*/baton_migrations (

@@ -1,6 +1,6 @@
 -- Notes an error in discarded jobs that have none of their last attempt: whoever discarded them gave no reason. The
 -- caller holds their locks.
-UPDATE /*schema.*/oban_jobs j
+UPDATE /*oban.*/oban_jobs j
 SET errors = j.errors || jsonb_build_object(
     'attempt', j.attempt,
     'at', to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),

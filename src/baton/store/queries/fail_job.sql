@@ -1,6 +1,6 @@
 -- Ends the job of a wait step as cancelled or discarded; the caller holds the workflow's lock.
-UPDATE /*schema.*/oban_jobs j
-SET state = $2::text::/*schema.*/oban_job_state,
+UPDATE /*oban.*/oban_jobs j
+SET state = $2::text::/*oban.*/oban_job_state,
     cancelled_at = CASE WHEN $2 = 'cancelled' THEN timezone('UTC', clock_timestamp()) ELSE j.cancelled_at END,
     discarded_at = CASE WHEN $2 = 'discarded' THEN timezone('UTC', clock_timestamp()) ELSE j.discarded_at END,
     errors = j.errors || jsonb_build_object(

@@ -14,7 +14,7 @@ workflows AS MATERIALIZED (
 ),
 jobs AS MATERIALIZED (
     SELECT j.id
-    FROM /*schema.*/oban_jobs j
+    FROM /*oban.*/oban_jobs j
     WHERE j.id = ANY (ARRAY(SELECT t.job_id FROM touched t))
     FOR NO KEY UPDATE SKIP LOCKED
 ),
@@ -30,7 +30,7 @@ WHERE EXISTS (
     SELECT FROM /*schema.*/workflows w
     WHERE w.id = t.workflow_id AND NOT EXISTS (SELECT FROM workflows f WHERE f.id = w.id)
 ) OR EXISTS (
-    SELECT FROM /*schema.*/oban_jobs j
+    SELECT FROM /*oban.*/oban_jobs j
     WHERE j.id = t.job_id AND NOT EXISTS (SELECT FROM jobs f WHERE f.id = j.id)
 ) OR EXISTS (
     SELECT FROM /*schema.*/workflow_nodes n

@@ -3,7 +3,7 @@
 -- back since.
 SELECT n.workflow_id, n.job_id
 FROM /*schema.*/workflow_nodes n
-LEFT JOIN /*schema.*/oban_jobs j ON j.id = n.job_id
+LEFT JOIN /*oban.*/oban_jobs j ON j.id = n.job_id
     AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
 WHERE n.workflow_id = ANY ($1::uuid[])
 AND n.state IS NULL

@@ -2,6 +2,6 @@
 SELECT o.id, o.claim
 FROM unnest($1::bigint[], $2::timestamp[]) AS o (id, claim)
 WHERE NOT EXISTS (
-    SELECT FROM /*schema.*/oban_jobs j
+    SELECT FROM /*oban.*/oban_jobs j
     WHERE j.id = o.id AND (j.state = 'executing') IS TRUE AND j.attempted_at = o.claim
 )

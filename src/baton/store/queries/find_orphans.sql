@@ -10,7 +10,7 @@
 -- finished ones too.
 WITH executing AS MATERIALIZED (
     SELECT j.id, j.attempted_at, j.attempt, j.attempted_by, j.errors, j.worker, j.queue, j.meta
-    FROM /*schema.*/oban_jobs j
+    FROM /*oban.*/oban_jobs j
     -- Claimed at a time that Python does not have: written by hand, and it must not hide the others.
     WHERE j.state = 'executing' AND j.attempted_at BETWEEN '0001-01-02' AND '9999-12-30'
 ),

@@ -2,7 +2,7 @@
 -- known by the error, also when the job has moved on; one without by the claim, unless a rescue has left its mark.
 SELECT o.id
 FROM unnest($1::bigint[], $2::timestamp[], $3::integer[], $4::text[]) AS o (id, claim, attempt, error)
-JOIN /*schema.*/oban_jobs j ON j.id = o.id
+JOIN /*oban.*/oban_jobs j ON j.id = o.id
 WHERE CASE WHEN o.error IS NOT NULL THEN EXISTS (
     SELECT FROM jsonb_path_query(
         to_jsonb(j.errors),

@@ -1,6 +1,8 @@
--- Which of these tables the schema has.
+-- Which of these tables there are, each in its schema.
 SELECT c.relname::pg_catalog.text AS name
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = /*schema_literal*/'public' AND c.relkind IN ('r', 'p')
-    AND c.relname IN ('baton_migrations', 'oban_jobs', 'workflows')
+WHERE c.relkind IN ('r', 'p') AND (
+    n.nspname = /*schema_literal*/'baton' AND c.relname IN ('baton_migrations', 'workflows')
+    OR n.nspname = /*oban_literal*/'baton' AND c.relname = 'oban_jobs'
+)

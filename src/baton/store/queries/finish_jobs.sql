@@ -2,10 +2,10 @@
 -- was moved by hand: its errors, its attempt and the time of its end stay what they were.
 -- The rows are locked in id order first, as wherever several jobs are locked.
 WITH locked AS MATERIALIZED (
-    SELECT j.id FROM /*schema.*/oban_jobs j WHERE j.id = ANY ($1::bigint[]) ORDER BY j.id FOR NO KEY UPDATE
+    SELECT j.id FROM /*oban.*/oban_jobs j WHERE j.id = ANY ($1::bigint[]) ORDER BY j.id FOR NO KEY UPDATE
 )
-UPDATE /*schema.*/oban_jobs j
-SET state = o.state::/*schema.*/oban_job_state,
+UPDATE /*oban.*/oban_jobs j
+SET state = o.state::/*oban.*/oban_job_state,
     cancelled_at = CASE
         WHEN o.state <> 'cancelled' OR o.error IS NULL AND j.cancelled_at IS NOT NULL THEN j.cancelled_at
         ELSE timezone('UTC', clock_timestamp())

@@ -55,13 +55,13 @@ WITH steps AS MATERIALIZED (
     )
 ),
 jobs AS (
-    INSERT INTO /*schema.*/oban_jobs (
+    INSERT INTO /*oban.*/oban_jobs (
         id, state, queue, worker, args, meta, tags, priority, max_attempts, inserted_at, scheduled_at
     )
     OVERRIDING SYSTEM VALUE
     SELECT
         s.id,
-        s.state::/*schema.*/oban_job_state,
+        s.state::/*oban.*/oban_job_state,
         s.queue,
         s.worker,
         s.args::pg_catalog.jsonb,

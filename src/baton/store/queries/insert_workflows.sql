@@ -9,7 +9,7 @@ WITH clock AS MATERIALIZED (
 -- The sequence is looked up once, not for every id.
 reserved AS MATERIALIZED (
     SELECT pg_catalog.pg_get_serial_sequence(
-        pg_catalog.concat(pg_catalog.quote_ident(/*schema_literal*/'public'), '.oban_jobs'), 'id'
+        pg_catalog.concat(pg_catalog.quote_ident(/*oban_literal*/'baton'), '.oban_jobs'), 'id'
     )::pg_catalog.regclass AS sequence
 ),
 inserted AS (

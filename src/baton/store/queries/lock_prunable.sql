@@ -8,7 +8,7 @@ AND EXISTS (SELECT FROM /*schema.*/workflow_completions c WHERE c.workflow_id = 
 AND NOT EXISTS (
     SELECT
     FROM /*schema.*/workflow_nodes n
-    JOIN /*schema.*/oban_jobs j ON j.id = n.job_id
+    JOIN /*oban.*/oban_jobs j ON j.id = n.job_id
         AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
     WHERE n.workflow_id = w.id
 )

@@ -5,7 +5,7 @@
 WITH ended AS MATERIALIZED (
     (
         SELECT 'completed' AS state, j.id, j.completed_at AS at
-        FROM /*schema.*/oban_jobs j
+        FROM /*oban.*/oban_jobs j
         WHERE j.state = 'completed'
         AND j.completed_at < timezone('UTC', now()) - make_interval(secs => $1)
         AND (j.completed_at, j.id) > ($5::timestamp, $6::bigint)
@@ -15,7 +15,7 @@ WITH ended AS MATERIALIZED (
     UNION ALL
     (
         SELECT 'cancelled', j.id, j.cancelled_at
-        FROM /*schema.*/oban_jobs j
+        FROM /*oban.*/oban_jobs j
         WHERE j.state = 'cancelled'
         AND j.cancelled_at < timezone('UTC', now()) - make_interval(secs => $2)
         AND (j.cancelled_at, j.id) > ($7::timestamp, $8::bigint)
@@ -25,7 +25,7 @@ WITH ended AS MATERIALIZED (
     UNION ALL
     (
         SELECT 'discarded', j.id, j.discarded_at
-        FROM /*schema.*/oban_jobs j
+        FROM /*oban.*/oban_jobs j
         WHERE j.state = 'discarded'
         AND j.discarded_at < timezone('UTC', now()) - make_interval(secs => $3)
         AND (j.discarded_at, j.id) > ($9::timestamp, $10::bigint)
@@ -35,7 +35,7 @@ WITH ended AS MATERIALIZED (
 ),
 free AS MATERIALIZED (
     SELECT j.id
-    FROM /*schema.*/oban_jobs j
+    FROM /*oban.*/oban_jobs j
     JOIN ended e ON e.id = j.id AND e.state = j.state::text
     WHERE $11::boolean AND NOT EXISTS (
         SELECT
@@ -49,7 +49,7 @@ free AS MATERIALIZED (
     FOR UPDATE OF j SKIP LOCKED
 ),
 deleted AS (
-    DELETE FROM /*schema.*/oban_jobs j USING free f WHERE j.id = f.id RETURNING j.id
+    DELETE FROM /*oban.*/oban_jobs j USING free f WHERE j.id = f.id RETURNING j.id
 )
 SELECT
     e.state,

@@ -17,13 +17,13 @@ seen_logs AS MATERIALIZED (
 stats AS (
     DELETE FROM /*schema.*/workflow_step_stats s
     USING seen_stats x
-    WHERE $4::boolean AND s.id = x.id AND NOT EXISTS (SELECT FROM /*schema.*/oban_jobs j WHERE j.id = x.job_id)
+    WHERE $4::boolean AND s.id = x.id AND NOT EXISTS (SELECT FROM /*oban.*/oban_jobs j WHERE j.id = x.job_id)
     RETURNING s.id
 ),
 logs AS (
     DELETE FROM /*schema.*/workflow_debug_logs l
     USING seen_logs x
-    WHERE $4::boolean AND l.id = x.id AND NOT EXISTS (SELECT FROM /*schema.*/oban_jobs j WHERE j.id = x.job_id)
+    WHERE $4::boolean AND l.id = x.id AND NOT EXISTS (SELECT FROM /*oban.*/oban_jobs j WHERE j.id = x.job_id)
     RETURNING l.id
 )
 SELECT

@@ -12,7 +12,7 @@ SELECT
         0
     ) AS queued,
     j.attempted_by[4] AS call
-FROM /*schema.*/oban_jobs j
+FROM /*oban.*/oban_jobs j
 LEFT JOIN /*schema.*/workflow_nodes n ON n.job_id = j.id
 WHERE j.state = 'executing' AND j.attempted_by[2] = $1 AND j.attempted_by[4] = ANY ($2::text[])
 ORDER BY j.id

@@ -8,7 +8,7 @@ SELECT
 FROM /*schema.*/workflow_nodes n
 CROSS JOIN LATERAL unnest(n.deps) WITH ORDINALITY AS d (job_id, position)
 LEFT JOIN /*schema.*/workflow_nodes dep ON dep.job_id = d.job_id
-LEFT JOIN /*schema.*/oban_jobs j ON j.id = d.job_id
+LEFT JOIN /*oban.*/oban_jobs j ON j.id = d.job_id
     AND (j.meta ->> 'workflow_id' = dep.workflow_id::text) IS TRUE
 WHERE n.job_id = $1
 ORDER BY d.position

@@ -7,7 +7,7 @@ CROSS JOIN LATERAL (
     SELECT n.name, left(to_jsonb(j.errors) -> -1 ->> 'error', $2::integer) AS error
     FROM unnest(c.failed_steps[1:100]) WITH ORDINALITY AS s (name, position)
     JOIN /*schema.*/workflow_nodes n ON n.workflow_id = c.workflow_id AND n.name = s.name
-    LEFT JOIN /*schema.*/oban_jobs j ON j.id = n.job_id
+    LEFT JOIN /*oban.*/oban_jobs j ON j.id = n.job_id
     ORDER BY n.state = 'discarded' DESC, coalesce(j.discarded_at, j.cancelled_at), s.position
     LIMIT 1
 ) f

@@ -1,6 +1,6 @@
 -- The highest ids in use, by the table whose sequence gives them.
 SELECT 'oban_jobs' AS name, greatest(
-    (SELECT max(j.id) FROM /*schema.*/oban_jobs j),
+    (SELECT max(j.id) FROM /*oban.*/oban_jobs j),
     (SELECT max(n.job_id) FROM /*schema.*/workflow_nodes n)
 ) AS highest
 UNION ALL

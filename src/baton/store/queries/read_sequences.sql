@@ -11,7 +11,7 @@ FROM (
         pg_catalog.has_sequence_privilege(s.sequence, 'USAGE, SELECT')
             AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
             AND pg_catalog.has_table_privilege(
-                pg_catalog.quote_ident(n.nspname) || '.workflow_nodes', 'SELECT'
+                pg_catalog.quote_ident(/*schema_literal*/'baton') || '.workflow_nodes', 'SELECT'
             ) AS may_look
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -20,7 +20,9 @@ FROM (
             pg_catalog.quote_ident(n.nspname) || '.' || c.relname, 'id'
         )::pg_catalog.regclass AS sequence
     ) s
-    WHERE n.nspname = /*schema_literal*/'public'
-        AND c.relname IN ('oban_jobs', 'workflow_wait_groups', 'workflow_events')
+    WHERE (
+            n.nspname = /*schema_literal*/'baton' AND c.relname IN ('workflow_wait_groups', 'workflow_events')
+            OR n.nspname = /*oban_literal*/'baton' AND c.relname = 'oban_jobs'
+        )
         AND s.sequence IS NOT NULL
 ) t

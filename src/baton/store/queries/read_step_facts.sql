@@ -44,7 +44,7 @@ SELECT
         SELECT count(*)
         FROM (
             SELECT
-            FROM /*schema.*/oban_jobs o
+            FROM /*oban.*/oban_jobs o
             WHERE o.state = 'available' AND o.queue = j.queue
             AND (o.priority, o.scheduled_at, o.id) < (j.priority, j.scheduled_at, j.id)
             AND j.state = 'available'
@@ -54,7 +54,7 @@ SELECT
     (
         SELECT count(*)
         FROM (
-            SELECT FROM /*schema.*/oban_jobs o
+            SELECT FROM /*oban.*/oban_jobs o
             WHERE o.state = 'executing' AND o.queue = j.queue AND j.state = 'available'
             LIMIT $3::integer
         ) o
@@ -83,7 +83,7 @@ SELECT
     END AS wait_deadline,
     g.prompt AS wait_prompt
 FROM /*schema.*/workflow_nodes n
-LEFT JOIN /*schema.*/oban_jobs j ON j.id = n.job_id
+LEFT JOIN /*oban.*/oban_jobs j ON j.id = n.job_id
     AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
 LEFT JOIN /*schema.*/baton_engines e ON e.id::text = j.attempted_by[2]
 CROSS JOIN LATERAL (

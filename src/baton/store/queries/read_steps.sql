@@ -12,7 +12,7 @@ page AS MATERIALIZED (
     WHERE g.job_id > $2 AND ($5::text IS NULL OR $5 = (
         SELECT coalesce(n.state::text, j.state::text, 'gone')
         FROM /*schema.*/workflow_nodes n
-        LEFT JOIN /*schema.*/oban_jobs j ON j.id = n.job_id
+        LEFT JOIN /*oban.*/oban_jobs j ON j.id = n.job_id
         WHERE n.job_id = g.job_id
     ))
     ORDER BY g.job_id
@@ -57,6 +57,6 @@ SELECT
     left(to_jsonb(j.errors) -> -1 ->> 'error', $4::integer) AS error
 FROM page p
 JOIN /*schema.*/workflow_nodes n ON n.job_id = p.job_id
-LEFT JOIN /*schema.*/oban_jobs j ON j.id = p.job_id
+LEFT JOIN /*oban.*/oban_jobs j ON j.id = p.job_id
     AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
 ORDER BY p.job_id

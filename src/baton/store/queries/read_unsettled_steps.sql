@@ -16,7 +16,7 @@ SELECT
     ) AS served
 FROM /*schema.*/workflows w
 CROSS JOIN looked_at s
-LEFT JOIN /*schema.*/oban_jobs j ON j.id = s.job_id
+LEFT JOIN /*oban.*/oban_jobs j ON j.id = s.job_id
     AND (j.meta ->> 'workflow_id' = s.workflow_id::text) IS TRUE
 WHERE w.id = $1
 ORDER BY (j.state = 'available') IS TRUE AND j.queue <> ALL ($2::text[]) DESC, s.waits, s.job_id

@@ -29,7 +29,7 @@ CROSS JOIN LATERAL (
         SELECT coalesce(n.state, j.state) AS state
         FROM /*schema.*/workflow_nodes n
         -- The job of a step that has settled is not looked for.
-        LEFT JOIN /*schema.*/oban_jobs j ON j.id = CASE WHEN n.state IS NULL THEN n.job_id END
+        LEFT JOIN /*oban.*/oban_jobs j ON j.id = CASE WHEN n.state IS NULL THEN n.job_id END
             AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
         WHERE n.workflow_id = g.id
     ) s

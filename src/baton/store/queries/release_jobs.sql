@@ -1,13 +1,13 @@
 -- Makes jobs runnable whose last dependency settled, at once or at their own scheduled time.
 WITH released AS (
-    UPDATE /*schema.*/oban_jobs j
+    UPDATE /*oban.*/oban_jobs j
     SET state = (
         -- One without a time of its own is due, whatever the clock said when it was inserted.
         CASE
             WHEN j.scheduled_at <= greatest(timezone('UTC', clock_timestamp()), j.inserted_at) THEN 'available'
             ELSE 'scheduled'
         END
-    )::/*schema.*/oban_job_state
+    )::/*oban.*/oban_job_state
     FROM /*schema.*/workflow_nodes n
     WHERE j.id = ANY ($1::bigint[]) AND (j.state = 'suspended') IS TRUE AND n.job_id = j.id
     AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
@@ -16,6 +16,6 @@ WITH released AS (
 SELECT
     r.queue,
     CASE WHEN $2::boolean THEN pg_notify(
-        /*schema_literal*/'public' || '.oban_insert', json_build_object('queue', r.queue)::text
+        /*oban_literal*/'baton' || '.oban_insert', json_build_object('queue', r.queue)::text
     ) END AS notified
 FROM (SELECT DISTINCT queue FROM released WHERE state = 'available') r

@@ -4,11 +4,11 @@
 --
 -- An attempt that is given back with an error was rescued from a dead engine; rescues are counted by that mark.
 WITH locked AS MATERIALIZED (
-    SELECT j.id FROM /*schema.*/oban_jobs j WHERE j.id = ANY ($1::bigint[]) ORDER BY j.id FOR NO KEY UPDATE
+    SELECT j.id FROM /*oban.*/oban_jobs j WHERE j.id = ANY ($1::bigint[]) ORDER BY j.id FOR NO KEY UPDATE
 ),
 written AS (
-    UPDATE /*schema.*/oban_jobs j
-    SET state = o.state::/*schema.*/oban_job_state,
+    UPDATE /*oban.*/oban_jobs j
+    SET state = o.state::/*oban.*/oban_job_state,
         scheduled_at = CASE
             WHEN o.delay IS NULL THEN j.scheduled_at
             ELSE timezone('UTC', clock_timestamp()) + make_interval(secs => o.delay)
@@ -33,7 +33,7 @@ written AS (
 ),
 notified AS (
     SELECT pg_notify(
-        /*schema_literal*/'public' || '.oban_insert', json_build_object('queue', w.queue)::text
+        /*oban_literal*/'baton' || '.oban_insert', json_build_object('queue', w.queue)::text
     )
     FROM (SELECT DISTINCT queue FROM written WHERE state = 'available') w
     WHERE $7::boolean

@@ -2,14 +2,14 @@
 -- batch that was refused. Those that somebody holds are left to the next look.
 WITH due AS MATERIALIZED (
     SELECT j.id
-    FROM /*schema.*/oban_jobs j
+    FROM /*oban.*/oban_jobs j
     WHERE j.id = ANY ($1::bigint[])
     AND (j.state IN ('scheduled', 'retryable')) IS TRUE AND j.scheduled_at <= timezone('UTC', now())
     ORDER BY j.id
     FOR UPDATE SKIP LOCKED
 ),
 staged AS (
-    UPDATE /*schema.*/oban_jobs j
+    UPDATE /*oban.*/oban_jobs j
     SET state = 'available'
     FROM due d
     WHERE j.id = d.id
@@ -19,6 +19,6 @@ SELECT
     s.queue,
     s.staged,
     CASE WHEN $2::boolean THEN pg_notify(
-        /*schema_literal*/'public' || '.oban_insert', json_build_object('queue', s.queue)::text
+        /*oban_literal*/'baton' || '.oban_insert', json_build_object('queue', s.queue)::text
     ) END AS notified
 FROM (SELECT queue, count(*)::integer AS staged FROM staged GROUP BY queue) s

@@ -2,7 +2,7 @@
 -- got some. now() and not clock_timestamp(): a volatile bound could not use the index.
 WITH due AS MATERIALIZED (
     SELECT j.id
-    FROM /*schema.*/oban_jobs j
+    FROM /*oban.*/oban_jobs j
     WHERE j.state IN ('scheduled', 'retryable') AND j.scheduled_at <= timezone('UTC', now())
     AND j.id NOT IN (SELECT unnest($2::bigint[]))
     ORDER BY j.scheduled_at, j.id
@@ -10,7 +10,7 @@ WITH due AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ),
 staged AS (
-    UPDATE /*schema.*/oban_jobs j
+    UPDATE /*oban.*/oban_jobs j
     SET state = 'available'
     FROM due d
     WHERE j.id = d.id
@@ -20,6 +20,6 @@ SELECT
     s.queue,
     s.staged,
     CASE WHEN $3::boolean THEN pg_notify(
-        /*schema_literal*/'public' || '.oban_insert', json_build_object('queue', s.queue)::text
+        /*oban_literal*/'baton' || '.oban_insert', json_build_object('queue', s.queue)::text
     ) END AS notified
 FROM (SELECT queue, count(*)::integer AS staged FROM staged GROUP BY queue) s

@@ -1,12 +1,12 @@
 -- Claims those of the jobs $1 that are available for $2, as baton_settle does; the caller undoes it.
 WITH locked AS MATERIALIZED (
     SELECT j.id
-    FROM /*schema.*/oban_jobs j
+    FROM /*oban.*/oban_jobs j
     WHERE j.id = ANY ($1::bigint[]) AND (j.state = 'available') IS TRUE AND j.attempt < j.max_attempts
     ORDER BY j.id
     FOR UPDATE SKIP LOCKED
 )
-UPDATE /*schema.*/oban_jobs j
+UPDATE /*oban.*/oban_jobs j
 SET state = 'executing',
     attempt = j.attempt + 1,
     attempted_at = timezone('UTC', clock_timestamp()),
