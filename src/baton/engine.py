@@ -301,15 +301,15 @@ class Engine:
         return await to_the_end(self._cancel(given, sanitize(reason)))
 
     async def _cancel(self, workflow_id: UUID, reason: str) -> int:
-        failures = await cancel_workflow(
+        effects = await cancel_workflow(
             self.database, workflow_id, reason, notify=self.settings.notify
         )
-        if failures is None:
+        if effects is None:
             raise UnknownWorkflowError(workflow_id)
-        self._hooks.run(failures.cancelled)
-        self._finished(failures.completions)
-        self._runtime.producer.executor.interrupt(set(failures.accepted))
-        return len(failures.accepted)
+        self._hooks.run(effects.cancelled)
+        self._finished(effects.completions)
+        self._runtime.producer.executor.interrupt(set(effects.accepted))
+        return len(effects.accepted)
 
     def wake(self, queue: str) -> None:
         """Look for available jobs of a queue now, without waiting for a notification or a poll. A

@@ -30,7 +30,7 @@ async def test_an_armed_gate_without_time_wakes_no_queue(ring: WaitRing) -> None
 
     (workflow,) = await ring.insert(make, 1)
     reply = await settle(ring.sides[0], [done(ring.claims[workflow["a"]])])
-    assert reply.woken == []
+    assert reply.released == []
     assert await sweep(ring.sides[0]) == 1
     assert await ring.violations() == []
 

@@ -15,6 +15,8 @@ GLOSSARY = ROOT / "docs" / "glossary.md"
 
 RETIRED_NAMES = {
     "answers": "payload_schema",
+    "Decided": "Effects",
+    "Failures": "Effects",
     "correlation": "correlation_key",
     "feed": "fetched",
     "hungry": "unfetched",

@@ -84,7 +84,7 @@ async def test_it_is_handed_over_unless_its_queue_has_something_more_urgent(
     settled = await settle(ring.right, ring.done(low["s1"]), room=1, claim=False)
     assert [job.id for job in settled.jobs] == ([low["s2"]] if handed else [])
     # What was not handed over is announced, so that somebody looks.
-    assert set(settled.woken) == (set() if handed else {"default"})
+    assert set(settled.released) == (set() if handed else {"default"})
 
 
 async def test_the_same_call_claims_in_order_instead(ring: Arena) -> None:

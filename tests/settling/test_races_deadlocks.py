@@ -13,9 +13,10 @@ import pytest
 
 from baton import Baton
 from baton.settling.announce import announce_all
-from baton.settling.settle import Failures, cancel_workflow, hold, settle_failures
+from baton.settling.settle import cancel_workflow, hold, settle_failures
 from baton.store.database import Database
 from baton.store.jobs import Settled, requeue_jobs
+from baton.words.effects import Effects
 from baton.words.errors import UnavailableError
 from baton.words.states import JobState
 from races import naive
@@ -47,7 +48,7 @@ def bipartite(size: int = 4) -> Baton:
     return workflow
 
 
-async def fail(database: Database, ring: Arena, job_ids: list[int]) -> Failures:
+async def fail(database: Database, ring: Arena, job_ids: list[int]) -> Effects:
     outcomes = [ring.ended(job_id, JobState.DISCARDED, error="no") for job_id in job_ids]
     return await settle_failures(database, outcomes, notify=False)
 
@@ -104,7 +105,7 @@ async def requeue(database: Database, ring: Arena, job_ids: list[int]) -> set[in
     return await requeue_jobs(database, outcomes, notify=False)
 
 
-async def cancel(database: Database, workflow_id: UUID) -> Failures | None:
+async def cancel(database: Database, workflow_id: UUID) -> Effects | None:
     return await cancel_workflow(database, workflow_id, "by request", notify=False)
 
 

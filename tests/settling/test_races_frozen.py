@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from baton.settling.settle import Failures, settle_failures
+from baton.settling.settle import settle_failures
 from baton.store.database import Database
+from baton.words.effects import Effects
 from baton.words.errors import UnavailableError
 from baton.words.rows import Outcome
 from baton.words.states import JobState
@@ -29,7 +30,7 @@ class Retrying(HeldSide):
     retrying = Database.retrying
 
 
-async def frozen(side: HeldSide, outcome: Outcome) -> asyncio.Task[Failures]:
+async def frozen(side: HeldSide, outcome: Outcome) -> asyncio.Task[Effects]:
     """A settlement that has done everything but its commit."""
     await side.open()
     side.arm()

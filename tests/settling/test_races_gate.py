@@ -8,10 +8,11 @@ from functools import partial
 import pytest
 
 from baton.performing.perform import Performer
-from baton.settling.settle import Failures, hold, settle_failures
+from baton.settling.settle import hold, settle_failures
 from baton.store.database import Database
 from baton.store.jobs import requeue_jobs
 from baton.words.config import EngineSettings
+from baton.words.effects import Effects
 from baton.words.rows import ClaimedJob, Outcome
 from baton.words.states import JobState
 from races import naive
@@ -50,7 +51,7 @@ async def gated(ring: Arena, *, ignore_discarded: bool = False) -> tuple[Workflo
     return workflow, outcome
 
 
-async def fail(database: Database, ring: Arena, job_id: int) -> Failures:
+async def fail(database: Database, ring: Arena, job_id: int) -> Effects:
     outcome = ring.ended(job_id, JobState.DISCARDED, error="no")
     return await settle_failures(database, [outcome], notify=False)
 

@@ -98,7 +98,7 @@ class Side:
 def _brought(reply: Any) -> Brought:
     return Brought(
         sorted(workflow_id for workflow_id, _ in reply.completions),
-        set(reply.woken),
+        set(reply.released),
         sorted((wait.job_id, wait.outcome) for wait in reply.waits),
     )
 

@@ -11,13 +11,13 @@ from baton.words.rows import Claim, ClaimedJob, Demand, Outcome
 
 
 def nothing() -> None:
-    """There is nothing to tell."""
+    """There is nothing to emit."""
 
 
 class Reply(NamedTuple):
     """What a settlement brought: claimed jobs, claims of stale outcomes, ids of outcomes that could
-    not be written yet because somebody holds a lock, queues with jobs left available; and what
-    there is to tell, after the outcomes themselves have been told. `holders` says who holds the
+    not be written yet because somebody holds a lock, queues with jobs left available; and how its
+    effects are emitted, after the outcomes themselves. `holders` says who holds the
     lock for which a single outcome waited in vain, None when none did.
     """
 
@@ -25,7 +25,7 @@ class Reply(NamedTuple):
     stale: frozenset[Claim] = frozenset()
     blocked: frozenset[int] = frozenset()
     holders: str | None = None
-    woken: Sequence[str] = ()
+    released: Sequence[str] = ()
     emit: Callable[[], None] = nothing
 
 

@@ -182,7 +182,7 @@ class Producer:
 
     def _accept(self, reply: Reply, reservations: list[Reservation]) -> None:
         self.queues.fetched(reservations, Counter(job.queue for job in reply.jobs))
-        for name in reply.woken:
+        for name in reply.released:
             self.queues.wake(name)
         for job in reply.jobs:
             queue = self.queues[job.queue]

@@ -15,13 +15,14 @@ from uuid import UUID
 from baton.core.checks import parse_workflow_id
 from baton.runtime.tasks import to_the_end
 from baton.settling.cascade_hooks import emit_cancelled_steps
-from baton.settling.settle import Failures, settle_nodes
+from baton.settling.settle import settle_nodes
 from baton.steps.results import encode_result
 from baton.store.ambient import EngineOrName, Instance, opened
 from baton.store.completions import parse_completion
 from baton.store.database import Database
 from baton.store.settlement import Ended, Settlement
 from baton.telemetry import seam
+from baton.words.effects import Effects
 from baton.words.errors import InvalidOptionError
 from baton.words.events import WorkflowFailed, WorkflowFinished
 from baton.words.rows import Announced, Completion
@@ -65,13 +66,13 @@ async def check(
         stored = None
         if state is JobState.COMPLETED:
             stored = encode_result(result, instance.settings.result_limit)
-        failures = await to_the_end(_settle(instance, job_id, state, stored))
+        effects = await to_the_end(_settle(instance, job_id, state, stored))
     except Exception:
         _log.exception(
             "checking job %s as %s failed; its step has not settled", job_id, terminal_state
         )
         return None
-    return _outcome(failures.completions)
+    return _outcome(effects.completions)
 
 
 async def announce(
@@ -125,19 +126,19 @@ async def _written(database: Database, body: Callable[[bool], Awaitable[T]], not
     return await database.notifications.send(write, notify)
 
 
-async def _settle(instance: Instance, job_id: int, state: JobState, result: str | None) -> Failures:
+async def _settle(instance: Instance, job_id: int, state: JobState, result: str | None) -> Effects:
     database = instance.database
 
-    async def body(notify: bool) -> Failures:
+    async def body(notify: bool) -> Effects:
         async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             await settlement.lock_workflows_of_jobs([job_id])
             return await settle_nodes(settlement, [Ended(job_id, state, result)])
 
-    failures = await _written(database, body, instance.settings.notify)
-    emit_cancelled_steps(database, instance.settings, failures.cancelled)
-    emit_finished(failures.completions)
-    return failures
+    effects = await _written(database, body, instance.settings.notify)
+    emit_cancelled_steps(database, instance.settings, effects.cancelled)
+    emit_finished(effects.completions)
+    return effects
 
 
 def emit_finished(completions: Sequence[Announced]) -> None:

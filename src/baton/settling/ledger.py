@@ -13,7 +13,7 @@ from uuid import UUID
 
 from baton.performing.perform import Performer
 from baton.runtime.ledger import Reply
-from baton.settling.settle import Failures, hold, settle_failures
+from baton.settling.settle import hold, settle_failures
 from baton.settling.suspend import suspend
 from baton.settling.wait_events import emit_settled_waits
 from baton.store.claims import find_refused_claims, try_claims
@@ -32,8 +32,8 @@ from baton.store.jobs import (
     settle_batch,
 )
 from baton.store.lock_holders import Watch
-from baton.store.waits import SettledWait
 from baton.telemetry import seam
+from baton.words.effects import Effects, SettledWait
 from baton.words.errors import DatabaseError, EngineStateError
 from baton.words.rows import Announced, CancelledStep, Claim, ClaimedJob, Demand, Outcome
 from baton.words.states import JobState
@@ -76,7 +76,7 @@ class WorkflowLedger:
         self._on_cancelled = on_cancelled
         self._written: dict[Claim, bool] = {}
         self._lanes: list[Dedicated] = []
-        self._unemitted: list[Failures] = []
+        self._unemitted: list[Effects] = []
         self._blocked: frozenset[int] = frozenset()
         self._calls = count(1)
         self._lost: dict[str, float] = {}
@@ -157,11 +157,11 @@ class WorkflowLedger:
         notify: bool,
     ) -> Reply:
         completed = [o for o in outcomes if o.state is JobState.COMPLETED]
-        woken: list[str] = []
+        released: list[str] = []
         if len(completed) < len(outcomes):
             written = self._written
             unwritten = [o for o in outcomes if (o.job_id, o.attempted_at) not in written]
-            woken = await self._settle_unfinished(database, unwritten, notify)
+            released = await self._settle_unfinished(database, unwritten, notify)
         found = await self._find_claimed() if self._lost and demands else []
         reply = Settled([], [], [], [])
         try:
@@ -185,7 +185,7 @@ class WorkflowLedger:
         return Reply(
             [*(job for _, job in found), *reply.jobs],
             frozenset(stale),
-            woken=[*woken, *reply.woken],
+            released=[*released, *reply.released],
             emit=emit,
         )
 
@@ -286,21 +286,21 @@ class WorkflowLedger:
     async def _settle_unfinished(
         self, database: Database, outcomes: Sequence[Outcome], notify: bool
     ) -> list[str]:
-        woken: list[str] = []
+        released: list[str] = []
         requeued = [o for o in outcomes if o.state in _REQUEUED]
         if requeued:
             self._note(requeued, await self._requeue(database, requeued, notify))
         held = [o for o in outcomes if o.state is JobState.SUSPENDED and o.wait is None]
         if held:
-            woken += self._took(held, await hold(database, held, notify=notify))
+            released += self._written_with(held, await hold(database, held, notify=notify))
         waiting = [o for o in outcomes if o.state is JobState.SUSPENDED and o.wait is not None]
         if waiting:
-            woken += self._took(waiting, await suspend(database, waiting, notify=notify))
+            released += self._written_with(waiting, await suspend(database, waiting, notify=notify))
         failed = [o for o in outcomes if o.state in _FAILED]
         if failed:
-            failures = await settle_failures(database, failed, notify=notify)
-            woken += self._took(failed, failures)
-        return woken
+            effects = await settle_failures(database, failed, notify=notify)
+            released += self._written_with(failed, effects)
+        return released
 
     async def _requeue(
         self, database: Database, outcomes: Sequence[Outcome], notify: bool
@@ -318,20 +318,20 @@ class WorkflowLedger:
         self._doubtful.difference_update((o.job_id, o.attempted_at) for o in doubtful)
         return written
 
-    def _took(self, outcomes: Sequence[Outcome], failures: Failures) -> Sequence[str]:
-        self._note(outcomes, failures.accepted)
-        self._unemitted.append(failures)
-        return failures.woken
+    def _written_with(self, outcomes: Sequence[Outcome], effects: Effects) -> Sequence[str]:
+        self._note(outcomes, effects.accepted)
+        self._unemitted.append(effects)
+        return effects.released
 
     def _emit(self, completions: Sequence[Announced], waits: Sequence[SettledWait]) -> None:
-        """Tell of settled waits and cancelled steps, then of ended workflows."""
+        """Emit settled waits and cancelled steps, then ended workflows."""
         unemitted, self._unemitted = self._unemitted, []
         emit_settled_waits(waits)
-        for failures in unemitted:
-            emit_settled_waits(failures.waits)
-            if failures.cancelled:
-                self._on_cancelled(failures.cancelled)
-        for ended in (*(failures.completions for failures in unemitted), completions):
+        for effects in unemitted:
+            emit_settled_waits(effects.waits)
+            if effects.cancelled:
+                self._on_cancelled(effects.cancelled)
+        for ended in (*(effects.completions for effects in unemitted), completions):
             if ended:
                 self._on_finished(ended)
 

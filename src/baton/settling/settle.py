@@ -13,39 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 from uuid import UUID
 
 from baton.core.gate import Cascade, Cause, GraphNode, Verdict, cascade
 from baton.performing.gating import decision
 from baton.store.database import Database
 from baton.store.settlement import CancelledJob, DownstreamNode, Ended, SettledNode, Settlement
-from baton.store.waits import Decided, SettledWait
-from baton.words.rows import Announced, CancelledStep, Outcome
+from baton.words.effects import Effects
+from baton.words.rows import CancelledStep, Outcome
 from baton.words.states import TERMINAL_STATES, JobState
 
 NO_RESULT = '{"value": null}'
 """Stored for a job that somebody else completed and brought no result for, as `check` does."""
 
 
-class Failures(NamedTuple):
-    """What a slow settlement did: ids of the jobs it accepted as ended, completions announced,
-    steps the cascade cancelled.
-    """
-
-    accepted: frozenset[int] = frozenset()
-    completions: Sequence[Announced] = ()
-    cancelled: Sequence[CancelledStep] = ()
-    woken: Sequence[str] = ()
-    waits: Sequence[SettledWait] = ()
-
-
 async def settle_failures(
     database: Database, outcomes: Sequence[Outcome], *, notify: bool
-) -> Failures:
+) -> Effects:
     """Write cancelled and discarded jobs, fenced, and settle their steps."""
 
-    async def body() -> Failures:
+    async def body() -> Effects:
         async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             await settlement.lock_workflows_of_jobs([o.job_id for o in outcomes])
@@ -54,21 +41,21 @@ async def settle_failures(
     return await database.retrying(body, idempotent=True, when_locked=False)
 
 
-async def _finish(settlement: Settlement, outcomes: Sequence[Outcome]) -> Failures:
+async def _finish(settlement: Settlement, outcomes: Sequence[Outcome]) -> Effects:
     accepted = await settlement.finish_jobs(outcomes)
     ended = [Ended(o.job_id, o.state, trace=o.trace) for o in outcomes if o.job_id in accepted]
-    failures = await settle_nodes(settlement, ended)
-    return failures._replace(accepted=frozenset(accepted))
+    effects = await settle_nodes(settlement, ended)
+    return effects._replace(accepted=frozenset(accepted))
 
 
-async def hold(database: Database, outcomes: Sequence[Outcome], *, notify: bool) -> Failures:
+async def hold(database: Database, outcomes: Sequence[Outcome], *, notify: bool) -> Effects:
     """Put jobs back to sleep whose dependencies have not settled.
 
     The gate looked before the lock, and a cascade passes by a job that runs: one whose dependency
     failed in between would wait for ever, or run, so the gate decides again.
     """
 
-    async def body() -> Failures:
+    async def body() -> Effects:
         async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             await settlement.lock_workflows_of_jobs([o.job_id for o in outcomes])
@@ -82,10 +69,9 @@ async def hold(database: Database, outcomes: Sequence[Outcome], *, notify: bool)
                 else:
                     held.append(waiting)
             back = await settlement.hold_jobs(held)
-            failures = await _finish(settlement, doomed)
-            return failures._replace(
-                accepted=failures.accepted.union(back),
-                woken=[*failures.woken, *(queue for queue in back.values() if queue)],
+            effects = await _finish(settlement, doomed)
+            return effects.plus(
+                Effects(frozenset(back), released=[queue for queue in back.values() if queue])
             )
 
     return await database.retrying(body, idempotent=True, when_locked=False)
@@ -93,12 +79,12 @@ async def hold(database: Database, outcomes: Sequence[Outcome], *, notify: bool)
 
 async def cancel_workflow(
     database: Database, workflow_id: UUID, reason: str, *, notify: bool
-) -> Failures | None:
+) -> Effects | None:
     """Cancel every unfinished step of a workflow, running ones too; None when there is no such
     workflow.
     """
 
-    async def body(notify: bool) -> Failures | None:
+    async def body(notify: bool) -> Effects | None:
         async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             if not await settlement.lock_workflow(workflow_id):
@@ -118,7 +104,7 @@ async def cancel_workflow(
                 cancelled=[cancelled_step(job, workflow_id, names[job.id], reason) for job in jobs],
             )
 
-    async def write(notify: bool) -> Failures | None:
+    async def write(notify: bool) -> Effects | None:
         return await database.retrying(partial(body, notify), idempotent=True)
 
     return await database.notifications.send(write, notify)
@@ -131,11 +117,11 @@ def as_it_ended(job_id: int, state: JobState | None) -> Ended:
     return Ended(job_id, state, NO_RESULT if state is JobState.COMPLETED else None)
 
 
-async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Failures:
+async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Effects:
     """Settle steps and all that follows from it. The caller holds the locks of their workflows."""
     settled = await settlement.settle_nodes(ended)
     if not settled:
-        return Failures()
+        return Effects()
     first = [node.job_id for node in settled]
     gone = frozenset(step.job_id for step in ended if step.gone)
     plan, downstream, busy = await _plan(settlement, settled, gone)
@@ -150,9 +136,9 @@ async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Failur
     decrements = await _without_doomed(settlement, plan.decrements, busy)
     if decrements:
         await settlement.decrement_pending(decrements)
-    woken = await settlement.release_jobs(plan.released) if plan.released else []
+    released = await settlement.release_jobs(plan.released) if plan.released else []
     wait_steps = _wait_steps(decrements, downstream)
-    armed = await settlement.arm_waits(wait_steps) if wait_steps else Decided.none()
+    armed = await settlement.arm_waits(wait_steps) if wait_steps else Effects()
     finished = await settlement.count_settled(_counts(settled))
     completions = await settlement.announce(finished) if finished else []
     cancelled = [
@@ -165,13 +151,9 @@ async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Failur
         )
         for job in jobs
     ]
-    return Failures(
-        frozenset(first),
-        [*armed.completions, *completions],
-        cancelled,
-        [*woken, *armed.woken],
-        armed.waits,
-    )
+    return Effects(
+        frozenset(first), completions=completions, cancelled=cancelled, released=released
+    ).plus(armed)
 
 
 def _wait_steps(decrements: Mapping[int, int], nodes: Mapping[int, DownstreamNode]) -> list[int]:

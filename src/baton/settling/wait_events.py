@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from baton.store.waits import SettledWait
 from baton.telemetry import seam
+from baton.words.effects import SettledWait
 from baton.words.events import WaitSettled
 
 

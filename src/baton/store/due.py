@@ -11,7 +11,8 @@ from uuid import UUID
 
 from baton.core.jsonvalue import decode
 from baton.store.database import Database
-from baton.store.waits import Decided, decided
+from baton.store.waits import decided
+from baton.words.effects import Effects
 
 FIRST = UUID(int=0), 0
 """Comes before every group, in the order of their workflows."""
@@ -54,7 +55,7 @@ class Spread(NamedTuple):
     received it, whether somebody was passed over, and whether there may be others behind.
     """
 
-    decided: Decided
+    effects: Effects
     after: tuple[UUID, int]
     received: int
     passed: bool
@@ -71,7 +72,7 @@ async def rest_waits(database: Database, groups: Sequence[int]) -> set[int]:
     return {row["id"] for row in await database.fetch("rest_waits", groups)}
 
 
-async def expire_groups(database: Database, groups: Sequence[int], *, notify: bool) -> Decided:
+async def expire_groups(database: Database, groups: Sequence[int], *, notify: bool) -> Effects:
     """Decide what is due of these groups, where no one else holds the workflow, step or job."""
     return decided(await database.fetch("expire_waits", groups, notify))
 

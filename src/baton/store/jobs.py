@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from baton.store.database import Database
-from baton.store.waits import Fetches, SettledWait, settled_wait
+from baton.store.waits import Fetches, settled_wait
+from baton.words.effects import SettledWait
 from baton.words.rows import Announced, Claim, ClaimedJob, Demand, Node, Outcome
 from baton.words.states import JobState
 
@@ -34,12 +35,12 @@ class Claimant(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """The reply of the hot path. Completions are (workflow id, completion as JSON text)."""
+    """The reply of the hot path; its fields as in `Effects`, but that claims are stale."""
 
     jobs: list[ClaimedJob]
     stale: list[Claim]
     completions: list[Announced]
-    woken: list[str]
+    released: list[str]
     waits: Sequence[SettledWait] = ()
 
 
@@ -79,7 +80,7 @@ class _Kind(IntEnum):
     JOB = 0
     STALE = 1
     FINISHED = 2
-    WOKEN = 3
+    RELEASED = 3
     WAIT = 4
 
 
@@ -125,8 +126,8 @@ async def settle_batch(
             reply.completions.append(Announced(row[9], row[5]))
         elif kind == _Kind.WAIT:
             waits.append(settled_wait(row[5]))
-        elif kind == _Kind.WOKEN:
-            reply.woken.append(row[3])
+        elif kind == _Kind.RELEASED:
+            reply.released.append(row[3])
     return reply
 
 

@@ -13,7 +13,8 @@ import asyncpg
 
 from baton.store.results import DependencyRow, parse_dependencies
 from baton.store.sql import Sql
-from baton.store.waits import Candidate, Decided, EndedGroup, FoundGroup, decided
+from baton.store.waits import Candidate, EndedGroup, FoundGroup, decided
+from baton.words.effects import Effects
 from baton.words.rows import Announced, Outcome
 from baton.words.states import JobState, state_of
 
@@ -192,11 +193,11 @@ class Settlement:
         rows = await self._fetch("release_jobs", job_ids, self._notify)
         return [row["queue"] for row in rows]
 
-    async def arm_waits(self, job_ids: Sequence[int]) -> Decided:
+    async def arm_waits(self, job_ids: Sequence[int]) -> Effects:
         """Begin the waits of wait steps whose last dependency settled."""
         return decided(await self._fetch("arm_waits", job_ids, self._notify))
 
-    async def decide_waits(self, group_ids: Sequence[int], events: Sequence[int]) -> Decided:
+    async def decide_waits(self, group_ids: Sequence[int], events: Sequence[int]) -> Effects:
         """Decide groups; those with a schema by these events only, which satisfy it."""
         return decided(await self._fetch("decide_waits", group_ids, events, self._notify))
 

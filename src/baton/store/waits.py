@@ -14,38 +14,10 @@ from baton.store.database import Database
 from baton.store.following import follow
 from baton.store.results import read_for_step
 from baton.store.sql import Sql
+from baton.words.effects import Effects, SettledWait
 from baton.words.rows import Announced, NewWait, Outcome, WaitingStep
 
 _MANY_WAIT_STEPS = 10_000
-
-
-class SettledWait(NamedTuple):
-    """A wait that settled, as `WaitSettled` tells it. `outcome` is events, timeout or cancelled."""
-
-    workflow_id: UUID
-    workflow_name: str | None
-    step: str
-    job_id: int
-    replay_key: str
-    outcome: str
-    seconds: float
-
-
-class Decided(NamedTuple):
-    """What a decision brought: completions announced (workflow id, JSON text), queues with jobs
-    left available, waits settled, groups of wait steps that are to fail, stale and accepted claims.
-    """
-
-    completions: list[Announced]
-    woken: list[str]
-    waits: list[SettledWait]
-    failing: list[tuple[int, UUID]]
-    stale: list[int]
-    accepted: list[int]
-
-    @classmethod
-    def none(cls) -> Decided:
-        return cls([], [], [], [], [], [])
 
 
 class Candidate(NamedTuple):
@@ -94,30 +66,42 @@ class Fetches(Protocol):
 class _Kind(IntEnum):
     STALE = 1
     FINISHED = 2
-    WOKEN = 3
+    RELEASED = 3
     SETTLED = 4
     FAILING = 6
     ACCEPTED = 8
 
 
-def decided(rows: Iterable[Any]) -> Decided:
+def decided(rows: Iterable[Any]) -> Effects:
     """The rows of a deciding function, by kind."""
-    reply = Decided.none()
+    accepted: set[int] = set()
+    stale: set[int] = set()
+    completions: list[Announced] = []
+    released: list[str] = []
+    waits: list[SettledWait] = []
+    failing: list[tuple[int, UUID]] = []
     for kind, number, data, workflow_id in rows:
         match kind:
             case _Kind.STALE:
-                reply.stale.append(number)
+                stale.add(number)
             case _Kind.FINISHED:
-                reply.completions.append(Announced(workflow_id, data))
-            case _Kind.WOKEN:
-                reply.woken.append(data)
+                completions.append(Announced(workflow_id, data))
+            case _Kind.RELEASED:
+                released.append(data)
             case _Kind.SETTLED:
-                reply.waits.append(settled_wait(data))
+                waits.append(settled_wait(data))
             case _Kind.FAILING:
-                reply.failing.append((number, workflow_id))
+                failing.append((number, workflow_id))
             case _Kind.ACCEPTED:
-                reply.accepted.append(number)
-    return reply
+                accepted.add(number)
+    return Effects(
+        frozenset(accepted),
+        frozenset(stale),
+        completions,
+        released=released,
+        waits=waits,
+        failing=failing,
+    )
 
 
 def settled_wait(text: str) -> SettledWait:
@@ -214,7 +198,7 @@ async def send_key_event(
     return row[0], row[1]
 
 
-async def suspend_jobs(database: Database, outcomes: Sequence[Outcome], *, notify: bool) -> Decided:
+async def suspend_jobs(database: Database, outcomes: Sequence[Outcome], *, notify: bool) -> Effects:
     """Put the jobs of waiting steps to sleep, each fenced on its claim. Safe to repeat."""
     waits = [wait_json(o.wait) for o in outcomes if o.wait is not None]
     rows = await database.fetch(

@@ -15,7 +15,7 @@ from baton.runtime.quarantine import Quarantine, bisect
 from baton.runtime.tasks import to_the_end
 from baton.settling.announce import announce_all, emit_finished
 from baton.settling.cascade_hooks import emit_cancelled_steps
-from baton.settling.settle import Failures, as_it_ended, settle_nodes
+from baton.settling.settle import as_it_ended, settle_nodes
 from baton.store.database import Database
 from baton.store.faults import holds_up_all, is_lock_timeout
 from baton.store.settlement import Ended, Settlement
@@ -29,6 +29,7 @@ from baton.store.sweeping import (
 )
 from baton.telemetry import seam
 from baton.words.config import EngineSettings
+from baton.words.effects import Effects
 from baton.words.events import StepsRescued, StepsSettled
 from baton.words.states import TERMINAL_STATES, JobState
 
@@ -130,7 +131,7 @@ class Sweeper:
 
 class _Found(NamedTuple):
     ended: list[Ended]
-    failures: Failures
+    effects: Effects
 
 
 async def _settle(
@@ -151,12 +152,12 @@ async def _settle(
         # Who is held up by a lock is passed by; the next sweep comes.
         return await database.retrying(partial(body, notify), idempotent=True, when_locked=False)
 
-    ended, failures = await database.notifications.send(write, settings.notify)
+    ended, effects = await database.notifications.send(write, settings.notify)
     _log.warning(
         "workflow %s: %d jobs had ended or vanished, %d steps were cancelled because of it",
         workflow_id,
         len(ended),
-        len(failures.cancelled),
+        len(effects.cancelled),
     )
     if gone := [step.job_id for step in ended if step.gone]:
         _log.warning(
@@ -166,7 +167,7 @@ async def _settle(
             ", ".join(map(str, gone[:10])) + (", …" if len(gone) > 10 else ""),
             PERHAPS_COMPLETED,
         )
-    _emit(database, settings, ended, failures)
+    _emit(database, settings, ended, effects)
 
 
 def _ended(job_ids: Sequence[int], states: dict[int, JobState]) -> Iterator[Ended]:
@@ -178,17 +179,17 @@ def _ended(job_ids: Sequence[int], states: dict[int, JobState]) -> Iterator[Ende
 
 
 def _emit(
-    database: Database, settings: EngineSettings, ended: Sequence[Ended], failures: Failures
+    database: Database, settings: EngineSettings, ended: Sequence[Ended], effects: Effects
 ) -> None:
     if seam.active:
-        settled = tuple(step.job_id for step in ended if step.job_id in failures.accepted)
+        settled = tuple(step.job_id for step in ended if step.job_id in effects.accepted)
         if settled:
             seam.emit(StepsSettled(settled))
-        rescued = tuple(step.job_id for step in failures.cancelled)
+        rescued = tuple(step.job_id for step in effects.cancelled)
         if rescued:
             seam.emit(StepsRescued(rescued))
-    emit_cancelled_steps(database, settings, failures.cancelled)
-    emit_finished(failures.completions)
+    emit_cancelled_steps(database, settings, effects.cancelled)
+    emit_finished(effects.completions)
 
 
 def _portions(ids: Sequence[UUID], size: int) -> Iterator[Sequence[UUID]]:

@@ -15,12 +15,12 @@ from baton.core.names import (
 )
 from baton.reading.paging import parse_id
 from baton.runtime.tasks import to_the_end
-from baton.settling.settle import Failures
 from baton.store.ambient import EngineOrName, opened
 from baton.store.settlement import Settlement
 from baton.store.waits import WaitFilter, read_waiting
 from baton.waits.ending import Ending, end_wait
-from baton.waits.expire import emit_failures
+from baton.waits.expire import emit_effects
+from baton.words.effects import Effects
 from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
 from baton.words.paging import Page
 from baton.words.rows import WaitingStep
@@ -50,7 +50,7 @@ async def cancel_wait(
         raise InvalidOptionError("reason", reason, "a text")
     database = instance.database
 
-    async def body(notify: bool) -> Failures | None:
+    async def body(notify: bool) -> Effects | None:
         async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             if not await settlement.lock_workflow(given):
@@ -64,13 +64,13 @@ async def cancel_wait(
             return await end_wait(settlement, given, found.group_id, ending)
 
     async def work() -> bool:
-        failures = await database.notifications.send(
+        effects = await database.notifications.send(
             lambda notify: database.retrying(partial(body, notify)), instance.settings.notify
         )
-        if failures is None:
+        if effects is None:
             return False
-        emit_failures(database, instance.settings, failures)
-        return bool(failures.waits)
+        emit_effects(database, instance.settings, effects)
+        return bool(effects.waits)
 
     return await to_the_end(work())
 

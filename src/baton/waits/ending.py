@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
-from baton.settling.settle import Failures, cancelled_step, settle_nodes
+from baton.settling.settle import cancelled_step, settle_nodes
 from baton.store.settlement import Ended, Settlement
-from baton.store.waits import EndedGroup, SettledWait
+from baton.store.waits import EndedGroup
+from baton.words.effects import Effects, SettledWait
 from baton.words.states import JobState, OnTimeout
 
 
@@ -27,11 +28,11 @@ class Ending(NamedTuple):
 
 async def end_wait(
     settlement: Settlement, workflow_id: UUID, group_id: int, ending: Ending
-) -> Failures:
+) -> Effects:
     """End one group, under its workflow's lock. Nothing when it has ended before."""
     ended = await settlement.end_group(group_id, ending.outcome, ending.reason)
     if ended is None:
-        return Failures()
+        return Effects()
     wait = SettledWait(
         workflow_id,
         ended.workflow_name,
@@ -44,12 +45,12 @@ async def end_wait(
     state = ending.state(ended)
     if state is None:
         queue = await settlement.wake_job(ended.job_id)
-        return Failures(woken=[queue] if queue else [], waits=[wait])
+        return Effects(released=[queue] if queue else [], waits=[wait])
     jobs = await settlement.fail_job(ended.job_id, state, ending.reason)
-    failures = await settle_nodes(settlement, [Ended(ended.job_id, state)])
+    effects = await settle_nodes(settlement, [Ended(ended.job_id, state)])
     own = (
         [cancelled_step(job, workflow_id, ended.step, ending.reason) for job in jobs]
         if state is JobState.CANCELLED
         else []
     )
-    return failures._replace(waits=[wait, *failures.waits], cancelled=[*own, *failures.cancelled])
+    return Effects(cancelled=own, waits=[wait]).plus(effects)

@@ -18,7 +18,6 @@ from baton.core.payload_schema import problems
 from baton.runtime.quarantine import LONGEST_DELAY, Quarantine
 from baton.settling.announce import emit_finished
 from baton.settling.cascade_hooks import emit_cancelled_steps
-from baton.settling.settle import Failures
 from baton.settling.wait_events import emit_settled_waits
 from baton.store.bisecting import Accepted, bisected
 from baton.store.database import Database
@@ -33,9 +32,9 @@ from baton.store.due import (
 )
 from baton.store.faults import is_lock_timeout, is_outage
 from baton.store.settlement import Settlement
-from baton.store.waits import Decided
 from baton.waits.ending import Ending, end_wait
 from baton.words.config import EngineSettings
+from baton.words.effects import Effects
 
 BATCH = 500
 FIRST_LOOK = 0.05
@@ -149,10 +148,10 @@ class _Pass:
     def _accept(self, groups: Iterable[int]) -> None:
         self._refused.groups.accept(groups)
 
-    async def _decide(self, groups: Sequence[int]) -> Decided:
+    async def _decide(self, groups: Sequence[int]) -> Effects:
         database = self._database
 
-        async def write(notify: bool) -> Decided:
+        async def write(notify: bool) -> Effects:
             body = partial(expire_groups, database, groups, notify=notify)
             return await database.retrying(body, idempotent=True, when_locked=False)
 
@@ -167,7 +166,7 @@ class _Pass:
                 continue
             begun = monotonic()
             try:
-                failures = await _decide_alone(self._database, self._settings, wait)
+                effects = await _decide_alone(self._database, self._settings, wait)
             except Exception as error:
                 if is_outage(error):
                     raise
@@ -181,30 +180,29 @@ class _Pass:
                     return
             else:
                 self._accept([wait.group_id])
-                if failures is not None:
+                if effects is not None:
                     self._refused.workflows.accept([wait.workflow_id])
-                    emit_failures(self._database, self._settings, failures)
-                    self.settled += len(failures.waits)
+                    emit_effects(self._database, self._settings, effects)
+                    self.settled += len(effects.waits)
 
 
 async def _decide_alone(
     database: Database, settings: EngineSettings, due: DueWait
-) -> Failures | None:
+) -> Effects | None:
     """None when somebody else is at work on it."""
 
-    async def body(notify: bool) -> Failures | None:
+    async def body(notify: bool) -> Effects | None:
         async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             if not await settlement.try_wait(due.group_id):
                 return None
             fitting = await _fitting(settlement, due.group_id)
-            reply = await settlement.decide_waits([due.group_id], fitting)
-            failures = Failures(completions=reply.completions, woken=reply.woken, waits=reply.waits)
-            if reply.failing:
-                failures = await end_wait(settlement, due.workflow_id, due.group_id, _TIMED_OUT)
-            return failures
+            effects = await settlement.decide_waits([due.group_id], fitting)
+            if effects.failing:
+                return await end_wait(settlement, due.workflow_id, due.group_id, _TIMED_OUT)
+            return effects
 
-    async def write(notify: bool) -> Failures | None:
+    async def write(notify: bool) -> Effects | None:
         return await database.retrying(partial(body, notify), idempotent=True, when_locked=False)
 
     return await database.notifications.send(write, settings.notify)
@@ -220,8 +218,8 @@ async def _fitting(settlement: Settlement, group_id: int) -> list[int]:
     return fitting
 
 
-def emit_failures(database: Database, settings: EngineSettings, failures: Failures) -> None:
+def emit_effects(database: Database, settings: EngineSettings, effects: Effects) -> None:
     """Tell of what a slow settlement of waits did, after its commit."""
-    emit_settled_waits(failures.waits)
-    emit_cancelled_steps(database, settings, failures.cancelled)
-    emit_finished(failures.completions)
+    emit_settled_waits(effects.waits)
+    emit_cancelled_steps(database, settings, effects.cancelled)
+    emit_finished(effects.completions)

@@ -25,13 +25,13 @@ from baton.store.translating import translating_database_errors
 from baton.store.waits import (
     Borrowed,
     Fetches,
-    SettledWait,
     send_event as send,
     send_key_event as send_by_key,
     settled_wait,
 )
 from baton.telemetry import seam
 from baton.waits.spread import spread
+from baton.words.effects import Effects
 from baton.words.errors import InvalidOptionError, UnknownWorkflowError
 from baton.words.events import EventReceived
 from baton.words.rows import Announced
@@ -64,11 +64,11 @@ class _Message(NamedTuple):
 
 
 class _Sent(NamedTuple):
+    """What became of an event, how many waits took it, and what followed."""
+
     delivery: Delivery
-    waits: Sequence[SettledWait] = ()
-    completions: Sequence[Announced] = ()
     taken: int = 0
-    woken: Sequence[str] = ()
+    effects: Effects = Effects()
 
 
 async def send_event(
@@ -157,7 +157,7 @@ async def _on(conn: Any, instance: Instance | None, message: _Message) -> _Sent:
 
 async def _send_own(instance: Instance, message: _Message) -> Delivery:
     sent = await _through(instance.database, message)
-    wake(instance.database, sent.woken)
+    wake(instance.database, sent.effects.released)
     _emit(message, sent)
     return sent.delivery
 
@@ -213,15 +213,13 @@ def _sent(message: _Message, rows: Sequence[tuple[str, str]]) -> _Sent:
         kind = UnknownWorkflowError if result == "unknown" else WorkflowFinishedError
         raise kind(message.workflow_id)
     delivery = Delivery(result)
-    completions = [parse_completion(data) for kind, data in rows if kind == "announced"]
     texts = [data for kind, data in rows if kind == "announced"]
-    return _Sent(
-        delivery,
-        [settled_wait(data) for kind, data in rows if kind == "wait"],
-        [Announced(c.workflow_id, text) for c, text in zip(completions, texts, strict=True)],
-        int(delivery in (Delivery.SETTLED, Delivery.DELIVERED)),
-        [data for kind, data in rows if kind == "woken" and data],
+    effects = Effects(
+        completions=[Announced(parse_completion(text).workflow_id, text) for text in texts],
+        released=[data for kind, data in rows if kind == "woken" and data],
+        waits=[settled_wait(data) for kind, data in rows if kind == "wait"],
     )
+    return _Sent(delivery, int(delivery in (Delivery.SETTLED, Delivery.DELIVERED)), effects)
 
 
 async def _send_to_all(database: Database, message: _Message) -> _Sent:
@@ -284,5 +282,5 @@ def _emit(message: _Message, sent: _Sent) -> None:
                 sent.taken,
             )
         )
-    emit_settled_waits(sent.waits)
-    emit_finished(sent.completions)
+    emit_settled_waits(sent.effects.waits)
+    emit_finished(sent.effects.completions)

@@ -144,10 +144,10 @@ class _Spreading:
             return reply and await self._busy()
         if isinstance(reply, list):
             return await self._ask(reply)
-        emit_settled_waits(reply.decided.waits)
-        emit_finished(reply.decided.completions)
+        emit_settled_waits(reply.effects.waits)
+        emit_finished(reply.effects.completions)
         self.received += reply.received
-        self.settled += len(reply.decided.waits)
+        self.settled += len(reply.effects.waits)
         self.after = reply.after
         self.limit = min(self.limit * 2, BATCH)
         if reply.passed:

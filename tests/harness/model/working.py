@@ -73,7 +73,7 @@ class Working(Bench):
         self.coverage.marks["outcome too late"] += len(reply.stale)
         known = {claim for _, claim in wanted} & before
         self.coverage.marks["claimed by a call whose reply was lost"] += len(known)
-        assert all(isinstance(queue, str) for queue in reply.woken), reply.woken
+        assert all(isinstance(queue, str) for queue in reply.released), reply.released
         found = {job.id: job for job in reply.jobs}
         assert len(found) == len(reply.jobs)
         assert sorted(found) == sorted(step.id for step, _ in wanted)

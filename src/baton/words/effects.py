@@ -1,0 +1,50 @@
+"""What one transaction brought, beside the rows that it was for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from baton.words.rows import Announced, CancelledStep
+
+
+class SettledWait(NamedTuple):
+    """A wait that settled, as `WaitSettled` shows it. `outcome` is events, timeout or cancelled."""
+
+    workflow_id: UUID
+    workflow_name: str | None
+    step: str
+    job_id: int
+    replay_key: str
+    outcome: str
+    seconds: float
+
+
+class Effects(NamedTuple):
+    """What is emitted and woken after a commit.
+
+    `accepted` are the jobs whose outcomes were written, `stale` those whose claims were lost,
+    `released` the queues with jobs left available, `failing` the groups of wait steps whose time
+    is over and whose steps are still to be failed, with their workflows.
+    """
+
+    accepted: frozenset[int] = frozenset()
+    stale: frozenset[int] = frozenset()
+    completions: Sequence[Announced] = ()
+    cancelled: Sequence[CancelledStep] = ()
+    released: Sequence[str] = ()
+    waits: Sequence[SettledWait] = ()
+    failing: Sequence[tuple[int, UUID]] = ()
+
+    def plus(self, more: Effects) -> Effects:
+        """The effects of both, in their order."""
+        return Effects(
+            self.accepted | more.accepted,
+            self.stale | more.stale,
+            [*self.completions, *more.completions],
+            [*self.cancelled, *more.cancelled],
+            [*self.released, *more.released],
+            [*self.waits, *more.waits],
+            [*self.failing, *more.failing],
+        )
