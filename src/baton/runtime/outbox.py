@@ -1,4 +1,13 @@
-"""Outcomes that wait to be settled, in batches; and the parts of batches that were refused."""
+"""Outcomes that wait to be settled, in batches; and the parts of batches that were refused.
+
+Idea: two queues. What nobody suspects leaves in batches, in the order in which it ended. What was
+refused or kept back leaves in parts of its own, one at a time and without claims, so that what goes
+wrong then says something about that part alone.
+
+Invariant: an execution is in one of the two at most once, and whoever takes a batch either settles
+it, puts it back in front, or hands it on as a suspect. Batches are bounded by number and by
+characters; `size` makes them smaller where the database takes too long.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,21 @@
-"""Claims, runs and settles: the loop of sections 'hot path' and 'run' of the design.
+"""Claims, runs and settles: the loop that keeps the queues of one engine busy.
 
-Outcomes collect in a buffer. A settlement takes all of it, settles it in one round trip, and brings
-the next jobs back, handed over or claimed. While one settlement is under way the next batch grows
-by itself; a second settlement may run beside it, so that performing overlaps settling.
+Idea: claiming and settling are one round trip. Outcomes collect in the outbox. A settlement takes
+all of it, writes it in one commit, and brings the next jobs back, handed over or claimed. While one
+settlement is under way the next batch grows by itself, so batches are as large as the load is high;
+a second settlement may run beside it, so that performing overlaps settling.
+
+Invariant: every claimed job is in exactly one place until its outcome is written: it runs (the
+executor), it waits to be settled (the outbox), a settlement has it (`_settling`), or a setback
+keeps it (refused, or behind somebody's lock). `known_ids` is their union, and the rescue of this
+engine leaves these jobs alone. Room of a queue is its limit without what runs and what is reserved
+for settlements under way, so no queue runs more than its limit.
+
+Failures that it survives: a settlement whose connection is lost is put back and repeated later and
+later, and what it had written is recognised (see the ledger). A batch that the database refuses is
+tried apart, by halves, while others go on (see `Setbacks`); a claim that it refuses quarantines its
+queue until the refused job is found (see `Claims`). At a stop what runs gets its grace, what has
+ended is flushed, and what is left is rescued by another engine.
 """
 
 from __future__ import annotations

@@ -1,5 +1,20 @@
-"""Keeps the books for an engine: settles what it hands in, tells what came of it, brings the next
+"""Keeps the books for an engine: settles what it hands in, emits what came of it, brings the next
 jobs.
+
+Idea: one call of `settle` is a few transactions: first outcomes that leave a job unfinished or
+failed (requeued, held, suspended, failed), each kind in one; then `baton_settle`, which completes
+the rest and claims. The call may fail between any two of them, and may be repeated as it was.
+
+Invariant: an outcome is written once. Every write is fenced on its claim, (job id, attempted_at);
+what a failed call has written is noted in `_written` and left out when the call is repeated, and a
+fence that no longer holds makes an outcome stale. Effects are emitted once, after their commit, by
+the process that committed them.
+
+Failures that it survives: a reply that is lost. Nobody knows whether that call was committed, so
+its outcomes count as doubtful: repeated, a completed one answers as its own echo, and the ends of
+workflows that it recorded are looked up and emitted. Jobs that it claimed are found again by the
+call's number in `attempted_by`, for as long as it may still commit. Somebody's lock: what it holds
+up comes back as blocked, everything else is written.
 """
 
 from __future__ import annotations
