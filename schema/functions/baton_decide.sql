@@ -1,5 +1,5 @@
 -- The one decider. Gives waiting groups what lies in their mailboxes, in the order it was sent, and settles
--- those that have enough or whose time is over. A wait step settles as a completed step, by baton_settle, and wait steps
+-- those that have enough or whose time is over. A wait step settles as a completed step, by baton_settle_and_claim, and wait steps
 -- below it follow in the same transaction. The caller holds the locks of the workflows.
 --
 -- A workflow's own mailbox is protected by the workflow's lock. The mailbox of a key is shared by many workflows,
@@ -203,7 +203,7 @@ BEGIN
             -- Somebody may have moved it by hand: nobody claims it, so it settles all the same.
             AND (j.state IN ('suspended', 'available', 'scheduled', 'retryable')) IS TRUE;
             FOR v_row IN
-                SELECT s.* FROM /*schema.*/baton_settle(
+                SELECT s.* FROM /*schema.*/baton_settle_and_claim(
                     v_wait_steps, array_fill(v_stamp, ARRAY[cardinality(v_wait_steps)]), v_results, v_traces,
                     '{}', '{}', '{}', NULL, p_notify, '{}'
                 ) s

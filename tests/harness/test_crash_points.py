@@ -80,7 +80,7 @@ async def test_a_broken_way(places: list[str], name: str) -> None:
 # The commits that matter most, by what is said and how often before: a settlement that arms a gate,
 # a step that goes to sleep, an event, an announcement.
 COMMITS = {
-    "arm_a_gate": ("baton_settle", 2),
+    "arm_a_gate": ("baton_settle_and_claim", 2),
     "suspend_and_resume": ("baton_suspend", 1),
     "send_to_a_gate": ("baton_send", 1),
     "announce_by_the_sweep": ("Announces", 1),

@@ -51,7 +51,7 @@ def test_a_mutant_that_has_lost_its_place_is_not_caught(
 def test_a_mutant_that_cannot_run_is_not_caught(
     server: str, template: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    edit = Edit("baton_settle", "greatest(n.pending", "greatest(n.no_such_column")
+    edit = Edit("baton_settle_and_claim", "greatest(n.pending", "greatest(n.no_such_column")
     monkeypatch.setitem(MUTANTS, "broken", (edit,))
     with (
         database(server, template) as dsn,

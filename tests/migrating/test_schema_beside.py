@@ -75,7 +75,8 @@ async def test_what_an_older_version_left_gives_way(
         CREATE SCHEMA baton;
         CREATE FUNCTION baton_announce(p_workflows uuid[], p_notify boolean)
             RETURNS integer LANGUAGE sql AS 'SELECT 1';
-        CREATE FUNCTION baton_settle(p_ids bigint[]) RETURNS integer LANGUAGE sql AS 'SELECT 1'
+        CREATE FUNCTION baton_settle_and_claim(p_ids bigint[])
+            RETURNS integer LANGUAGE sql AS 'SELECT 1'
     """)
     assert await schema.migrate(empty_dsn) == ALL
     assert (await schema.verify(empty_dsn)).ok

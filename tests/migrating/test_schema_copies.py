@@ -105,7 +105,8 @@ async def test_a_copy_that_works_on_another_tenant_does_not_start(
 
     error = await mismatch(empty_dsn, "tenant_b")
     assert (
-        "function baton_settle is of another schema, on whose rows it would work" in error.problems
+        "function baton_settle_and_claim is of another schema, on whose rows it would work"
+        in error.problems
     )
     assert "baton migrate --schema tenant_b" in str(error)
     with pytest.raises(SchemaMismatchError):
@@ -261,7 +262,7 @@ async def test_a_newer_schema_may_have_other_functions_of_its_own(
     assert await schema.migrate(empty_dsn, schema="one") == []
     await connection.execute("ALTER SCHEMA one RENAME TO two")
     error = await mismatch(empty_dsn, "two")
-    assert "function baton_settle works on another schema than its own" in error.problems
+    assert "function baton_settle_and_claim works on another schema than its own" in error.problems
 
 
 async def test_the_columns_that_the_migrations_declare_are_those_they_make(

@@ -134,4 +134,4 @@ def test_an_installation_without_the_sql_says_so(
 
 def test_fingerprints_depend_on_the_schema() -> None:
     one, two = declared_functions(Sql("one")), declared_functions(Sql("two"))
-    assert one["baton_settle"].fingerprint != two["baton_settle"].fingerprint
+    assert one["baton_settle_and_claim"].fingerprint != two["baton_settle_and_claim"].fingerprint

@@ -30,7 +30,7 @@ JOINED = Sql("baton", "public")
 THEIRS = """
 CREATE TABLE public.workflows (theirs integer);
 CREATE TABLE public.workflow_events (theirs integer);
-CREATE FUNCTION public.baton_settle() RETURNS integer LANGUAGE sql AS 'SELECT 1'
+CREATE FUNCTION public.baton_settle_and_claim() RETURNS integer LANGUAGE sql AS 'SELECT 1'
 """
 
 
@@ -270,7 +270,7 @@ def test_one_place_renders_both_names() -> None:
     assert Sql("one") == Sql("one", "one")
     assert sql != Sql("one")
     one, two = declared_functions(Sql("one")), declared_functions(sql)
-    assert one["baton_settle"].fingerprint != two["baton_settle"].fingerprint
+    assert one["baton_settle_and_claim"].fingerprint != two["baton_settle_and_claim"].fingerprint
 
 
 def test_a_database_keeps_both_names() -> None:

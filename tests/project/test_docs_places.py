@@ -68,8 +68,8 @@ def test_a_place_that_is_gone_is_found() -> None:
         "core/gate.py: decided_by_nobody",
         "core/no_gate.py",
     ]
-    assert wrong("`schema/functions/baton_settle.sql`: `ready`, `unready`") == [
-        "schema/functions/baton_settle.sql: unready"
+    assert wrong("`schema/functions/baton_settle_and_claim.sql`: `ready`, `unready`") == [
+        "schema/functions/baton_settle_and_claim.sql: unready"
     ]
 
 

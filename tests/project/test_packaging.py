@@ -132,7 +132,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
         for path in folder.rglob("*")
         if path.is_file() and not UNPUBLISHED & set(path.parts)
     }
-    assert "baton/store/schema/functions/baton_settle.sql" in expected
+    assert "baton/store/schema/functions/baton_settle_and_claim.sql" in expected
     assert "baton/store/schema/migrations/001_oban_jobs.up.sql" in expected
     assert "baton/py.typed" in expected
     inside = files_of_the_wheel(wheel)
@@ -144,7 +144,7 @@ def test_the_source_archive_holds_what_a_packager_needs(archive: Path) -> None:
     with tarfile.open(archive) as contents:
         names = {name.partition("/")[2] for name in contents.getnames()}
     needed = {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "Makefile"}
-    needed |= {"schema/README.md", "schema/functions/baton_settle.sql"}
+    needed |= {"schema/README.md", "schema/functions/baton_settle_and_claim.sql"}
     assert needed | {"tests/conftest.py", "src/baton/__init__.py"} <= names
     assert not [name for name in names if "__pycache__" in name or ".venv" in name]
 

@@ -18,7 +18,7 @@ import asyncpg
 
 from baton import Baton, Step, insert_all, worker
 from baton.store.database import Database
-from baton.store.jobs import Claimant, Settled, settle_batch
+from baton.store.jobs import Claimant, Settled, settle_and_claim
 from baton.store.session import server_settings
 from baton.words.rows import ClaimedJob, Demand, Job, Outcome
 from baton.words.states import JobState
@@ -238,7 +238,9 @@ async def settle(
 ) -> Settled:
     """The hot path, as an engine of its own calls it."""
     demands = [Demand(queue, room, claim)] if room else []
-    return await settle_batch(database, outcomes, demands, Claimant("race", uuid4()), notify=notify)
+    return await settle_and_claim(
+        database, outcomes, demands, Claimant("race", uuid4()), notify=notify
+    )
 
 
 def done(job: ClaimedJob, value: object = 1) -> Outcome:

@@ -208,10 +208,10 @@ async def explain(
 
 
 async def claiming(connection: asyncpg.Connection[Any]) -> Statement:
-    """The part of baton_settle that looks for jobs to claim."""
+    """The part of baton_settle_and_claim that looks for jobs to claim."""
     row = await connection.fetchrow(
         "SELECT prosrc, proconfig FROM pg_proc"
-        " WHERE proname = 'baton_settle' AND pronamespace = 'baton'::regnamespace"
+        " WHERE proname = 'baton_settle_and_claim' AND pronamespace = 'baton'::regnamespace"
     )
     assert row is not None
     (found,) = re.findall(

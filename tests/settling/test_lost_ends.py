@@ -25,7 +25,7 @@ from support.proxy import Cut, Proxy, Way, proxied
 from support.running import Run, fast, opened, recorded
 from support.waiting import DEADLINE
 
-SETTLE = "baton_settle("
+SETTLE = "baton_settle_and_claim("
 COMMIT = "COMMIT;"
 REQUEUE = "o.attempt_change"
 

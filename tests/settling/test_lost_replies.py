@@ -13,7 +13,7 @@ from baton import Baton, Database, Step, cancel_wait, insert_all, send_event, wo
 from baton.runtime import executor
 from baton.store.database import ATTEMPTS
 from baton.store.dedicated import Dedicated
-from baton.store.jobs import Claimant, read_claims, settle_batch
+from baton.store.jobs import Claimant, read_claims, settle_and_claim
 from baton.store.settlement import Settlement
 from baton.store.translating import translating_database_errors
 from baton.words.errors import UnavailableError
@@ -32,7 +32,9 @@ class Losing:
 
         async def losing(connection: Dedicated, query: str, *args: object) -> list[asyncpg.Record]:
             rows = await fetch(connection, query, *args)
-            claimed = [row["id"] for row in rows if query == "settle_batch" and row["kind"] == 0]
+            claimed = [
+                row["id"] for row in rows if query == "settle_and_claim" and row["kind"] == 0
+            ]
             if len(claimed) == claims and not self.lost:
                 self.lost = claimed
                 connection.drop()
@@ -100,7 +102,7 @@ async def test_what_was_rescued_meanwhile_is_run_once(
     async with running(dsn, settlers=1) as run:
 
         async def failing(connection: Dedicated, query: str, *args: object) -> list[asyncpg.Record]:
-            if query == "settle_batch" and losing.lost and not failed:
+            if query == "settle_and_claim" and losing.lost and not failed:
                 failed.append(True)
                 await run.tables.change(workflow, "a", state="'available'", attempt="0")
                 connection.drop()
@@ -121,7 +123,7 @@ async def test_the_calls_of_another_engine_are_its_own(dsn: str) -> None:
         mine, theirs = (Claimant("node", uuid4(), "7") for _ in range(2))
         demand, claimed = [Demand("default", 1, True)], list[int]()
         for claimant in (mine, theirs):
-            reply = await settle_batch(run.engine.database, [], demand, claimant, notify=False)
+            reply = await settle_and_claim(run.engine.database, [], demand, claimant, notify=False)
             claimed += [job.id for job in reply.jobs]
         assert claimed == [job.id for job in jobs]
         found = await read_claims(run.engine.database, mine, ["6", "7"])
@@ -139,7 +141,7 @@ async def test_they_are_looked_for_also_when_another_settlement_found_no_work(
     async def losing(connection: Dedicated, query: str, *args: object) -> list[asyncpg.Record]:
         nonlocal lost
         rows = await fetch(connection, query, *args)
-        if query != "settle_batch":
+        if query != "settle_and_claim":
             return rows
         if not lost and any(row["kind"] == 0 for row in rows):
             lost = True

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from baton import Baton
-from baton.store.jobs import Claimant, Settled, settle_batch
+from baton.store.jobs import Claimant, Settled, settle_and_claim
 from baton.words.rows import Demand, Outcome
 from races.arena import Arena, arena, noop, roots, settle
 from races.rescuing import rescue
@@ -80,7 +80,7 @@ async def test_the_outcome_of_a_claim_that_was_lost_is_stale_also_when_the_job_c
 
 async def settle_for(ring: Arena, outcomes: Sequence[Outcome], rooms: dict[str, int]) -> Settled:
     demands = [Demand(queue, room, True) for queue, room in rooms.items()]
-    return await settle_batch(
+    return await settle_and_claim(
         ring.right, outcomes, demands, Claimant("race", uuid4()), notify=False
     )
 

@@ -15,7 +15,7 @@ import pytest
 
 from baton import Baton, Database, Step, send_event, worker
 from baton.settling.settle import settle_nodes
-from baton.store.jobs import Claimant, settle_batch
+from baton.store.jobs import Claimant, settle_and_claim
 from baton.store.settlement import Ended, Settlement
 from baton.store.waits import suspend_jobs
 from baton.words.rows import NewWait, Outcome
@@ -78,7 +78,7 @@ class Side:
 
     async def settle_at_once(self, outcomes: Sequence[Outcome]) -> Brought:
         claimant = Claimant("two ways", uuid4())
-        reply = await settle_batch(self.database, outcomes, [], claimant, notify=False)
+        reply = await settle_and_claim(self.database, outcomes, [], claimant, notify=False)
         assert (reply.jobs, reply.stale) == ([], [])
         return _brought(reply)
 
@@ -223,7 +223,7 @@ async def test_both_ways_come_to_the_same(sides: tuple[Side, Side], first: int) 
     assert min(await play_all(sides, range(first, first + 12))) > 1
 
 
-# What `baton_settle` and the several statements have in common, each without its line.
+# What `baton_settle_and_claim` and the several statements have in common, each without its line.
 VARIANTS = {
     "another job's id": ("(j.meta ->> 'workflow_id' = d.workflow_id::text) IS TRUE", "true"),
     "no wait step is armed": ("WHERE d.waits AND d.pending = 1", "WHERE d.waits AND d.pending = 9"),
@@ -240,7 +240,9 @@ VARIANTS = {
 @pytest.mark.parametrize("variant", VARIANTS)
 async def test_a_line_that_only_one_way_has_is_seen(sides: tuple[Side, Side], variant: str) -> None:
     connection = sides[0].connection
-    text = await connection.fetchval("SELECT pg_get_functiondef('baton.baton_settle'::regproc)")
+    text = await connection.fetchval(
+        "SELECT pg_get_functiondef('baton.baton_settle_and_claim'::regproc)"
+    )
     old, new = VARIANTS[variant]
     assert text.count(old) == 1
     await connection.execute(text.replace(old, new))

@@ -14,7 +14,7 @@ from baton.core.outcome import Ending, outcome
 from baton.runtime.ledger import Reply
 from baton.runtime.producer import Producer
 from baton.settling import ledger as ledgers
-from baton.store.jobs import settle_batch
+from baton.store.jobs import settle_and_claim
 from baton.words.config import EngineSettings
 from baton.words.rows import ClaimedJob, Demand, Outcome
 from baton.words.states import JobState
@@ -112,9 +112,9 @@ async def test_what_was_written_before_a_failure_is_not_written_again(
         failed += 1
         if failed <= 2:
             raise ConnectionResetError("lost before the settlement")
-        return await settle_batch(*args, **options)
+        return await settle_and_claim(*args, **options)
 
-    monkeypatch.setattr(ledgers, "settle_batch", failing)
+    monkeypatch.setattr(ledgers, "settle_and_claim", failing)
     async with arena(dsn) as ring, ledger(ring.left) as books:
         (first, second) = await ring.insert(roots(1), Baton().add("c", noop.new()))
         await ring.claim()

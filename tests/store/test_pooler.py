@@ -30,7 +30,7 @@ from support.waiting import DEADLINE, eventually
 
 POLLING: EngineOptions = {"poll_interval": 0.02, "rescue_interval": 0.05, "heartbeat_interval": 0.1}
 ONE_BY_ONE: EngineOptions = {**POLLING, "settlers": 1}
-HOT = "baton_settle("
+HOT = "baton_settle_and_claim("
 
 
 @worker

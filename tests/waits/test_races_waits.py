@@ -37,7 +37,7 @@ async def ring(dsn: str) -> AsyncIterator[WaitRing]:
 
 async def unlock(ring: WaitRing) -> None:
     """The mutant without the workflow's lock."""
-    for function in ("baton_send", "baton_suspend", "baton_lock_free", "baton_settle"):
+    for function in ("baton_send", "baton_suspend", "baton_lock_free", "baton_settle_and_claim"):
         await ring.mutate(function, NO_LOCK)
 
 

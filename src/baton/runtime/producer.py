@@ -27,11 +27,11 @@ from collections.abc import Sequence
 from contextvars import copy_context
 from time import monotonic
 
-from baton.runtime.claims import Claims
 from baton.runtime.executor import Execution, Executor, release
 from baton.runtime.ledger import Ledger, Reply
 from baton.runtime.outbox import Batch, Outbox
 from baton.runtime.queues import Queues, Reservation, demands
+from baton.runtime.refused_claims import Claims
 from baton.runtime.setbacks import Setbacks
 from baton.runtime.settled_events import settled_event
 from baton.runtime.tasks import END_TIMEOUT, begin, cancel_all

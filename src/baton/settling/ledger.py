@@ -2,8 +2,9 @@
 jobs.
 
 Idea: one call of `settle` is a few transactions: first outcomes that leave a job unfinished or
-failed (requeued, held, suspended, failed), each kind in one; then `baton_settle`, which completes
-the rest and claims. The call may fail between any two of them, and may be repeated as it was.
+failed (requeued, held, suspended, failed), each kind in one; then `baton_settle_and_claim`, which
+completes the rest and claims. The call may fail between any two of them, and may be repeated as it
+was.
 
 Invariant: an outcome is written once. Every write is fenced on its claim, (job id, attempted_at);
 what a failed call has written is noted in `_written` and left out when the call is repeated, and a
@@ -31,7 +32,6 @@ from baton.runtime.ledger import Reply
 from baton.settling.settle import hold, settle_failures
 from baton.settling.suspend import suspend
 from baton.settling.wait_events import emit_settled_waits
-from baton.store.claims import find_refused_claims, try_claims
 from baton.store.database import Database
 from baton.store.dedicated import Dedicated
 from baton.store.faults import is_connection_loss, is_lock_timeout
@@ -44,9 +44,10 @@ from baton.store.jobs import (
     read_claims,
     read_lost_ends,
     requeue_jobs,
-    settle_batch,
+    settle_and_claim,
 )
 from baton.store.lock_holders import Watch
+from baton.store.refused_claims import find_refused_claims, try_claims
 from baton.telemetry import seam
 from baton.words.effects import Effects, SettledWait
 from baton.words.errors import DatabaseError, EngineStateError
@@ -228,7 +229,7 @@ class WorkflowLedger:
     ) -> Settled:
         claimant = self._claimant()._replace(call=str(next(self._calls)))
         settle = partial(
-            settle_batch,
+            settle_and_claim,
             completed=completed,
             demands=demands,
             claimant=claimant,

@@ -4,9 +4,9 @@ The prompt path, `completion.check` and every sweep come through `settle_nodes`:
 states, cascade, release, count, announce. Decisions are taken by the pure `core.gate` on what was
 read after the lock.
 
-Completed steps are settled by one statement, `baton_settle`. What both write must stay equal:
-docs/architecture.md has the lines under "Two ways of settling", tests/settling/test_two_ways.py
-compares.
+Completed steps are settled by one statement, `baton_settle_and_claim`. What both write must stay
+equal: docs/architecture.md has the lines under "Two ways of settling",
+tests/settling/test_two_ways.py compares.
 """
 
 from __future__ import annotations

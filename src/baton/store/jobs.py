@@ -87,7 +87,7 @@ class _Kind(IntEnum):
 _STATES = {str(state): state for state in JobState}
 
 
-async def settle_batch(
+async def settle_and_claim(
     connection: Fetches,
     completed: Sequence[Outcome],
     demands: Sequence[Demand],
@@ -102,7 +102,7 @@ async def settle_batch(
     Safe to repeat: an outcome that was written already is not reported stale.
     """
     rows = await connection.fetch(
-        "settle_batch",
+        "settle_and_claim",
         [o.job_id for o in completed],
         [o.attempted_at for o in completed],
         [o.result for o in completed],

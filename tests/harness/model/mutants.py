@@ -22,13 +22,17 @@ class Edit(NamedTuple):
 MUTANTS: dict[str, tuple[Edit, ...]] = {
     "settle by id alone": (
         Edit(
-            "baton_settle",
+            "baton_settle_and_claim",
             "(j.state = 'executing') IS TRUE AND j.attempted_at = o.claim\n            RETURNING",
             "j.state <> 'completed'\n            RETURNING",
         ),
     ),
     "settle by state, not by claim": (
-        Edit("baton_settle", "AND j.attempted_at = o.claim\n            RETURNING", "RETURNING"),
+        Edit(
+            "baton_settle_and_claim",
+            "AND j.attempted_at = o.claim\n            RETURNING",
+            "RETURNING",
+        ),
     ),
     "fail without the claim": (
         Edit("finish_jobs", "AND j.attempted_at = o.claim\nRETURNING", "RETURNING"),
@@ -40,7 +44,11 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
         ),
     ),
     "a dependency counted twice": (
-        Edit("baton_settle", "greatest(n.pending - d.settled, 0)", "greatest(n.pending - 2, 0)"),
+        Edit(
+            "baton_settle_and_claim",
+            "greatest(n.pending - d.settled, 0)",
+            "greatest(n.pending - 2, 0)",
+        ),
     ),
     "a failed dependency not counted": (Edit("decrement_pending", "- o.settled", "- 0"),),
     "a settled step settles again": (
@@ -92,7 +100,7 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     "held for ever": (
         Edit("hold_jobs", "CASE WHEN n.pending > 0 THEN", "CASE WHEN n.pending >= 0 THEN"),
     ),
-    "a claim past the room": (Edit("baton_settle", "LIMIT v_room", "LIMIT v_room + 1"),),
+    "a claim past the room": (Edit("baton_settle_and_claim", "LIMIT v_room", "LIMIT v_room + 1"),),
     "an event taken twice": (
         Edit("baton_send", "CASE WHEN v_group IS NULL THEN 'kept' ELSE 'taken' END", "'kept'"),
     ),

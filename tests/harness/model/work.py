@@ -52,7 +52,7 @@ class Work(Graph):
             return wanted._replace(state="discarded", delay=False, ran=True)
         return wanted._replace(ran=True)
 
-    def settle_batch(
+    def settle_and_claim(
         self, worker: Worker, outcomes: Sequence[Outcome], demands: Sequence[Demand]
     ) -> Commits[list[tuple[Step, int]]]:
         """Settle what a worker hands in, then claim; returns the claimed."""

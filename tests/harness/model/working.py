@@ -61,7 +61,7 @@ class Working(Bench):
         before = set(worker.lost)
         wanted, reply = self._call(
             name,
-            self.model.settle_batch(worker, [outcome for outcome, _ in batch], demands),
+            self.model.settle_and_claim(worker, [outcome for outcome, _ in batch], demands),
             lambda: engine.ledger.settle([outcome for _, outcome in batch], given),
             crash,
         )

@@ -1,4 +1,4 @@
--- The jobs of queue $1 that baton_settle would claim now, at most $2, but for those in $3; in its order.
+-- The jobs of queue $1 that baton_settle_and_claim would claim now, at most $2, but for those in $3; in its order.
 SELECT j.id
 FROM /*oban.*/oban_jobs j
 WHERE j.state = 'available' AND j.queue = $1 AND j.attempt < j.max_attempts

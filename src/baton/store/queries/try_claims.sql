@@ -1,4 +1,4 @@
--- Claims those of the jobs $1 that are available for $2, as baton_settle does; the caller undoes it.
+-- Claims those of the jobs $1 that are available for $2, as baton_settle_and_claim does; the caller undoes it.
 WITH locked AS MATERIALIZED (
     SELECT j.id
     FROM /*oban.*/oban_jobs j

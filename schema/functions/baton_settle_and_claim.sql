@@ -25,7 +25,7 @@
 -- (workflow_id, args = its completion as JSON); 3 a queue with jobs left available (queue); 4 a wait that
 -- settled in the same breath (args = its facts as JSON); 5 a wait group that is to be decided (id), told to the
 -- decider of the waits only, which calls this without a claimant.
-CREATE OR REPLACE FUNCTION /*schema.*/baton_settle(
+CREATE OR REPLACE FUNCTION /*schema.*/baton_settle_and_claim(
     p_ids bigint[], p_claims timestamp[], p_results text[], p_traces text[],
     p_queues text[], p_rooms integer[], p_claim boolean[], p_claimant text[], p_notify boolean,
     p_left_out bigint[]
