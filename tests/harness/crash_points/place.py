@@ -272,8 +272,9 @@ async def place(dsn: str) -> AsyncIterator[Place]:
         tables = await asyncpg.connect(dsn)
         stack.push_async_callback(tables.close)
         names = await tables.fetchval(
-            "SELECT string_agg(format('baton.%I', tablename), ', ') FROM pg_catalog.pg_tables"
-            " WHERE schemaname = 'baton' AND tablename NOT LIKE '%migrations%'"
+            "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ')"
+            " FROM pg_catalog.pg_tables WHERE schemaname IN ('baton', 'public')"
+            " AND tablename NOT LIKE '%migrations%'"
         )
         await tables.execute(f"TRUNCATE {names} RESTART IDENTITY")
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="baton-"))

@@ -64,7 +64,6 @@ TABLES = (
     "workflow_wait_members",
     "workflow_events",
     "baton_engines",
-    "announced",
 )
 
 
@@ -203,6 +202,7 @@ class World:
     def clear(self) -> None:
         """Begin anew."""
         self.execute("".join(f"DELETE FROM baton.{table};" for table in TABLES))
+        self.execute("DELETE FROM public.announced")
         self.told.clear()
         self._rescuer = self.engine()
 
