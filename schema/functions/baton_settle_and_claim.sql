@@ -203,9 +203,7 @@ BEGIN
 
         IF v_woken IS NOT NULL THEN
             IF p_notify THEN
-                PERFORM pg_notify(
-                    /*oban_literal*/'baton' || '.oban_insert', json_build_object('queue', q)::text
-                )
+                PERFORM /*schema.*/baton_notify_jobs(q)
                 FROM unnest(v_woken) q;
             END IF;
             RETURN QUERY

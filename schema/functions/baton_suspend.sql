@@ -84,10 +84,7 @@ BEGIN
                 WHERE j.id = v_one.id
                 RETURNING j.queue INTO v_queue;
                 IF p_notify THEN
-                    PERFORM pg_notify(
-                        /*oban_literal*/'baton' || '.oban_insert',
-                        json_build_object('queue', v_queue)::text
-                    );
+                    PERFORM /*schema.*/baton_notify_jobs(v_queue);
                 END IF;
                 RETURN QUERY SELECT 3::smallint, NULL::bigint, v_queue, NULL::uuid;
             END IF;

@@ -23,9 +23,7 @@ BEGIN
     AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
     RETURNING j.queue INTO v_queue;
     IF v_queue IS NOT NULL AND p_notify THEN
-        PERFORM pg_notify(
-            /*oban_literal*/'baton' || '.oban_insert', json_build_object('queue', v_queue)::text
-        );
+        PERFORM /*schema.*/baton_notify_jobs(v_queue);
     END IF;
     RETURN v_queue;
 END

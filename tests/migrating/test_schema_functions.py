@@ -135,3 +135,21 @@ def test_an_installation_without_the_sql_says_so(
 def test_fingerprints_depend_on_the_schema() -> None:
     one, two = declared_functions(Sql("one")), declared_functions(Sql("two"))
     assert one["baton_settle_and_claim"].fingerprint != two["baton_settle_and_claim"].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("call", "instead"),
+    [
+        ("baton.baton_notify_jobs(t.x)", "pg_notify('baton.oban_insert'"),
+        ("baton.baton_job_error(1, t.x)", "jsonb_build_object('attempt'"),
+    ],
+)
+async def test_the_small_functions_cost_no_call(
+    empty_dsn: str, connection: asyncpg.Connection[Any], call: str, instead: str
+) -> None:
+    await schema.migrate(empty_dsn)
+    await connection.execute("SET search_path = pg_catalog")
+    plan = await connection.fetch(f"EXPLAIN (VERBOSE) SELECT {call} FROM unnest(ARRAY['']) t (x)")
+    text = "\n".join(row[0] for row in plan)
+    assert instead in text
+    assert "baton_" not in text

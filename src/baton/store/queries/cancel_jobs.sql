@@ -3,11 +3,7 @@
 UPDATE /*oban.*/oban_jobs j
 SET state = 'cancelled',
     cancelled_at = timezone('UTC', clock_timestamp()),
-    errors = j.errors || jsonb_build_object(
-        'attempt', j.attempt,
-        'at', to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'error', o.reason
-    )
+    errors = j.errors || /*schema.*/baton_job_error(j.attempt, o.reason)
 FROM unnest($1::bigint[], $2::text[]) AS o (id, reason)
 JOIN /*schema.*/workflow_nodes n ON n.job_id = o.id
 WHERE j.id = o.id

@@ -1,11 +1,7 @@
 -- Notes an error in discarded jobs that have none of their last attempt: whoever discarded them gave no reason. The
 -- caller holds their locks.
 UPDATE /*oban.*/oban_jobs j
-SET errors = j.errors || jsonb_build_object(
-    'attempt', j.attempt,
-    'at', to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    'error', $2::text
-)
+SET errors = j.errors || /*schema.*/baton_job_error(j.attempt, $2::text)
 WHERE j.id = ANY ($1::bigint[]) AND (j.state = 'discarded') IS TRUE
 AND NOT EXISTS (
     SELECT FROM jsonb_path_query(

@@ -3,11 +3,7 @@ UPDATE /*oban.*/oban_jobs j
 SET state = $2::text::/*oban.*/oban_job_state,
     cancelled_at = CASE WHEN $2 = 'cancelled' THEN timezone('UTC', clock_timestamp()) ELSE j.cancelled_at END,
     discarded_at = CASE WHEN $2 = 'discarded' THEN timezone('UTC', clock_timestamp()) ELSE j.discarded_at END,
-    errors = j.errors || jsonb_build_object(
-        'attempt', j.attempt,
-        'at', to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'error', $3::text
-    )
+    errors = j.errors || /*schema.*/baton_job_error(j.attempt, $3::text)
 FROM /*schema.*/workflow_nodes n
 WHERE j.id = $1 AND n.job_id = j.id
 AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE

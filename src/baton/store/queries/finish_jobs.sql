@@ -17,11 +17,7 @@ SET state = o.state::/*oban.*/oban_job_state,
     attempt = greatest(j.attempt + o.attempt_change, 0),
     errors = CASE
         WHEN o.error IS NULL THEN j.errors
-        ELSE j.errors || jsonb_build_object(
-            'attempt', j.attempt,
-            'at', to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-            'error', o.error
-        )
+        ELSE j.errors || /*schema.*/baton_job_error(j.attempt, o.error)
     END
 FROM unnest(
     $1::bigint[], $2::timestamp[], $3::text[], $4::text[], $5::integer[]

@@ -15,7 +15,5 @@ WITH released AS (
 )
 SELECT
     r.queue,
-    CASE WHEN $2::boolean THEN pg_notify(
-        /*oban_literal*/'baton' || '.oban_insert', json_build_object('queue', r.queue)::text
-    ) END AS notified
+    CASE WHEN $2::boolean THEN /*schema.*/baton_notify_jobs(r.queue) END AS notified
 FROM (SELECT DISTINCT queue FROM released WHERE state = 'available') r

@@ -17,11 +17,8 @@ written AS (
         errors = CASE
             WHEN o.error IS NULL THEN j.errors
             ELSE j.errors || (
-                jsonb_build_object(
-                    'attempt', j.attempt,
-                    'at', to_char(timezone('UTC', clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-                    'error', o.error
-                ) || CASE WHEN o.attempt_change < 0 THEN '{"rescued": true}'::jsonb ELSE '{}'::jsonb END
+                /*schema.*/baton_job_error(j.attempt, o.error)
+                || CASE WHEN o.attempt_change < 0 THEN '{"rescued": true}'::jsonb ELSE '{}'::jsonb END
             )
         END
     FROM unnest(
@@ -32,9 +29,7 @@ written AS (
     RETURNING j.id, j.queue, j.state
 ),
 notified AS (
-    SELECT pg_notify(
-        /*oban_literal*/'baton' || '.oban_insert', json_build_object('queue', w.queue)::text
-    )
+    SELECT /*schema.*/baton_notify_jobs(w.queue)
     FROM (SELECT DISTINCT queue FROM written WHERE state = 'available') w
     WHERE $7::boolean
 )

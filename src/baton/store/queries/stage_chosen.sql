@@ -18,7 +18,5 @@ staged AS (
 SELECT
     s.queue,
     s.staged,
-    CASE WHEN $2::boolean THEN pg_notify(
-        /*oban_literal*/'baton' || '.oban_insert', json_build_object('queue', s.queue)::text
-    ) END AS notified
+    CASE WHEN $2::boolean THEN /*schema.*/baton_notify_jobs(s.queue) END AS notified
 FROM (SELECT queue, count(*)::integer AS staged FROM staged GROUP BY queue) s
