@@ -27,7 +27,7 @@ from typing import Any
 
 import uvloop
 
-from baton import Baton, Engine, Step, insert_all, send_event, waiting_steps, worker
+from baton import Baton, Engine, Step, insert_all, send_event, worker
 from baton.schema import migrate
 from benchmarks.server import Server, running_server
 
@@ -71,9 +71,9 @@ async def seconds(
     """Until the body ran and until it had the event; without an event the second is 0."""
     at.clear()
     await insert_all([workflow], engine=sender)
-    end = asyncio.create_task(engine.completion(workflow.workflow_id))
+    end = asyncio.create_task(engine.workflow(workflow.workflow_id).completion())
     if event:
-        while not await waiting_steps(workflow.workflow_id, engine=sender):  # noqa: ASYNC110
+        while not await sender.workflow(workflow.workflow_id).waiting_steps():  # noqa: ASYNC110
             await asyncio.sleep(PAUSE)
         await asyncio.sleep(PAUSE)
         at["begun"] = perf_counter()

@@ -27,7 +27,7 @@ async def total(step: Step) -> int:
 
 async def main() -> None:
     await migrate(DSN)
-    async with Engine(DSN, queues={"default": 20, "io": 50}) as engine:
+    async with Engine(DSN, queues={"default": 20, "io": 50}):
         workflow = (
             Baton(workflow_name="ingest")
             .add("token", fetch_token.new(api_key="xyz"))
@@ -36,7 +36,7 @@ async def main() -> None:
             .add("total", total.new(), deps=["left", "right"])
         )
         await workflow.insert()  # one transaction: all four steps or none
-        completion = await engine.completion(workflow.workflow_id, timeout=60)
+        completion = await workflow.completion(timeout=60)
         print(completion.outcome, completion.failed_steps)
 
 

@@ -27,7 +27,7 @@ async def show(step: Step) -> None:
 
 
 async def main() -> None:
-    async with Engine(DSN, queues={"default": 5, "cpu": 2}) as engine:
+    async with Engine(DSN, queues={"default": 5, "cpu": 2}):
         workflow = (
             Baton()
             .add("ten thousand", CountPrimes(below=10_000))
@@ -35,7 +35,7 @@ async def main() -> None:
             .add("show", show.new(), deps=["ten thousand", "a million"])
         )
         await workflow.insert()
-        print((await engine.completion(workflow.workflow_id, timeout=60)).outcome)
+        print((await workflow.completion(timeout=60)).outcome)
 
 
 if __name__ == "__main__":

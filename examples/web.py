@@ -48,7 +48,7 @@ async def order(item: str) -> dict[str, Any]:
 @app.get("/workflows/{workflow_id}")
 async def wait(workflow_id: UUID, seconds: float = 10) -> str:
     try:
-        completion = await engine.completion(workflow_id, timeout=seconds)
+        completion = await engine.workflow(workflow_id).completion(timeout=seconds)
     except UnknownWorkflowError as error:
         raise HTTPException(404, error.message) from error
     except CompletionTimeoutError:

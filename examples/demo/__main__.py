@@ -119,14 +119,14 @@ async def _unfinished(
             continue
         print(f"cancelling unfinished workflow {workflow_id}: the input is not the same any more")
         async with Engine(dsn) as client:
-            await client.cancel(workflow_id, "the demo was run again with another input")
+            await client.workflow(workflow_id).cancel("the demo was run again with another input")
     return found
 
 
 async def _wait(engine: Engine, workflow_id: UUID, progress: Progress) -> Completion:
     drawing = asyncio.create_task(progress.redraw())
     try:
-        return await engine.completion(workflow_id)
+        return await engine.workflow(workflow_id).completion()
     finally:
         drawing.cancel()
         with suppress(asyncio.CancelledError):

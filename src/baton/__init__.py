@@ -5,12 +5,12 @@ from baton.building.insert import insert_all
 from baton.core.outcome import Cancel, Discard, Snooze
 from baton.core.waits import WaitCancelled, WaitEvents, WaitTimeout
 from baton.engine import Engine
+from baton.handles import QueueHandle, WorkflowHandle
 from baton.performing.process_executor import ProcessExecutor
 from baton.steps.step import Step, SyncStep
 from baton.store.database import Database
 from baton.sweep.plugin import Plugin
 from baton.telemetry.seam import subscribe
-from baton.waits.control import cancel_wait, waiting_steps
 from baton.waits.send import send_event
 from baton.words.config import EngineSettings
 from baton.words.errors import BatonError
@@ -34,6 +34,7 @@ __all__ = [
     "OnTimeout",
     "Plugin",
     "ProcessExecutor",
+    "QueueHandle",
     "Snooze",
     "Step",
     "SyncStep",
@@ -42,11 +43,10 @@ __all__ = [
     "WaitTimeout",
     "WaitingStep",
     "Worker",
+    "WorkflowHandle",
     "WorkflowOutcome",
-    "cancel_wait",
     "insert_all",
     "send_event",
     "subscribe",
-    "waiting_steps",
     "worker",
 ]

@@ -7,31 +7,27 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar, Unpack, overload
+from typing import Self, TypeAlias, Unpack
 from uuid import UUID, uuid4
 
 import anyio
 
-from baton.core.checks import check_queue_limit, check_reason, parse_workflow_id, seconds
 from baton.core.dsn import DSN_EXPECTED
-from baton.core.errortext import sanitize
-from baton.core.names import validate_step_name
+from baton.handles import EngineParts, QueueHandle, WorkflowHandle
 from baton.migrating.schema_check import require
 from baton.performing.perform import Performer
+from baton.reading.insights import Insights
 from baton.runtime.lifespan import Lifespan
 from baton.runtime.runtime import STOP_SECONDS, Runtime
-from baton.runtime.tasks import END_TIMEOUT, Deadline, to_the_end
+from baton.runtime.tasks import END_TIMEOUT, Deadline
 from baton.settling.announce import emit_finished
 from baton.settling.cascade_hooks import CascadeHooks
 from baton.settling.completion_waiters import CompletionWaiters
 from baton.settling.ledger import WorkflowLedger
-from baton.settling.settle import cancel_workflow
-from baton.steps.results import typed
 from baton.store import ambient
 from baton.store.connecting import Password
 from baton.store.database import Database
 from baton.store.jobs import Claimant
-from baton.store.results import read_step_result
 from baton.store.sql import DEFAULT_SCHEMA
 from baton.sweep.plugin import Plugin, checked_plugins
 from baton.waits.expire import Expiry
@@ -40,15 +36,10 @@ from baton.words.config import EngineOptions, EngineSettings
 from baton.words.errors import (
     EngineStateError,
     InvalidOptionError,
-    NoResultError,
-    UnknownStepError,
-    UnknownWorkflowError,
 )
-from baton.words.rows import Announced, CancelledStep, Completion
+from baton.words.rows import Announced, CancelledStep
 
 __all__ = ["Engine", "EngineOptions"]
-
-T = TypeVar("T")
 
 LIFESPAN_TIMEOUT = 10.0
 """How long the lifespan may take to end, in seconds, once the engine has stopped."""
@@ -65,7 +56,7 @@ class Engine:
     """Runs the steps of some queues inside this event loop; without queues, it is a client.
 
         async with Engine("postgresql://…", queues={"default": 20}) as engine:
-            completion = await engine.completion(workflow_id)
+            completion = await engine.workflow(workflow_id).completion()
 
     `oban_schema` is that of the queue's `oban_jobs` (None: the same as Baton's). `password` is a
     function, sync or async, that makes the password for each connection; `pooled` says that a
@@ -80,9 +71,11 @@ class Engine:
     the engine has stopped, both in one task. If it raises in between, `run` stops and raises that.
     """
 
+    _engine_id: UUID | None = None
+    _failing: asyncio.Task[None] | None = None
+    _lifespan: Lifespan | None = None
     _starting: asyncio.Timeout | None = None
     _stopping: asyncio.Task[None] | None = None
-    _failing: asyncio.Task[None] | None = None
 
     def __init__(
         self,
@@ -102,7 +95,6 @@ class Engine:
             settings = self.settings = EngineSettings(**options)
         except TypeError:
             raise _unknown(options) from None
-        self._engine_id: UUID | None = None
         self.database = Database(
             dsn,
             schema=schema,
@@ -127,11 +119,11 @@ class Engine:
         self._runtime.on("baton_finished", self._waiters.notified)
         for what, timer in (("waits", Expiry()), ("events", Handing())):
             self._runtime.alarm("baton_waits", what, partial(timer.run, self.database, settings))
+        self._parts = EngineParts(self, self._waiters, self._hooks, self._runtime, self._finished)
         self._state = "new"
         self._stop_asked = asyncio.Event()
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._lifespan: Lifespan | None = None
 
     def __repr__(self) -> str:
         return f"<Engine {self.name!r} {self._state} queues={dict(self.settings.queues)}>"
@@ -234,6 +226,7 @@ class Engine:
             await self._stopped.wait()
         elif self._state == "running":
             self._state = "stopping"
+            self._waiters.closing = True
             # In a task of its own: neither a caller who gives up nor a step that stops its engine,
             # and is interrupted by that, cuts it short.
             self._stopping = asyncio.get_running_loop().create_task(self._shut_down())
@@ -250,91 +243,28 @@ class Engine:
                 self._starting.reschedule(asyncio.get_running_loop().time())
             await self._started.wait()
 
-    async def completion(self, workflow_id: UUID | str, timeout: float | None = None) -> Completion:
-        """Wait for the end of a workflow: its outcome and failed steps. `timeout` in seconds, None
-        for no bound.
-
-        Raises UnknownWorkflowError, or CompletionTimeoutError; the workflow goes on after either.
+    def workflow(self, workflow_id: UUID | str) -> WorkflowHandle:
+        """The handle of a workflow: its end, its results, what may be asked of it. Raises
+        InvalidOptionError for what is no id.
         """
-        self._expect("running", "engine.completion")
-        if timeout is not None:
-            timeout = seconds("timeout", timeout)
-        return await self._waiters.wait(parse_workflow_id(workflow_id), timeout)
+        return WorkflowHandle(self._parts, workflow_id)
 
-    @overload
-    async def result(self, workflow_id: UUID | str, step: str) -> Any: ...
+    def queue(self, name: str) -> QueueHandle:
+        """The handle of a queue that this engine serves. Raises InvalidOptionError."""
+        return QueueHandle(self._parts, name)
 
-    @overload
-    async def result(self, workflow_id: UUID | str, step: str, type: type[T]) -> T: ...
-
-    @overload
-    async def result(self, workflow_id: UUID | str, step: str, type: Any) -> Any: ...
-
-    async def result(self, workflow_id: UUID | str, step: str, type: Any = None) -> Any:
-        """The stored result of a step, as plain JSON values or validated as `type`.
-
-        Raises UnknownStepError, NoResultError (it has not completed), ResultTypeError,
-        InvalidNameError, UnavailableError.
+    @property
+    def insights(self) -> Insights:
+        """Read-only questions about all workflows, queues and engines. Raises EngineStateError
+        unless this engine runs.
         """
-        self._expect("running", "engine.result")
-        given = parse_workflow_id(workflow_id)
-        name = validate_step_name(step)
-        found = await read_step_result(self.database, given, name)
-        if found is None:
-            raise UnknownStepError(given, name)
-        state, text = found
-        if text is None:
-            raise NoResultError(None, name, state)
-        return typed(text, type, step=None, dependency=name)
-
-    async def cancel(self, workflow_id: UUID | str, reason: str = "cancelled by request") -> int:
-        """Cancel every unfinished step of a workflow; returns how many jobs that cancelled.
-
-        Steps that run are interrupted, wherever they run, and whatever they still report is
-        dropped. The workflow ends at once, as failed. A workflow that has ended is left alone (0).
-        Raises UnknownWorkflowError; UnavailableError when it is unknown whether that was done, so
-        that the call may be made again.
-        """
-        self._expect("running", "engine.cancel")
-        given = parse_workflow_id(workflow_id)
-        check_reason(reason)
-        return await to_the_end(self._cancel(given, sanitize(reason)))
-
-    async def _cancel(self, workflow_id: UUID, reason: str) -> int:
-        effects = await cancel_workflow(
-            self.database, workflow_id, reason, notify=self.settings.notify
-        )
-        if effects is None:
-            raise UnknownWorkflowError(workflow_id)
-        self._hooks.run(effects.cancelled)
-        self._finished(effects.completions)
-        self._runtime.producer.executor.interrupt(set(effects.accepted))
-        return len(effects.accepted)
+        return Insights(ambient.opened("insights", self).database)
 
     def wake(self, queue: str) -> None:
         """Look for available jobs of a queue now, without waiting for a notification or a poll. A
         queue that this engine does not serve is ignored.
         """
         self._expect_own_loop()
-        self._runtime.producer.wake(queue)
-
-    def pause(self, queue: str) -> None:
-        """Start no more jobs of a queue on this engine; what runs goes on."""
-        self._runtime.producer.queues[queue].paused = True
-
-    def resume(self, queue: str) -> None:
-        """Undo `pause`."""
-        self._expect_own_loop()
-        self._runtime.producer.queues[queue].paused = False
-        self._runtime.producer.wake(queue)
-
-    def scale(self, queue: str, limit: int) -> None:
-        """Change how many jobs of a queue this engine runs at once (at least 1). Running jobs go
-        on.
-        """
-        check_queue_limit(limit)
-        self._expect_own_loop()
-        self._runtime.producer.queues[queue].limit = limit
         self._runtime.producer.wake(queue)
 
     def _finished(self, completions: Sequence[Announced]) -> None:

@@ -1,8 +1,9 @@
-"""What workflows used of models, and what their steps captured for debugging."""
+"""What workflows used of models, and what their steps captured for debugging: the records that
+`engine.workflow(workflow_id).usage()` and `.captures()` return.
+"""
 
 from __future__ import annotations
 
-from baton.reading.statistics import workflow_captures, workflow_usage
 from baton.words.rows import Capture, ModelUsage, Usage, WorkflowUsage
 
 __all__ = [
@@ -10,6 +11,4 @@ __all__ = [
     "ModelUsage",
     "Usage",
     "WorkflowUsage",
-    "workflow_captures",
-    "workflow_usage",
 ]

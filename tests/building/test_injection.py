@@ -11,21 +11,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from baton import (
-    Baton,
-    Cancel,
-    Engine,
-    Plugin,
-    Step,
-    Worker,
-    cancel_wait,
-    schema,
-    send_event,
-    waiting_steps,
-    worker,
-)
+from baton import Baton, Cancel, Engine, Plugin, Step, Worker, schema, send_event, worker
 from baton.insights import Insights
-from baton.statistics import workflow_captures, workflow_usage
 from baton.store.sql import Sql, quote_identifier
 from baton.words.errors import InvalidNameError
 from migrating.test_migrations_names import REFUSED, STRANGE, packaged_sql
@@ -104,19 +91,23 @@ async def everything(engine: Engine, text: str, connection: asyncpg.Connection[A
     )
     await workflow.insert(engine=engine)
     await eventually(lambda: _waiting(workflow, engine, 2))
-    found = await waiting_steps(workflow.workflow_id, engine=engine)
+    found = await engine.workflow(workflow.workflow_id).waiting_steps()
     assert {one.names for one in found} == {(text,)}
     await send_event(None, text, {text: text}, correlation_key=text, dedupe_id=text, engine=engine)
-    completion = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
+    completion = await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
     assert (completion.workflow_name, completion.failed_steps) == (text, ("ends",))
-    assert await engine.result(workflow.workflow_id, text) == text
-    assert (await engine.result(workflow.workflow_id, "hostile")) == {text: [text, {text: text}]}
-    assert (await engine.result(workflow.workflow_id, "gate"))["events"] == {text: {text: text}}
-    usage = await workflow_usage(workflow.workflow_id, engine=engine)
+    assert await engine.workflow(workflow.workflow_id).result(text) == text
+    assert (await engine.workflow(workflow.workflow_id).result("hostile")) == {
+        text: [text, {text: text}]
+    }
+    assert (await engine.workflow(workflow.workflow_id).result("gate"))["events"] == {
+        text: {text: text}
+    }
+    usage = await engine.workflow(workflow.workflow_id).usage()
     assert {(one.model, one.provider) for one in usage.models} == {(text, text)}
-    captures = await workflow_captures(workflow.workflow_id, step="hostile", engine=engine)
+    captures = await engine.workflow(workflow.workflow_id).captures(step="hostile")
     assert captures[0].content == {text: text}
-    assert not await workflow_captures(workflow.workflow_id, step=text, engine=engine)
+    assert not await engine.workflow(workflow.workflow_id).captures(step=text)
 
     look = Insights(engine.database)
     assert len((await look.workflows(workflow_name=text)).rows) == 1
@@ -129,12 +120,12 @@ async def everything(engine: Engine, text: str, connection: asyncpg.Connection[A
     async with connection.transaction():
         await borrowed.insert(engine=engine, conn=connection)
         await send_event(borrowed.workflow_id, "other", text, conn=connection, engine=engine)
-    assert await cancel_wait(borrowed.workflow_id, text, text, engine=engine)
+    assert await engine.workflow(borrowed.workflow_id).cancel_wait(text, text)
     late = Baton().add(text, named.new(given=text), schedule_in=3600)
     await late.insert(engine=engine)
-    await engine.cancel(late.workflow_id, text)
+    await engine.workflow(late.workflow_id).cancel(text)
     for doomed in (borrowed, late):
-        await engine.completion(doomed.workflow_id, timeout=DEADLINE)
+        await engine.workflow(doomed.workflow_id).completion(timeout=DEADLINE)
     plugin = Plugin(
         prune=True,
         debug_log_max_age=0,
@@ -146,7 +137,7 @@ async def everything(engine: Engine, text: str, connection: asyncpg.Connection[A
 
 
 async def _waiting(workflow: Baton, engine: Engine, count: int) -> bool:
-    return len(await waiting_steps(workflow.workflow_id, engine=engine)) == count
+    return len(await engine.workflow(workflow.workflow_id).waiting_steps()) == count
 
 
 def told_apart(text: str, sql: Sql) -> str:
@@ -207,11 +198,11 @@ async def one_of_each(engine: Engine, connection: asyncpg.Connection[Any]) -> No
     )
     await workflow.insert(engine=engine)
     await send_event(None, "e", correlation_key="k", engine=engine)
-    await engine.completion(workflow.workflow_id, timeout=DEADLINE)
+    await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
     async with connection.transaction():
         other = Baton().wait("g", any_of=["e"])
         await other.insert(engine=engine, conn=connection)
-    await engine.cancel(other.workflow_id)
+    await engine.workflow(other.workflow_id).cancel()
     await Plugin(prune=True, job_max_age={"cancelled": 0}).sweep(engine.database)
     await Insights(engine.database).workflows()
 

@@ -252,7 +252,7 @@ async def test_a_signal_lets_running_steps_finish(dsn: str, number: signal.Signa
     ):
         workflow = Baton().add("a", operated.answer.new())
         await workflow.insert(engine=client)
-        await client.completion(workflow.workflow_id, DEADLINE)
+        await client.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
         await execute(dsn, "DELETE FROM baton.oban_jobs")
         running = Baton().add("b", operated.finish.new())
         await running.insert(engine=client)
@@ -315,7 +315,7 @@ async def test_the_command_line_overrides_the_engine(empty_dsn: str) -> None:
     ):
         workflow = Baton().add("a", operated.answer.new(), queue="io")
         await workflow.insert(engine=client)
-        await client.completion(workflow.workflow_id, DEADLINE)
+        await client.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
         process.terminate()
         assert (await ended(process))[0] == 0
 

@@ -57,7 +57,7 @@ async def test_failed_workflows_say_what_failed(dsn: str) -> None:
     async with Engine(dsn, queues={"default": 2}) as engine:
         workflow = Baton().add("fetch", noop.new()).add("charge", breaks.new(), deps=["fetch"])
         await workflow.add("ship", noop.new(), deps=["charge"]).insert(engine=engine)
-        await engine.completion(workflow.workflow_id, 30)
+        await engine.workflow(workflow.workflow_id).completion(timeout=30)
     text = await shown(dsn, "workflows", "--state", "failed", "--since", "1h")
     assert "charge       ValueError: card declined" in text
     (row,) = (await read(dsn, "workflows"))["rows"]

@@ -50,7 +50,7 @@ async def test_an_engine_lives_once(dsn: str) -> None:
     engine = fast(dsn)
     assert engine.state == "new"
     with pytest.raises(EngineStateError):
-        await engine.completion(UUID(int=0))
+        await engine.workflow(UUID(int=0)).completion()
     with recorded() as events:
         async with engine:
             assert engine.state == "running"
@@ -73,9 +73,9 @@ async def test_an_engine_lives_once(dsn: str) -> None:
 async def test_a_refused_call_is_named_with_what_to_do(dsn: str) -> None:
     engine, id = fast(dsn), UUID(int=0)
     calls: dict[str, Callable[[], Awaitable[object]]] = {
-        "engine.completion": lambda: engine.completion(id),
-        "engine.result": lambda: engine.result(id, "a"),
-        "engine.cancel": lambda: engine.cancel(id),
+        "completion": lambda: engine.workflow(id).completion(),
+        "result": lambda: engine.workflow(id).result("a"),
+        "cancel": lambda: engine.workflow(id).cancel(),
         "insert": lambda: flat("a").insert(engine=engine),
         "announce": lambda: announce(id, engine=engine),
     }
@@ -160,10 +160,10 @@ async def test_a_client_performs_nothing(dsn: str) -> None:
     async with opened(dsn) as tables, fast(dsn, queues={}) as client:
         workflow = flat("a")
         await workflow.insert()
-        waiting = asyncio.create_task(client.completion(workflow.workflow_id))
+        waiting = asyncio.create_task(client.workflow(workflow.workflow_id).completion())
         assert await tables.value("SELECT count(*) FROM baton.baton_engines") == 0
         with pytest.raises(InvalidOptionError, match="it has none"):
-            client.pause("default")
+            client.queue("default").pause()
         async with fast(dsn, name="worker"):
             assert (await waiting).outcome == "completed"
 
@@ -190,7 +190,7 @@ async def test_a_paused_queue_starts_nothing(dsn: str) -> None:
     async with running(dsn) as run:
         await run.insert(running_step)
         await run.events.until(StepExecuting, step="holds")
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         waiting = flat("a", "b")
         await run.insert(waiting)
         holding.go.set()
@@ -205,12 +205,11 @@ async def test_a_paused_queue_starts_nothing(dsn: str) -> None:
         for name, workflow in (("a", waiting), ("b", waiting), ("next", running_step)):
             found = run.events.of(StepExecuting, workflow_id=workflow.workflow_id, step=name)
             assert not found
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(waiting)
         await run.end(running_step)
-        for call in (run.engine.pause, run.engine.resume):
-            with pytest.raises(InvalidOptionError, match="queue"):
-                call("unknown")
+        with pytest.raises(InvalidOptionError, match="queue"):
+            run.engine.queue("unknown")
 
 
 async def test_a_claim_that_arrives_in_a_paused_queue_goes_back(dsn: str) -> None:
@@ -221,12 +220,12 @@ async def test_a_claim_that_arrives_in_a_paused_queue_goes_back(dsn: str) -> Non
         # The insertion and the claim wait behind this lock, in this order.
         inserting = asyncio.create_task(run.insert(workflow))
         await run.tables.blocked(1)
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.tables.blocked(2)
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         await other.execute("COMMIT")
         await inserting
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
         assert run.events.endings("a")[-1] == "StepCompleted"
 
@@ -239,20 +238,20 @@ async def test_scale_changes_how_many_run_at_once(dsn: str) -> None:
     async with running(dsn, queues={"default": 1}) as run:
         await run.insert(workflow)
         await run.events.until(StepExecuting)
-        run.engine.scale("default", 4)
+        run.engine.queue("default").scale(4)
         await run.events.until(StepExecuting, 4)
         assert (
             await run.tables.value("SELECT count(*) FROM baton.oban_jobs WHERE state = 'available'")
             == 2
         )
-        run.engine.scale("default", 1)
+        run.engine.queue("default").scale(1)
         holding.go.set()
         await run.end(workflow)
         for limit in (0, -1, True, 1.5, None, "5"):
             with pytest.raises(InvalidOptionError, match="limit"):
-                run.engine.scale("default", limit)  # type: ignore[arg-type]
+                run.engine.queue("default").scale(limit)  # type: ignore[arg-type]
         with pytest.raises(InvalidOptionError, match="queue"):
-            run.engine.scale("unknown", 1)
+            run.engine.queue("unknown").scale(1)
 
 
 async def test_the_most_urgent_run_first(dsn: str) -> None:
@@ -260,9 +259,9 @@ async def test_the_most_urgent_run_first(dsn: str) -> None:
     for name, priority in [("late", 9), ("middle", 3), ("first", 0), ("middle too", 3)]:
         workflow.add(name, works.new(), priority=priority)
     async with running(dsn, queues={"default": 1}) as run:
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         await run.insert(workflow)
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
         assert order(run.events) == ["first", "middle", "middle too", "late"]
 

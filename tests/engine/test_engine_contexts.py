@@ -39,9 +39,9 @@ async def test_steps_share_no_context(dsn: str) -> None:
         stack.callback(subscribe(lambda event: told.add((type(event), WHO.get()))))
         run = await stack.enter_async_context(running(dsn))
         WHO.set("a request")
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         await run.insert(workflow)
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
         for name in workflow.step_names:
             assert (await run.tables.step(workflow, name)).result == "the application"
@@ -63,8 +63,8 @@ async def test_a_step_inserts_through_its_own_engine(dsn: str) -> None:
             theirs = Baton().add("a", inserts.new(), queue="other")
             await theirs.insert(engine=second)
             # Woken by a request of the other one's.
-            second.resume("other")
-            await second.completion(theirs.workflow_id, timeout=10)
+            second.queue("other").resume()
+            await second.workflow(theirs.workflow_id).completion(timeout=10)
         count = "SELECT count(*) FROM {}.oban_jobs WHERE queue = 'inner'"
         assert await first.tables.value(count.format("baton")) == 2
         assert await first.tables.value(count.format("other")) == 2

@@ -116,7 +116,7 @@ def test_a_dsn_is_a_text(dsn: Any) -> None:
 @pytest.mark.parametrize(
     ("limit", "told"),
     [
-        (0, "limit of 'io'; a queue is paused with engine.pause('io')"),
+        (0, "limit of 'io'; a queue is paused with engine.queue('io').pause()"),
         (-1, "limit of 'io'"),
         ("5", "limit of 'io'"),
     ],

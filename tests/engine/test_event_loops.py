@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from baton import Baton, Engine, send_event, waiting_steps
+from baton import Baton, Engine, send_event
 from baton.errors import EventLoopError, NoEngineError
 from support.public_calls import CALLS, LOGS_ITS_FAILURES, Scene, opened_scene
 from support.running import fast
@@ -64,8 +64,8 @@ async def test_every_call_names_the_event_loop(scene: Scene) -> None:
     "call",
     [
         lambda engine: engine.wake("default"),
-        lambda engine: engine.resume("default"),
-        lambda engine: engine.scale("default", 3),
+        lambda engine: engine.queue("default").resume(),
+        lambda engine: engine.queue("default").scale(3),
     ],
     ids=["wake", "resume", "scale"],
 )
@@ -88,9 +88,9 @@ async def test_calls_that_do_not_wait_name_it_too(dsn: str, call: Callable[[Engi
     [
         lambda: Baton().wait("gate", any_of=["x"]).insert(),
         lambda: send_event(None, "x", correlation_key="k"),
-        waiting_steps,
+        lambda: Baton().completion(),
     ],
-    ids=["insert", "send_event", "waiting_steps"],
+    ids=["insert", "send_event", "completion"],
 )
 async def test_without_an_engine_here_the_one_elsewhere_is_named(
     dsn: str, call: Callable[[], Awaitable[Any]]

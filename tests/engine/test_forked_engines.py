@@ -44,7 +44,7 @@ async def test_each_process_is_an_engine_of_its_own(dsn: str) -> None:
                 f"rescued: engine {engine} stopped while running it" for engine in engines
             ]
             await holder.execute("SELECT pg_advisory_unlock($1)", HELD)
-            end = await run.engine.completion(workflow.workflow_id, DEADLINE)
+            end = await run.engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
             assert end.outcome == "completed"
             steps = [await run.tables.step(workflow, name) for name in ("a", "b")]
             assert [row.result for row in steps] == [pids[1]] * 2

@@ -61,7 +61,7 @@ async def test_running_steps_finish_within_the_grace(dsn: str) -> None:
         await asyncio.sleep(0)
         assert run.engine.state == "stopping"
         with pytest.raises(EngineStateError):
-            await run.engine.completion(workflow.workflow_id)
+            await run.engine.workflow(workflow.workflow_id).completion()
         # Many turns of the loop later it still runs, and nothing has interrupted it.
         for _ in range(20):
             assert (await run.tables.step(workflow, "a")).state == "executing"
@@ -91,7 +91,7 @@ async def test_steps_interrupted_at_the_deadline_go_back_untouched(dsn: str, how
         step.go.set()
         # Another engine takes it up.
         async with fast(dsn, name="next") as engine:
-            await engine.completion(workflow.workflow_id, timeout=10)
+            await engine.workflow(workflow.workflow_id).completion(timeout=10)
         row = await run.tables.step(workflow, "a")
         assert (row.result, row.attempt, row.errors) == ("finished", 1, [])
 
@@ -168,7 +168,7 @@ async def test_jobs_claimed_but_not_started_go_back(dsn: str) -> None:
             )
         # The claim waits for the table, and gets it when the engine is stopping already.
         await other.execute("LOCK TABLE baton.oban_jobs IN ACCESS EXCLUSIVE MODE")
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.tables.blocked(1)
         stopping = asyncio.create_task(run.engine.stop())
         await asyncio.sleep(0)
@@ -280,7 +280,7 @@ async def test_outcomes_are_settled_before_the_end(dsn: str) -> None:
         }
         async with fast(dsn, name="next") as engine:
             for workflow in workflows:
-                await engine.completion(workflow.workflow_id, timeout=10)
+                await engine.workflow(workflow.workflow_id).completion(timeout=10)
 
 
 async def test_a_stop_that_fails_half_way_closes_everything(
@@ -291,7 +291,7 @@ async def test_a_stop_that_fails_half_way_closes_everything(
         await engine.__aenter__()
         workflow = Baton().add("a", Stubborn("x").job, schedule_in=3600)
         await workflow.insert(engine=engine)
-        waiting = asyncio.create_task(engine.completion(workflow.workflow_id))
+        waiting = asyncio.create_task(engine.workflow(workflow.workflow_id).completion())
         await asyncio.sleep(0)
 
         async def fails(timeout: float) -> int:

@@ -17,18 +17,15 @@ from baton import (
     Plugin,
     Snooze,
     Step,
-    cancel_wait,
     insert_all,
     schema,
     send_event,
-    waiting_steps,
     worker,
 )
 from baton.completion import announce
 from baton.insights import Insights
 from baton.migrating.grants import Role
 from baton.schema import grants_sql
-from baton.statistics import workflow_captures, workflow_usage
 from baton.store.sql import quote_identifier
 from baton.words.errors import (
     BatonError,
@@ -153,20 +150,20 @@ async def test_a_worker_does_everything_an_application_does(dsn: str, owner: Tab
                 await send_event(None, "go", {"n": 1}, correlation_key="k", engine=engine)
                 await send_event(workflows[2].workflow_id, "go", engine=engine)
                 ends = [
-                    await engine.completion(workflow.workflow_id, timeout=DEADLINE)
+                    await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
                     for workflow in workflows
                 ]
                 assert [end.outcome for end in ends] == ["completed"] * 3 + ["failed"]
-                assert await engine.result(workflows[0].workflow_id, "d") == 1
-                await workflow_usage(workflows[0].workflow_id, engine=engine)
-                await workflow_captures(workflows[0].workflow_id, engine=engine)
+                assert await engine.workflow(workflows[0].workflow_id).result("d") == 1
+                await engine.workflow(workflows[0].workflow_id).usage()
+                await engine.workflow(workflows[0].workflow_id).captures()
                 waiting = gated()
                 await waiting.insert(engine=engine)
-                assert await waiting_steps(engine=engine)
-                assert await cancel_wait(waiting.workflow_id, "gate", engine=engine)
+                assert await engine.insights.waiting_steps()
+                assert await engine.workflow(waiting.workflow_id).cancel_wait("gate")
                 late = Baton().add("a", sleeps.new())
                 await late.insert(engine=engine)
-                assert await engine.cancel(late.workflow_id)
+                assert await engine.workflow(late.workflow_id).cancel()
                 assert await announce(late.workflow_id, engine=engine) is None
                 await Insights(engine.database).workflows()
                 for _ in range(3):
@@ -200,9 +197,9 @@ async def test_who_enqueues_inserts_and_awaits(dsn: str, owner: Tables) -> None:
         async with connection.transaction():
             await insert_all([second, third], engine=web, conn=connection)
         for workflow in (first, second, third):
-            end = await web.completion(workflow.workflow_id, timeout=DEADLINE)
+            end = await web.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
             assert end.outcome == "completed"
-        assert await web.result(first.workflow_id, "d") == 1
+        assert await web.workflow(first.workflow_id).result("d") == 1
         await Insights(web.database).workflows()
         waiting = gated()
         await waiting.insert(engine=engine)
@@ -231,8 +228,8 @@ async def test_who_enqueues_inserts_and_awaits(dsn: str, owner: Tables) -> None:
             lambda: in_a_transaction(
                 lambda: send_event(waiting.workflow_id, "go", conn=connection, engine=web)
             ),
-            lambda: cancel_wait(waiting.workflow_id, "gate", engine=web),
-            lambda: web.cancel(queued.workflow_id),
+            lambda: web.workflow(waiting.workflow_id).cancel_wait("gate"),
+            lambda: web.workflow(queued.workflow_id).cancel(),
             lambda: announce(queued.workflow_id, engine=web),
             lambda: fast(limited).__aenter__(),
         )
@@ -247,7 +244,7 @@ async def test_who_enqueues_inserts_and_awaits(dsn: str, owner: Tables) -> None:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(statement)
         await connection.close()
-        await engine.cancel(waiting.workflow_id)
+        await engine.workflow(waiting.workflow_id).cancel()
 
 
 async def test_who_reads_only_looks(dsn: str, owner: Tables) -> None:
@@ -261,7 +258,7 @@ async def test_who_reads_only_looks(dsn: str, owner: Tables) -> None:
         await look.queues()
         await look.engines()
         await look.why(waiting.workflow_id, "x")
-        assert len(await waiting_steps(engine=reader)) == 1
+        assert len(await reader.insights.waiting_steps()) == 1
         connection = await asyncpg.connect(limited)
         await refused(
             owner,
@@ -269,8 +266,8 @@ async def test_who_reads_only_looks(dsn: str, owner: Tables) -> None:
             lambda: diamond().insert(engine=reader, conn=connection),
             lambda: insert_all([diamond(), gated()], engine=reader),
             lambda: send_event(waiting.workflow_id, "go", engine=reader),
-            lambda: reader.cancel(waiting.workflow_id),
-            lambda: cancel_wait(waiting.workflow_id, "gate", engine=reader),
+            lambda: reader.workflow(waiting.workflow_id).cancel(),
+            lambda: reader.workflow(waiting.workflow_id).cancel_wait("gate"),
             lambda: announce(waiting.workflow_id, engine=reader),
             lambda: fast(limited).__aenter__(),
         )
@@ -284,7 +281,7 @@ async def test_a_sweep_that_may_not_write_says_so_and_writes_nothing(
     async with fast(dsn) as engine:
         workflow = diamond()
         await workflow.insert(engine=engine)
-        await engine.completion(workflow.workflow_id, timeout=DEADLINE)
+        await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
     await owner.execute("DELETE FROM baton.workflow_completions")
     before = await counts(owner)
     async with role(dsn, "read") as limited:
@@ -331,7 +328,7 @@ async def test_the_owner_is_no_superuser(server: str, empty_dsn: str) -> None:
         ) as engine:
             workflow = diamond()
             await workflow.insert(engine=engine)
-            end = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
+            end = await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
             assert end.outcome == "completed"
         assert await schema.rollback(owner, to=0, schema=name)
     finally:

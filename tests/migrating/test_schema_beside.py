@@ -39,7 +39,7 @@ async def runs(dsn: str, oban_schema: str | None = None) -> None:
     async with Engine(dsn, oban_schema=oban_schema, **FAST) as engine:
         workflow = Baton().add("a", works.new()).wait("b", any_of=["x"], timeout=0.01)
         await workflow.insert(engine=engine)
-        completion = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
+        completion = await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
     assert completion.outcome.value == "completed"
 
 

@@ -65,7 +65,7 @@ async def inserted(dsn: str, name: str) -> Baton:
 
 async def ends(dsn: str, name: str, workflow: Baton) -> str:
     async with Engine(dsn, schema=name, plugins=[Plugin()], **FAST) as engine:
-        completion = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
+        completion = await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
     return completion.outcome.value
 
 

@@ -66,9 +66,9 @@ async def runs(dsn: str, **options: Any) -> Baton:
     async with Engine(dsn, plugins=[Plugin()], **options, **FAST) as engine:
         await workflow.insert(engine=engine)
         await send_event(workflow.workflow_id, "go", engine=engine)
-        completion = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
+        completion = await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
         assert completion.outcome.value == "completed"
-        assert await engine.result(workflow.workflow_id, "a") == "done"
+        assert await engine.workflow(workflow.workflow_id).result("a") == "done"
         detail = await Insights(engine.database).workflow(workflow.workflow_id)
         assert detail is not None
     return workflow
@@ -156,7 +156,7 @@ async def test_jobs_that_others_host_are_settled(
     async with Engine(empty_dsn, oban_schema="public", **FAST) as engine:
         first, _ = await workflow.insert(engine=engine)
         await check(first, JobState.COMPLETED, engine=engine)
-        completion = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
+        completion = await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
     assert completion.outcome.value == "completed"
 
 

@@ -113,7 +113,7 @@ async def test_an_evil_error_is_retried_like_any_other(
             assert (row.attempt, row.settled, len(row.errors)) == (1, None, 1)
             assert row.due_in > 0
             await run.tables.change(workflow, how, state="'available'")
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         assert (await run.end(workflow)).failed_steps == tuple(chosen)
 
 
@@ -203,7 +203,7 @@ async def test_arguments_changed_by_hand(dsn: str) -> None:
             workflow = Baton().add("evil", typed.new(number=1), schedule_in=1_000)
             await run.insert(workflow)
             await run.tables.change(workflow, "evil", args=args, state="'available'")
-            run.engine.resume("default")
+            run.engine.queue("default").resume()
             await run.end(workflow)
             row = await run.tables.step(workflow, "evil")
             assert row.state == "discarded", args
@@ -218,7 +218,7 @@ async def test_validators_that_raise_anything(dsn: str) -> None:
             await run.insert(workflow)
             args = f"""'{{"how": "raise {how}"}}'"""
             await run.tables.change(workflow, "evil", args=args, state="'available'")
-            run.engine.resume("default")
+            run.engine.queue("default").resume()
             await run.end(workflow)
             row = await run.tables.step(workflow, "evil")
             assert row.state == "discarded", how
@@ -233,7 +233,7 @@ async def test_an_unknown_worker_fails_its_step(dsn: str) -> None:
             workflow = Baton().add("evil", sentinel.new(), schedule_in=1_000, max_attempts=1)
             await run.insert(workflow)
             await run.tables.change(workflow, "evil", worker=f"'{name}'", state="'available'")
-            run.engine.resume("default")
+            run.engine.queue("default").resume()
             await run.end(workflow)
             row = await run.tables.step(workflow, "evil")
             assert row.state == "discarded"
@@ -281,7 +281,7 @@ async def with_meta(run: Run, meta: str) -> Baton:
     for name in ("hooked", "thread", "evil"):
         await run.tables.change(workflow, name, meta=meta)
         await run.tables.change(workflow, name, state="'available'", scheduled_at=NOW)
-    run.engine.resume("default")
+    run.engine.queue("default").resume()
     return workflow
 
 
@@ -332,7 +332,7 @@ async def test_a_job_that_is_no_step_is_performed_too(dsn: str) -> None:
             spec_of(Thread).name,
             spec_of(Meddling).name,
         )
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await survived(run)
         await run.events.until(StepCompleted, 3)
         rows = "SELECT string_agg(state::text, ' ' ORDER BY id) FROM baton.oban_jobs WHERE id < 5"

@@ -46,7 +46,7 @@ async def test_a_failure_is_kept_when_its_job_is_made_available(dsn: str, name: 
         known = len(run.events.of(kind, step=name))
         for times in (1, 2, 3):
             await run.tables.change(workflow, name, state="'available'", max_attempts=20)
-            run.engine.resume("default")
+            run.engine.queue("default").resume()
             await run.events.until(kind, known + times, step=name)
         assert await facts(run, workflow, name) == before
         again = await look.why(workflow.workflow_id, name)

@@ -50,7 +50,7 @@ async def reads(step: Step) -> dict[str, Any]:
 async def move(run: Run, workflow: Baton, name: str, **columns: object) -> None:
     """Make a job available by hand, as a dashboard would."""
     await run.tables.change(workflow, name, **{"state": AVAILABLE, **columns})
-    run.engine.resume("default")
+    run.engine.queue("default").resume()
 
 
 async def test_a_step_moved_too_early_is_held(dsn: str) -> None:
@@ -167,7 +167,7 @@ async def test_a_dependency_whose_job_is_gone_cancels(dsn: str) -> None:
         )
         await run.events.until(StepCompleted, step="c")
         # What remains is the vanished step itself.
-        assert await run.engine.cancel(workflow.workflow_id) == 0
+        assert await run.engine.workflow(workflow.workflow_id).cancel() == 0
         assert (await run.end(workflow)).failed_steps == ("a", "b")
 
 
@@ -233,7 +233,7 @@ async def test_a_settled_step_is_never_performed_again(dsn: str) -> None:
                 assert (row.errors, row.attempt) == (before.errors, before.attempt)
                 assert row.error == "no"
                 assert await ends(run, row.id) == ended_at
-        assert await run.engine.completion(workflow.workflow_id) == ended
+        assert await run.engine.workflow(workflow.workflow_id).completion() == ended
         assert (await run.tables.step(workflow, "completed")).result == "kept"
         assert len(run.events.of(WorkflowFinished)) == 1
         assert await run.tables.value("SELECT count(*) FROM baton.workflow_completions") == 1

@@ -171,7 +171,7 @@ async def test_batons_own_backoff_grows(dsn: str) -> None:
             )
             assert least - 0.01 < delay < most + 0.01
             await run.tables.change(workflow, "a", state="'available'")
-            run.engine.resume("default")
+            run.engine.queue("default").resume()
         await run.events.until(StepRetryable, 4)
 
 

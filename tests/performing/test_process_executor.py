@@ -56,7 +56,7 @@ async def test_a_step_that_times_out_frees_its_process(dsn: str, tmp_path: Path)
     async with running(dsn) as run:
         await run.insert(hung)
         await begun(tmp_path, 2)
-        completion = await run.engine.completion(hung.workflow_id, timeout=60)
+        completion = await run.engine.workflow(hung.workflow_id).completion(timeout=60)
         assert completion.failed_count == 2
         await gone(tmp_path, 2.0)
         # And a process that dies breaks nothing.
@@ -86,7 +86,7 @@ async def test_no_process_outlives_a_killed_worker(dsn: str, tmp_path: Path) -> 
         await gone(pids, 2.0)
         async with Engine(dsn) as client:
             # Or the next worker rescues them, and they take its processes.
-            await client.cancel(workflow.workflow_id)
+            await client.workflow(workflow.workflow_id).cancel()
 
 
 def test_a_wrong_number_of_processes_is_refused() -> None:

@@ -16,9 +16,8 @@ import pytest
 from hypothesis import given, strategies as st
 from pydantic import TypeAdapter
 
-from baton import Baton, BatonError, Cancel, Discard, Step, Worker, cancel_wait, send_event, worker
+from baton import Baton, BatonError, Cancel, Discard, Step, Worker, send_event, worker
 from baton.core.jsonvalue import DEFAULT_LIMIT
-from baton.statistics import workflow_captures
 from baton.words.errors import TooLargeError
 from core.test_jsonvalue import VALUES, is_storable, nested, same
 from support.databases import create_database, drop_database, run_apart
@@ -187,7 +186,7 @@ def check_outcome(running: Fuzz, how: str, value: Any, ok: bool) -> None:
         workflow = Baton().add("a", Says(how=how)).add("b", reads.new(), deps=["a"])
         await running.on.workflow(workflow)
         row = await running.on.tables.step(workflow, "a")
-        captures = await workflow_captures(workflow.workflow_id, engine=running.on.engine)
+        captures = await running.on.engine.workflow(workflow.workflow_id).captures()
         if not ok:
             assert row.state == "discarded"
             assert "baton.errors." in row.error or "cannot be stored" in row.error, row.error
@@ -197,7 +196,9 @@ def check_outcome(running: Fuzz, how: str, value: Any, ok: bool) -> None:
             assert same(captures[0].content, plain(value))
         else:
             assert same(Says.read[0]["a"], plain(value))
-            assert same(await running.on.engine.result(workflow.workflow_id, "a"), plain(value))
+            assert same(
+                await running.on.engine.workflow(workflow.workflow_id).result("a"), plain(value)
+            )
         await running.survived()
 
     running.run(example())
@@ -232,7 +233,7 @@ def check_payload(running: Fuzz, value: Any, ok: bool) -> None:
                     lambda: Baton().wait("g", any_of=["x"], timeout=60, default=value),
                 )
             )
-            await engine.cancel(to)
+            await engine.workflow(to).cancel()
             await running.on.end(workflow)
         await running.survived()
 
@@ -356,9 +357,9 @@ def test_texts_of_errors_and_reasons(running: Fuzz, how: str) -> None:
             workflow = Baton().wait("a", any_of=["x"], timeout=600)
             await running.on.insert(workflow)
             if how == "cancel":
-                assert await engine.cancel(workflow.workflow_id, text) == 1
+                assert await engine.workflow(workflow.workflow_id).cancel(text) == 1
             else:
-                assert await cancel_wait(workflow.workflow_id, "a", text, engine=engine)
+                assert await engine.workflow(workflow.workflow_id).cancel_wait("a", text)
             await running.on.end(workflow)
         else:
             workflow = Baton().add("a", Says(how=how))

@@ -12,19 +12,8 @@ from uuid import UUID
 import pytest
 from hypothesis import given, strategies as st
 
-from baton import (
-    Baton,
-    BatonError,
-    Discard,
-    Step,
-    Worker,
-    cancel_wait,
-    send_event,
-    waiting_steps,
-    worker,
-)
+from baton import Baton, BatonError, Discard, Step, Worker, send_event, worker
 from baton.insights import Insights
-from baton.statistics import workflow_captures, workflow_usage
 from baton.words.errors import InvalidNameError, NotStorableError
 from core.test_jsonvalue import is_storable
 from support.databases import create_database, drop_database, run_apart
@@ -157,7 +146,7 @@ class Named:
         (job,) = await self._on.insert(workflow)
         queues = await Insights(self._engine.database).queues()
         assert name in {row.queue for row in queues} or name == "default"
-        await self._engine.cancel(workflow.workflow_id)
+        await self._engine.workflow(workflow.workflow_id).cancel()
         return job.queue
 
     async def _worker(self, name: str) -> object:
@@ -168,7 +157,7 @@ class Named:
         workflow = Baton().add("a", made.new())
         (job,) = await self._on.insert(workflow)
         await self._on.end(workflow)
-        assert await self._engine.result(workflow.workflow_id, "a") == 7
+        assert await self._engine.workflow(workflow.workflow_id).result("a") == 7
         return job.worker
 
     async def _tag(self, name: str) -> object:
@@ -184,17 +173,17 @@ class Named:
     async def _event(self, name: str) -> object:
         workflow = Baton().wait("a", any_of=[name])
         await self._on.insert(workflow)
-        (waiting,) = await waiting_steps(workflow.workflow_id, engine=self._engine)
+        (waiting,) = await self._engine.workflow(workflow.workflow_id).waiting_steps()
         await send_event(workflow.workflow_id, name, 1, engine=self._engine)
         await self._on.end(workflow)
-        result = await self._engine.result(workflow.workflow_id, "a")
+        result = await self._engine.workflow(workflow.workflow_id).result("a")
         assert result["winner"] == name
         return waiting.names[0]
 
     async def _key(self, name: str) -> object:
         workflow = Baton().wait("a", any_of=["x"], correlation_key=name)
         await self._on.insert(workflow)
-        (waiting,) = await waiting_steps(workflow.workflow_id, engine=self._engine)
+        (waiting,) = await self._engine.workflow(workflow.workflow_id).waiting_steps()
         assert await send_event(None, "x", correlation_key=name, engine=self._engine) == "settled"
         await self._on.end(workflow)
         return waiting.correlation_key
@@ -205,25 +194,25 @@ class Named:
         for expected in ("delivered", "duplicate"):
             sent = await send_event(workflow.workflow_id, "x", dedupe_id=name, engine=self._engine)
             assert sent == expected
-        await self._engine.cancel(workflow.workflow_id)
+        await self._engine.workflow(workflow.workflow_id).cancel()
         return name
 
     async def _label(self, name: str) -> object:
         workflow = Baton(debug=True).add("a", Labels(given=name))
         await self._on.completed(workflow)
-        (capture,) = await workflow_captures(workflow.workflow_id, engine=self._engine)
+        (capture,) = await self._engine.workflow(workflow.workflow_id).captures()
         return capture.label
 
     async def _model(self, name: str) -> object:
         workflow = Baton().add("a", Uses(given=name, provider=None))
         await self._on.completed(workflow)
-        usage = await workflow_usage(workflow.workflow_id, engine=self._engine)
+        usage = await self._engine.workflow(workflow.workflow_id).usage()
         return usage.models[0].model
 
     async def _provider(self, name: str) -> object:
         workflow = Baton().add("a", Uses(given="house-llm", provider=name))
         await self._on.completed(workflow)
-        usage = await workflow_usage(workflow.workflow_id, engine=self._engine)
+        usage = await self._engine.workflow(workflow.workflow_id).usage()
         return usage.models[0].provider
 
 
@@ -314,15 +303,15 @@ def test_whoever_asks_with_any_text_is_answered(running: Fuzz) -> None:
 
     async def example(name: Any) -> None:
         for ask in (
-            lambda: engine.result(to, name),
-            lambda: engine.result(name, "gate"),
-            lambda: engine.completion(name, timeout=0),
-            lambda: engine.cancel(name),
-            lambda: cancel_wait(to, name, engine=engine),
-            lambda: cancel_wait(name, "gate", engine=engine),
-            lambda: waiting_steps(name, engine=engine),
-            lambda: workflow_usage(name, engine=engine),
-            lambda: workflow_captures(to, step=name, engine=engine),
+            lambda: engine.workflow(to).result(name),
+            lambda: engine.workflow(name).result("gate"),
+            lambda: engine.workflow(name).completion(timeout=0),
+            lambda: engine.workflow(name).cancel(),
+            lambda: engine.workflow(to).cancel_wait(name),
+            lambda: engine.workflow(name).cancel_wait("gate"),
+            lambda: engine.workflow(name).waiting_steps(),
+            lambda: engine.workflow(name).usage(),
+            lambda: engine.workflow(to).captures(step=name),
             lambda: look.workflow(name),
             lambda: look.workflows(state=name),
             lambda: look.workflows(workflow_name=name),
@@ -330,9 +319,9 @@ def test_whoever_asks_with_any_text_is_answered(running: Fuzz) -> None:
             lambda: look.steps(to, after=name),
             lambda: look.why(to, name),
             lambda: look.why(name, "gate"),
-            lambda: _now(lambda: engine.pause(name)),
-            lambda: _now(lambda: engine.resume(name)),
-            lambda: _now(lambda: engine.scale(name, 1)),
+            lambda: _now(lambda: engine.queue(name).pause()),
+            lambda: _now(lambda: engine.queue(name).resume()),
+            lambda: _now(lambda: engine.queue(name).scale(1)),
             lambda: _now(lambda: engine.wake(name)),
         ):
             try:
@@ -350,7 +339,7 @@ def test_whoever_asks_with_any_text_is_answered(running: Fuzz) -> None:
     check()
     for odd in (5, b"a", 1.5, object()):
         running.run(example(odd))
-    running.run(engine.cancel(to))
+    running.run(engine.workflow(to).cancel())
 
 
 async def _now(work: Any) -> None:

@@ -44,7 +44,7 @@ async def main() -> None:
     async with Engine(os.environ["BATON_DATABASE_URL"], queues={"default": 2}) as engine:
         workflow = Baton().add("a", one.new()).add("b", two.new(factor=2), deps=["a"])
         await workflow.insert()
-        completion = await engine.completion(workflow.workflow_id, timeout=20)
+        completion = await engine.workflow(workflow.workflow_id).completion(timeout=20)
         assert completion.outcome is WorkflowOutcome.COMPLETED, completion
 
 asyncio.run(main())

@@ -13,12 +13,13 @@ from uuid import UUID
 
 import asyncpg
 
-from baton import Baton, Delivery, EngineSettings, cancel_wait, insert_all, send_event
+from baton import Baton, Delivery, EngineSettings, insert_all, send_event
 from baton.core.outcome import Ending, outcome
 from baton.settling.suspend import suspend
 from baton.settling.wait_events import emit_settled_waits
 from baton.store.database import Database
 from baton.store.session import server_settings
+from baton.waits.control import cancel_wait
 from baton.waits.expire import expire_waits
 from baton.waits.spread import hand_out
 from baton.words.events import WaitSettled

@@ -12,7 +12,6 @@ import pytest
 from baton import Baton, Step, worker
 from baton.insights import Insights, Reason
 from baton.store.jobs import find_orphans
-from baton.waits.control import waiting_steps
 from support.running import Run, running
 from support.waits import until_waits
 
@@ -70,7 +69,7 @@ async def test_far_times_are_the_first_and_the_last_that_python_has(dsn: str, fa
         assert queue.available_for is not None
         assert 0 <= queue.available_for < 600
         assert queue.executing_for is None
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 @pytest.mark.parametrize("far", FAR)
@@ -95,7 +94,7 @@ async def test_a_far_claim_keeps_no_other_from_rescue(dsn: str, far: str) -> Non
         )
         assert [orphan.id for orphan in found] == [lost]
         assert math.isfinite(found[0].duration)
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 @pytest.mark.parametrize("far", FAR)
@@ -109,8 +108,8 @@ async def test_a_wait_with_a_far_deadline_is_listed(dsn: str, far: str) -> None:
             " wake_at = NULL"
         )
         for given in (None, workflow.workflow_id):
-            (waiting,) = await waiting_steps(given)
+            (waiting,) = await run.engine.insights.waiting_steps(given)
             assert (waiting.deadline, waiting.since) == (end_of(far), end_of(far))
         why = await Insights(run.engine.database).why(workflow.workflow_id, "review")
         assert why.until == end_of(far)
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()

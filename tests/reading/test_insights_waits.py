@@ -40,4 +40,4 @@ async def test_what_a_step_waits_for_is_told(dsn: str) -> None:
         nap = await insights.why(workflow.workflow_id, "nap")
         assert (nap.reason, nap.events) == (Reason.EVENTS, ())
         assert nap.sentence.startswith("step 'nap' sleeps until ")
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()

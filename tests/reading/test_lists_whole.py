@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from baton import Baton, SyncStep, WaitingStep, insert_all, waiting_steps, worker
+from baton import Baton, SyncStep, WaitingStep, insert_all, worker
 from baton.errors import InvalidNameError, InvalidOptionError
 from baton.insights import Page
-from baton.statistics import workflow_captures
 from support.running import running
 from support.waiting import eventually
 
@@ -48,20 +47,22 @@ async def test_one_approval_among_many_waits_is_found(dsn: str) -> None:
             return bool(await run.tables.value(count) == OTHERS + 1)
 
         await eventually(armed)
-        first = await waiting_steps()
+        first = await run.engine.insights.waiting_steps()
         assert len(first) == 100
         assert first.next is not None
-        rest = await waiting_steps(after=first.next)
+        rest = await run.engine.insights.waiting_steps(after=first.next)
         assert len(rest) == OTHERS + 1 - 100
         assert rest.next is None
         everything = [*first, *rest]
         assert len({step.wait_id for step in everything}) == OTHERS + 1
-        assert everything == await whole(lambda after: waiting_steps(limit=7, after=after))
-        exact = await waiting_steps(limit=OTHERS + 1)
+        assert everything == await whole(
+            lambda after: run.engine.insights.waiting_steps(limit=7, after=after)
+        )
+        exact = await run.engine.insights.waiting_steps(limit=OTHERS + 1)
         assert (exact.rows, exact.next) == (tuple(everything), None)
 
         async def found(**wanted: Any) -> list[WaitingStep]:
-            page = await waiting_steps(limit=1, **wanted)
+            page = await run.engine.insights.waiting_steps(limit=1, **wanted)
             assert page.next is None
             return list(page)
 
@@ -78,7 +79,9 @@ async def test_one_approval_among_many_waits_is_found(dsn: str) -> None:
         assert paid.names == ("paid 129",)
         assert await found(event="paid 129", prompted=False, workflow_name="order") == [paid]
         assert await found(workflow_id=approval.workflow_id, prompted=False) == []
-        others = await whole(lambda after: waiting_steps(prompted=False, limit=50, after=after))
+        others = await whole(
+            lambda after: run.engine.insights.waiting_steps(prompted=False, limit=50, after=after)
+        )
         assert len(others) == OTHERS
 
 
@@ -90,7 +93,9 @@ async def test_a_page_of_one_workflow_is_cut_too(dsn: str) -> None:
         await run.insert(workflow)
 
         async def ask(after: str | None, **wanted: Any) -> Page[WaitingStep]:
-            return await waiting_steps(workflow.workflow_id, limit=5, after=after, **wanted)
+            return await run.engine.insights.waiting_steps(
+                workflow.workflow_id, limit=5, after=after, **wanted
+            )
 
         async def armed() -> bool:
             return len(await whole(ask)) == 12
@@ -100,7 +105,7 @@ async def test_a_page_of_one_workflow_is_cut_too(dsn: str) -> None:
         assert len(await ask(None)) == 5
         prompted = await whole(lambda after: ask(after, prompted=True))
         assert [s.step for s in prompted] == [f"w{number}" for number in range(1, 12, 2)]
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 async def test_a_settled_step_whose_wait_is_open_shortens_no_page(dsn: str) -> None:
@@ -111,7 +116,7 @@ async def test_a_settled_step_whose_wait_is_open_shortens_no_page(dsn: str) -> N
         await run.insert(workflow)
 
         async def armed() -> bool:
-            return len(await waiting_steps()) == 6
+            return len(await run.engine.insights.waiting_steps()) == 6
 
         await eventually(armed)
         # As it is for a moment when a step ended behind Baton's back.
@@ -119,13 +124,13 @@ async def test_a_settled_step_whose_wait_is_open_shortens_no_page(dsn: str) -> N
             "UPDATE baton.workflow_nodes SET state = 'cancelled' WHERE name IN ('w0', 'w1', 'w2')"
         )
         for given in (None, workflow.workflow_id):
-            page = await waiting_steps(given, limit=2)
+            page = await run.engine.insights.waiting_steps(given, limit=2)
             assert [step.step for step in page] == ["w3", "w4"]
             assert page.next is not None
-            page = await waiting_steps(given, limit=2, after=page.next)
+            page = await run.engine.insights.waiting_steps(given, limit=2, after=page.next)
             assert ([step.step for step in page], page.next) == (["w5"], None)
         await run.tables.execute("UPDATE baton.workflow_nodes SET state = NULL")
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 @worker(max_attempts=1)
@@ -138,15 +143,15 @@ async def test_captures_say_that_there_are_more(dsn: str) -> None:
     workflow = Baton(debug=True).add("a", captures.new())
     async with running(dsn) as run:
         await run.completed(workflow)
-        page = await workflow_captures(workflow.workflow_id, limit=10)
+        page = await run.engine.workflow(workflow.workflow_id).captures(limit=10)
         assert (len(page), page.next is None) == (10, False)
-        rest = await workflow_captures(workflow.workflow_id, limit=10, after=page.next)
+        rest = await run.engine.workflow(workflow.workflow_id).captures(limit=10, after=page.next)
         assert ([entry.content for entry in rest], rest.next) == ([10], None)
-        exact = await workflow_captures(workflow.workflow_id, limit=11)
+        exact = await run.engine.workflow(workflow.workflow_id).captures(limit=11)
         assert (len(exact), exact.next) == (11, None)
         for wrong in ("", "5", "x-y", 7):
             with pytest.raises(InvalidOptionError, match="the `next` of the page before"):
-                await workflow_captures(workflow.workflow_id, after=wrong)  # type: ignore[arg-type]
+                await run.engine.workflow(workflow.workflow_id).captures(after=wrong)  # type: ignore[arg-type]
 
 
 async def test_wrong_filters_are_refused(dsn: str) -> None:
@@ -160,7 +165,7 @@ async def test_wrong_filters_are_refused(dsn: str) -> None:
         {"after": "x"},
         {"limit": 0},
     ]
-    async with running(dsn):
+    async with running(dsn) as run:
         for given in wrong:
             with pytest.raises((InvalidOptionError, InvalidNameError)):
-                await waiting_steps(**given)
+                await run.engine.insights.waiting_steps(**given)

@@ -33,7 +33,7 @@ async def why(engine: Engine, workflow: Baton) -> Why:
 
 async def late(engine: Engine, workflow: Baton) -> str:
     with pytest.raises(CompletionTimeoutError) as caught:
-        await engine.completion(workflow.workflow_id, timeout=0)
+        await engine.workflow(workflow.workflow_id).completion(timeout=0)
     return caught.value.message.partition("step 'a' ")[2]
 
 
@@ -59,7 +59,7 @@ async def test_a_pause_and_another_limit_are_told_with_the_next_beat(dsn: str) -
         look = Insights(run.engine.database)
         (engine,) = await look.engines()
         assert engine.queues == {"default": 2}
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         await run.insert(workflow)
 
         async def sentence() -> str:
@@ -75,8 +75,8 @@ async def test_a_pause_and_another_limit_are_told_with_the_next_beat(dsn: str) -
             return "no live engine serves now" in await late(run.engine, workflow)
 
         await eventually(at_rest)
-        run.engine.scale("default", 5)
-        run.engine.resume("default")
+        run.engine.queue("default").scale(5)
+        run.engine.queue("default").resume()
         await run.end(workflow)
 
         async def scaled() -> bool:

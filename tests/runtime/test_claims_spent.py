@@ -55,13 +55,13 @@ async def test_it_is_not_handed_over_and_spoils_no_settlement(ring: Arena) -> No
 
 async def test_an_engine_runs_what_stands_behind_it(dsn: str) -> None:
     async with running(dsn, queues={"default": 2}) as run:
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         first = Baton().add("a", works.new())
         await first.insert(engine=run.engine)
         await run.tables.change(first, "a", attempt="max_attempts")
         others = [Baton().add("a", works.new()) for _ in range(JOBS)]
         await insert_all(others, engine=run.engine)
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         for workflow in others:
             assert (await run.end(workflow)).outcome == "completed"
         assert (await run.tables.step(first, "a")).state == "available"

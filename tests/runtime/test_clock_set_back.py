@@ -104,7 +104,7 @@ async def test_one_that_beats_on_is_not_called_dead(dsn: str) -> None:
             living,
         )
         assert await orphans() == 1
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 async def asked(database: Database, engine: UUID) -> list[object]:
@@ -179,7 +179,7 @@ async def test_one_with_a_time_of_its_own_waits_for_it(dsn: str) -> None:
         await run.insert(workflow)
         await run.tables.change(workflow, "a", scheduled_at="timezone('UTC', now())")
         await run.tables.until(workflow, "b", "scheduled")
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 async def test_a_job_completed_before_is_settled_by_the_sweep(dsn: str) -> None:

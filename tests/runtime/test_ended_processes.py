@@ -44,7 +44,7 @@ async def test_what_a_killed_process_ran_is_run_at_once_when_it_starts_again(
                 os.kill(pid, signal.SIGKILL)
             await holder.execute("SELECT pg_advisory_unlock($1)", HELD)
             async with running(dsn, name="again") as run:
-                end = await run.engine.completion(workflow.workflow_id, 20)
+                end = await run.engine.workflow(workflow.workflow_id).completion(timeout=20)
                 assert end.outcome == "completed"
                 for name in ("a", "b"):
                     row = await run.tables.step(workflow, name)
@@ -88,8 +88,8 @@ async def test_a_process_of_another_place_may_live(dsn: str, where: str) -> None
                     )
                     await run.tables.until(sentinel, "c", "available")
                 assert await executing(run, workflow)
-                await run.engine.cancel(sentinel.workflow_id)
-                await run.engine.cancel(workflow.workflow_id)
+                await run.engine.workflow(sentinel.workflow_id).cancel()
+                await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 @contextmanager

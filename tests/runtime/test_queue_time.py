@@ -57,7 +57,7 @@ async def sleeps(step: Step) -> None:
 
 async def old(run: Run, workflow: Baton) -> Baton:
     """Insert a workflow whose jobs were due long ago; its queue is paused meanwhile."""
-    run.engine.pause("default")
+    run.engine.queue("default").pause()
     await run.insert(workflow)
     for name in workflow.step_names:
         await run.tables.change(workflow, name, inserted_at=AGO, scheduled_at=AGO)
@@ -73,7 +73,7 @@ def times(run: Run, step: str) -> list[float]:
 async def test_without_dependencies_it_counts_from_the_scheduled_time(dsn: str) -> None:
     async with running(dsn) as run:
         workflow = await old(run, Baton().add("a", works.new()))
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
         (time,) = times(run, "a")
     assert LONG <= time < LONG * 2
@@ -83,7 +83,7 @@ async def test_a_step_that_is_handed_over_has_not_waited(dsn: str) -> None:
     """However long its dependencies took."""
     async with running(dsn) as run:
         workflow = await old(run, Baton().add("a", works.new()).add("b", works.new(), deps=["a"]))
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
         assert times(run, "b") == [0.0]
 
@@ -97,7 +97,7 @@ async def test_a_released_step_counts_from_its_release(dsn: str, slow: bool) -> 
     begun = monotonic()
     async with running(dsn) as run:
         await old(run, workflow)
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.tables.until(workflow, "b", "available")
     async with running(dsn, queues={"other": 1}) as run:
         await run.end(workflow)
@@ -110,7 +110,7 @@ async def test_only_the_last_dependency_releases(dsn: str, dependencies: int) ->
     """The time of its release is not written before."""
     names = [f"a{number}" for number in range(2)]
     async with running(dsn, queues={"default": 1, "other": 1}) as run:
-        run.engine.pause("other")
+        run.engine.queue("other").pause()
         workflow = Baton().add("a0", works.new()).add("a1", works.new(), queue="other")
         workflow.add("b", works.new(), queue="third", deps=names[:dependencies])
         await run.insert(workflow)
@@ -120,7 +120,7 @@ async def test_only_the_last_dependency_releases(dsn: str, dependencies: int) ->
             " WHERE workflow_id = $1 AND name = 'b'",
             workflow.workflow_id,
         )
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
     assert released is (dependencies == 1)
 
 
@@ -128,7 +128,7 @@ async def test_an_attempt_after_a_failure_counts_from_its_delay(dsn: str) -> Non
     begun = monotonic()
     async with running(dsn) as run:
         workflow = await old(run, Baton().add("a", fails_once.new()))
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
         first, second = times(run, "a")
     assert first >= LONG
@@ -141,7 +141,7 @@ async def test_after_a_wait_it_counts_from_its_end(dsn: str, sleep: bool) -> Non
     async with running(dsn) as run:
         made = sleeps.new() if sleep else waits.new()
         workflow = await old(run, Baton().add("a", made))
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         if not sleep:
             await until_waits(run.tables, workflow)
             await send_event(workflow.workflow_id, "x", 1)
@@ -163,7 +163,7 @@ async def test_a_claim_whose_reply_was_lost_tells_the_same(dsn: str) -> None:
         assert [job.queue_time for job in reply.jobs] == [found.queue_time]
         assert found.queue_time is not None
         assert found.queue_time >= LONG
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 @pytest.mark.parametrize(
@@ -179,11 +179,11 @@ async def test_it_is_never_negative_and_no_time_of_a_job_spoils_a_claim(
 ) -> None:
     """A clock that goes ahead, or what somebody wrote into a row."""
     async with running(dsn) as run:
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         workflow = Baton().add("a", works.new())
         await run.insert(workflow)
         await run.tables.change(workflow, "a", inserted_at=time, scheduled_at=time)
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
         assert times(run, "a") == [expected]
     counted = [point.count for _, point in otel.points("baton.job.queue.duration")]
@@ -193,7 +193,7 @@ async def test_it_is_never_negative_and_no_time_of_a_job_spoils_a_claim(
 async def test_the_histogram(dsn: str, otel: Telemetry) -> None:
     async with running(dsn) as run:
         workflow = await old(run, Baton().add("a", works.new()).add("b", works.new()))
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
         expected = sum(times(run, "a") + times(run, "b"))
     ((labels, point),) = otel.points("baton.job.queue.duration")

@@ -109,7 +109,7 @@ async def test_a_claim_that_takes_too_long_is_made_smaller(dsn: str) -> None:
     for number in range(60):
         workflow.add(str(number), fine.new())
     async with running(dsn, queues={"default": 60}) as run:
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         await run.tables.execute(
             "CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$"
             " BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END $$"
@@ -129,5 +129,5 @@ async def test_a_claim_that_takes_too_long_is_made_smaller(dsn: str) -> None:
             " WHERE datname = current_database() AND application_name LIKE 'baton%'"
         )
         await run.insert(workflow)
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         assert (await run.end(workflow)).outcome == "completed"

@@ -187,7 +187,7 @@ async def test_jobs_of_other_hosts_are_rescued_by_age_if_at_all(dsn: str) -> Non
                     assert row.errors[0]["rescued"] is True
                 await two_passes(run)
                 assert (await tables.step(workflow, "young")).state == "executing"
-            await run.engine.cancel(workflow.workflow_id)
+            await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 async def test_a_claim_whose_reply_was_lost_is_released(dsn: str) -> None:
@@ -205,7 +205,7 @@ async def test_a_claim_whose_reply_was_lost_is_released(dsn: str) -> None:
         assert (await run.tables.step(workflow, "young")).state == "executing"
         await run.tables.change(workflow, "young", attempted_at=LONG_AGO)
         await run.tables.until(workflow, "young", "completed")
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 async def test_rows_nobody_should_have_written_are_rescued_too(dsn: str) -> None:
@@ -228,7 +228,7 @@ async def test_rows_nobody_should_have_written_are_rescued_too(dsn: str) -> None
             await run.tables.until(workflow, name, "completed")
         await run.tables.until(workflow, names[-1], "discarded")
         await two_passes(run)
-        assert await run.engine.cancel(workflow.workflow_id) == 1
+        assert await run.engine.workflow(workflow.workflow_id).cancel() == 1
 
 
 async def test_errors_as_elixir_keeps_them(dsn: str) -> None:
@@ -270,7 +270,7 @@ async def test_a_job_ended_by_hand_is_interrupted(dsn: str) -> None:
         await run.tables.change(workflow, "a", state="'cancelled'")
         await run.events.until(StepFenced)
         assert interrupted.is_set()
-        assert await run.engine.cancel(workflow.workflow_id) == 0
+        assert await run.engine.workflow(workflow.workflow_id).cancel() == 0
         assert (await run.end(workflow)).failed_steps == ("a",)
 
 
@@ -299,7 +299,7 @@ async def test_a_step_that_blocks_the_loop_is_not_rescued(dsn: str) -> None:
                 workflow = Baton().add("a", blocks_the_loop.new(seconds=1.2))
                 dead = later("dead", queue="elsewhere")
                 await insert_all([workflow, dead], engine=engine)
-                await engine.completion(workflow.workflow_id, timeout=20)
+                await engine.workflow(workflow.workflow_id).completion(timeout=20)
                 row = await tables.step(workflow, "a")
                 assert (row.attempt, row.result, row.errors) == (1, 1, [])
                 # The other one does rescue.
@@ -332,7 +332,8 @@ async def test_connections_that_die_lose_nothing(dsn: str, notify: bool) -> None
     ) as run:
         await insert_all(workflows, engine=run.engine)
         ends = [
-            asyncio.create_task(run.engine.completion(w.workflow_id, timeout=60)) for w in workflows
+            asyncio.create_task(run.engine.workflow(w.workflow_id).completion(timeout=60))
+            for w in workflows
         ]
         killed = 0
         for completed in (20, 150, 300, 301, 450, 600):

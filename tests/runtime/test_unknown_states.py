@@ -64,7 +64,7 @@ async def test_a_cascade_passes_it_by(dsn: str, fails: bool) -> None:
         assert (await run.tables.step(victim, "b")).state == "paused"
         # Whoever paused it lets it go: then the gate decides.
         await run.tables.change(victim, "b", state="'available'")
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         assert (await run.end(victim)).outcome == ("failed" if fails else "completed")
         assert len(run.events.of(StepExecuting, step="a")) == 21
 
@@ -80,9 +80,9 @@ async def test_it_is_shown_as_it_is(dsn: str) -> None:
         assert (why.reason, why.job_state) == ("unknown_state", "paused")
         assert "is paused, a state that Baton does not know" in why.sentence
         with pytest.raises(CompletionTimeoutError, match="paused"):
-            await run.engine.completion(victim.workflow_id, timeout=0.05)
+            await run.engine.workflow(victim.workflow_id).completion(timeout=0.05)
         go.set()
-        await run.engine.cancel(victim.workflow_id)
+        await run.engine.workflow(victim.workflow_id).cancel()
         assert (await run.end(victim)).outcome == "failed"
         assert (await run.tables.step(victim, "b")).state == "cancelled"
 

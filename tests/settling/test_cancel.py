@@ -77,7 +77,10 @@ async def test_every_unfinished_step_is_cancelled(dsn: str) -> None:
         await run.insert(workflow)
         await started(run.events)
         waiter = asyncio.create_task(run.end(workflow))
-        assert await run.engine.cancel(workflow.workflow_id, "no\x00 longer\ud800 wanted") == 6
+        assert (
+            await run.engine.workflow(workflow.workflow_id).cancel("no\x00 longer\ud800 wanted")
+            == 6
+        )
         assert await run.tables.states(workflow) == CANCELLED
         end = await waiter
         assert end.failed_steps == tuple(list(CANCELLED)[1:])
@@ -93,7 +96,7 @@ async def test_every_unfinished_step_is_cancelled(dsn: str) -> None:
         assert not (await run.tables.step(workflow, "insists")).stored
         assert len(run.events.of(WorkflowFinished)) == len(run.events.of(WorkflowFailed)) == 1
         # Again, and one that has ended.
-        assert await run.engine.cancel(str(workflow.workflow_id)) == 0
+        assert await run.engine.workflow(str(workflow.workflow_id)).cancel() == 0
         assert await run.end(workflow) == end
         await run.completed(Baton().add("next", works.new()))
 
@@ -108,7 +111,7 @@ async def test_steps_that_run_on_another_engine_are_interrupted(dsn: str, notify
         async with fast(dsn, queues={}, name="client", notify=notify) as client:
             await workflow.insert(engine=client)
             await started(run.events)
-            assert await client.cancel(workflow.workflow_id) == 6
+            assert await client.workflow(workflow.workflow_id).cancel() == 6
             await run.events.until(StepFenced, 2)
         assert sorted(ENDED) == ["insists", "runs"]
         assert (await run.tables.step(workflow, "runs")).error == "cancelled by request"
@@ -126,7 +129,7 @@ async def test_a_thread_is_left_behind(dsn: str) -> None:
     async with running(dsn) as run:
         await run.insert(workflow)
         await run.events.until(StepExecuting, step="a")
-        assert await run.engine.cancel(workflow.workflow_id) == 1
+        assert await run.engine.workflow(workflow.workflow_id).cancel() == 1
         await run.events.until(StepFenced, step="a")
         leave.set()
         assert (await run.tables.step(workflow, "a")).state == "cancelled"
@@ -140,7 +143,7 @@ async def test_a_cancel_races_with_the_end(dsn: str) -> None:
             await run.insert(workflow)
             for _ in range(number % 7):
                 await asyncio.sleep(0)
-            cancelled = await run.engine.cancel(workflow.workflow_id)
+            cancelled = await run.engine.workflow(workflow.workflow_id).cancel()
             end = await run.end(workflow)
             assert end.failed_count == cancelled
             states = await run.tables.states(workflow)
@@ -152,12 +155,12 @@ async def test_a_cancel_races_with_the_end(dsn: str) -> None:
 async def test_wrong_cancels(dsn: str) -> None:
     engine = fast(dsn)
     with pytest.raises(EngineStateError):
-        await engine.cancel(uuid4())
+        await engine.workflow(uuid4()).cancel()
     async with running(dsn) as run:
         with pytest.raises(UnknownWorkflowError):
-            await run.engine.cancel(uuid4())
+            await run.engine.workflow(uuid4()).cancel()
         with pytest.raises(InvalidOptionError):
-            await run.engine.cancel("nonsense")
+            await run.engine.workflow("nonsense").cancel()
         bad: Any = ValueError("why")
         with pytest.raises(InvalidOptionError, match="reason"):
-            await run.engine.cancel(uuid4(), bad)
+            await run.engine.workflow(uuid4()).cancel(bad)

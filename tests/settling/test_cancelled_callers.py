@@ -34,7 +34,7 @@ async def test_a_cancelled_caller_hides_nothing(dsn: str, what: str, how: str) -
         async def call() -> None:
             with scope:
                 if what == "cancel":
-                    await run.engine.cancel(workflow.workflow_id)
+                    await run.engine.workflow(workflow.workflow_id).cancel()
                 else:
                     await check(job, "cancelled", engine=run.engine)
 

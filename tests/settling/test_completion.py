@@ -119,12 +119,12 @@ async def test_five_hundred_waiters_cost_a_few_queries(
         await insert_all(workflows, engine=run.engine)
         counting = Counting(client, monkeypatch)
         waiters = [
-            asyncio.create_task(client.completion(workflow.workflow_id, timeout=20))
+            asyncio.create_task(client.workflow(workflow.workflow_id).completion(timeout=20))
             for workflow in workflows
             for _ in range(5)
         ]
         impatient = [
-            asyncio.create_task(client.completion(workflow.workflow_id, timeout=0.2))
+            asyncio.create_task(client.workflow(workflow.workflow_id).completion(timeout=0.2))
             for workflow in workflows
         ]
         await asyncio.wait(impatient)
@@ -149,17 +149,19 @@ async def test_a_client_waits_before_and_after_the_end(dsn: str, notify: bool) -
     async with running(dsn, notify=notify, poll_interval=poll) as run:
         async with fast(dsn, queues={}, name="client", notify=notify, poll_interval=poll) as client:
             await workflow.insert(engine=client)
-            before = asyncio.create_task(client.completion(workflow.workflow_id, timeout=20))
+            before = asyncio.create_task(
+                client.workflow(workflow.workflow_id).completion(timeout=20)
+            )
             with pytest.raises(CompletionTimeoutError) as late:
-                await client.completion(workflow.workflow_id, timeout=0.05)
+                await client.workflow(workflow.workflow_id).completion(timeout=0.05)
             assert (late.value.workflow_id, late.value.timeout) == (workflow.workflow_id, 0.05)
             with pytest.raises(TimeoutError):
-                await client.completion(workflow.workflow_id, timeout=0)
+                await client.workflow(workflow.workflow_id).completion(timeout=0)
             go.set()
             end = await before
             # However short the time, the table is looked at.
-            assert await client.completion(str(workflow.workflow_id), timeout=0) == end
-            assert await client.completion(workflow.workflow_id) == end
+            assert await client.workflow(str(workflow.workflow_id)).completion(timeout=0) == end
+            assert await client.workflow(workflow.workflow_id).completion() == end
         assert await run.end(workflow) == end
 
 
@@ -174,12 +176,13 @@ async def test_waiters_that_give_up_leave_the_others_alone(dsn: str) -> None:
     async with running(dsn) as run:
         await run.insert(workflow)
         waiters = [
-            asyncio.create_task(run.engine.completion(workflow.workflow_id)) for _ in range(3)
+            asyncio.create_task(run.engine.workflow(workflow.workflow_id).completion())
+            for _ in range(3)
         ]
         await asyncio.sleep(0)
         waiters[1].cancel()
         with pytest.raises(CompletionTimeoutError):
-            await run.engine.completion(workflow.workflow_id, timeout=0.01)
+            await run.engine.workflow(workflow.workflow_id).completion(timeout=0.01)
         go.set()
         assert (await waiters[0]) == (await waiters[2])
         assert waiters[1].cancelled()
@@ -190,30 +193,30 @@ async def test_wrong_questions(dsn: str) -> None:
     async with running(dsn) as run:
         for given in (unknown, str(unknown)):
             with pytest.raises(UnknownWorkflowError) as caught:
-                await run.engine.completion(given)
+                await run.engine.workflow(given).completion()
             assert caught.value.workflow_id == unknown
         bad: list[Any] = ["nonsense", 5, None, b"x"]
         for given in bad:
             with pytest.raises(InvalidOptionError, match="workflow_id"):
-                await run.engine.completion(given)
+                await run.engine.workflow(given).completion()
         worse: list[Any] = [-1, float("nan"), "5"]
         for timeout in worse:
             with pytest.raises(InvalidOptionError, match="timeout"):
-                await run.engine.completion(UUID(int=0), timeout=timeout)
+                await run.engine.workflow(UUID(int=0)).completion(timeout=timeout)
 
 
 async def test_who_waits_while_the_engine_stops_is_told(dsn: str) -> None:
     workflow = Baton().add("a", works.new(), schedule_in=1_000)
     async with running(dsn) as run:
         await run.insert(workflow)
-        waiter = asyncio.create_task(run.engine.completion(workflow.workflow_id))
+        waiter = asyncio.create_task(run.engine.workflow(workflow.workflow_id).completion())
         with pytest.raises(CompletionTimeoutError):
-            await run.engine.completion(workflow.workflow_id, timeout=0)
+            await run.engine.workflow(workflow.workflow_id).completion(timeout=0)
         await run.engine.stop()
         with pytest.raises(EngineStateError):
             await waiter
         with pytest.raises(EngineStateError):
-            await run.engine.completion(workflow.workflow_id)
+            await run.engine.workflow(workflow.workflow_id).completion()
 
 
 async def test_two_engines_finish_each_workflow_once(dsn: str) -> None:
@@ -237,7 +240,7 @@ async def test_two_engines_finish_each_workflow_once(dsn: str) -> None:
 
 async def late(engine: Engine, workflow: Baton) -> CompletionTimeoutError:
     with pytest.raises(CompletionTimeoutError) as caught:
-        await engine.completion(workflow.workflow_id, timeout=0)
+        await engine.workflow(workflow.workflow_id).completion(timeout=0)
     return caught.value
 
 
@@ -275,7 +278,7 @@ async def test_a_wait_step_is_named_as_one(dsn: str) -> None:
         assert "step 'g' is a wait step, suspended (waiting_steps and" in str(
             await late(run.engine, workflow)
         )
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 async def test_of_many_steps_those_of_other_queues_are_told_first(dsn: str) -> None:
@@ -322,9 +325,9 @@ async def test_an_end_that_comes_with_the_reason_counts(
         await run.insert(workflow)
 
         async def ends_meanwhile(*args: Any) -> Any:
-            await run.engine.cancel(workflow.workflow_id)
+            await run.engine.workflow(workflow.workflow_id).cancel()
             return await read_unsettled_steps(*args)
 
         monkeypatch.setattr(completion_waiters, "read_unsettled_steps", ends_meanwhile)
-        completion = await run.engine.completion(workflow.workflow_id, timeout=0)
+        completion = await run.engine.workflow(workflow.workflow_id).completion(timeout=0)
     assert completion.outcome is WorkflowOutcome.FAILED

@@ -147,7 +147,7 @@ async def test_an_end_that_another_process_recorded_is_its_own(
             if proxy.cut.is_set() and not seen.is_set():
                 # The second try, after the other engine has announced.
                 async with fast(dsn, name="other", queues={"elsewhere": 1}) as other:
-                    await other.completion(workflow.workflow_id, DEADLINE)
+                    await other.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
                     await run.events.until(WorkflowFinished)
                 seen.set()
             return await settle(*args)
@@ -188,7 +188,7 @@ async def test_an_attempt_that_is_not_the_last_is_told_of(
         await run.events.until(StepSettled, step="a")
         assert run.events.endings("a") == [event]
         assert len((await run.tables.step(workflow, "a")).errors) == (how == "raised")
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 @pytest.mark.parametrize("how", ["raised", "snoozed"])
@@ -216,7 +216,7 @@ async def test_what_somebody_else_wrote_is_not_told_as_written(
         await played(run, proxy, workflow, lost(REQUEUE, after=False))
         await run.events.until(StepFenced, step="a")
         assert run.events.endings("a") == ["StepFenced"]
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 def sleeping() -> Baton:
@@ -229,7 +229,7 @@ async def test_a_cancelled_workflow_is_told_of(dsn: str, after: bool) -> None:
     async with behind(dsn, queues={}) as (run, proxy):
         await run.insert(workflow)
         proxy.arm(lost(COMMIT, after=after))
-        assert await run.engine.cancel(workflow.workflow_id) == 1
+        assert await run.engine.workflow(workflow.workflow_id).cancel() == 1
         assert proxy.cut.is_set()
         assert len(run.events.of(StepCancelled)) == 1
         assert len(run.events.of(WorkflowFailed)) == len(run.events.of(WorkflowFinished)) == 1

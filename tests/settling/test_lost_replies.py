@@ -9,7 +9,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from baton import Baton, Database, Step, cancel_wait, insert_all, send_event, worker
+from baton import Baton, Database, Step, insert_all, send_event, worker
 from baton.runtime import executor
 from baton.store.database import ATTEMPTS
 from baton.store.dedicated import Dedicated
@@ -128,7 +128,7 @@ async def test_the_calls_of_another_engine_are_its_own(dsn: str) -> None:
         assert claimed == [job.id for job in jobs]
         found = await read_claims(run.engine.database, mine, ["6", "7"])
         assert [(call, job.id) for call, job in found] == [("7", claimed[0])]
-        await run.engine.cancel(jobs[0].workflow_id)
+        await run.engine.workflow(jobs[0].workflow_id).cancel()
 
 
 async def test_they_are_looked_for_also_when_another_settlement_found_no_work(
@@ -224,8 +224,8 @@ async def test_a_cancellation_of_a_wait_that_was_lost_says_so(
 
             lost.setattr(Settlement, "lock_workflow", lock)
             with pytest.raises(UnavailableError):
-                await cancel_wait(workflow.workflow_id, "g", engine=run.engine)
-        assert await cancel_wait(workflow.workflow_id, "g", engine=run.engine)
+                await run.engine.workflow(workflow.workflow_id).cancel_wait("g")
+        assert await run.engine.workflow(workflow.workflow_id).cancel_wait("g")
         await run.end(workflow)
 
 

@@ -58,9 +58,9 @@ async def test_everything_runs_on_it(empty_dsn: str, kind: str) -> None:
         async with Engine(empty_dsn, schema=name, rescue_interval=0.05, **FAST) as engine:
             for each in (workflow, lost, orphaned):
                 await each.insert(engine=engine)
-            end = await engine.completion(workflow.workflow_id, timeout=20)
+            end = await engine.workflow(workflow.workflow_id).completion(timeout=20)
             assert end.failed_steps == ("fails", "cancels", "never")
-            assert await engine.result(workflow.workflow_id, "naps") == 7
+            assert await engine.workflow(workflow.workflow_id).result("naps") == 7
 
             await beating(engine.database, engine.engine_id)
             await tables.execute(
@@ -72,7 +72,7 @@ async def test_everything_runs_on_it(empty_dsn: str, kind: str) -> None:
                 str(uuid4()),
             )
             await events.until(JobsRescued)
-            await engine.completion(orphaned.workflow_id, timeout=20)
+            await engine.workflow(orphaned.workflow_id).completion(timeout=20)
 
             await tables.execute(
                 f"DELETE FROM {own}.oban_jobs WHERE id = (SELECT min(job_id)"
@@ -80,7 +80,7 @@ async def test_everything_runs_on_it(empty_dsn: str, kind: str) -> None:
                 lost.workflow_id,
             )
             await Plugin().work(engine.database, engine.settings)
-            end = await engine.completion(lost.workflow_id, timeout=20)
+            end = await engine.workflow(lost.workflow_id).completion(timeout=20)
             assert end.failed_steps == ("a", "b")
             for _ in range(2):
                 await plugin.sweep(engine.database)
@@ -92,6 +92,6 @@ async def test_everything_runs_on_it(empty_dsn: str, kind: str) -> None:
                 "workflows",
             }
             with pytest.raises(UnknownWorkflowError):
-                await engine.completion(workflow.workflow_id)
+                await engine.workflow(workflow.workflow_id).completion()
             assert await tables.fetchval(f"SELECT count(*) FROM {own}.oban_jobs") == 0
     await tables.close()

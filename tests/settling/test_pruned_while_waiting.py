@@ -30,15 +30,15 @@ async def test_the_wait_ends(dsn: str) -> None:
         fast(dsn, queues={}, notify=False, name="waits") as waits,
         running(dsn, queues={"default": 1}) as run,
     ):
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         for inserted in (workflow, other):
             await run.insert(inserted)
         waiting, kept = (
-            asyncio.create_task(waits.completion(inserted.workflow_id))
+            asyncio.create_task(waits.workflow(inserted.workflow_id).completion())
             for inserted in (workflow, other)
         )
         await eventually(lambda: looked(waits))
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
         for _ in range(2):
             await plugin.sweep(run.engine.database)
@@ -49,7 +49,7 @@ async def test_the_wait_ends(dsn: str) -> None:
         assert (caught.value.workflow_id, caught.value.pruned) == (workflow.workflow_id, True)
         # The other goes on waiting.
         assert not kept.done()
-        await run.engine.cancel(other.workflow_id)
+        await run.engine.workflow(other.workflow_id).cancel()
         await waits._waiters.poll()
         assert (await asyncio.wait_for(kept, DEADLINE)).outcome == "failed"
 
@@ -57,5 +57,5 @@ async def test_the_wait_ends(dsn: str) -> None:
 async def test_one_that_never_was_is_not_called_pruned(dsn: str) -> None:
     async with fast(dsn, queues={}) as engine:
         with pytest.raises(UnknownWorkflowError) as caught:
-            await engine.completion(Baton().workflow_id)
+            await engine.workflow(Baton().workflow_id).completion()
         assert not caught.value.pruned

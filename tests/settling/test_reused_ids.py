@@ -128,7 +128,7 @@ async def test_jobs_do_not_end_the_steps_whose_ids_they_have(dsn: str) -> None:
         assert await settled(run) == [(None, None)] * 2
         # The steps' own jobs are gone, and so the sweep takes it.
         await Plugin().sweep(run.engine.database)
-        end = await run.engine.completion(workflow.workflow_id, DEADLINE)
+        end = await run.engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
         assert (end.outcome, end.failed_steps) == ("failed", ("a", "b"))
 
 
@@ -147,8 +147,10 @@ async def test_a_cancelled_workflow_leaves_them_alone(dsn: str) -> None:
         await run.insert(workflow)
         await run.tables.execute(BEGIN_ANEW)
         await foreign(run, 2, state="'suspended'")
-        assert await run.engine.cancel(workflow.workflow_id) == 0
-        assert (await run.engine.completion(workflow.workflow_id, DEADLINE)).outcome == "failed"
+        assert await run.engine.workflow(workflow.workflow_id).cancel() == 0
+        assert (
+            await run.engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
+        ).outcome == "failed"
         states = await run.tables.rows("SELECT state::text FROM baton.oban_jobs")
         assert [row["state"] for row in states] == ["suspended"] * 2
 

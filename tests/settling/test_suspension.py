@@ -226,7 +226,7 @@ async def test_a_step_that_was_moved_by_hand_goes_on_with_what_came_meanwhile(ds
         await send_event(workflow.workflow_id, "y", 2)
         held.set()
         await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "s") == [1, 2]
+        assert await run.engine.workflow(workflow.workflow_id).result("s") == [1, 2]
 
 
 async def test_what_has_settled_is_not_decided_again(ring: Arena) -> None:

@@ -8,7 +8,6 @@ from uuid import uuid4
 import pytest
 
 from baton import Baton, Discard, Engine, Step, SyncStep, worker
-from baton.statistics import workflow_captures
 from baton.words.errors import InvalidNameError, InvalidOptionError, NotStorableError, TooLargeError
 from support.running import running
 from support.untouched import Untouchable, claimed
@@ -44,7 +43,7 @@ async def test_what_is_captured_is_read_back(dsn: str, of_workflow: bool, of_eng
     workflow = workflow_of(debug=of_workflow)
     async with running(dsn, debug=of_engine) as run:
         await run.workflow(workflow)
-        found = await workflow_captures(workflow.workflow_id, step="a")
+        found = await run.engine.workflow(workflow.workflow_id).captures(step="a")
         assert [(entry.attempt, entry.label, entry.content) for entry in found] == [
             (attempt, f"context {number}", content)
             for attempt in (1, 2)
@@ -52,7 +51,7 @@ async def test_what_is_captured_is_read_back(dsn: str, of_workflow: bool, of_eng
         ]
         assert {entry.workflow_id for entry in found} == {workflow.workflow_id}
         assert [entry.recorded_at for entry in found] == sorted(e.recorded_at for e in found)
-        (entry,) = await workflow_captures(str(workflow.workflow_id), step="b")
+        (entry,) = await run.engine.workflow(str(workflow.workflow_id)).captures(step="b")
         assert (entry.step, entry.content) == ("b", {"of": "b"})
 
 
@@ -112,16 +111,18 @@ async def test_the_log_is_read_in_pages(dsn: str) -> None:
     workflow = Baton(debug=True).add("a", many.new()).add("b", many.new(), deps=["a"])
     async with running(dsn) as run:
         await run.completed(workflow)
-        pages = [await workflow_captures(workflow.workflow_id, limit=10)]
+        pages = [await run.engine.workflow(workflow.workflow_id).captures(limit=10)]
         while place := pages[-1].next:
-            pages.append(await workflow_captures(workflow.workflow_id, after=place, limit=10))
+            pages.append(
+                await run.engine.workflow(workflow.workflow_id).captures(after=place, limit=10)
+            )
         assert [len(page) for page in pages] == [10, 10, 10, 10, 10]
         read = [(entry.step, entry.content) for page in pages for entry in page]
         assert read == [(step, number) for step in "ab" for number in range(25)]
-        assert not await workflow_captures(uuid4())
+        assert not await run.engine.workflow(uuid4()).captures()
         for wrong in (0, True, 1.5, 10_001):
             with pytest.raises(InvalidOptionError, match="limit"):
-                await workflow_captures(workflow.workflow_id, limit=cast(int, wrong))
+                await run.engine.workflow(workflow.workflow_id).captures(limit=cast(int, wrong))
 
 
 async def test_hooks_see_model_and_debug(dsn: str) -> None:
@@ -139,6 +140,6 @@ async def test_hooks_see_model_and_debug(dsn: str) -> None:
     workflow.add("b", doomed.new(), deps=["a"], model="gpt-4o")
     async with running(dsn) as run:
         await run.workflow(workflow)
-    async with running(dsn):
-        (entry,) = await workflow_captures(workflow.workflow_id)
+    async with running(dsn) as again:
+        (entry,) = await again.engine.workflow(workflow.workflow_id).captures()
     assert (entry.step, entry.content) == ("b", ["gpt-4o", "a"])

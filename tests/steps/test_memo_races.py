@@ -60,4 +60,4 @@ async def test_a_run_that_found_none_gives_way_to_one_that_was_faster(dsn: str) 
         databases.append(run.engine.database)
         workflow = Baton().add("s", overtaken.new())
         await run.workflow(workflow)
-        assert await run.engine.result(workflow.workflow_id, "s") == "of the other run"
+        assert await run.engine.workflow(workflow.workflow_id).result("s") == "of the other run"

@@ -53,7 +53,7 @@ def read_sync(step: SyncStep) -> bool:
 
 
 async def outside(engine: Engine, workflow: Baton) -> bool:
-    answer: bool | None = await engine.result(workflow.workflow_id, "read", bool | None)
+    answer: bool | None = await engine.workflow(workflow.workflow_id).result("read", bool | None)
     return bool(answer)
 
 
@@ -64,7 +64,7 @@ async def test_results_are_read_as_unions_and_annotated_types(dsn: str) -> None:
     async with running(dsn) as run:
         await run.completed(workflow)
         assert await outside(run.engine, workflow)
-        assert await run.engine.result(workflow.workflow_id, "sync", bool)
+        assert await run.engine.workflow(workflow.workflow_id).result("sync", bool)
 
 
 def test_a_default_that_the_type_does_not_take_is_told_at_once() -> None:
@@ -113,7 +113,7 @@ async def test_a_stored_traceback_begins_with_the_code_of_the_step(dsn: str) -> 
 async def test_a_forgotten_await_is_named(dsn: str) -> None:
     async with running(dsn) as run:
         with pytest.raises(UnknownWorkflowError, match=r"'await workflow.insert\(\)' forgotten"):
-            await run.engine.completion(uuid4(), timeout=5)
+            await run.engine.workflow(uuid4()).completion(timeout=5)
 
 
 def test_an_error_of_baton_alone_keeps_its_frames() -> None:

@@ -15,13 +15,13 @@ import pytest
 
 from baton import Baton, Engine, Step, SyncStep, schema, worker
 from baton.events import StepUsage
-from baton.statistics import ModelUsage, WorkflowUsage, workflow_captures, workflow_usage
+from baton.statistics import ModelUsage, WorkflowUsage
 from baton.steps import usage as usage_module
 from baton.store.statistics import read_usage, record_usage
 from baton.words.errors import (
+    EngineStateError,
     InvalidNameError,
     InvalidOptionError,
-    NoEngineError,
     UnknownWorkflowError,
 )
 from baton.words.rows import Node, UsageRecord
@@ -74,7 +74,7 @@ async def test_values_are_stored_and_told_as_given(dsn: str) -> None:
         age = await run.tables.value(
             "SELECT clock_timestamp() - recorded_at FROM baton.workflow_step_stats"
         )
-        usage = await workflow_usage(str(workflow.workflow_id), engine=run.engine)
+        usage = await run.engine.workflow(str(workflow.workflow_id)).usage()
         job_id = (await run.tables.step(workflow, "a")).id
     assert 0 <= age.total_seconds() < 30
     cost = row["cost"]
@@ -121,7 +121,7 @@ async def test_every_attempt_counts(dsn: str) -> None:
             (2, 100),
             (3, 1_000),
         ]
-        assert (await workflow_usage(workflow.workflow_id)).input_tokens == 1_110
+        assert (await run.engine.workflow(workflow.workflow_id).usage()).input_tokens == 1_110
 
 
 async def test_tasks_of_one_step_record_at_once(dsn: str) -> None:
@@ -135,7 +135,7 @@ async def test_tasks_of_one_step_record_at_once(dsn: str) -> None:
     workflow = Baton().add("a", crowd.new()).add("b", crowd.new())
     async with running(dsn, pool_size=3) as run:
         await run.completed(workflow)
-        usage = await workflow_usage(workflow.workflow_id)
+        usage = await run.engine.workflow(workflow.workflow_id).usage()
     assert (usage.records, usage.input_tokens) == (120, 2 * sum(range(60)))
     assert [(used.model, used.records, used.input_tokens) for used in usage.models] == [
         (f"model-{rest}", 40, 2 * sum(range(rest, 60, 3))) for rest in range(3)
@@ -156,7 +156,7 @@ async def test_sums_are_exact(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None
     async with running(dsn) as run:
         await run.completed(workflow)
         with decimal.localcontext(prec=5):
-            usage = await workflow_usage(workflow.workflow_id)
+            usage = await run.engine.workflow(workflow.workflow_id).usage()
     with decimal.localcontext(prec=60):
         assert usage.cost == 3 * cost
     assert (usage.input_tokens, usage.cache_read_tokens) == (4 * MOST, 4 * MOST)
@@ -174,7 +174,7 @@ async def test_models_are_kept_apart_by_their_provider(dsn: str) -> None:
     workflow = Baton().add("a", spend.new())
     async with running(dsn) as run:
         await run.completed(workflow)
-        usage = await workflow_usage(workflow.workflow_id)
+        usage = await run.engine.workflow(workflow.workflow_id).usage()
     assert [(used.model, used.provider, used.records) for used in usage.models] == [
         ("Z", None, 1),
         ("gpt-4o", None, 1),
@@ -190,15 +190,15 @@ async def test_what_is_asked_for_without_records(dsn: str) -> None:
     workflow = Baton().add("a", idle.new())
     async with running(dsn) as run:
         await run.completed(workflow)
-        usage = await workflow_usage(workflow.workflow_id)
+        usage = await run.engine.workflow(workflow.workflow_id).usage()
         assert summed(usage) == (0, 0, 0, Decimal(0), 0)
         assert usage.models == ()
         with pytest.raises(UnknownWorkflowError):
-            await workflow_usage(uuid4())
+            await run.engine.workflow(uuid4()).usage()
         with pytest.raises(InvalidOptionError, match="workflow_id"):
-            await workflow_usage("nobody")
-    with pytest.raises(NoEngineError):
-        await workflow_usage(workflow.workflow_id)
+            await run.engine.workflow("nobody").usage()
+    with pytest.raises(EngineStateError):
+        await run.engine.workflow(workflow.workflow_id).usage()
 
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -349,9 +349,9 @@ async def test_another_process_records_too(dsn: str) -> None:
         assert (model, debug) == ("the model", True)
         found = [(row["attempt"], row["input_tokens"]) for row in await rows(run, workflow)]
         assert found == [(1, 10), (2, 20)]
-        captures = await workflow_captures(workflow.workflow_id)
+        captures = await run.engine.workflow(workflow.workflow_id).captures()
         assert [entry.content for entry in captures] == [{"attempt": 1}, {"attempt": 2}]
-        usage = await workflow_usage(workflow.workflow_id)
+        usage = await run.engine.workflow(workflow.workflow_id).usage()
         assert usage.cost > 0
 
 
@@ -371,11 +371,11 @@ async def test_a_schema_of_any_name(empty_dsn: str) -> None:
     options: Any = {"queues": {"default": 2}}
     async with Engine(empty_dsn, schema=ODD_SCHEMA, **options) as engine:
         await workflow.insert()
-        await engine.completion(workflow.workflow_id, timeout=20)
-        assert await engine.result(workflow.workflow_id, "a") == {"gpt-4o": 1, "m'": 1}
-        usage = await workflow_usage(workflow.workflow_id)
+        await engine.workflow(workflow.workflow_id).completion(timeout=20)
+        assert await engine.workflow(workflow.workflow_id).result("a") == {"gpt-4o": 1, "m'": 1}
+        usage = await engine.workflow(workflow.workflow_id).usage()
         assert [used.model for used in usage.models] == ["gpt-4o", "m'"]
-        assert len(await workflow_captures(workflow.workflow_id)) == 2
+        assert len(await engine.workflow(workflow.workflow_id).captures()) == 2
 
 
 @worker

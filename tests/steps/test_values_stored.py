@@ -43,7 +43,7 @@ async def test_models_are_read_as_they_were_written(dsn: str) -> None:
             await send_event(workflow.workflow_id, what, value)
         await run.end(workflow)
         for what in ALIASED:
-            assert await run.engine.result(workflow.workflow_id, f"read {what}") is True
+            assert await run.engine.workflow(workflow.workflow_id).result(f"read {what}") is True
 
 
 @worker(name="stored.lose", max_attempts=3)

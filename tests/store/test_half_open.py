@@ -55,7 +55,7 @@ async def test_a_silent_listener_is_noticed(dsn: str, monkeypatch: pytest.Monkey
         assert front.blackhole() == 1
         workflow = Baton().add("a", works.new()).wait("g", any_of=["x"], deps=["a"], timeout=0.1)
         await _insert(dsn, workflow)
-        await engine.completion(workflow.workflow_id, DEADLINE)
+        await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
         await _listening(front)
         assert front.noticed == 1
 
@@ -66,7 +66,7 @@ async def test_lost_notifications_are_made_up_for(dsn: str) -> None:
         front.swallowing = True
         workflow = Baton().add("a", works.new()).wait("g", any_of=["x"], deps=["a"], timeout=0.1)
         await _insert(dsn, workflow)
-        await engine.completion(workflow.workflow_id, DEADLINE)
+        await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
         assert front.swallowed > 0
         assert front.listeners == 1
 

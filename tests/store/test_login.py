@@ -125,7 +125,7 @@ async def test_a_password_is_shown_nowhere(
             async with fast(dsn, plugins=[Plugin(prune=True)]) as engine:
                 workflow = Baton().add("a", works.new()).add("b", fails.new(), deps=["a"])
                 await workflow.insert(engine=engine)
-                end = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
+                end = await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
                 assert end.failed_steps == ("b",)
                 async with opened(guarded) as tables:
                     sessions = await tables.rows("SELECT a::text FROM pg_stat_activity a")

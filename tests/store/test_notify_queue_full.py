@@ -65,7 +65,7 @@ async def test_a_full_queue_loses_nothing_and_performs_nothing_twice(
             # Whoever calls an engine meets no full queue either.
             muted = run.engine.database.notifications
             monkeypatch.setattr(muted, "_muted_until", 0.0)
-            await run.engine.cancel(two.workflow_id)
+            await run.engine.workflow(two.workflow_id).cancel()
             assert (await run.tables.step(two, "b")).state == "cancelled"
             await idle.execute("COMMIT")
         # The queue is read by now, and nobody has asked for its usage since.

@@ -8,17 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from baton import (
-    Baton,
-    Database,
-    EngineSettings,
-    Plugin,
-    Step,
-    cancel_wait,
-    schema,
-    send_event,
-    worker,
-)
+from baton import Baton, Database, EngineSettings, Plugin, Step, schema, send_event, worker
 from baton.runtime.stager import Stager
 from baton.settling.announce import announce_all
 from baton.settling.settle import cancel_workflow
@@ -118,7 +108,7 @@ _ENDINGS: dict[str, tuple[Baton, Callable[[Run, UUID], Awaitable[object]]]] = {
         _waits(),
         lambda run, flow: send_event(None, "x", 1, correlation_key="k", engine=run.engine),
     ),
-    "a cancellation": (_waits(), lambda run, flow: cancel_wait(flow, "g", engine=run.engine)),
+    "a cancellation": (_waits(), lambda run, flow: run.engine.workflow(flow).cancel_wait("g")),
     "its time": (_waits(), lambda run, flow: _expire(run)),
     "its time, failing": (_waits(on_timeout="cancel"), lambda run, flow: _expire(run)),
 }

@@ -55,7 +55,7 @@ async def test_an_outage_is_told_briefly(
             failed = counting(engine, monkeypatch)
             await workflow.insert(engine=engine)
             await events.until(StepExecuting, step="a")
-            waiter = asyncio.create_task(engine.completion(workflow.workflow_id))
+            waiter = asyncio.create_task(engine.workflow(workflow.workflow_id).completion())
             capfd.readouterr()
             await crashing.crash()
             GO.set()

@@ -65,7 +65,7 @@ async def test_everything_that_connects_asks_for_it(guarded: str, form: str) -> 
         # Pool, settler, heartbeat (in a thread of its own), listener.
         workflow = Baton().add("a", works.new())
         await workflow.insert(engine=engine)
-        assert (await engine.completion(workflow.workflow_id)).outcome == "completed"
+        assert (await engine.workflow(workflow.workflow_id).completion()).outcome == "completed"
 
         async def swept() -> bool:
             return tokens.made > before + 2
@@ -134,7 +134,7 @@ async def test_a_function_that_fails_later_costs_no_attempt(
             monkeypatch.setattr(tokens, "later", None)
             tokens.password = None  # type: ignore[assignment]
             with pytest.raises(InvalidOptionError, match="returns a text"):
-                await engine.result(workflow.workflow_id, "a")
+                await engine.workflow(workflow.workflow_id).result("a")
         await run.end(workflow)
 
 

@@ -81,7 +81,8 @@ async def left_behind(pooler: Pooler) -> set[str]:
 
 async def ends(engine: Engine, *workflows: Baton) -> list[str]:
     return [
-        (await engine.completion(one.workflow_id, timeout=DEADLINE)).outcome for one in workflows
+        (await engine.workflow(one.workflow_id).completion(timeout=DEADLINE)).outcome
+        for one in workflows
     ]
 
 
@@ -103,9 +104,9 @@ async def test_whole_workflows_run_through_a_pooler(pooler: Pooler, dsn: str) ->
     ):
         await insert_all([*chains, failing, waiting, late], engine=engine)
         assert await ends(engine, *chains) == ["completed"] * 10
-        assert await engine.result(chains[0].workflow_id, "c", int) == 3
+        assert await engine.workflow(chains[0].workflow_id).result("c", int) == 3
         await send_event(waiting.workflow_id, "yes", 1)
-        assert await engine.cancel(late.workflow_id) == 1
+        assert await engine.workflow(late.workflow_id).cancel() == 1
         assert await ends(engine, failing, waiting, late) == ["failed", "completed", "failed"]
         assert await tables.violations() == []
     assert pooler.refused

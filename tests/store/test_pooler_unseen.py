@@ -56,9 +56,9 @@ async def test_it_is_noticed_and_everything_works(
             await waiting.insert(engine=engine)
             await send_event(waiting.workflow_id, "yes", 1)
             for one in (*chains, waiting):
-                end = await engine.completion(one.workflow_id, timeout=DEADLINE)
+                end = await engine.workflow(one.workflow_id).completion(timeout=DEADLINE)
                 assert end.outcome == "completed"
-            assert await engine.result(chains[0].workflow_id, "c", int) == 3
+            assert await engine.workflow(chains[0].workflow_id).result("c", int) == 3
         assert await tables.violations() == []
         assert pooler.swallowed["lock_timeout"]
         # Each connector finds out once; what it makes afterwards says nothing that is forgotten.
@@ -74,7 +74,7 @@ async def test_it_can_be_said(dsn: str, how: str) -> None:
         async with fast(given, pooled=how == "pooled=True", **POLLING) as engine:
             one = chain()
             await one.insert(engine=engine)
-            end = await engine.completion(one.workflow_id, timeout=DEADLINE)
+            end = await engine.workflow(one.workflow_id).completion(timeout=DEADLINE)
             assert end.outcome == "completed"
         assert pooler.swallowed == Counter()
         assert pooler.refused == Counter()

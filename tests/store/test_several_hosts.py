@@ -75,7 +75,7 @@ async def test_a_host_that_hangs_is_left_within_its_share(dsn: str) -> None:
             assert tried
             workflow = Baton().add("a", works.new())
             await workflow.insert(engine=engine)
-            end = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
+            end = await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
             assert end.outcome == "completed"
             for _ in range(5):
                 await (await engine.database.connector.connect(timeout=DEADLINE)).close()
@@ -166,5 +166,5 @@ async def test_an_engine_moves_when_its_host_freezes(dsn: str) -> None:
             await eventually(inserts)
             workflow = Baton().add("a", works.new())
             await workflow.insert(engine=engine)
-            end = await engine.completion(workflow.workflow_id, timeout=DEADLINE)
+            end = await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
             assert end.outcome == "completed"

@@ -62,7 +62,7 @@ def serve() -> None:
 
 async def use(client: Engine) -> None:
     for attempt in (
-        lambda: client.completion(client.engine_id, timeout=5),
+        lambda: client.workflow(client.engine_id).completion(timeout=5),
         lambda: Baton().add("a", holds.new()).insert(engine=client),
         lambda: client.database.fetch("read_engines"),
     ):

@@ -134,18 +134,22 @@ CALLS: dict[str, Call] = {
     "send_event by key": lambda s: baton.send_event(
         None, "x", correlation_key="k", engine=s.engine
     ),
-    "cancel_wait": lambda s: baton.cancel_wait(s.workflow_id, "b", engine=s.engine),
-    "waiting_steps": lambda s: baton.waiting_steps(engine=s.engine),
-    "waiting_steps of one": lambda s: baton.waiting_steps(s.workflow_id, engine=s.engine),
+    "WorkflowHandle.cancel_wait": lambda s: s.engine.workflow(s.workflow_id).cancel_wait("b"),
+    "Insights.waiting_steps": lambda s: s.insights.waiting_steps(),
+    "WorkflowHandle.waiting_steps": lambda s: s.engine.workflow(s.workflow_id).waiting_steps(),
     "announce": lambda s: baton.completion.announce(s.workflow_id, engine=s.engine),
     "check": lambda s: baton.completion.check(s.step.job_id, "completed", engine=s.engine),
-    "workflow_usage": lambda s: baton.statistics.workflow_usage(s.workflow_id, engine=s.engine),
-    "workflow_captures": lambda s: baton.statistics.workflow_captures(
-        s.workflow_id, engine=s.engine
+    "WorkflowHandle.usage": lambda s: s.engine.workflow(s.workflow_id).usage(),
+    "WorkflowHandle.captures": lambda s: s.engine.workflow(s.workflow_id).captures(),
+    "WorkflowHandle.completion": lambda s: s.engine.workflow(s.workflow_id).completion(
+        timeout=0.05
     ),
-    "Engine.completion": lambda s: s.engine.completion(s.workflow_id, timeout=0.05),
-    "Engine.result": lambda s: s.engine.result(s.workflow_id, "a"),
-    "Engine.cancel": lambda s: s.engine.cancel(s.workflow_id),
+    "WorkflowHandle.result": lambda s: s.engine.workflow(s.workflow_id).result("a"),
+    "WorkflowHandle.status": lambda s: s.engine.workflow(s.workflow_id).status(),
+    "WorkflowHandle.steps": lambda s: s.engine.workflow(s.workflow_id).steps(),
+    "WorkflowHandle.send_event": lambda s: s.engine.workflow(s.workflow_id).send_event("x"),
+    "Baton.completion": lambda s: Baton(s.workflow_id).completion(timeout=0.05, engine=s.engine),
+    "WorkflowHandle.cancel": lambda s: s.engine.workflow(s.workflow_id).cancel(),
     "Insights.engines": lambda s: s.insights.engines(),
     "Insights.queues": lambda s: s.insights.queues(),
     "Insights.steps": lambda s: s.insights.steps(s.workflow_id),

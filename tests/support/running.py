@@ -241,7 +241,9 @@ class Run:
     async def end(self, workflow: Baton) -> Completion:
         """Wait for the end of a workflow, and for the events that tell of it in this process."""
         try:
-            completion = await self.engine.completion(workflow.workflow_id, timeout=DEADLINE)
+            completion = await self.engine.workflow(workflow.workflow_id).completion(
+                timeout=DEADLINE
+            )
             await self.events.until(WorkflowFinished, workflow_id=workflow.workflow_id)
             return completion
         except CompletionTimeoutError:

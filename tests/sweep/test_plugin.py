@@ -76,7 +76,7 @@ async def test_what_waits_for_a_vanished_job_is_cancelled(client: Run, ignoring:
     if ignoring:
         # The flag counts again further down: c ignores that b was cancelled.
         assert (await client.tables.step(workflow, "c")).state == "available"
-        await client.engine.cancel(workflow.workflow_id)
+        await client.engine.workflow(workflow.workflow_id).cancel()
         return
     end = await client.end(workflow)
     assert end.failed_steps == ("a", "b", "c")
@@ -126,7 +126,7 @@ async def test_a_host_has_time_to_bring_its_result(client: Run) -> None:
     assert (await client.tables.step(workflow, "a")).settled is None
     await check(job_id, "completed", result={"of": "theirs"}, engine=client.engine)
     assert (await client.tables.step(workflow, "a")).result == {"of": "theirs"}
-    await client.engine.cancel(workflow.workflow_id)
+    await client.engine.workflow(workflow.workflow_id).cancel()
 
 
 async def test_what_nobody_announced_is_announced_once(client: Run) -> None:
@@ -211,7 +211,9 @@ async def test_the_engine_sweeps(dsn: str) -> None:
     async with opened(dsn) as tables, fast(dsn, plugins=[Plugin(interval=0.05)]) as engine:
         await workflow.insert(engine=engine)
         await vanish(tables, workflow, "a")
-        assert (await engine.completion(workflow.workflow_id, timeout=20)).failed_count == 2
+        assert (
+            await engine.workflow(workflow.workflow_id).completion(timeout=20)
+        ).failed_count == 2
 
 
 async def test_the_plugin_runs_alone(dsn: str) -> None:
@@ -319,7 +321,7 @@ async def test_an_empty_queue_is_told_of(dsn: str) -> None:
             await observer.observe(run.engine.database)
             told = run.events.of(QueueObserved, queue="brief")[-1]
             assert told.depth == {**dict.fromkeys(STATES, 0), "available": available}
-            await run.engine.cancel(workflow.workflow_id)
+            await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 WRONG: list[dict[str, Any]] = [

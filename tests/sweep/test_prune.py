@@ -85,9 +85,9 @@ async def test_rows_go_when_the_jobs_have_gone(run: Run) -> None:
     (event,) = run.events.of(RowsPruned)
     assert event.count == 4
     assert event.tables == {"workflow_nodes": 2, "workflows": 1, "workflow_completions": 1}
-    assert (await run.engine.completion(first.workflow_id)).outcome == "completed"
+    assert (await run.engine.workflow(first.workflow_id).completion()).outcome == "completed"
     with pytest.raises(UnknownWorkflowError):
-        await run.engine.completion(second.workflow_id)
+        await run.engine.workflow(second.workflow_id).completion()
     await delete_jobs(run)
     await sweep(run, Plugin())
     assert (await rows(run))[:3] == (1, 2, 1)
@@ -152,7 +152,7 @@ async def test_debug_logs_go_by_their_age(run: Run) -> None:
     left = "SELECT count(*) FROM baton.workflow_debug_logs"
     assert await run.tables.value(left) == 1
     assert [event.tables for event in run.events.of(RowsPruned)] == [{"workflow_debug_logs": 2}]
-    await run.engine.cancel(unfinished.workflow_id)
+    await run.engine.workflow(unfinished.workflow_id).cancel()
     await run.tables.execute("DELETE FROM baton.oban_jobs")
     await sweep(run, Plugin(prune=True))
     assert await rows(run) == (0, 0, 0, 0)
@@ -196,7 +196,7 @@ async def test_no_job_of_an_unfinished_workflow_goes(run: Run) -> None:
     assert (await rows(run))[3] == 31
     for workflow in done:
         with pytest.raises(UnknownWorkflowError):
-            await run.engine.completion(workflow.workflow_id)
+            await run.engine.workflow(workflow.workflow_id).completion()
     go.set()
     await run.end(unfinished)
     await run.tables.execute(f"UPDATE baton.oban_jobs SET completed_at = {OLD}")
@@ -330,7 +330,7 @@ async def test_another_runtimes_pruner_loses_nothing(dsn: str) -> None:
         pruner = asyncio.create_task(prune())
         await insert_all([*workflows, *doomed], engine=run.engine)
         ends = [
-            asyncio.create_task(run.engine.completion(w.workflow_id, timeout=20))
+            asyncio.create_task(run.engine.workflow(w.workflow_id).completion(timeout=20))
             for w in [*workflows, *doomed]
         ]
         await run.events.until(StepExecuting, len(workflows) + len(doomed), step="tail")

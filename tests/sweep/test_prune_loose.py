@@ -105,7 +105,7 @@ async def test_events_of_a_workflow_and_open_ones_are_left_alone(run: Run) -> No
     await age(run)
     await sweep(run, event_max_age=1)
     assert await events(run) == ["mine", "open"]
-    await run.engine.cancel(workflow.workflow_id)
+    await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 async def test_events_that_are_kept_hide_no_other(run: Run) -> None:
@@ -207,7 +207,7 @@ async def test_what_other_jobs_recorded_goes_with_their_jobs(dsn: str) -> None:
                 "INSERT INTO baton.oban_jobs (worker, args) VALUES ('prune.loose', $1::jsonb)",
                 json.dumps({}),
             )
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.events.until(StepCompleted, 25)
         assert await loose(run) == [25, 25]
         plugin = Plugin(prune=True, prune_limit=10)
@@ -234,7 +234,7 @@ async def test_what_a_workflow_recorded_stays_with_it(dsn: str) -> None:
         await run.tables.execute("DELETE FROM baton.oban_jobs WHERE state = 'completed'")
         await sweep(run)
         assert await loose(run) == [1, 1]
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 @pytest.mark.parametrize("wrong", [-1, "1 day", float("nan"), True])

@@ -52,7 +52,7 @@ async def test_healthy_workflows_hide_no_other(
         await client.insert(workflow)
     if what == "announce":
         for workflow in workflows[1:-1]:
-            await client.engine.cancel(workflow.workflow_id)
+            await client.engine.workflow(workflow.workflow_id).cancel()
     plugin = Plugin()
     for workflow in (workflows[-1], workflows[0]):
         if what == "announce":
@@ -64,7 +64,7 @@ async def test_healthy_workflows_hide_no_other(
         assert client.events.of(WorkflowFinished, workflow_id=workflow.workflow_id)
     if what == "settle":
         for workflow in workflows[1:-1]:
-            await client.engine.cancel(workflow.workflow_id)
+            await client.engine.workflow(workflow.workflow_id).cancel()
 
 
 @pytest.mark.parametrize("what", ["settle", "announce"])

@@ -66,7 +66,7 @@ async def test_an_attempt_links_to_the_sender_of_what_it_received(
         workflow = Baton().add("a", waits.new())
         where: tuple[Any, Any] = (None, "k") if "key" in by else (workflow.workflow_id, None)
         if "early" in by:
-            run.engine.pause("default")
+            run.engine.queue("default").pause()
         await run.insert(workflow)
         if "early" not in by:
             await until_waits(run.tables, workflow)
@@ -77,7 +77,7 @@ async def test_an_attempt_links_to_the_sender_of_what_it_received(
             else:
                 await send_event(where[0], "x", 1, correlation_key=where[1])
             assert trace.get_current_span() is request
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
     (sending,) = sendings(otel)
     assert (sending.name, sending.kind) == ("send_event x", SpanKind.PRODUCER)
@@ -120,12 +120,12 @@ async def test_what_is_behind_a_gate_links_to_the_sender_of_its_event(
         workflow = Baton().add("a", works.new()).wait("gate", any_of=["x"], deps=["a"])
         workflow.add("b", works.new(), deps=["gate"])
         if early:
-            run.engine.pause("default")
+            run.engine.queue("default").pause()
         await run.insert(workflow)
         if not early:
             await run.tables.until(workflow, "a", "completed")
         await send_event(workflow.workflow_id, "x", 1)
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
     (sending,), (b,) = sendings(otel), attempts(otel, "b")
     assert links(b) == [identity(sending)]

@@ -63,7 +63,7 @@ async def test_what_is_counted(dsn: str, otel: Telemetry) -> None:
         }
         assert depth["scheduled"] == 1
         assert set(depth) == {"available", "scheduled", "retryable", "executing", "suspended"}
-        await run.engine.cancel(waiting.workflow_id)
+        await run.engine.workflow(waiting.workflow_id).cancel()
     state = "baton.step.state"
     assert values(otel, "baton.step.settled", state) == {
         "completed": 2,

@@ -208,7 +208,7 @@ async def test_an_insertion_that_fails_says_so(dsn: str, otel: Telemetry) -> Non
         await run.insert(workflow)
         with pytest.raises(WorkflowExistsError):
             await run.insert(Baton(workflow.workflow_id).add("a", works.new()))
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
     _, failed = otel.spans_of(messaging__operation__type="send")
     assert failed.status.status_code is StatusCode.ERROR
     assert (failed.attributes or {})["error.type"] == "WorkflowExistsError"

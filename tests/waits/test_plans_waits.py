@@ -7,11 +7,13 @@ from uuid import uuid4
 
 import pytest
 
-from baton import Baton, EngineSettings, cancel_wait, send_event, waiting_steps
+from baton import Baton, EngineSettings, send_event
 from baton.core.outcome import Ending, outcome
+from baton.insights import Insights
 from baton.settling.suspend import suspend
 from baton.store.due import next_open_event, next_wait
 from baton.store.waits import read_waits
+from baton.waits.control import cancel_wait
 from baton.waits.expire import expire_waits
 from baton.waits.spread import hand_out
 from baton.words.rows import NewWait
@@ -155,12 +157,12 @@ async def look_again(ring: Arena) -> Prepared:
 
 
 async def list_some(ring: Arena) -> Prepared:
-    return lambda: waiting_steps(limit=20, engine=client(ring))
+    return lambda: Insights(client(ring).database).waiting_steps(limit=20)
 
 
 async def list_one(ring: Arena) -> Prepared:
     workflow = await armed(ring)
-    return lambda: waiting_steps(workflow.id, engine=client(ring))
+    return lambda: Insights(client(ring).database).waiting_steps(workflow.id)
 
 
 async def cancel(ring: Arena) -> Prepared:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from baton import Baton, Delivery, EngineSettings, cancel_wait, send_event
+from baton import Baton, Delivery, EngineSettings, send_event
 from baton.store.due import expire_groups
+from baton.waits.control import cancel_wait
 from baton.waits.expire import expire_waits
 from races.arena import Arena, Workflow, arena, noop
 from support.inserting import Client

@@ -10,17 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from baton import (
-    Baton,
-    Delivery,
-    Engine,
-    Step,
-    insert_all,
-    schema,
-    send_event,
-    waiting_steps,
-    worker,
-)
+from baton import Baton, Delivery, Engine, Step, insert_all, schema, send_event, worker
 from baton.errors import (
     InvalidNameError,
     InvalidOptionError,
@@ -52,7 +42,9 @@ async def test_an_event_is_kept_until_a_wait_comes_and_given_once(dsn: str) -> N
         sent = [await send_event(workflow.workflow_id, "x", number) for number in range(2)]
         assert sent == [Delivery.SETTLED, Delivery.SETTLED]
         await run.end(workflow)
-        values = [await run.engine.result(workflow.workflow_id, name) for name in ("g1", "g2")]
+        values = [
+            await run.engine.workflow(workflow.workflow_id).result(name) for name in ("g1", "g2")
+        ]
     assert [value["events"] for value in values] == [{"x": 0}, {"x": 1}]
 
 
@@ -63,7 +55,9 @@ async def test_two_groups_on_one_name_take_one_event_each_the_oldest_first(dsn: 
         sent = [await send_event(workflow.workflow_id, name, i) for i, name in enumerate("xyxy")]
         assert sent == ["delivered", "settled"] * 2
         await run.end(workflow)
-        values = [await run.engine.result(workflow.workflow_id, name) for name in ("g1", "g2")]
+        values = [
+            await run.engine.workflow(workflow.workflow_id).result(name) for name in ("g1", "g2")
+        ]
     assert [value["events"] for value in values] == [{"x": 0, "y": 1}, {"x": 2, "y": 3}]
 
 
@@ -74,7 +68,7 @@ async def test_what_comes_after_the_end_is_kept_and_told(dsn: str) -> None:
         sent = [await send_event(workflow.workflow_id, "x", i) for i in range(2)]
         assert sent == [Delivery.SETTLED, Delivery.BUFFERED]
         assert await mailbox(run.tables, workflow.workflow_id) == ["x"]
-        result = await run.engine.result(workflow.workflow_id, "gate")
+        result = await run.engine.workflow(workflow.workflow_id).result("gate")
         assert result["events"] == {"x": 0}
         await send_event(workflow.workflow_id, "z")
 
@@ -92,7 +86,7 @@ async def test_what_comes_after_the_deadline_is_late_though_nobody_has_swept(dsn
         assert await statuses(run.tables, workflow) == ["pending"]
         async with running(dsn) as engine:
             await engine.end(workflow)
-            result = await engine.engine.result(workflow.workflow_id, "gate")
+            result = await engine.engine.workflow(workflow.workflow_id).result("gate")
             assert result["outcome"] == "timeout"
 
 
@@ -191,7 +185,7 @@ async def test_an_invalid_payload_is_refused_and_changes_nothing(dsn: str) -> No
         assert await statuses(run.tables, workflow) == ["pending"]
         assert await send_event(workflow.workflow_id, "x", GOOD) is Delivery.SETTLED
         await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "a") == "ada"
+        assert await run.engine.workflow(workflow.workflow_id).result("a") == "ada"
 
 
 async def test_a_gate_that_is_not_armed_refuses_too(dsn: str) -> None:
@@ -207,7 +201,7 @@ async def test_a_gate_that_is_not_armed_refuses_too(dsn: str) -> None:
         assert await send_event(workflow.workflow_id, "x", GOOD) is Delivery.BUFFERED
         await send_event(workflow.workflow_id, "y")
         await run.end(workflow)
-        result = await run.engine.result(workflow.workflow_id, "g2")
+        result = await run.engine.workflow(workflow.workflow_id).result("g2")
         assert result["events"] == {"x": GOOD}
 
 
@@ -215,27 +209,27 @@ async def test_a_kept_event_that_a_later_wait_refuses_is_passed_by(dsn: str) -> 
     """Nobody waited when it was sent, so nobody could refuse it then."""
     workflow = Baton().add("a", decided.new())
     async with running(dsn) as run:
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         await run.insert(workflow)
         assert await send_event(workflow.workflow_id, "x", BAD) is Delivery.BUFFERED
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.events.until(StepSuspended)
         await until_waits(run.tables, workflow)
         assert await send_event(workflow.workflow_id, "x", GOOD) is Delivery.SETTLED
         await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "a") == "ada"
+        assert await run.engine.workflow(workflow.workflow_id).result("a") == "ada"
 
 
 async def test_a_kept_event_that_a_later_wait_takes(dsn: str) -> None:
     workflow = Baton().add("a", decided.new())
     async with running(dsn) as run:
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         await run.insert(workflow)
         for payload in (BAD, GOOD):
             await send_event(workflow.workflow_id, "x", payload)
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "a") == "ada"
+        assert await run.engine.workflow(workflow.workflow_id).result("a") == "ada"
 
 
 async def test_the_group_that_takes_the_payload_gets_it(dsn: str) -> None:
@@ -251,7 +245,7 @@ async def test_the_group_that_takes_the_payload_gets_it(dsn: str) -> None:
             assert await send_event(workflow.workflow_id, "x", payload) is Delivery.SETTLED
         await run.end(workflow)
         found = {
-            name: (await run.engine.result(workflow.workflow_id, name))["events"]["x"]
+            name: (await run.engine.workflow(workflow.workflow_id).result(name))["events"]["x"]
             for name in workflow.step_names
         }
         assert found == {"strict": GOOD, "count": 5, "any": "text"}
@@ -268,7 +262,7 @@ async def test_what_waits_can_be_listed(dsn: str) -> None:
     async with running(dsn) as run:
         await run.insert(workflow)
         await until_waits(run.tables, workflow, 2)
-        legal, step = await waiting_steps(workflow.workflow_id)
+        legal, step = await run.engine.workflow(workflow.workflow_id).waiting_steps()
         assert (legal.step, legal.replay_key, legal.workflow_name) == ("legal", "", "order")
         assert (legal.names, legal.need, legal.missing) == (("a", "b"), 1, ("a", "b"))
         assert (legal.prompt, legal.payload_schema) == ("Legal?", {"a": {"type": "integer"}})
@@ -276,14 +270,14 @@ async def test_what_waits_can_be_listed(dsn: str) -> None:
         assert (legal.deadline - legal.since).total_seconds() == 60
         assert (step.step, step.replay_key, step.correlation_key) == ("s", "#1", "k1")
         assert step.deadline is None
-        everywhere = await waiting_steps(limit=1)
+        everywhere = await run.engine.insights.waiting_steps(limit=1)
         assert everywhere.rows == (legal,)
-        rest = await waiting_steps(after=everywhere.next)
+        rest = await run.engine.insights.waiting_steps(after=everywhere.next)
         assert (rest.rows, rest.next) == ((step,), None)
-        assert not await waiting_steps(uuid4())
+        assert not await run.engine.workflow(uuid4()).waiting_steps()
         with pytest.raises(InvalidOptionError):
-            await waiting_steps(limit=0)
-        await run.engine.cancel(workflow.workflow_id)
+            await run.engine.insights.waiting_steps(limit=0)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 async def hostile(dsn: str) -> asyncpg.Connection[Any]:
@@ -314,7 +308,7 @@ async def test_an_event_joins_the_callers_transaction(dsn: str) -> None:
             sent = await send_event(workflow.workflow_id, "x", 2, conn=connection, dedupe_id="d")
             assert sent is Delivery.DUPLICATE
         await run.events.until(StepSuspended)
-        result = await run.engine.result(workflow.workflow_id, "g")
+        result = await run.engine.workflow(workflow.workflow_id).result("g")
         assert result["events"] == {"x": 2}
         await until_waits(run.tables, workflow)
         assert (
@@ -322,7 +316,7 @@ async def test_an_event_joins_the_callers_transaction(dsn: str) -> None:
             is Delivery.BUFFERED
         )
         await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "s") == 3
+        assert await run.engine.workflow(workflow.workflow_id).result("s") == 3
     await connection.close()
 
 
@@ -365,7 +359,7 @@ async def test_any_schema(empty_dsn: str) -> None:
     async with Engine(empty_dsn, schema=odd, queues={"default": 5}) as engine:
         await insert_all([workflow, from_start])
         assert await send_event(workflow.workflow_id, "x", conn=connection) is Delivery.SETTLED
-        await engine.completion(from_start.workflow_id, timeout=20)
+        await engine.workflow(from_start.workflow_id).completion(timeout=20)
         await send_event(None, "x", correlation_key="k")
-        await engine.completion(workflow.workflow_id, timeout=20)
+        await engine.workflow(workflow.workflow_id).completion(timeout=20)
     await connection.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from baton import Baton, Cancel, Delivery, Discard, Step, cancel_wait, send_event, worker
+from baton import Baton, Cancel, Delivery, Discard, Step, send_event, worker
 from baton.errors import InvalidNameError, InvalidOptionError, UnknownStepError
 from baton.words.events import EventReceived, StepCancelled, WaitSettled
 from support.running import running
@@ -47,7 +47,7 @@ async def test_a_gate_completes_with_its_event(dsn: str) -> None:
         sent = await send_event(workflow.workflow_id, "yes", {"by": "ada"})
         assert sent is Delivery.SETTLED
         assert (await run.end(workflow)).outcome == "completed"
-        result = await run.engine.result(workflow.workflow_id, "b")
+        result = await run.engine.workflow(workflow.workflow_id).result("b")
         (wait,) = await run.events.until(WaitSettled)
         (event,) = await run.events.until(EventReceived)
         assert await run.tables.states(workflow) == dict.fromkeys(("a", "gate", "b"), "completed")
@@ -101,7 +101,7 @@ async def test_forms(
         await run.insert(workflow)
         found = [str(await send_event(workflow.workflow_id, name, name)) for name in sent]
         await run.end(workflow)
-        result = await run.engine.result(workflow.workflow_id, "gate")
+        result = await run.engine.workflow(workflow.workflow_id).result("gate")
         states = await members(run.tables, workflow)
     assert found == results
     assert result["missing"] == missing
@@ -122,12 +122,12 @@ async def test_events_that_come_before_the_gate_is_armed_settle_it_at_once(dsn: 
     workflow.add("b", note.new(), deps=[above])
     async with running(dsn) as run:
         await run.tables.execute("UPDATE baton.oban_jobs SET state = 'suspended'")
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         await run.insert(workflow)
         for number in reversed(range(60)):
             sent = await send_event(workflow.workflow_id, f"e{number}", number)
             assert sent is Delivery.BUFFERED
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
         assert len(await run.events.until(WaitSettled, 60)) == 60
         assert await mailbox(run.tables, workflow.workflow_id) == []
@@ -136,10 +136,10 @@ async def test_events_that_come_before_the_gate_is_armed_settle_it_at_once(dsn: 
 async def test_a_gate_that_is_the_last_step_ends_its_workflow(dsn: str) -> None:
     workflow = Baton().add("a", note.new()).wait("gate", any_of=["x"], deps=["a"])
     async with running(dsn) as run:
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         await run.insert(workflow)
         await send_event(workflow.workflow_id, "x")
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         assert (await run.end(workflow)).total_count == 2
 
 
@@ -187,7 +187,7 @@ async def test_ignore_flags_treat_a_gate_like_any_step(dsn: str) -> None:
     async with running(dsn) as run:
         completion = await run.workflow(workflow)
         assert completion.failed_steps == ("gate",)
-        assert await run.engine.result(workflow.workflow_id, "b") == {}
+        assert await run.engine.workflow(workflow.workflow_id).result("b") == {}
 
 
 @pytest.mark.parametrize("how", ["cancel", "discard"])
@@ -214,11 +214,11 @@ async def test_a_failure_above_may_arm_a_gate_that_ignores_it(dsn: str, how: str
         .add("b", note.new(), deps=["g2"])
     )
     async with running(dsn) as run:
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         await run.insert(workflow)
         for name in "yx":
             await send_event(workflow.workflow_id, name)
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         completion = await run.end(workflow)
         assert completion.failed_steps == ("a",)
         assert [wait.step for wait in await run.events.until(WaitSettled, 2)] == ["g1", "g2"]
@@ -229,7 +229,7 @@ async def test_cancelling_the_workflow_settles_its_groups(dsn: str) -> None:
     async with running(dsn) as run:
         await run.insert(workflow)
         await until_waits(run.tables, workflow)
-        assert await run.engine.cancel(workflow.workflow_id) == 3
+        assert await run.engine.workflow(workflow.workflow_id).cancel() == 3
         assert (await run.end(workflow)).outcome == "failed"
         assert await statuses(run.tables, workflow) == ["cancelled"] * 2
 
@@ -240,10 +240,10 @@ async def test_cancel_wait_cancels_the_gate_with_its_reason(dsn: str) -> None:
         await run.insert(workflow)
         await until_waits(run.tables, workflow)
         with pytest.raises(UnknownStepError):
-            await cancel_wait(workflow.workflow_id, "nowhere")
-        assert not await cancel_wait(workflow.workflow_id, "a")
-        assert await cancel_wait(workflow.workflow_id, "gate", "nobody\0 cares")
-        assert not await cancel_wait(workflow.workflow_id, "gate")
+            await run.engine.workflow(workflow.workflow_id).cancel_wait("nowhere")
+        assert not await run.engine.workflow(workflow.workflow_id).cancel_wait("a")
+        assert await run.engine.workflow(workflow.workflow_id).cancel_wait("gate", "nobody\0 cares")
+        assert not await run.engine.workflow(workflow.workflow_id).cancel_wait("gate")
         assert (await run.end(workflow)).failed_steps == ("gate", "b")
         assert (await run.tables.step(workflow, "gate")).error == "nobody\\x00 cares"
         (wait,) = await run.events.until(WaitSettled)
@@ -254,15 +254,15 @@ async def test_a_deadline_runs_from_arming(dsn: str) -> None:
     """By the database's clock: what a client's clock says does not matter."""
     workflow = gated(timeout=3600)
     async with running(dsn) as run:
-        run.engine.pause("default")
+        run.engine.queue("default").pause()
         await run.insert(workflow)
         assert await statuses(run.tables, workflow) == ["dormant"]
         look = "SELECT deadline - armed_at FROM baton.workflow_wait_groups"
         assert await run.tables.value(look) is None
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await until_waits(run.tables, workflow)
         assert await run.tables.value(look) == timedelta(seconds=3600)
-        await run.engine.cancel(workflow.workflow_id)
+        await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 @pytest.mark.parametrize(
@@ -313,5 +313,5 @@ async def test_long_times(dsn: str, timeout: Any) -> None:
         if timeout:
             await send_event(workflow.workflow_id, "x")
         await run.end(workflow)
-        result = await run.engine.result(workflow.workflow_id, "gate")
+        result = await run.engine.workflow(workflow.workflow_id).result("gate")
         assert result["outcome"] == ("events" if timeout else "timeout")

@@ -8,7 +8,7 @@ import json
 import asyncpg
 import pytest
 
-from baton import Baton, Delivery, insert_all, send_event, waiting_steps
+from baton import Baton, Delivery, insert_all, send_event
 from baton.errors import InvalidPayloadError
 from baton.words.events import EventReceived, WaitSettled
 from support.deciding import BAD, GOOD, Decision, gate, keyed
@@ -36,13 +36,15 @@ async def test_a_key_reaches_all_who_wait_with_it_and_no_others(dsn: str) -> Non
         assert (told.correlation_key, told.workflow_id, told.waits) == ("k", None, 4)
         await run.end(workflows[0])
         await run.end(waiting)
-        assert await run.engine.result(waiting.workflow_id, "s") == "all"
-        assert [len(await waiting_steps(w.workflow_id)) for w in workflows] == [0, 1, 1, 1]
+        assert await run.engine.workflow(waiting.workflow_id).result("s") == "all"
+        assert [
+            len(await run.engine.workflow(w.workflow_id).waiting_steps()) for w in workflows
+        ] == [0, 1, 1, 1]
         assert await send_event(later.workflow_id, "go") is Delivery.SETTLED
         await run.end(later)
         assert await send_event(workflows[1].workflow_id, "y") is Delivery.SETTLED
         for workflow in workflows[2:]:
-            await run.engine.cancel(workflow.workflow_id)
+            await run.engine.workflow(workflow.workflow_id).cancel()
 
 
 async def test_what_is_sent_by_a_key_before_anybody_waits_is_for_the_first(dsn: str) -> None:
@@ -60,7 +62,7 @@ async def test_what_is_sent_by_a_key_before_anybody_waits_is_for_the_first(dsn: 
         third = gate(correlation_key="k")
         await run.insert(third)
         assert await statuses(run.tables, third) == ["pending"]
-        await run.engine.cancel(third.workflow_id)
+        await run.engine.workflow(third.workflow_id).cancel()
 
 
 async def test_a_thousand_wait_with_one_key(dsn: str) -> None:

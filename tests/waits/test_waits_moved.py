@@ -35,7 +35,7 @@ async def test_a_wait_that_settled_while_its_step_was_moved_by_hand(dsn: str) ->
         await run.tables.change(workflow, "s", scheduled_at="timezone('UTC', now())")
         await run.tables.execute("NOTIFY \"baton.oban_insert\", '{}'")
         await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "s") == 7
+        assert await run.engine.workflow(workflow.workflow_id).result("s") == 7
 
 
 async def test_waits_survive_a_stop_of_the_engine(dsn: str) -> None:
@@ -48,7 +48,7 @@ async def test_waits_survive_a_stop_of_the_engine(dsn: str) -> None:
         for name in "xy":
             await send_event(workflow_id, name, 2)
         await run.end(workflow)
-        assert await run.engine.result(workflow_id, "s") == [1, 2, 2, 1]
+        assert await run.engine.workflow(workflow_id).result("s") == [1, 2, 2, 1]
 
 
 async def test_a_timer_without_notifications(dsn: str) -> None:

@@ -36,7 +36,10 @@ async def test_gates_and_events(dsn: str, page: Any) -> None:
         await send_event(workflow.workflow_id, "legal")
         assert await page.approve(workflow.workflow_id) is Delivery.SETTLED
         await engine.end(workflow)
-        assert await engine.engine.result(workflow.workflow_id, "pay") == "paid, approved by ada"
+        assert (
+            await engine.engine.workflow(workflow.workflow_id).result("pay")
+            == "paid, approved by ada"
+        )
 
 
 async def test_a_wait_inside_a_step(dsn: str, page: Any) -> None:
@@ -45,7 +48,7 @@ async def test_a_wait_inside_a_step(dsn: str, page: Any) -> None:
         await engine.insert(workflow)
         await send_event(workflow.workflow_id, "delivered")
         await engine.end(workflow)
-        assert await engine.engine.result(workflow.workflow_id, "order") == "17: delivered"
+        assert await engine.engine.workflow(workflow.workflow_id).result("order") == "17: delivered"
 
 
 async def test_an_approval(dsn: str, page: Any) -> None:
@@ -53,18 +56,18 @@ async def test_an_approval(dsn: str, page: Any) -> None:
     async with running(dsn) as engine:
         for workflow in (first, second):
             await engine.insert(workflow)
-        asked, other = await page.inbox()
+        asked, other = await page.inbox(engine.engine)
         assert asked.prompt == "May 'On waiting' be published?"
         assert asked.payload_schema["*"]["required"] == ["approved", "by"]
         with pytest.raises(InvalidPayloadError):
             await page.decide(asked, {"approved": True})
         assert await page.decide(asked, {"approved": True, "by": "ada"}) is Delivery.SETTLED
-        assert await page.withdraw(other)
+        assert await page.withdraw(engine.engine, other)
         await engine.end(first)
         assert (await engine.end(second)).failed_steps == ("review", "publish")
-        found = await engine.engine.result(first.workflow_id, "publish")
+        found = await engine.engine.workflow(first.workflow_id).result("publish")
         assert found == "published, thanks to ada"
-        assert await page.inbox() == []
+        assert await page.inbox(engine.engine) == []
 
 
 async def test_a_webhook(dsn: str, page: Any) -> None:
@@ -103,7 +106,7 @@ async def test_a_webhook(dsn: str, page: Any) -> None:
             assert await engine.tables.value(counted) == 1
             assert (await post(workflow.workflow_id, "d2")).status_code == 404
             assert await engine.tables.value(counted) == 1
-        await engine.engine.cancel(other.workflow_id)
+        await engine.engine.workflow(other.workflow_id).cancel()
 
 
 async def test_the_first_of_three_suppliers(dsn: str, page: Any) -> None:
@@ -113,20 +116,20 @@ async def test_the_first_of_three_suppliers(dsn: str, page: Any) -> None:
         await until_waits(engine.tables, bought)
         assert await send_event(bought.workflow_id, "south", {"price": 7}) is Delivery.SETTLED
         await engine.end(bought)
-        assert await engine.engine.result(bought.workflow_id, "buy") == "south for 7"
+        assert await engine.engine.workflow(bought.workflow_id).result("buy") == "south for 7"
         await engine.workflow(none)
-        assert await engine.engine.result(none.workflow_id, "buy") == "nobody has any"
+        assert await engine.engine.workflow(none.workflow_id).result("buy") == "nobody has any"
 
 
 async def test_a_reminder_then_escalation(dsn: str, page: Any) -> None:
     silent = Baton().add("s", page.answer.new(patience=0.1))
     async with running(dsn) as engine:
         await engine.workflow(silent)
-        assert await engine.engine.result(silent.workflow_id, "s") == "nobody answered"
+        assert await engine.engine.workflow(silent.workflow_id).result("s") == "nobody answered"
         assert page.reminders == ["ada", "ada", "her boss"]
         late = Baton().add("s", page.answer.new(patience=3600))
         await engine.insert(late)
         await until_waits(engine.tables, late)
         await send_event(late.workflow_id, "answer", 42)
         await engine.end(late)
-        assert await engine.engine.result(late.workflow_id, "s") == "42 in round 0"
+        assert await engine.engine.workflow(late.workflow_id).result("s") == "42 in round 0"

@@ -17,7 +17,6 @@ from baton import (
     WaitCancelled,
     WaitEvents,
     WaitTimeout,
-    cancel_wait,
     send_event,
     worker,
 )
@@ -46,7 +45,7 @@ async def test_the_body_is_run_again_when_its_event_has_come(dsn: str) -> None:
         assert (row.state, row.attempt, row.pending) == ("suspended", 0, 1)
         assert await send_event(workflow.workflow_id, "x", [1]) is Delivery.SETTLED
         await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "s") == [1]
+        assert await run.engine.workflow(workflow.workflow_id).result("s") == [1]
         (settled,) = await run.events.until(WaitSettled)
         (suspended,) = await run.events.until(StepSuspended)
         assert run.events.endings("s") == ["StepSuspended", "StepCompleted"]
@@ -80,13 +79,13 @@ async def test_its_slot_is_free_meanwhile(dsn: str) -> None:
 async def test_forms(dsn: str, form: str, sent: str, expected: Any, early: bool) -> None:
     async with running(dsn) as run:
         if early:
-            run.engine.pause("default")
+            run.engine.queue("default").pause()
         workflow = await only(run, forms.new(form=form))
         if not early:
             await until_waits(run.tables, workflow)
         for name in sent:
             await send_event(workflow.workflow_id, name, name)
-        run.engine.resume("default")
+        run.engine.queue("default").resume()
         await run.end(workflow)
         states = await members(run.tables, workflow)
     assert seen == [expected]
@@ -105,7 +104,7 @@ async def test_payloads(dsn: str, payload: Any) -> None:
         await until_waits(run.tables, workflow)
         await send_event(workflow.workflow_id, "x", payload)
         await run.end(workflow)
-        found = await run.engine.result(workflow.workflow_id, "s")
+        found = await run.engine.workflow(workflow.workflow_id).result("s")
     assert found == payload
     assert type(found) is type(payload)
 
@@ -138,8 +137,8 @@ async def test_a_cancelled_wait_returns_so_and_the_step_goes_on(dsn: str) -> Non
         workflow = await only(run, forms.new(form="all"))
         await until_waits(run.tables, workflow)
         await send_event(workflow.workflow_id, "x")
-        assert await cancel_wait(workflow.workflow_id, "s", "never mind")
-        assert not await cancel_wait(workflow.workflow_id, "s", "again")
+        assert await run.engine.workflow(workflow.workflow_id).cancel_wait("s", "never mind")
+        assert not await run.engine.workflow(workflow.workflow_id).cancel_wait("s", "again")
         await run.end(workflow)
     assert seen == [WaitCancelled("never mind")]
 
@@ -148,7 +147,7 @@ async def test_cancelling_the_workflow_settles_the_wait(dsn: str) -> None:
     async with running(dsn) as run:
         workflow = await only(run, one.new())
         await until_waits(run.tables, workflow)
-        assert await run.engine.cancel(workflow.workflow_id) == 1
+        assert await run.engine.workflow(workflow.workflow_id).cancel() == 1
         assert (await run.end(workflow)).failed_steps == ("s",)
         assert await statuses(run.tables, workflow) == ["cancelled"]
     assert runs["one"] == 1
@@ -163,7 +162,7 @@ async def test_several_waits_in_turn(dsn: str) -> None:
         for name, value in (("x", 1), ("y", 3), ("x", 2)):
             await send_event(workflow.workflow_id, name, value)
         await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "s") == [1, 2, 3, 1]
+        assert await run.engine.workflow(workflow.workflow_id).result("s") == [1, 2, 3, 1]
         # Each is told after its commit, by whoever committed: not always in turn.
         told = {wait.replay_key for wait in await run.events.until(WaitSettled, 5)}
         assert told == {"#1", "#2", "mine", "#3", "#4"}
@@ -192,7 +191,11 @@ async def test_memo_happens_once(dsn: str) -> None:
         await until_waits(run.tables, workflow)
         await send_event(workflow.workflow_id, "x", "X")
         await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "s") == [{"number": 1}, None, "X"]
+        assert await run.engine.workflow(workflow.workflow_id).result("s") == [
+            {"number": 1},
+            None,
+            "X",
+        ]
     assert runs == {"memoised": 3, "order": 1, "plain": 1}
 
 
@@ -226,7 +229,7 @@ async def test_an_except_exception_does_not_swallow_the_suspension(dsn: str) -> 
         await until_waits(run.tables, workflow)
         await send_event(workflow.workflow_id, "x", 1)
         await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "s") == 1
+        assert await run.engine.workflow(workflow.workflow_id).result("s") == 1
     assert runs == {"catching": 2, "finally": 2}
 
 
@@ -281,7 +284,7 @@ async def test_waits_in_parallel(dsn: str, how: str) -> None:
         for name in "yx":
             await send_event(workflow.workflow_id, name, name)
         await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "s") == {"x": "x", "y": "y"}
+        assert await run.engine.workflow(workflow.workflow_id).result("s") == {"x": "x", "y": "y"}
 
 
 @worker(name="steps.changing", max_attempts=2, backoff=0)
@@ -316,7 +319,7 @@ async def test_a_replay_may_name_its_events_in_another_order(dsn: str) -> None:
         for name in "yzx":
             await send_event(workflow.workflow_id, name)
         await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "s") == ["y", "z", "x"]
+        assert await run.engine.workflow(workflow.workflow_id).result("s") == ["y", "z", "x"]
     assert runs["reordering"] == 2
 
 
@@ -376,4 +379,9 @@ async def test_payloads_come_as_their_models(dsn: str) -> None:
         for name, value in (("a", 5), ("b", "any")):
             await send_event(workflow.workflow_id, name, value)
         await run.end(workflow)
-        assert await run.engine.result(workflow.workflow_id, "s") == ["ada", 2026, 5, "any"]
+        assert await run.engine.workflow(workflow.workflow_id).result("s") == [
+            "ada",
+            2026,
+            5,
+            "any",
+        ]

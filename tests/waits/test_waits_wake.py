@@ -35,5 +35,5 @@ async def test_an_event_wakes_the_engines_of_this_process(dsn: str) -> None:
         await run.tables.until(workflow, "step", "completed")
         await send_event(workflow.workflow_id, "y", 2, engine=client)
         await run.tables.until(workflow, "after", "completed")
-        assert await run.engine.result(workflow.workflow_id, "step") == 1
-        assert await run.engine.result(workflow.workflow_id, "after") == 2
+        assert await run.engine.workflow(workflow.workflow_id).result("step") == 1
+        assert await run.engine.workflow(workflow.workflow_id).result("after") == 2

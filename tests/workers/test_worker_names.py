@@ -152,7 +152,7 @@ SPAWNING = """
         async with Engine(os.environ["DSN"]) as engine:
             workflow = Baton().add("a", report.new())
             await workflow.insert()
-            completion = await engine.completion(workflow.workflow_id, timeout=40)
+            completion = await engine.workflow(workflow.workflow_id).completion(timeout=40)
             print(report.spec.name, completion.outcome, completion.failed_steps)
 
     if __name__ == "__main__":
@@ -209,7 +209,7 @@ PERFORMING = """
             # Sorted behind what the other script has inserted.
             own = Baton().add("own", send.new(), priority=9)
             await own.insert()
-            await engine.completion(own.workflow_id, timeout=40)
+            await engine.workflow(own.workflow_id).completion(timeout=40)
 
     asyncio.run(main())
 """

@@ -23,13 +23,14 @@ from baton.core.checks import flag, listed, parse_workflow_id
 from baton.core.dag import topological_order
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.core.uuid7 import RANDOM_BYTES, uuid7
+from baton.handles import WorkflowHandle, handle_of
 from baton.steps.wait_options import (
     WAIT_STEP_QUEUE,
     WAIT_STEP_WORKER,
     WaitStepOptions,
     new_wait_step,
 )
-from baton.store.ambient import EngineOrName
+from baton.store.ambient import EngineOrName, Instance, current
 from baton.store.borrowed import CallersConnection
 from baton.words.errors import (
     DuplicateStepError,
@@ -37,7 +38,7 @@ from baton.words.errors import (
     InvalidOptionError,
     WorkflowInsertedError,
 )
-from baton.words.rows import Job, NewStep, NewWorkflow
+from baton.words.rows import Completion, Job, NewStep, NewWorkflow
 from baton.words.states import OnTimeout
 from baton.workers.args import NewJob
 from baton.workers.class_worker import Worker, job_of
@@ -81,6 +82,7 @@ class Baton:
         self._model_map = checked_model_map(model_map)
         self._steps: dict[str, NewStep] = {}
         self._seals = 0
+        self._engine: Instance | None = None
 
     @property
     def workflow_id(self) -> UUID:
@@ -243,8 +245,9 @@ class Baton:
             self._workflow_id, self._workflow_name, tuple(self._steps.values()), self._debug
         )
 
-    def seal(self) -> None:
+    def seal(self, through: Instance | None) -> None:
         """Take no more steps: it is being inserted, they would never be written."""
+        self._engine = through
         self._seals += 1
 
     def unseal(self) -> None:
@@ -258,6 +261,19 @@ class Baton:
         `insert_all`.
         """
         return await insert_all([self], engine=engine, conn=conn)
+
+    def handle(self, *, engine: EngineOrName | None = None) -> WorkflowHandle:
+        """The handle of the inserted workflow, on the engine that is given, else on the one that
+        inserted it, else on the ambient one. Raises NoEngineError, InvalidOptionError.
+        """
+        instance = current(engine if engine is not None else self._engine)
+        return handle_of(instance, self._workflow_id)
+
+    async def completion(
+        self, *, timeout: float | None = None, engine: EngineOrName | None = None
+    ) -> Completion:
+        """Wait for the end of the inserted workflow: the short form of `handle().completion()`."""
+        return await self.handle(engine=engine).completion(timeout=timeout)
 
     def _new_name(self, given: str) -> str:
         name = validate_step_name(given)

@@ -28,8 +28,8 @@ class Prepares(Protocol):
 
     def prepared(self) -> NewWorkflow: ...
 
-    def seal(self) -> None:
-        """It is being written: what is added from now on would be lost."""
+    def seal(self, through: Instance | None) -> None:
+        """It is being written, through an engine or none: what is added now would be lost."""
 
     def unseal(self) -> None:
         """It was not written."""
@@ -67,7 +67,7 @@ async def insert_all(
     if not prepared:
         return []
     for builder in builders:
-        builder.seal()
+        builder.seal(instance)
     with seam.spanned(lambda tracer: tracer.insert(prepared)):
         context = _trace_context()
         if context:

@@ -7,15 +7,21 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from baton.core.checks import check_page_limit, parse_workflow_id
+from baton.core.checks import check_page_limit, flag, parse_workflow_id
 from baton.core.gate import Dependency
-from baton.core.names import validate_step_name, validate_workflow_name
+from baton.core.names import (
+    validate_event_name,
+    validate_key,
+    validate_step_name,
+    validate_workflow_name,
+)
 from baton.core.why import explain
 from baton.reading.paging import parse_id, parse_place, place_text
 from baton.store import insights as store
 from baton.store.completions import find_missing_workflows
 from baton.store.database import Database
 from baton.store.insights import Place
+from baton.store.waits import WaitFilter, read_waiting
 from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
 from baton.words.insights import (
     EngineRow,
@@ -27,12 +33,16 @@ from baton.words.insights import (
     WorkflowState,
 )
 from baton.words.paging import Page
+from baton.words.rows import WaitingStep
 from baton.words.states import JobState
 
 T = TypeVar("T")
 
 MOST_ROWS = 1_000
 """Most rows of one page."""
+
+MOST_WAITS = 10_000
+"""Most waits of one page."""
 
 
 class Insights:
@@ -133,6 +143,36 @@ class Insights:
         silent for five times its `rescue_after`.
         """
         return tuple(await self._read(lambda: store.read_engines(self._database)))
+
+    async def waiting_steps(
+        self,
+        workflow_id: UUID | str | None = None,
+        *,
+        prompted: bool | None = None,
+        event: str | None = None,
+        correlation_key: str | None = None,
+        workflow_name: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[WaitingStep]:
+        """What is waiting for what since when, oldest first: of one workflow, or of all.
+
+        Only those with a prompt (`prompted`; False: those without), that wait for an `event`, with
+        a `correlation_key`, or in workflows of a name; None for all. `after` is the `next` of the
+        page before, `limit` 1 to 10,000.
+        """
+        given = None if workflow_id is None else parse_workflow_id(workflow_id)
+        check_page_limit(limit, MOST_WAITS)
+        wanted = WaitFilter(
+            None if prompted is None else flag("prompted", prompted),
+            None if event is None else validate_event_name(event),
+            None if correlation_key is None else validate_key("correlation_key", correlation_key),
+            None if workflow_name is None else validate_workflow_name(workflow_name),
+        )
+        last = 0 if after is None else parse_id(after)
+        rows = await read_waiting(self._database, given, wanted, limit + 1, last)
+        more = len(rows) > limit
+        return Page(tuple(rows[:limit]), str(rows[limit - 1].wait_id) if more else None)
 
     async def why(self, workflow_id: UUID | str, step: str) -> Why:
         """Why a step is waiting, or what has become of it.

@@ -37,6 +37,8 @@ class CompletionWaiters:
         self._unchecked: set[UUID] = set()
         self._looking: asyncio.Task[None] | None = None
         self._failing = False
+        self.closing = False
+        """Whether the engine stops: who asks now would wait for no answer."""
 
     async def wait(self, workflow_id: UUID, timeout: float | None) -> Completion:
         """The completion of a workflow, at once when it has finished already.
@@ -46,6 +48,8 @@ class CompletionWaiters:
         bound); the first look may take FIRST_LOOK seconds of their own, and finding out what the
         workflow waits for WHY_SECONDS.
         """
+        if self.closing:
+            raise _refusal("stopping")
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(workflow_id, set()).add(future)
         self._unchecked.add(workflow_id)
@@ -104,14 +108,13 @@ class CompletionWaiters:
         """End the looking, which is waited for at most `timeout` seconds; who still waits gets an
         EngineStateError.
         """
+        self.closing = True
         if self._looking is not None:
             await cancel_all([self._looking], timeout)
         for waiters in list(self._waiters.values()):
             for future in waiters:
                 if not future.done():
-                    future.set_exception(
-                        EngineStateError("stopped", "running", "engine.completion")
-                    )
+                    future.set_exception(_refusal("stopped"))
 
     def _look_at(self, workflow_ids: Iterable[UUID]) -> None:
         self._due.update(workflow_ids)
@@ -162,6 +165,10 @@ class CompletionWaiters:
             if not waiters:
                 del self._waiters[workflow_id]
                 self._unchecked.discard(workflow_id)
+
+
+def _refusal(state: str) -> EngineStateError:
+    return EngineStateError(state, "running", "completion")
 
 
 def _why(unsettled: int, steps: Sequence[UnsettledStep], queues: Sequence[str]) -> str:

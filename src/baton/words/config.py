@@ -107,7 +107,7 @@ def _check_queues(value: object) -> None:
         if not _is_count(limit):
             why = f"a whole number of at least 1 as the limit of {name!r}"
             if limit == 0:
-                why += f"; a queue is paused with engine.pause({name!r})"
+                why += f"; a queue is paused with engine.queue({name!r}).pause()"
             raise InvalidOptionError("queues", value, why)
 
 

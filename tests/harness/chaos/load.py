@@ -145,10 +145,10 @@ class Application:
 
             await eventually(look, float("inf"))
         self.expected[workflow_id] = replace(self.expected[workflow_id], cancelled=True)
-        await self._surely("cancel", lambda: self._engine.cancel(workflow_id))
+        await self._surely("cancel", lambda: self._engine.workflow(workflow_id).cancel())
 
     async def _await_end(self, workflow_id: UUID) -> None:
-        await self._surely("completion", lambda: self._engine.completion(workflow_id))
+        await self._surely("completion", lambda: self._engine.workflow(workflow_id).completion())
         self.ended[workflow_id] += 1
         self._room.set()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
-from baton import Baton, Engine, Plugin, cancel_wait, insert_all, schema, send_event
+from baton import Baton, Engine, Plugin, insert_all, schema, send_event
 from baton.engine import EngineOptions
 from baton.runtime import runtime
 from support.running import fast
@@ -47,19 +47,19 @@ class Here:
         self._engine = engine
 
     async def pause(self, queue: str) -> None:
-        self._engine.pause(queue)
+        self._engine.queue(queue).pause()
 
     async def resume(self, queue: str) -> None:
-        self._engine.resume(queue)
+        self._engine.queue(queue).resume()
 
     async def stop(self) -> None:
         await self._engine.stop()
 
     async def cancel(self, workflow_id: UUID) -> None:
-        await self._engine.cancel(workflow_id)
+        await self._engine.workflow(workflow_id).cancel()
 
     async def cancel_wait(self, workflow_id: UUID, step: str) -> None:
-        await cancel_wait(workflow_id, step, engine=self._engine)
+        await self._engine.workflow(workflow_id).cancel_wait(step)
 
     async def insert(self, workflows: Sequence[Baton]) -> None:
         await insert_all(workflows, engine=self._engine)

@@ -140,7 +140,7 @@ async def _finished_before(place: Place, graph: Graph) -> UUID:
     workflow = graph.workflow()
     await place.insert(workflow)
     async with fast(place.dsn) as engine:
-        await engine.completion(workflow.workflow_id, timeout=15)
+        await engine.workflow(workflow.workflow_id).completion(timeout=15)
     return workflow.workflow_id
 
 

@@ -27,7 +27,7 @@ async def reused_id(place: Place) -> None:
     old = ALONE.workflow()
     await place.insert(old)
     async with fast(place.dsn) as before:
-        await before.completion(old.workflow_id, timeout=15)
+        await before.workflow(old.workflow_id).completion(timeout=15)
     (node,) = await place.tables.fetch(_NODES, old.workflow_id)
     # What this wrote down is of the old job.
     place.forget()

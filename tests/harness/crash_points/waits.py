@@ -246,7 +246,7 @@ async def prune_waits(place: Place) -> None:
     for name in "xyz":
         await place.send(old.workflow_id, name)
     async with fast(place.dsn) as engine:
-        await engine.completion(old.workflow_id, timeout=15)
+        await engine.workflow(old.workflow_id).completion(timeout=15)
     await place.tables.execute(
         "UPDATE baton.oban_jobs SET completed_at = completed_at - interval '1 day'"
     )

@@ -135,7 +135,7 @@ async def hold(dsn: str, what: str, seconds: float) -> Latencies:
             await asyncio.gather(*(_client(engine, end, took) for _ in range(CLIENTS)))
         try:
             for workflow in victims:
-                await engine.completion(workflow.workflow_id, timeout=20)
+                await engine.workflow(workflow.workflow_id).completion(timeout=20)
             ended = True
         except TimeoutError:
             ended = False
@@ -151,5 +151,5 @@ async def _client(engine: Engine, end: float, took: list[float]) -> None:
         workflow = unrelated(key)
         await workflow.insert(engine=engine)
         await send_event(None, "x", 1, correlation_key=key, engine=engine)
-        await engine.completion(workflow.workflow_id, timeout=60)
+        await engine.workflow(workflow.workflow_id).completion(timeout=60)
         took.append(monotonic() - begun)

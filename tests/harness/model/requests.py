@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from baton import cancel_wait, send_event
+from baton import send_event
 from baton.building.insert import insert_all
 from baton.completion import check
 from baton.errors import (
@@ -24,6 +24,7 @@ from baton.errors import (
 )
 from baton.settling.settle import cancel_workflow
 from baton.store import jobs as store_jobs
+from baton.waits.control import cancel_wait
 from model.bench import Bench, pick_of
 from model.calls import Crash, Lost
 from model.drawing import built, crashes, graphs, keys, names, picks

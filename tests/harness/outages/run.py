@@ -93,7 +93,7 @@ async def endure(server: RestartingServer, trouble: str, seconds: float) -> Repo
                 report.refused = await _refusals(engine, seconds)
             calm = monotonic()
             for workflow in workflows:
-                ended = await engine.completion(workflow.workflow_id, timeout=PATIENCE)
+                ended = await engine.workflow(workflow.workflow_id).completion(timeout=PATIENCE)
                 if ended.outcome != "completed":
                     report.faults.append(f"{workflow.workflow_id} {ended.outcome}")
             report.recovered_after = round(monotonic() - calm, 2)

@@ -133,7 +133,7 @@ async def finished_by_another(
     async with made(dsn) as engine:
         ends = Counter[str]()
         for workflow in workflows:
-            ended = await engine.completion(workflow.workflow_id, timeout=PATIENCE)
+            ended = await engine.workflow(workflow.workflow_id).completion(timeout=PATIENCE)
             ends[ended.outcome] += 1
     if ends != {"completed": len(workflows)}:
         faults.append(f"the workflows ended as {dict(ends)}")

@@ -79,8 +79,8 @@ class Application:
         elif kind.event is not None:
             await send_event(workflow.workflow_id, kind.event, {"n": 1}, engine=self._engine)
         if kind.cancelled:
-            await self._engine.cancel(workflow.workflow_id)
-        end = await self._engine.completion(workflow.workflow_id, timeout=PATIENCE)
+            await self._engine.workflow(workflow.workflow_id).cancel()
+        end = await self._engine.workflow(workflow.workflow_id).completion(timeout=PATIENCE)
         if end.outcome != kind.outcome:
             self.faults.append(f"{name} {workflow.workflow_id} is {end.outcome}")
         if kind.steady:

@@ -234,7 +234,12 @@ HISTOGRAMS = [
     ("baton.workflow.duration", "s", "From a workflow's insertion to its end", LONG_SECONDS),
     ("baton.announce.lag", "s", "From a workflow's end to its announcement", LONG_SECONDS),
     ("baton.sweep.duration", "s", "Duration of sweeps", LONG_SECONDS),
-    ("gen_ai.client.operation.duration", "s", "How long models took, where it was told", SECONDS),
+    (
+        "gen_ai.client.operation.duration",
+        "s",
+        "How long models took, where steps recorded it",
+        SECONDS,
+    ),
     ("gen_ai.client.token.usage", "{token}", "Tokens that models took and gave", TOKENS),
 ]
 

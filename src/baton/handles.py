@@ -1,0 +1,285 @@
+"""Handles: one workflow, and one queue, of an engine, with what may be asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, overload, runtime_checkable
+from uuid import UUID
+
+from baton.core.checks import check_queue_limit, check_reason, parse_workflow_id, seconds
+from baton.core.errortext import sanitize
+from baton.core.names import validate_step_name
+from baton.reading.insights import Insights
+from baton.reading.statistics import workflow_captures, workflow_usage
+from baton.runtime.queues import Queue
+from baton.runtime.runtime import Runtime
+from baton.runtime.tasks import to_the_end
+from baton.settling.cascade_hooks import CascadeHooks
+from baton.settling.completion_waiters import CompletionWaiters
+from baton.settling.settle import cancel_workflow
+from baton.steps.results import typed
+from baton.store.ambient import Instance, opened
+from baton.store.borrowed import CallersConnection
+from baton.store.results import read_step_result
+from baton.waits.control import cancel_wait
+from baton.waits.send import send_event
+from baton.words.errors import (
+    InvalidOptionError,
+    NoResultError,
+    UnknownStepError,
+    UnknownWorkflowError,
+)
+from baton.words.insights import StepRow, WorkflowDetail
+from baton.words.paging import Page
+from baton.words.rows import Announced, Capture, Completion, WaitingStep, WorkflowUsage
+from baton.words.states import Delivery, JobState
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """What the handles use of their engine."""
+
+    engine: Instance
+    waiters: CompletionWaiters
+    hooks: CascadeHooks
+    runtime: Runtime
+    finished: Callable[[Sequence[Announced]], None]
+
+
+class WorkflowHandle:
+    """One workflow, as an engine reaches it: `engine.workflow(workflow_id)`.
+
+    A handle asks nothing when it is made: an unknown workflow is noticed by the calls. All raise
+    EngineStateError unless the engine runs, and UnavailableError when the database cannot be
+    reached.
+    """
+
+    def __init__(self, parts: EngineParts, workflow_id: UUID | str) -> None:
+        self._parts = parts
+        self._workflow_id = parse_workflow_id(workflow_id)
+
+    @property
+    def workflow_id(self) -> UUID:
+        return self._workflow_id
+
+    def __repr__(self) -> str:
+        return f"<WorkflowHandle {self._workflow_id} of engine {self._name!r}>"
+
+    @property
+    def _name(self) -> str:
+        return self._parts.engine.settings.name
+
+    def _opened(self, call: str) -> Instance:
+        return opened(call, self._parts.engine)
+
+    async def completion(self, *, timeout: float | None = None) -> Completion:
+        """Wait for the end of the workflow: its outcome and failed steps. `timeout` in seconds,
+        None for no bound.
+
+        Raises UnknownWorkflowError, or CompletionTimeoutError; the workflow goes on after either.
+        """
+        self._opened("completion")
+        if timeout is not None:
+            timeout = seconds("timeout", timeout)
+        return await self._parts.waiters.wait(self._workflow_id, timeout)
+
+    @overload
+    async def result(self, step: str) -> Any: ...
+
+    @overload
+    async def result(self, step: str, type: type[T]) -> T: ...
+
+    @overload
+    async def result(self, step: str, type: Any) -> Any: ...
+
+    async def result(self, step: str, type: Any = None) -> Any:
+        """The stored result of a step, as plain JSON values or validated as `type`.
+
+        Raises UnknownStepError, NoResultError (it has not completed), ResultTypeError,
+        InvalidNameError.
+        """
+        database = self._opened("result").database
+        name = validate_step_name(step)
+        found = await read_step_result(database, self._workflow_id, name)
+        if found is None:
+            raise UnknownStepError(self._workflow_id, name)
+        state, text = found
+        if text is None:
+            raise NoResultError(None, name, state)
+        return typed(text, type, step=None, dependency=name)
+
+    async def status(self) -> WorkflowDetail:
+        """The workflow, its steps counted by state, and its completion; see
+        `Insights.workflow`. Raises UnknownWorkflowError.
+        """
+        return await self._insights("status").workflow(self._workflow_id)
+
+    async def steps(
+        self, *, state: JobState | str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[StepRow]:
+        """The steps of the workflow, in the order they were added; see `Insights.steps`. Raises
+        UnknownWorkflowError, InvalidOptionError.
+        """
+        return await self._insights("steps").steps(
+            self._workflow_id, state=state, after=after, limit=limit
+        )
+
+    async def cancel(self, reason: str = "cancelled by request") -> int:
+        """Cancel every unfinished step of the workflow; returns how many jobs that cancelled.
+
+        Steps that run are interrupted, wherever they run, and whatever they still report is
+        dropped. The workflow ends at once, as failed. A workflow that has ended is left alone (0).
+        Raises UnknownWorkflowError; UnavailableError when it is unknown whether that was done, so
+        that the call may be made again.
+        """
+        self._opened("cancel")
+        check_reason(reason)
+        return await to_the_end(self._cancel(sanitize(reason)))
+
+    async def _cancel(self, reason: str) -> int:
+        parts = self._parts
+        effects = await cancel_workflow(
+            parts.engine.database, self._workflow_id, reason, notify=parts.engine.settings.notify
+        )
+        if effects is None:
+            raise UnknownWorkflowError(self._workflow_id)
+        parts.hooks.run(effects.cancelled)
+        parts.finished(effects.completions)
+        parts.runtime.producer.executor.interrupt(set(effects.accepted))
+        return len(effects.accepted)
+
+    async def send_event(
+        self,
+        name: str,
+        payload: object = None,
+        *,
+        dedupe_id: str | None = None,
+        conn: CallersConnection | None = None,
+    ) -> Delivery:
+        """Send an event to the workflow; see `baton.send_event`."""
+        return await send_event(
+            self._workflow_id,
+            name,
+            payload,
+            dedupe_id=dedupe_id,
+            conn=conn,
+            engine=self._parts.engine,
+        )
+
+    async def cancel_wait(self, step: str, reason: str = "cancelled by request") -> bool:
+        """End the wait of a step: whether this call did. False: the step does not wait, or no more.
+
+        A wait step is cancelled with the reason, and its dependents with it unless they ignore
+        that. A wait inside a step returns WaitCancelled(reason), and the step goes on.
+        Raises UnknownWorkflowError, UnknownStepError; UnavailableError when it is unknown whether
+        that was done, so that the call may be made again.
+        """
+        return await cancel_wait(self._workflow_id, step, reason, engine=self._parts.engine)
+
+    async def waiting_steps(
+        self,
+        *,
+        prompted: bool | None = None,
+        event: str | None = None,
+        correlation_key: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[WaitingStep]:
+        """What of the workflow waits for what since when, oldest first; see
+        `Insights.waiting_steps`.
+        """
+        return await self._insights("waiting_steps").waiting_steps(
+            self._workflow_id,
+            prompted=prompted,
+            event=event,
+            correlation_key=correlation_key,
+            after=after,
+            limit=limit,
+        )
+
+    async def usage(self) -> WorkflowUsage:
+        """What the workflow used of models so far, in all and per model, exact: whole tokens, cost
+        as Decimal in USD.
+
+        Every record of every attempt counts: failed attempts, attempts whose outcome was dropped
+        and attempts repeated after a crash used their tokens too. Zeros where nothing was recorded.
+        Raises UnknownWorkflowError.
+        """
+        return await workflow_usage(self._opened("usage").database, self._workflow_id)
+
+    async def captures(
+        self, *, step: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[Capture]:
+        """The debug log of the workflow, or of one of its steps, in the order written, all
+        attempts.
+
+        A page has up to `limit` entries (1 to 10,000); `after` is the `next` of the page before.
+        Empty for a workflow that captured nothing or is unknown. Raises InvalidOptionError,
+        InvalidNameError.
+        """
+        return await workflow_captures(
+            self._opened("captures").database,
+            self._workflow_id,
+            step=step,
+            after=after,
+            limit=limit,
+        )
+
+    def _insights(self, call: str) -> Insights:
+        return Insights(self._opened(call).database)
+
+
+class QueueHandle:
+    """One queue of an engine, on this engine alone: `engine.queue("mail")`.
+
+    All calls raise EngineStateError unless the engine runs.
+    """
+
+    def __init__(self, parts: EngineParts, name: str) -> None:
+        self._parts = parts
+        self._queue = parts.runtime.producer.queues[name]
+
+    @property
+    def name(self) -> str:
+        return self._queue.name
+
+    def __repr__(self) -> str:
+        return f"<QueueHandle {self.name!r} of engine {self._parts.engine.settings.name!r}>"
+
+    def pause(self) -> None:
+        """Start no more jobs of the queue on this engine; what runs goes on."""
+        self._opened("pause").paused = True
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        self._opened("resume").paused = False
+        self._parts.runtime.producer.wake(self.name)
+
+    def scale(self, limit: int) -> None:
+        """Change how many jobs of the queue this engine runs at once (at least 1). Running jobs go
+        on.
+        """
+        check_queue_limit(limit)
+        self._opened("scale").limit = limit
+        self._parts.runtime.producer.wake(self.name)
+
+    def _opened(self, call: str) -> Queue:
+        opened(call, self._parts.engine)
+        return self._queue
+
+
+@runtime_checkable
+class GivesHandles(Protocol):
+    """An engine, as a workflow that was inserted asks it for its handle."""
+
+    def workflow(self, workflow_id: UUID | str) -> WorkflowHandle: ...
+
+
+def handle_of(engine: Instance, workflow_id: UUID) -> WorkflowHandle:
+    """The handle of a workflow on an engine. Raises InvalidOptionError."""
+    if not isinstance(engine, GivesHandles):
+        raise InvalidOptionError("engine", engine, "an Engine, or the name of a running one")
+    return engine.workflow(workflow_id)
