@@ -160,6 +160,20 @@ async def test_jobs_that_others_host_are_settled(
     assert completion.outcome.value == "completed"
 
 
+async def test_a_callers_connection_reaches_both_schemas(
+    empty_dsn: str, connection: asyncpg.Connection[Any]
+) -> None:
+    await connection.execute(oban("oban_py"))
+    await schema.migrate(empty_dsn, oban_schema="public")
+    workflow = Baton().add("a", works.new()).wait("gate", any_of=["go"], deps=["a"])
+    async with Engine(empty_dsn, oban_schema="public", **FAST) as engine:
+        async with connection.transaction():
+            await workflow.insert(engine=engine, conn=connection)
+            await send_event(workflow.workflow_id, "go", engine=engine, conn=connection)
+        completion = await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
+    assert completion.outcome.value == "completed"
+
+
 async def test_new_jobs_are_announced_on_obans_channel_and_ends_on_batons(
     empty_dsn: str, connection: asyncpg.Connection[Any]
 ) -> None:
