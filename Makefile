@@ -40,6 +40,7 @@ lint: $(VENV)/.installed-dev ## Check style and formatting
 .PHONY: types
 types: $(VENV)/.installed-dev ## Check types
 	$(RUN) -m mypy
+	$(RUN) -m pyright
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## Mend what lint can mend by itself

@@ -3,7 +3,7 @@
 from baton.building.builder import Baton
 from baton.building.insert import insert_all
 from baton.core.outcome import Cancel, Discard, Snooze
-from baton.core.waits import WaitCancelled, WaitEvents, WaitTimeout
+from baton.core.waits import WaitCancelled, WaitEvents, WaitOutcome, WaitTimeout
 from baton.engine import Engine
 from baton.handles import QueueHandle, WorkflowHandle
 from baton.performing.process_executor import ProcessExecutor
@@ -14,10 +14,11 @@ from baton.telemetry.seam import subscribe
 from baton.waits.send import send_event
 from baton.words.config import EngineSettings
 from baton.words.errors import BatonError
-from baton.words.rows import Completion, Job, WaitingStep
+from baton.words.rows import Completion, Job, UnsettledStep, WaitingStep
 from baton.words.states import Delivery, JobState, OnTimeout, WorkflowOutcome
+from baton.workers.args import NewJob
 from baton.workers.class_worker import Worker
-from baton.workers.function_worker import worker
+from baton.workers.function_worker import FunctionWorker, worker
 
 __all__ = [
     "Baton",
@@ -29,8 +30,10 @@ __all__ = [
     "Discard",
     "Engine",
     "EngineSettings",
+    "FunctionWorker",
     "Job",
     "JobState",
+    "NewJob",
     "OnTimeout",
     "Plugin",
     "ProcessExecutor",
@@ -38,8 +41,10 @@ __all__ = [
     "Snooze",
     "Step",
     "SyncStep",
+    "UnsettledStep",
     "WaitCancelled",
     "WaitEvents",
+    "WaitOutcome",
     "WaitTimeout",
     "WaitingStep",
     "Worker",

@@ -32,6 +32,7 @@ from support.waits import mailbox, statuses, until_waits
 @worker(name="events.decided", max_attempts=1)
 async def decided(step: Step) -> Any:
     found = await step.wait_for("x", payload_type=Decision, prompt="Well?")
+    assert isinstance(found, Decision)
     return found.by
 
 

@@ -309,6 +309,7 @@ async def test_a_replay_that_asks_for_other_events_is_an_error(dsn: str) -> None
 async def reordering(step: Step) -> Any:
     runs["reordering"] += 1
     found = await step.wait_all(*("xyz" if runs["reordering"] % 2 else "zyx"))
+    assert isinstance(found, WaitEvents)
     return list(found.events)
 
 
@@ -358,6 +359,7 @@ async def modelled(step: Step) -> Any:
     answer = await step.wait_for("x", payload_type=Answer)
     assert isinstance(answer, Answer)
     both = await step.wait_all("a", "b", payload_type={"a": int})
+    assert isinstance(both, WaitEvents)
     return [answer.by, answer.at.year, both["a"], both["b"]]
 
 

@@ -173,8 +173,9 @@ class Baton:
         """
         name = validate_step_name(name)
         deps = _deps(deps)
-        if options.get("model") is not None:
-            raise InvalidOptionError("model", options["model"], "nothing: models=[…] tells them")
+        model = options.get("model")
+        if model is not None:
+            raise InvalidOptionError("model", model, "nothing: models=[…] tells them")
         made = branches(name, models, self._model_map, self._steps)
         steps = [
             replace(

@@ -106,7 +106,7 @@ def _asked(job: ClaimedJob, error: BaseException) -> Outcome | None:
     try:
         # An error may lie about its class, and about what it holds.
         while issubclass(type(error), BaseExceptionGroup):
-            members = BaseExceptionGroup.exceptions.__get__(error)
+            members = BaseExceptionGroup.exceptions.__get__(error)  # pyright: ignore[reportCallIssue, reportArgumentType]
             if len(members) != 1:
                 return None
             (error,) = members
@@ -128,7 +128,7 @@ def suspended(job: ClaimedJob, step: Step | SyncStep, error: BaseException) -> O
 
 def _only_suspensions(error: BaseException) -> bool:
     if issubclass(type(error), BaseExceptionGroup):
-        return all(map(_only_suspensions, error.exceptions))  # type: ignore[attr-defined]
+        return all(map(_only_suspensions, error.exceptions))  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     return type(error) is Suspension
 
 

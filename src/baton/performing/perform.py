@@ -136,7 +136,7 @@ class Performer:
             async with asyncio.timeout(timeout) as bound:
                 return await attempted
         except TimeoutError as error:
-            if bound.expired():
+            if bound.expired():  # pyright: ignore[reportUnboundVariable, reportAttributeAccessIssue]
                 raise StepTimeoutError(job.node.name if job.node else None, timeout) from error
             raise
 

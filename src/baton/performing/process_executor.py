@@ -72,7 +72,7 @@ class ProcessExecutor(Executor):
 
     def __init__(self, max_workers: int) -> None:
         given: object = max_workers
-        if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+        if not isinstance(given, int) or isinstance(given, bool) or given < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidOptionError("max_workers", given, "a whole number of at least 1")
         self._max_workers = given
         self._reset()

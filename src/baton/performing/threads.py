@@ -7,7 +7,7 @@ Python would otherwise delay until the last thread has returned.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from queue import SimpleQueue
@@ -94,8 +94,8 @@ def _claiming() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _claimed(backend: Any, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    with claim_worker_thread(backend, loop):
+def _claimed(backend: Any, loop: asyncio.AbstractEventLoop) -> Generator[None, None, None]:
+    with claim_worker_thread(backend, loop):  # pyright: ignore[reportOptionalCall]
         # For `anyio.from_thread.check_cancelled`: no scope of anyio's surrounds a step.
         threadlocals.current_cancel_scope = None
         yield

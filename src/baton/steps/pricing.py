@@ -13,7 +13,7 @@ try:
     import genai_prices
 
     # Loaded here because the first price would else load it, inside the event loop.
-    import genai_prices.data
+    import genai_prices.data  # pyright: ignore[reportUnusedImport]
 except ImportError:
     _installed = False
 else:

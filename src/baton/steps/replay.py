@@ -18,12 +18,20 @@ from baton.core.waits import (
     Default,
     WaitCancelled,
     WaitEvents,
+    WaitOutcome,
     WaitTimeout,
     Wanted,
     read_outcome,
     wanted_by_call,
 )
-from baton.steps.wait_options import WaitOptions, aware, new_wait, payload_types
+from baton.steps.wait_options import (
+    EventsWaitOptions,
+    TypedWaitOptions,
+    WaitOptions,
+    aware,
+    new_wait,
+    payload_types,
+)
 from baton.store.database import Database
 from baton.store.waits import StoredWait, read_memo, read_waits, write_memo
 from baton.telemetry import seam
@@ -32,6 +40,8 @@ from baton.words.rows import NewWait
 from baton.words.wait_errors import InvalidPayloadError, WaitMismatchError, WaitNotPossibleError
 
 T = TypeVar("T")
+D = TypeVar("D")
+P = TypeVar("P")
 
 MEMO_LIMIT = 1_048_576
 _A_TIME = Wanted((), 1)
@@ -131,6 +141,14 @@ class StepWaits:
     if TYPE_CHECKING:
         replay: Replay
 
+    @overload
+    async def wait_any(self, *names: str, **options: Unpack[EventsWaitOptions]) -> WaitOutcome: ...
+
+    @overload
+    async def wait_any(
+        self, *names: str, default: D, **options: Unpack[EventsWaitOptions]
+    ) -> WaitEvents | WaitCancelled | D: ...
+
     async def wait_any(self, *names: str, **options: Unpack[WaitOptions]) -> Any:
         """Wait for the first of these events. Returns WaitEvents, WaitTimeout (or the `default`),
         WaitCancelled.
@@ -143,13 +161,44 @@ class StepWaits:
         """
         return await self._wait(wanted_by_call("wait_any", names), options)
 
+    @overload
+    async def wait_all(self, *names: str, **options: Unpack[EventsWaitOptions]) -> WaitOutcome: ...
+
+    @overload
+    async def wait_all(
+        self, *names: str, default: D, **options: Unpack[EventsWaitOptions]
+    ) -> WaitEvents | WaitCancelled | D: ...
+
     async def wait_all(self, *names: str, **options: Unpack[WaitOptions]) -> Any:
         """Wait for all of these events. Returns as `wait_any`."""
         return await self._wait(wanted_by_call("wait_all", names), options)
 
+    @overload
+    async def wait_n(
+        self, count: int, *names: str, **options: Unpack[EventsWaitOptions]
+    ) -> WaitOutcome: ...
+
+    @overload
+    async def wait_n(
+        self, count: int, *names: str, default: D, **options: Unpack[EventsWaitOptions]
+    ) -> WaitEvents | WaitCancelled | D: ...
+
     async def wait_n(self, count: int, *names: str, **options: Unpack[WaitOptions]) -> Any:
         """Wait for as many of these events. Returns as `wait_any`."""
         return await self._wait(wanted_by_call("wait_n", names, count), options)
+
+    @overload
+    async def wait_for(
+        self, name: str, *, payload_type: type[P], **options: Unpack[TypedWaitOptions]
+    ) -> P | WaitTimeout | WaitCancelled: ...
+
+    @overload
+    async def wait_for(
+        self, name: str, *, payload_type: type[P], default: D, **options: Unpack[TypedWaitOptions]
+    ) -> P | D | WaitCancelled: ...
+
+    @overload
+    async def wait_for(self, name: str, **options: Unpack[WaitOptions]) -> Any: ...
 
     async def wait_for(self, name: str, **options: Unpack[WaitOptions]) -> Any:
         """Wait for one event. Returns its payload, WaitTimeout (or `default`), WaitCancelled."""

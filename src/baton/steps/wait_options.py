@@ -26,7 +26,22 @@ PayloadTypes: TypeAlias = Any
 """A type that pydantic can validate, or a mapping of event name to such a type."""
 
 
-class WaitOptions(TypedDict, total=False):
+class TypedWaitOptions(TypedDict, total=False):
+    """The options of a wait inside a step that leave the type of its outcome as it is."""
+
+    timeout: Seconds | None
+    replay_key: str | None
+    correlation_key: str | None
+    prompt: str | None
+
+
+class EventsWaitOptions(TypedWaitOptions, total=False):
+    """Those of a wait for several events."""
+
+    payload_type: PayloadTypes
+
+
+class WaitOptions(EventsWaitOptions, total=False):
     """Options of a wait inside a step.
 
     `timeout` counts from when the wait is armed, by the database's clock. `default` is returned
@@ -36,12 +51,7 @@ class WaitOptions(TypedDict, total=False):
     event name to type.
     """
 
-    timeout: Seconds | None
     default: Any
-    replay_key: str | None
-    correlation_key: str | None
-    prompt: str | None
-    payload_type: PayloadTypes
 
 
 class WaitStepOptions(TypedDict, total=False):

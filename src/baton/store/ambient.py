@@ -23,7 +23,7 @@ class Instance(Protocol):
     def settings(self) -> EngineSettings: ...
 
 
-EngineOrName: TypeAlias = "Instance | str"
+EngineOrName: TypeAlias = Instance | str
 """What `engine=` takes: an Engine, or the name of a running one."""
 
 

@@ -71,6 +71,7 @@ async def borrowed(conn: object, sql: Sql) -> AsyncGenerator[Connection, Any]:
         if sqlstate(error) == _INSUFFICIENT_PRIVILEGE and not isinstance(error, DatabaseError):
             raise MissingRightError(said(error)) from error
         if may_lack_schema(error):
+            missing = None
             with anyio.CancelScope(shield=True):
                 missing = await missing_schema(connection, sql)
             if missing is not None:

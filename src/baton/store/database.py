@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -191,7 +191,7 @@ class Database:
             pool.terminate()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+    async def connection(self) -> AsyncGenerator[asyncpg.Connection[Any], None]:
         """A pooled connection, outside a transaction.
 
         Raises UnavailableError, MissingRightError, SchemaMissingError, EventLoopError, and
@@ -246,7 +246,7 @@ class Database:
         return missing
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+    async def transaction(self) -> AsyncGenerator[asyncpg.Connection[Any], None]:
         """A READ COMMITTED transaction, shielded from anyio's cancellation, each statement bounded.
 
         A task's own `cancel()` still reaches it: then it is whole or nothing, and which is unknown.
@@ -257,7 +257,7 @@ class Database:
                     yield connection
 
     @asynccontextmanager
-    async def committing(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+    async def committing(self) -> AsyncGenerator[asyncpg.Connection[Any], None]:
         """A `transaction` whose commit is looked up when only its reply was lost: then this ends as
         if the reply had come, and what the body found out is told.
         """
@@ -287,7 +287,7 @@ class Database:
         """Run one named query on its own, shielded: what it wrote is known when this returns."""
         async with self.connection() as connection:
             with anyio.CancelScope(shield=True):
-                if not connection.lent:  # type: ignore[attr-defined]
+                if not connection.lent:  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
                     rows = await connection.fetch(self.sql(query), *args)
                 else:
                     async with transaction(connection):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ class Hurried(Database):
         self.pid: int | None = None
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+    async def transaction(self) -> AsyncGenerator[asyncpg.Connection[Any], None]:
         async with super().transaction() as connection:
             setting = f"{max(self._lock_timeout * 1000, 1):.0f}"
             self.pid = await connection.fetchval(self.sql("hurry_locks"), setting)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -32,7 +32,7 @@ class PlainConnection(asyncpg.Connection):
 
 
 @contextmanager
-def keeping_cancellation() -> Iterator[None]:
+def keeping_cancellation() -> Generator[None, None, None]:
     """A cancellation that arrives while the driver works leaves as CancelledError.
 
     The driver turns some into the error of whatever it does next, such as the TimeoutError of a
@@ -49,9 +49,9 @@ def keeping_cancellation() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def transaction(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
+async def transaction(connection: asyncpg.Connection[Any]) -> AsyncGenerator[None, None]:
     """A READ COMMITTED transaction with the session's settings."""
-    lent: str = connection.lent  # type: ignore[attr-defined]
+    lent: str = connection.lent  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     begun = connection.transaction(isolation="read_committed")
     try:
         await begun.start()

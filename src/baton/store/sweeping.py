@@ -4,7 +4,7 @@ after a cursor.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 from uuid import UUID
@@ -33,7 +33,7 @@ NO_EVENT = KeyEvent("", "", 0)
 
 
 @asynccontextmanager
-async def sweep_lock(database: Database) -> AsyncIterator[bool]:
+async def sweep_lock(database: Database) -> AsyncGenerator[bool, None]:
     """Whether nobody else sweeps this schema. Only saves work: a sweep is correct without it.
 
     A lock of a transaction, because a pooler between us and the server would lose or leak one of a

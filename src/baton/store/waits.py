@@ -81,7 +81,7 @@ def decided(rows: Iterable[Any]) -> Effects:
     waits: list[SettledWait] = []
     failing: list[tuple[int, UUID]] = []
     for kind, number, data, workflow_id in rows:
-        match kind:
+        match kind:  # pyright: ignore[reportMatchNotExhaustive]
             case _Kind.STALE:
                 stale.add(number)
             case _Kind.FINISHED:

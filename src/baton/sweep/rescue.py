@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -26,7 +26,7 @@ _STOP_SECONDS = 6.0
 @asynccontextmanager
 async def rescuing(
     database: Database, settings: EngineSettings
-) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+) -> AsyncGenerator[Callable[[], Awaitable[None]], None]:
     """One pass of the rescue, to be called again and again.
 
     It has a heartbeat, because only who has been steady for long enough may call others dead.

@@ -8,7 +8,7 @@ before they build a record, so that silence costs one attribute look-up.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -147,7 +147,7 @@ def link_attempt(traces: Sequence[str]) -> None:
 
 
 @contextmanager
-def spanned(begin: Callable[[Tracer], S]) -> Iterator[S | None]:
+def spanned(begin: Callable[[Tracer], S]) -> Generator[S | None, None, None]:
     """Surround a block with a span, where somebody traces; gives it, or None."""
     span: S | None = None
     try:

@@ -51,7 +51,7 @@ class FunctionWorker(Generic[S, P, R]):
         Raises InvalidArgsError; NotStorableError for what JSON cannot hold.
         """
         if args:
-            kwargs = self._by_name(args, kwargs)  # type: ignore[assignment]
+            kwargs = self._by_name(args, kwargs)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
         try:
             values = self.spec.args(**kwargs)
         except ValidationError as error:
@@ -74,7 +74,7 @@ class FunctionWorker(Generic[S, P, R]):
 
     def __reduce__(self) -> str:
         # By name, so that a process pool finds the function behind it.
-        return self.__qualname__  # type: ignore[attr-defined, no-any-return]
+        return self.__qualname__  # type: ignore[attr-defined, no-any-return]  # pyright: ignore[reportAttributeAccessIssue]
 
     def _by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         names = list(self.spec.args.model_fields)[: len(args)]

@@ -1,0 +1,128 @@
+"""A user's file: what type checkers must accept as it stands, in their strictest modes, and which
+types they must see. `make types` checks it with mypy and pyright.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, assert_type
+from uuid import UUID
+
+import asyncpg
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from baton import (
+    Baton,
+    Completion,
+    Delivery,
+    Engine,
+    Job,
+    QueueHandle,
+    Snooze,
+    Step,
+    SyncStep,
+    WaitCancelled,
+    WaitEvents,
+    WaitingStep,
+    WaitOutcome,
+    WaitTimeout,
+    Worker,
+    WorkflowHandle,
+    insert_all,
+    send_event,
+    worker,
+)
+from baton.errors import CompletionTimeoutError, UnknownWorkflowError
+from baton.insights import Insights, Page, StepRow, WorkflowDetail
+from baton.statistics import Capture, WorkflowUsage
+
+
+class Decision(BaseModel):
+    approved: bool
+    by: str
+
+
+class Fetch(Worker, queue="io", max_attempts=3):
+    url: str
+
+    async def perform(self, step: Step) -> int | Snooze:
+        found = await step.result("token", str)
+        assert_type(found, str)
+        either = await step.result("page", int | None)  # type checkers differ on how they see it
+        return len(self.url) if either is None else Snooze(timedelta(seconds=5))
+
+
+@worker(queue="cpu", timeout=30)
+def crunch(step: SyncStep, *, size: int) -> int:
+    return size * 2
+
+
+@worker
+async def decide(step: Step, *, limit: int) -> str:
+    first = await step.wait_any("approved", "refused", timeout=60)
+    assert_type(first, WaitEvents | WaitTimeout | WaitCancelled)
+    outcome: WaitOutcome = await step.wait_n(2, "a", "b", "c", replay_key="two")
+    if isinstance(outcome, WaitCancelled):
+        return outcome.reason
+    every = await step.wait_all("a", "b", timeout=5, default=0)
+    assert_type(every, WaitEvents | WaitCancelled | int)
+    answer = await step.wait_for("decision", payload_type=Decision)
+    assert_type(answer, Decision | WaitTimeout | WaitCancelled)
+    other = await step.wait_for("decision", payload_type=Decision, timeout=5, default=None)
+    assert_type(other, Decision | WaitCancelled | None)
+    noted = await step.memo("note", lambda: 1)
+    assert_type(noted, int)
+    await step.sleep(1.5)
+    return answer.by if isinstance(answer, Decision) else "nobody"
+
+
+def flow() -> Baton:
+    return (
+        Baton(workflow_name="order", model_map={"smart": "gpt-5"})
+        .add("token", Fetch(url="a.example"))
+        .add("crunch", crunch.new(size=3), deps=["token"], priority=2)
+        .wait("review", any_of=["decision"], payload_type=Decision, deps=["crunch"])
+    )
+
+
+async def insert_in_all_ways(
+    engine: Engine,
+    plain: asyncpg.Connection[Any],
+    session: AsyncSession,
+    connection: AsyncConnection,
+) -> list[Job]:
+    jobs = await flow().insert(engine=engine)
+    await flow().insert(engine="default")
+    await flow().insert(conn=plain)
+    await insert_all([flow(), flow()], conn=session, engine=engine)
+    assert_type(await send_event(UUID(int=1), "x", {"n": 1}, conn=connection), Delivery)
+    return jobs
+
+
+async def ask(engine: Engine, workflow_id: UUID) -> Completion | None:
+    handle = engine.workflow(workflow_id)
+    assert_type(handle, WorkflowHandle)
+    assert_type(await handle.result("crunch", int), int)
+    assert_type(await handle.status(), WorkflowDetail)
+    assert_type(await handle.steps(limit=5), Page[StepRow])
+    assert_type(await handle.cancel("enough"), int)
+    assert_type(await handle.cancel_wait("review"), bool)
+    assert_type(await handle.usage(), WorkflowUsage)
+    assert_type(await handle.captures(), Page[Capture])
+    assert_type(await handle.waiting_steps(prompted=True), Page[WaitingStep])
+    assert_type((await handle.usage()).cost, Decimal)
+    assert_type(engine.insights, Insights)
+    queue = engine.queue("io")
+    assert_type(queue, QueueHandle)
+    queue.pause()
+    queue.scale(3)
+    try:
+        return await handle.completion(timeout=5)
+    except CompletionTimeoutError as error:
+        assert_type(error.timeout, float)
+        assert_type([step.name for step in error.steps], list[str])
+    except UnknownWorkflowError as error:
+        assert_type(error.workflow_id, UUID)
+    return await flow().completion(timeout=1)
