@@ -245,12 +245,12 @@ class Engine:
 
     def workflow(self, workflow_id: UUID | str) -> WorkflowHandle:
         """The handle of a workflow: its end, its results, what may be asked of it. Raises
-        InvalidOptionError for what is no id.
+        InvalidArgumentError for what is no id.
         """
         return WorkflowHandle(self._parts, workflow_id)
 
     def queue(self, name: str) -> QueueHandle:
-        """The handle of a queue that this engine serves. Raises InvalidOptionError."""
+        """The handle of a queue that this engine serves. Raises InvalidArgumentError."""
         return QueueHandle(self._parts, name)
 
     @property

@@ -8,7 +8,8 @@ BatonError
 │   ├── SelfDependencyError     step
 │   └── CycleError              path
 ├── InvalidNameError            kind, given, expected
-├── InvalidOptionError          option, given, expected
+├── InvalidArgumentError        argument, given, expected
+│   └── InvalidOptionError      option
 ├── InvalidArgsError            worker, given, problems
 ├── NotStorableError            what, problem (and where)
 │   └── TooLargeError           size, limit (bytes)
@@ -59,6 +60,7 @@ from baton.words.errors import (
     EventLoopError,
     GraphError,
     InvalidArgsError,
+    InvalidArgumentError,
     InvalidNameError,
     InvalidOptionError,
     MigrationError,
@@ -107,6 +109,7 @@ __all__ = [
     "EventLoopError",
     "GraphError",
     "InvalidArgsError",
+    "InvalidArgumentError",
     "InvalidNameError",
     "InvalidOptionError",
     "InvalidPayloadError",

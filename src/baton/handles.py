@@ -25,7 +25,7 @@ from baton.store.results import read_step_result
 from baton.waits.control import cancel_wait
 from baton.waits.send import send_event
 from baton.words.errors import (
-    InvalidOptionError,
+    InvalidArgumentError,
     NoResultError,
     UnknownStepError,
     UnknownWorkflowError,
@@ -279,7 +279,7 @@ class GivesHandles(Protocol):
 
 
 def handle_of(engine: Instance, workflow_id: UUID) -> WorkflowHandle:
-    """The handle of a workflow on an engine. Raises InvalidOptionError."""
+    """The handle of a workflow on an engine. Raises InvalidArgumentError."""
     if not isinstance(engine, GivesHandles):
-        raise InvalidOptionError("engine", engine, "an Engine, or the name of a running one")
+        raise InvalidArgumentError("engine", engine, "an Engine, or the name of a running one")
     return engine.workflow(workflow_id)

@@ -17,6 +17,7 @@ from baton.words.errors import (
     DuplicateStepError,
     EmptyWorkflowError,
     InvalidArgsError,
+    InvalidArgumentError,
     InvalidNameError,
     InvalidOptionError,
     NoEngineError,
@@ -77,9 +78,9 @@ class TestIdentity:
 
     @pytest.mark.parametrize("given", ["", "x", 5, b"x", [], object()])
     def test_any_other_id_is_refused(self, given: Any) -> None:
-        with pytest.raises(InvalidOptionError) as caught:
+        with pytest.raises(InvalidArgumentError) as caught:
             Baton(given)
-        assert caught.value.option == "workflow_id"
+        assert caught.value.argument == "workflow_id"
 
     @pytest.mark.parametrize("given", ["", "x" * 256, "a\0", 5])
     def test_names_are_checked(self, given: Any) -> None:
@@ -312,9 +313,9 @@ NO_JOBS: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("job", "corrected"), NO_JOBS)
 def test_what_is_no_job_is_told_with_the_corrected_call(job: Any, corrected: str) -> None:
-    with pytest.raises(InvalidOptionError, match=re.escape(corrected)) as caught:
+    with pytest.raises(InvalidArgumentError, match=re.escape(corrected)) as caught:
         Baton().add("b", job)
-    assert (caught.value.option, caught.value.given) == ("job", job)
+    assert (caught.value.argument, caught.value.given) == ("job", job)
 
 
 def test_a_call_in_place_of_a_job_is_told_with_the_corrected_call() -> None:
@@ -323,7 +324,7 @@ def test_a_call_in_place_of_a_job_is_told_with_the_corrected_call() -> None:
     with pytest.raises(InvalidArgsError, match=re.escape("process.new(url=…)")) as caught:
         Baton().add("b", calls(url="a"))
     assert (caught.value.worker, caught.value.given) == (process.spec.name, {"url": "a"})
-    with pytest.raises(InvalidOptionError, match=re.escape(".add('b', process.new(…))")):
+    with pytest.raises(InvalidArgumentError, match=re.escape(".add('b', process.new(…))")):
         Baton().add("b", calls("a"))
 
 
@@ -352,14 +353,14 @@ def test_arguments_are_taken_when_added() -> None:
 
 @pytest.mark.parametrize("given", [5, None, [5], ["a"], [None], [Fetch()]])
 async def test_insert_all_takes_workflows(given: Any) -> None:
-    with pytest.raises(InvalidOptionError) as caught:
+    with pytest.raises(InvalidArgumentError) as caught:
         await insert_all(given)
-    assert caught.value.option == "workflows"
+    assert caught.value.argument == "workflows"
 
 
 async def test_insert_all_takes_each_workflow_once() -> None:
     workflow = diamond()
-    with pytest.raises(InvalidOptionError, match="each workflow once"):
+    with pytest.raises(InvalidArgumentError, match="each workflow once"):
         await insert_all([workflow, workflow])
 
 
@@ -368,7 +369,7 @@ async def test_without_an_engine_it_is_told_so() -> None:
         await diamond().insert()
     with pytest.raises(NoEngineError, match="'other'"):
         await diamond().insert(engine="other")
-    with pytest.raises(InvalidOptionError, match="engine"):
+    with pytest.raises(InvalidArgumentError, match="engine"):
         await diamond().insert(engine=cast("Any", 5))
 
 

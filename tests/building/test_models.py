@@ -12,6 +12,7 @@ from baton.core.names import STEP_LIMIT, validate_step_name
 from baton.words.errors import (
     BatonError,
     DuplicateStepError,
+    InvalidArgumentError,
     InvalidNameError,
     InvalidOptionError,
     UnknownDependencyError,
@@ -186,11 +187,11 @@ def test_what_is_refused_adds_nothing() -> None:
         ({"model": "x"}, InvalidOptionError, "models="),
         ({"queue": ""}, InvalidNameError, "queue name"),
         ({"synthesis": Ask(), "name": "a"}, DuplicateStepError, "'a'"),
-        ({"synthesis": "no job"}, InvalidOptionError, "job='no job'"),
-        ({"job": ask}, InvalidOptionError, r"job=lambda model: ask.new\(model=model\)"),
-        ({"job": Ask}, InvalidOptionError, r"job=lambda model: Ask\(model=model\)"),
-        ({"job": None}, InvalidOptionError, "a job, or a function"),
-        ({"job": odd}, InvalidOptionError, "'no job'"),
+        ({"synthesis": "no job"}, InvalidArgumentError, "job='no job'"),
+        ({"job": ask}, InvalidArgumentError, r"job=lambda model: ask.new\(model=model\)"),
+        ({"job": Ask}, InvalidArgumentError, r"job=lambda model: Ask\(model=model\)"),
+        ({"job": None}, InvalidArgumentError, "a job, or a function"),
+        ({"job": odd}, InvalidArgumentError, "'no job'"),
     ]
     for wrong, kind, message in refused:
         given_to: dict[str, Any] = {"name": "b", "models": ["x", "y"], "job": Ask(), **wrong}

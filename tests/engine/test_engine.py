@@ -11,7 +11,12 @@ import pytest
 from baton import Baton, Step, insert_all, subscribe, worker
 from baton.completion import announce
 from baton.runtime import notifier
-from baton.words.errors import EngineStateError, InvalidOptionError, NoEngineError
+from baton.words.errors import (
+    EngineStateError,
+    InvalidArgumentError,
+    InvalidOptionError,
+    NoEngineError,
+)
 from baton.words.events import EngineStarted, EngineStopped, Event, StepCompleted, StepExecuting
 from support.running import Recorder, fast, opened, recorded, running
 from support.waiting import eventually
@@ -162,7 +167,7 @@ async def test_a_client_performs_nothing(dsn: str) -> None:
         await workflow.insert()
         waiting = asyncio.create_task(client.workflow(workflow.workflow_id).completion())
         assert await tables.value("SELECT count(*) FROM baton.baton_engines") == 0
-        with pytest.raises(InvalidOptionError, match="it has none"):
+        with pytest.raises(InvalidArgumentError, match="it has none"):
             client.queue("default").pause()
         async with fast(dsn, name="worker"):
             assert (await waiting).outcome == "completed"
@@ -208,7 +213,7 @@ async def test_a_paused_queue_starts_nothing(dsn: str) -> None:
         run.engine.queue("default").resume()
         await run.end(waiting)
         await run.end(running_step)
-        with pytest.raises(InvalidOptionError, match="queue"):
+        with pytest.raises(InvalidArgumentError, match="queue"):
             run.engine.queue("unknown")
 
 
@@ -250,7 +255,7 @@ async def test_scale_changes_how_many_run_at_once(dsn: str) -> None:
         for limit in (0, -1, True, 1.5, None, "5"):
             with pytest.raises(InvalidOptionError, match="limit"):
                 run.engine.queue("default").scale(limit)  # type: ignore[arg-type]
-        with pytest.raises(InvalidOptionError, match="queue"):
+        with pytest.raises(InvalidArgumentError, match="queue"):
             run.engine.queue("unknown").scale(1)
 
 

@@ -20,7 +20,7 @@ from baton import (
 )
 from baton.errors import (
     EngineStateError,
-    InvalidOptionError,
+    InvalidArgumentError,
     NoEngineError,
     UnknownWorkflowError,
 )
@@ -85,13 +85,13 @@ async def test_an_unknown_workflow_is_noticed_by_the_call(dsn: str) -> None:
         for call in (handle.completion, handle.status, handle.steps, handle.cancel, handle.usage):
             with pytest.raises(UnknownWorkflowError):
                 await call()
-        with pytest.raises(InvalidOptionError):
+        with pytest.raises(InvalidArgumentError):
             engine.workflow("nobody")
 
 
 async def test_a_workflow_remembers_the_engine_that_inserted_it(dsn: str, client: Client) -> None:
     first, second = asking(), asking()
-    with pytest.raises(InvalidOptionError, match="an Engine"):
+    with pytest.raises(InvalidArgumentError, match="an Engine"):
         first.handle(engine=client)
     async with fast(dsn, name="left") as left, fast(dsn, name="right") as right:
         await first.insert(engine=left)

@@ -14,6 +14,7 @@ from baton import Baton, BatonError, Engine
 from baton.insights import Insights, Page, StepCounts, WorkflowRow, WorkflowState
 from baton.store import insights as store
 from baton.words.errors import (
+    InvalidArgumentError,
     InvalidNameError,
     InvalidOptionError,
     UnknownStepError,
@@ -324,9 +325,9 @@ Question = Callable[[Insights], Coroutine[Any, Any, object]]
         (lambda look: look.steps(NOBODY, after="9" * 30), InvalidOptionError, "page before"),
         (lambda look: look.steps(NOBODY, after=7), InvalidOptionError, "the page before"),
         (lambda look: look.steps(NOBODY, limit=0), InvalidOptionError, "from 1 to 1000"),
-        (lambda look: look.steps("x"), InvalidOptionError, "a UUID"),
-        (lambda look: look.workflow("x"), InvalidOptionError, "a UUID"),
-        (lambda look: look.why("x", "a"), InvalidOptionError, "a UUID"),
+        (lambda look: look.steps("x"), InvalidArgumentError, "a UUID"),
+        (lambda look: look.workflow("x"), InvalidArgumentError, "a UUID"),
+        (lambda look: look.why("x", "a"), InvalidArgumentError, "a UUID"),
         (lambda look: look.why(NOBODY, ""), InvalidNameError, "1 to 255"),
         (lambda look: look.why(NOBODY, None), InvalidNameError, "a text"),
         (lambda look: look.workflow(NOBODY), UnknownWorkflowError, str(NOBODY)),

@@ -9,7 +9,11 @@ from uuid import uuid4
 import pytest
 
 from baton import Baton, Step, SyncStep, worker
-from baton.words.errors import EngineStateError, InvalidOptionError, UnknownWorkflowError
+from baton.words.errors import (
+    EngineStateError,
+    InvalidArgumentError,
+    UnknownWorkflowError,
+)
 from baton.words.events import (
     StepCancelled,
     StepCompleted,
@@ -159,8 +163,8 @@ async def test_wrong_cancels(dsn: str) -> None:
     async with running(dsn) as run:
         with pytest.raises(UnknownWorkflowError):
             await run.engine.workflow(uuid4()).cancel()
-        with pytest.raises(InvalidOptionError):
+        with pytest.raises(InvalidArgumentError):
             await run.engine.workflow("nonsense").cancel()
         bad: Any = ValueError("why")
-        with pytest.raises(InvalidOptionError, match="reason"):
+        with pytest.raises(InvalidArgumentError, match="reason"):
             await run.engine.workflow(uuid4()).cancel(bad)

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from baton import Baton, JobState, Step, WorkflowOutcome, completion, worker
-from baton.words.errors import InvalidOptionError, NoEngineError
+from baton.words.errors import InvalidArgumentError, NoEngineError
 from baton.words.events import StepCancelled, WorkflowFailed, WorkflowFinished
 from support.running import Run, running
 
@@ -162,7 +162,7 @@ async def test_announce_is_claimed_once(dsn: str) -> None:
         assert await completion.announce(uuid4()) is None
         assert len(run.events.of(WorkflowFinished)) == 1
         bad: Any = "nonsense"
-        with pytest.raises(InvalidOptionError, match="workflow_id"):
+        with pytest.raises(InvalidArgumentError, match="workflow_id"):
             await completion.announce(bad)
 
 

@@ -19,6 +19,7 @@ from baton.store.completions import read_unsettled_steps
 from baton.words.errors import (
     CompletionTimeoutError,
     EngineStateError,
+    InvalidArgumentError,
     InvalidOptionError,
     UnavailableError,
     UnknownWorkflowError,
@@ -197,7 +198,7 @@ async def test_wrong_questions(dsn: str) -> None:
             assert caught.value.workflow_id == unknown
         bad: list[Any] = ["nonsense", 5, None, b"x"]
         for given in bad:
-            with pytest.raises(InvalidOptionError, match="workflow_id"):
+            with pytest.raises(InvalidArgumentError, match="workflow_id"):
                 await run.engine.workflow(given).completion()
         worse: list[Any] = [-1, float("nan"), "5"]
         for timeout in worse:

@@ -20,6 +20,7 @@ from baton.steps import usage as usage_module
 from baton.store.statistics import read_usage, record_usage
 from baton.words.errors import (
     EngineStateError,
+    InvalidArgumentError,
     InvalidNameError,
     InvalidOptionError,
     UnknownWorkflowError,
@@ -195,7 +196,7 @@ async def test_what_is_asked_for_without_records(dsn: str) -> None:
         assert usage.models == ()
         with pytest.raises(UnknownWorkflowError):
             await run.engine.workflow(uuid4()).usage()
-        with pytest.raises(InvalidOptionError, match="workflow_id"):
+        with pytest.raises(InvalidArgumentError, match="workflow_id"):
             await run.engine.workflow("nobody").usage()
     with pytest.raises(EngineStateError):
         await run.engine.workflow(workflow.workflow_id).usage()

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from baton import Baton, Delivery, Engine, Step, insert_all, schema, send_event, worker
 from baton.errors import (
+    InvalidArgumentError,
     InvalidNameError,
     InvalidOptionError,
     InvalidPayloadError,
@@ -142,9 +143,9 @@ async def test_what_ended_the_workflow_may_be_sent_again(dsn: str) -> None:
 @pytest.mark.parametrize(
     ("args", "options", "error"),
     [
-        ((None, "x"), {}, InvalidOptionError),
-        ((uuid4(), "x"), {"correlation_key": "k"}, InvalidOptionError),
-        (("no uuid", "x"), {}, InvalidOptionError),
+        ((None, "x"), {}, InvalidArgumentError),
+        ((uuid4(), "x"), {"correlation_key": "k"}, InvalidArgumentError),
+        (("no uuid", "x"), {}, InvalidArgumentError),
         ((uuid4(), ""), {}, InvalidNameError),
         ((uuid4(), 5), {}, InvalidNameError),
         ((None, "x"), {"correlation_key": " k"}, InvalidNameError),
@@ -166,7 +167,7 @@ async def test_what_is_refused(
 
 async def test_a_workflow_given_for_its_id(dsn: str) -> None:
     async with running(dsn, queues={}):
-        with pytest.raises(InvalidOptionError, match="a UUID or its text: its workflow_id"):
+        with pytest.raises(InvalidArgumentError, match="a UUID or its text: its workflow_id"):
             await send_event(gate(), "x")  # type: ignore[arg-type]
 
 

@@ -34,6 +34,7 @@ from baton.store.ambient import EngineOrName, Instance, current
 from baton.store.borrowed import CallersConnection
 from baton.words.errors import (
     DuplicateStepError,
+    InvalidArgumentError,
     InvalidNameError,
     InvalidOptionError,
     WorkflowInsertedError,
@@ -60,7 +61,7 @@ class Baton:
     The choice is made when a step is added and stored with it, so that every process and every
     attempt sees the same `step.model`. A `model` that is not in the map is itself the model's name.
 
-    Raises InvalidOptionError, InvalidNameError.
+    Raises InvalidArgumentError, InvalidNameError.
     """
 
     def __init__(
@@ -130,7 +131,7 @@ class Baton:
         `schedule_in` (from insertion) or `schedule_at` (aware datetime): the step runs no earlier,
         whenever its dependencies settle.
 
-        Raises DuplicateStepError, InvalidNameError, InvalidOptionError, NotStorableError at once,
+        Raises DuplicateStepError, InvalidNameError, InvalidArgumentError, NotStorableError at once,
         WorkflowInsertedError after an insertion; the graph as a whole is checked by `validate` and
         `insert`.
         """
@@ -265,7 +266,7 @@ class Baton:
 
     def handle(self, *, engine: EngineOrName | None = None) -> WorkflowHandle:
         """The handle of the inserted workflow, on the engine that is given, else on the one that
-        inserted it, else on the ambient one. Raises NoEngineError, InvalidOptionError.
+        inserted it, else on the ambient one. Raises NoEngineError, InvalidArgumentError.
         """
         instance = current(engine if engine is not None else self._engine)
         return handle_of(instance, self._workflow_id)
@@ -320,7 +321,7 @@ def _job(step: str, job: object) -> NewJob:
         return job
     if isinstance(job, Worker):
         return job_of(job)
-    raise InvalidOptionError("job", job, _right_job(step, job))
+    raise InvalidArgumentError("job", job, _right_job(step, job))
 
 
 def _right_job(step: str, job: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from baton.core.checks import listed
 from baton.core.names import free_name, validate_model_name
-from baton.words.errors import InvalidOptionError
+from baton.words.errors import InvalidArgumentError, InvalidOptionError
 from baton.workers.args import NewJob
 from baton.workers.class_worker import Worker
 from baton.workers.function_worker import FunctionWorker
@@ -56,7 +56,7 @@ def branches(
 
 
 def job_of_model(job: AnyJob | JobOfModel, model: str) -> Any:
-    """The job that asks one model. Raises InvalidOptionError."""
+    """The job that asks one model. Raises InvalidArgumentError."""
     given: Any = job
     if isinstance(given, Worker | NewJob):
         return given
@@ -69,4 +69,4 @@ def job_of_model(job: AnyJob | JobOfModel, model: str) -> Any:
         return given(model)
     else:
         expected = "a job, or a function that makes one for a model"
-    raise InvalidOptionError("job", given, expected)
+    raise InvalidArgumentError("job", given, expected)

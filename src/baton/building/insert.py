@@ -16,7 +16,7 @@ from baton.store.borrowed import CallersConnection, borrowed
 from baton.store.insertion import insert_on, insert_through
 from baton.store.sql import Sql
 from baton.telemetry import seam
-from baton.words.errors import InvalidOptionError
+from baton.words.errors import InvalidArgumentError
 from baton.words.events import WorkflowInserted
 from baton.words.rows import Job, NewWorkflow
 
@@ -57,7 +57,7 @@ async def insert_all(
     A builder takes no more steps while it is inserted and once it was, also where the caller's
     transaction was rolled back: then it may be inserted again as it is.
 
-    Everything is checked before anything is written: raises GraphError, InvalidOptionError,
+    Everything is checked before anything is written: raises GraphError, InvalidArgumentError,
     NoEngineError, EngineStateError, ConnectionTypeError; then WorkflowExistsError,
     SchemaMissingError, MissingRightError, UnavailableError, DatabaseError.
     """
@@ -79,18 +79,18 @@ async def insert_all(
 def _listed(workflows: Any) -> list[Prepares]:
     expected = "a list of workflows, such as insert_all([Baton().add(…), …])"
     if not isinstance(workflows, Iterable):
-        raise InvalidOptionError("workflows", workflows, expected)
+        raise InvalidArgumentError("workflows", workflows, expected)
     builders: list[Any] = list(workflows)
     for builder in builders:
         if not hasattr(builder, "prepared"):
-            raise InvalidOptionError("workflows", builder, expected)
+            raise InvalidArgumentError("workflows", builder, expected)
     return builders
 
 
 def _prepared(builders: Sequence[Prepares]) -> list[NewWorkflow]:
     prepared = [builder.prepared() for builder in builders]
     if len({workflow.workflow_id for workflow in prepared}) < len(prepared):
-        raise InvalidOptionError(
+        raise InvalidArgumentError(
             "workflows", builders, "each workflow once, under its own workflow_id"
         )
     return prepared

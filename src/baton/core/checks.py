@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from baton.core import durations
-from baton.words.errors import InvalidOptionError
+from baton.words.errors import InvalidArgumentError, InvalidOptionError
 
 Seconds: TypeAlias = float | timedelta
 
@@ -49,9 +49,9 @@ def check_page_limit(given: object, most: int) -> None:
 
 
 def check_reason(given: object) -> None:
-    """Why something is cancelled. Raises InvalidOptionError."""
+    """Why something is cancelled. Raises InvalidArgumentError."""
     if not isinstance(given, str):
-        raise InvalidOptionError("reason", given, "a text")
+        raise InvalidArgumentError("reason", given, "a text")
 
 
 def check_queue_limit(given: object) -> None:
@@ -61,11 +61,11 @@ def check_queue_limit(given: object) -> None:
 
 
 def parse_workflow_id(given: UUID | str) -> UUID:
-    """A workflow's id from a UUID or its text. Raises InvalidOptionError."""
+    """A workflow's id from a UUID or its text. Raises InvalidArgumentError."""
     if isinstance(given, UUID):
         return given
     try:
         return UUID(given)
     except (ValueError, TypeError, AttributeError):
         own = ": its workflow_id" if hasattr(given, "workflow_id") else ""
-        raise InvalidOptionError("workflow_id", given, f"a UUID or its text{own}") from None
+        raise InvalidArgumentError("workflow_id", given, f"a UUID or its text{own}") from None

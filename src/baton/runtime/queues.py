@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from baton.core.jsonvalue import HIGHEST_LIMIT, encode
-from baton.words.errors import InvalidOptionError
+from baton.words.errors import InvalidArgumentError
 from baton.words.rows import Demand
 
 NEVER_POLLED = -1
@@ -92,7 +92,7 @@ class Queues:
         try:
             return self._queues[name]
         except KeyError:
-            raise InvalidOptionError(
+            raise InvalidArgumentError(
                 "queue", name, f"a queue of this engine: {', '.join(self._queues) or 'it has none'}"
             ) from None
 

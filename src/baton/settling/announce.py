@@ -23,7 +23,7 @@ from baton.store.database import Database
 from baton.store.settlement import Ended, Settlement
 from baton.telemetry import seam
 from baton.words.effects import Effects
-from baton.words.errors import InvalidOptionError
+from baton.words.errors import InvalidArgumentError
 from baton.words.events import WorkflowFailed, WorkflowFinished
 from baton.words.rows import Announced, Completion
 from baton.words.states import TERMINAL_STATES, JobState, WorkflowOutcome
@@ -60,7 +60,7 @@ async def check(
         instance = opened("check", engine)
         state = JobState(terminal_state)
         if state not in TERMINAL_STATES or job_id is None:
-            raise InvalidOptionError(
+            raise InvalidArgumentError(
                 "terminal_state", terminal_state, "completed, cancelled or discarded"
             )
         stored = None

@@ -35,7 +35,7 @@ from baton.steps.wait_options import (
 from baton.store.database import Database
 from baton.store.waits import StoredWait, read_memo, read_waits, write_memo
 from baton.telemetry import seam
-from baton.words.errors import InvalidOptionError
+from baton.words.errors import InvalidArgumentError, InvalidOptionError
 from baton.words.rows import NewWait
 from baton.words.wait_errors import InvalidPayloadError, WaitMismatchError, WaitNotPossibleError
 
@@ -114,7 +114,7 @@ class Replay:
             if inspect.iscoroutine(function):
                 function.close()
             expected = f"a function without parameters, not called: memo({key!r}, place_order)"
-            raise InvalidOptionError("function", function, expected)
+            raise InvalidArgumentError("function", function, expected)
         text = await read_memo(self._database, self._job_id, key)
         if text is None:
             value = function()

@@ -9,7 +9,11 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from baton.store.database import Database
 from baton.words.config import EngineSettings
-from baton.words.errors import EngineStateError, InvalidOptionError, NoEngineError
+from baton.words.errors import (
+    EngineStateError,
+    InvalidArgumentError,
+    NoEngineError,
+)
 
 
 @runtime_checkable
@@ -61,12 +65,13 @@ def current(engine: EngineOrName | None = None) -> Instance:
     """The engine given, the one of that name, or the ambient one: the engine entered in this task
     or an ancestor of it, else the one named "default", else the only one there is in this loop.
 
-    Of several with one name the last that started counts. Raises NoEngineError, InvalidOptionError.
+    Of several with one name the last that started counts. Raises NoEngineError,
+    InvalidArgumentError.
     """
     if isinstance(engine, Instance):
         return engine
     if not isinstance(engine, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidOptionError(
+        raise InvalidArgumentError(
             "engine", engine, "an Engine, the name of a running one, or nothing"
         )
     here = running()

@@ -14,7 +14,7 @@ from baton.store.settlement import Settlement
 from baton.waits.ending import Ending, end_wait
 from baton.waits.expire import emit_effects
 from baton.words.effects import Effects
-from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
+from baton.words.errors import InvalidArgumentError, UnknownStepError, UnknownWorkflowError
 
 
 async def cancel_wait(
@@ -35,7 +35,7 @@ async def cancel_wait(
     given = parse_workflow_id(workflow_id)
     name = validate_step_name(step)
     if not isinstance(reason, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidOptionError("reason", reason, "a text")
+        raise InvalidArgumentError("reason", reason, "a text")
     database = instance.database
 
     async def body(notify: bool) -> Effects | None:

@@ -32,7 +32,7 @@ from baton.store.waits import (
 from baton.telemetry import seam
 from baton.waits.spread import spread
 from baton.words.effects import Effects
-from baton.words.errors import InvalidOptionError, UnknownWorkflowError
+from baton.words.errors import InvalidArgumentError, UnknownWorkflowError
 from baton.words.events import EventReceived
 from baton.words.rows import Announced
 from baton.words.states import Delivery
@@ -100,7 +100,7 @@ async def send_event(
 
     Raises InvalidPayloadError when the waits for it have a `payload_type` that refuses it,
     UnknownWorkflowError, WorkflowFinishedError, IsolationError for a `conn` above READ COMMITTED,
-    InvalidOptionError, InvalidNameError, NotStorableError, NoEngineError, UnavailableError.
+    InvalidArgumentError, InvalidNameError, NotStorableError, NoEngineError, UnavailableError.
     """
     instance = named("send_event", engine, conn)
     message = _message(workflow_id, name, payload, dedupe_id, correlation_key, instance)
@@ -129,7 +129,7 @@ def _message(
     instance: Instance | None,
 ) -> _Message:
     if (workflow_id is None) == (correlation_key is None):
-        raise InvalidOptionError(
+        raise InvalidArgumentError(
             "workflow_id",
             workflow_id,
             "either a workflow, send_event(workflow_id, name), or a correlation key, "

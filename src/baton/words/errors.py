@@ -85,18 +85,30 @@ class InvalidNameError(BatonError):
         )
 
 
-class InvalidOptionError(BatonError):
-    option: str
+class InvalidArgumentError(BatonError):
+    """What a call was given is not what it takes."""
+
+    argument: str
     given: object
     expected: str
 
-    def __init__(self, option: str, given: object, expected: str) -> None:
+    def __init__(self, argument: str, given: object, expected: str, **fields: Any) -> None:
         super().__init__(
-            f"{option}={shown(given)}: expected {expected}",
-            option=option,
+            f"{argument}={shown(given)}: expected {expected}",
+            argument=argument,
             given=given,
             expected=expected,
+            **fields,
         )
+
+
+class InvalidOptionError(InvalidArgumentError):
+    """A setting or an option of a call has a wrong value, or a name that there is not."""
+
+    option: str
+
+    def __init__(self, option: str, given: object, expected: str) -> None:
+        super().__init__(option, given, expected, option=option)
 
 
 class InvalidArgsError(BatonError):
