@@ -169,10 +169,12 @@ async def test_a_queue_whose_outcomes_are_all_refused_claims_no_more(
         await refuse(run.tables, RAISE.format("AB123"))
         await insert_all(many, engine=run.engine)
         await eventually(lambda: _is_useless(caplog))
+        # What was claimed by then still runs; how many that are depends on how fast refusals come.
+        await run.completed(Baton().add("a", good.new()))
+        begun = len(run.events.of(StepExecuting, queue="bad"))
         for _ in range(5):
             await run.completed(Baton().add("a", good.new()))
-        begun = len(run.events.of(StepExecuting, queue="bad"))
-        assert begun < 60
+        assert len(run.events.of(StepExecuting, queue="bad")) == begun < 100
         await run.tables.execute(DROP)
         for workflow in many:
             assert (await run.end(workflow)).outcome == "completed"
