@@ -123,7 +123,7 @@ def fault(name: str, trouble: Trouble, found: BaseException | None) -> str | Non
     if name in LOGS_ITS_FAILURES:
         return None if found is None else told
     if isinstance(found, CompletionTimeoutError):
-        return None if name == "Engine.completion" else told
+        return None if name.endswith(".completion") else told
     if not isinstance(found, BatonError) or driver_error(found) is not trouble.error:
         return told
     assert isinstance(found, DatabaseError)

@@ -191,7 +191,8 @@ async def test_tables_that_are_not_there_are_told_by_every_call(dsn: str, db: Co
             "ALTER TABLE workflows RENAME TO gone; ALTER TABLE baton_migrations RENAME TO m"
         )
         asked = {
-            "Database.connection", "Database.transaction", "Engine.completion",
+            "Database.connection", "Database.transaction", "WorkflowHandle.completion",
+            "Baton.completion",
             "current_version", "migrate", "rollback", "verify", "require", "Plugin.work",
             *LOGS_ITS_FAILURES,
         }  # fmt: skip

@@ -12,7 +12,12 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 import typer
 
 from baton.core.dsn import check_dsn
-from baton.words.errors import BatonError, InvalidNameError, InvalidOptionError
+from baton.words.errors import (
+    BatonError,
+    InvalidArgumentError,
+    InvalidNameError,
+    InvalidOptionError,
+)
 
 FAILED = 1
 MISUSED = 2
@@ -57,7 +62,7 @@ def reported(dsn: str) -> Generator[None]:
         yield
     except typer.Exit:
         raise
-    except (InvalidNameError, InvalidOptionError) as error:
+    except (InvalidNameError, InvalidArgumentError) as error:
         fail(redacted(str(error), dsn), MISUSED)
     except (BatonError, OSError) as error:
         fail(redacted(str(error), dsn))
