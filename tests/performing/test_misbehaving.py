@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from baton import Baton, Delivery, Step, send_event, subscribe, worker
+from baton import Baton, Delivery, Step, SyncStep, send_event, subscribe, worker
 from baton.telemetry import seam
 from baton.words.events import (
     Event,
@@ -75,6 +77,10 @@ class Bad:
         self.linked += 1
         self._at("link_attempt")
 
+    def carried(self, call: Callable[[], Any]) -> Callable[[], Any]:
+        self._at("carried")
+        return call
+
     def end(self, what: object) -> None:
         self._at("end")
 
@@ -99,6 +105,31 @@ async def test_a_tracer_hurts_nobody(dsn: str, place: str, error: BaseException)
         assert await send_event(workflow.workflow_id, "x") is Delivery.SETTLED
         await run.end(workflow)
         assert bad.linked == (place != "send_event")
+
+
+class Elsewhere(Executor):
+    """Takes calls as another process would, and makes them at once."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        made: Future[Any] = Future()
+        made.set_result(fn(*args, **kwargs))
+        return made
+
+
+@every_error
+async def test_a_tracer_that_carries_nothing_hurts_no_process(
+    dsn: str, error: BaseException
+) -> None:
+    @worker(name="misbehaving.elsewhere", executor=Elsewhere(), max_attempts=1)
+    def elsewhere(step: SyncStep) -> int:
+        return step.attempt
+
+    seam.trace_with(Bad("carried", error))
+    try:
+        async with running(dsn) as run:
+            await run.completed(Baton().add("a", elsewhere.new()))
+    finally:
+        seam.trace_with(None)
 
 
 @every_error

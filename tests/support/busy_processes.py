@@ -10,6 +10,8 @@ import os
 import sys
 from pathlib import Path
 
+from opentelemetry import trace
+
 from baton import Engine, ProcessExecutor, SyncStep, worker
 
 POOL = ProcessExecutor(max_workers=2)
@@ -29,6 +31,12 @@ def spins(step: SyncStep, *, pids: str) -> None:
 @worker(name="busy.pid", executor=POOL, max_attempts=1)
 def pid(step: SyncStep) -> int:
     return os.getpid()
+
+
+@worker(name="busy.traced", executor=POOL, max_attempts=1)
+def traced(step: SyncStep) -> list[str]:
+    found = trace.get_current_span().get_span_context()
+    return [trace.format_trace_id(found.trace_id), trace.format_span_id(found.span_id)]
 
 
 @worker(name="busy.dies", executor=POOL, max_attempts=1)

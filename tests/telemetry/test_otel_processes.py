@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from opentelemetry import trace
 
-from baton import insert_all
+from baton import Baton, insert_all
 from engine.test_kill import OPTIONS, RESCUE_AFTER, RESCUE_INTERVAL, SLACK, ended
+from support import busy_processes
 from support.otel import instrumented
+from support.running import running
 from two_engines import truth, watching
 from two_engines.diamonds import DEPS, SOUND
 from two_engines.graphs import Expected
@@ -93,3 +96,17 @@ async def test_insert_all_is_one_trace_each_process_goes_on_with(dsn: str, tmp_p
         if span["attributes"]["messaging.operation.type"] == "process"
     }
     assert traces == {context.trace_id}
+
+
+async def test_the_trace_of_an_attempt_reaches_the_process_of_its_step(dsn: str) -> None:
+    workflow = Baton().add("a", busy_processes.traced.new())
+    with instrumented() as otel:
+        async with running(dsn) as run:
+            await run.completed(workflow)
+            found = (await run.tables.step(workflow, "a")).result
+        (attempt,) = otel.spans_of(baton__step__name="a")
+    assert attempt.context is not None
+    assert found == [
+        trace.format_trace_id(attempt.context.trace_id),
+        trace.format_span_id(attempt.context.span_id),
+    ]

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from baton.performing.threads import Threads
 from baton.runtime.executor import NotBegunError
+from baton.telemetry import seam
 
 _log = logging.getLogger("baton")
 
@@ -55,9 +56,8 @@ class Calls:
         if places is None:
             places = self._places[pool] = _Places(pool, self._limit)
         call: Callable[[], Any] = partial(function, *args)
-        if places.in_process:
-            # In a copy of the step's own context: its variables, its span.
-            call = partial(copy_context().run, call)
+        # In a copy of the step's own context: its variables, its span. Only the span can travel.
+        call = partial(copy_context().run, call) if places.in_process else seam.carried(call)
         try:
             if isinstance(pool, ThreadPoolExecutor):
                 begun = await _begin_among_others(pool, places, call)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from baton.words.events import Event
@@ -64,6 +64,12 @@ class Tracer(Protocol):
 
     def link_attempt(self, traces: Sequence[str]) -> None:
         """The attempt that runs in the current context has received events from these spans."""
+        ...
+
+    def carried(self, call: Callable[[], Any]) -> Callable[[], Any]:
+        """A call that another process makes, with the current span there; it can be pickled where
+        `call` can.
+        """
         ...
 
 
@@ -144,6 +150,17 @@ def link_attempt(traces: Sequence[str]) -> None:
         raise
     except BaseException:
         _log.exception("the tracer failed")
+
+
+def carried(call: Callable[[], Any]) -> Callable[[], Any]:
+    """A call for another process, with the current span there, where somebody traces."""
+    try:
+        return call if tracer is None else tracer.carried(call)
+    except _ENDS:
+        raise
+    except BaseException:
+        _log.exception("the tracer failed")
+        return call
 
 
 @contextmanager

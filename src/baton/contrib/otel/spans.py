@@ -9,13 +9,14 @@ events that it or a wait step above it received.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
 from uuid import UUID
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
-from opentelemetry.propagate import extract
+from opentelemetry.propagate import extract, inject
 from opentelemetry.trace import (
     Link,
     Span,
@@ -130,6 +131,12 @@ class SpanMaker:
             )
         )
 
+    def carried(self, call: Callable[[], Any]) -> Callable[[], Any]:
+        """A call that finds the current span in another process."""
+        carrier: dict[str, str] = {}
+        inject(carrier)
+        return partial(_in_context, carrier, call)
+
     def link_attempt(self, traces: Sequence[str]) -> None:
         """Not to the current span: the step's code may have begun one of its own."""
         span = context.get_value(_ATTEMPT)
@@ -237,3 +244,11 @@ def _traceparent(span: SpanContext) -> str | None:
     if not span.is_valid:
         return None
     return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+
+
+def _in_context(carrier: Mapping[str, str], call: Callable[[], Any]) -> Any:
+    token = context.attach(extract(carrier))
+    try:
+        return call()
+    finally:
+        context.detach(token)
