@@ -33,11 +33,21 @@ _PR_SET_PDEATHSIG = 1
 class _Call(Future[Any]):
     """A call whose cancellation kills the process that runs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, finish: Callable[[], None]) -> None:
         super().__init__()
+        self._finish = finish
         self.killed = False
         self._process: BaseProcess | None = None
         self._guard = threading.Lock()
+
+    def set_result(self, result: Any) -> None:
+        # Before anybody sees the end: who then makes another call needs no further process.
+        self._finish()
+        super().set_result(result)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        self._finish()
+        super().set_exception(exception)
 
     def cancel(self) -> bool:
         if super().cancel():
@@ -81,12 +91,14 @@ class ProcessExecutor(Executor):
         if self._owner != os.getpid():
             # A fork has none of the threads.
             self._reset()
-        call = _Call()
+        call = _Call(self._finish)
         with self._lock:
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._calls.put((call, fn, args, kwargs))
-            if self._calls.qsize() > self._idle and self._count < self._max_workers:
+            # Not how many processes seem idle: one that has just been given a call seems so too.
+            self._unfinished += 1
+            if self._count < min(self._unfinished, self._max_workers):
                 self._count += 1
                 threading.Thread(target=self._drive, name="baton-process", daemon=True).start()
         return call
@@ -108,17 +120,17 @@ class ProcessExecutor(Executor):
         self._lock = threading.Lock()
         self._calls: SimpleQueue[Any] = SimpleQueue()
         self._running: set[_Call] = set()
-        self._count = self._idle = 0
+        self._count = self._unfinished = 0
         self._closed = False
+
+    def _finish(self) -> None:
+        with self._lock:
+            self._unfinished -= 1
 
     def _drive(self) -> None:
         driven: tuple[BaseProcess, Connection] | None = None
         while True:
-            with self._lock:
-                self._idle += 1
             given = self._calls.get()
-            with self._lock:
-                self._idle -= 1
             if given is None:
                 break
             call, *work = given
@@ -126,6 +138,8 @@ class ProcessExecutor(Executor):
                 self._running.add(call)
                 driven = _run(call, work, driven)
                 self._running.discard(call)
+            else:
+                self._finish()
             del call, work, given
         if driven is not None:
             _end(*driven)

@@ -34,7 +34,7 @@ class Threads(Executor):
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
         self._lock = Lock()
         self._count = 0
-        self._idle = 0
+        self._unfinished = 0
         self._closed = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -43,7 +43,9 @@ class Threads(Executor):
             if self._closed:
                 raise RuntimeError("the threads of this engine have been shut down")
             self._work.put((future, lambda: fn(*args, **kwargs)))
-            if self._work.qsize() > self._idle and self._count < self._limit:
+            # Not how many threads seem idle: one that has just taken a call seems so too.
+            self._unfinished += 1
+            if self._count < min(self._unfinished, self._limit):
                 self._count += 1
                 Thread(
                     target=self._serve,
@@ -60,29 +62,33 @@ class Threads(Executor):
             for _ in range(self._count):
                 self._work.put(None)
 
+    def _finish(self) -> None:
+        with self._lock:
+            self._unfinished -= 1
+
     def _serve(self, claimed: AbstractContextManager[None]) -> None:
         with claimed:
             while True:
-                with self._lock:
-                    self._idle += 1
                 work = self._work.get()
-                with self._lock:
-                    self._idle -= 1
                 if work is None:
                     return
-                _perform(*work)
+                _perform(*work, self._finish)
                 # What it refers to is not kept until the next one comes.
                 del work
 
 
-def _perform(future: Future[Any], call: Callable[[], Any]) -> None:
+def _perform(future: Future[Any], call: Callable[[], Any], finish: Callable[[], None]) -> None:
     if not future.set_running_or_notify_cancel():
+        finish()
         return
     try:
         result = call()
     except BaseException as error:
+        # Before anybody sees the end: who then makes another call needs no further thread.
+        finish()
         future.set_exception(error)
     else:
+        finish()
         future.set_result(result)
 
 
