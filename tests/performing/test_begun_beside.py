@@ -30,20 +30,18 @@ class Held(SimpleQueue[Any]):
 
 
 @pytest.mark.parametrize(
-    ("make", "queue"),
-    [(lambda: Threads(2), "_work"), (lambda: ProcessExecutor(2), "_calls")],
-    ids=["threads", "processes"],
+    "make", [lambda: Threads(2), lambda: ProcessExecutor(2)], ids=["threads", "processes"]
 )
 async def test_a_second_call_has_a_thread_of_its_own(
-    make: Callable[[], Threads | ProcessExecutor], queue: str
+    make: Callable[[], Threads | ProcessExecutor],
 ) -> None:
     pool, held = make(), Held()
-    setattr(pool, queue, held)
+    pool._crew._calls = held
     first = pool.submit(abs, -1)
     assert held.taken.wait(DEADLINE)
     second = pool.submit(abs, -2)
     try:
-        assert pool._count == 2
+        assert pool._crew.count == 2
     finally:
         held.go.set()
     assert (first.result(DEADLINE), second.result(DEADLINE)) == (1, 2)
@@ -54,5 +52,5 @@ async def test_one_call_after_the_other_has_one_thread() -> None:
     pool = Threads(8)
     for number in range(200):
         assert pool.submit(abs, -number).result(DEADLINE) == number
-    assert pool._count == 1
+    assert pool._crew.count == 1
     pool.shutdown()

@@ -13,13 +13,13 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from baton.performing.threads import Threads
 from baton.runtime.executor import NotBegunError
 from baton.telemetry import seam
+from baton.telemetry.seldom import Seldom
 
 _log = logging.getLogger("baton")
 
@@ -41,7 +41,7 @@ class Calls:
         self._limit = limit
         self._threads = Threads(limit)
         self._places: WeakKeyDictionary[Executor, _Places] = WeakKeyDictionary()
-        self._log_from = 0.0
+        self._warnings = Seldom(LOG_INTERVAL)
 
     async def begin(
         self, executor: Executor | None, function: Callable[..., Any], *args: Any
@@ -80,8 +80,7 @@ class Calls:
         if not future.cancelled() or begun.done() or getattr(begun, "killed", False):
             return
         places.give_up(begun)
-        if monotonic() >= self._log_from:
-            self._log_from = monotonic() + LOG_INTERVAL
+        if self._warnings.take():
             _log.warning("a step was given up and still runs%s", places)
 
 

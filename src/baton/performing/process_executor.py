@@ -19,9 +19,9 @@ from contextlib import suppress
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+from baton.performing.crew import Crew
 from baton.words.errors import InvalidOptionError
 
 P = ParamSpec("P")
@@ -41,7 +41,6 @@ class _Call(Future[Any]):
         self._guard = threading.Lock()
 
     def set_result(self, result: Any) -> None:
-        # Before anybody sees the end: who then makes another call needs no further process.
         self._finish()
         super().set_result(result)
 
@@ -91,46 +90,31 @@ class ProcessExecutor(Executor):
         if self._owner != os.getpid():
             # A fork has none of the threads.
             self._reset()
-        call = _Call(self._finish)
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("cannot schedule new futures after shutdown")
-            self._calls.put((call, fn, args, kwargs))
-            # Not how many processes seem idle: one that has just been given a call seems so too.
-            self._unfinished += 1
-            if self._count < min(self._unfinished, self._max_workers):
-                self._count += 1
-                threading.Thread(target=self._drive, name="baton-process", daemon=True).start()
+        call = _Call(self._crew.finish)
+        self._crew.put((call, fn, args, kwargs))
         return call
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Begin nothing more and end the processes that are free; `cancel_futures` ends those that
         work too. Never waits.
         """
-        with self._lock:
-            self._closed = True
-            for _ in range(self._count):
-                self._calls.put(None)
-            running = list(self._running) if cancel_futures else []
-        for call in running:
+        self._crew.close()
+        for call in list(self._running) if cancel_futures else ():
             call.cancel()
 
     def _reset(self) -> None:
         self._owner = os.getpid()
-        self._lock = threading.Lock()
-        self._calls: SimpleQueue[Any] = SimpleQueue()
+        refusal = "cannot schedule new futures after shutdown"
+        self._crew: Crew[Any] = Crew(self._max_workers, self._begin, refusal)
         self._running: set[_Call] = set()
-        self._count = self._unfinished = 0
-        self._closed = False
 
-    def _finish(self) -> None:
-        with self._lock:
-            self._unfinished -= 1
+    def _begin(self, _: int) -> None:
+        threading.Thread(target=self._drive, name="baton-process", daemon=True).start()
 
     def _drive(self) -> None:
         driven: tuple[BaseProcess, Connection] | None = None
         while True:
-            given = self._calls.get()
+            given = self._crew.take()
             if given is None:
                 break
             call, *work = given
@@ -139,7 +123,7 @@ class ProcessExecutor(Executor):
                 driven = _run(call, work, driven)
                 self._running.discard(call)
             else:
-                self._finish()
+                self._crew.finish()
             del call, work, given
         if driven is not None:
             _end(*driven)

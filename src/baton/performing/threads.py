@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Thread
 from typing import Any, ParamSpec, TypeVar
+
+from baton.performing.crew import Crew
 
 try:
     from anyio._core._eventloop import claim_worker_thread, get_async_backend, threadlocals
@@ -30,49 +31,29 @@ class Threads(Executor):
     """At most `limit` threads, begun when they are needed; belongs to the running event loop."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._work: SimpleQueue[_Work | None] = SimpleQueue()
-        self._lock = Lock()
-        self._count = 0
-        self._unfinished = 0
-        self._closed = False
+        refusal = "the threads of this engine have been shut down"
+        self._crew: Crew[_Work] = Crew(limit, self._begin, refusal)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("the threads of this engine have been shut down")
-            self._work.put((future, lambda: fn(*args, **kwargs)))
-            # Not how many threads seem idle: one that has just taken a call seems so too.
-            self._unfinished += 1
-            if self._count < min(self._unfinished, self._limit):
-                self._count += 1
-                Thread(
-                    target=self._serve,
-                    args=(_claiming(),),
-                    name=f"baton-step-{self._count}",
-                    daemon=True,
-                ).start()
+        self._crew.put((future, lambda: fn(*args, **kwargs)))
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
         """Begin nothing more; threads end when they are free. Never waits."""
-        with self._lock:
-            self._closed = True
-            for _ in range(self._count):
-                self._work.put(None)
+        self._crew.close()
 
-    def _finish(self) -> None:
-        with self._lock:
-            self._unfinished -= 1
+    def _begin(self, number: int) -> None:
+        name = f"baton-step-{number}"
+        Thread(target=self._serve, args=(_claiming(),), name=name, daemon=True).start()
 
     def _serve(self, claimed: AbstractContextManager[None]) -> None:
         with claimed:
             while True:
-                work = self._work.get()
+                work = self._crew.take()
                 if work is None:
                     return
-                _perform(*work, self._finish)
+                _perform(*work, self._crew.finish)
                 # What it refers to is not kept until the next one comes.
                 del work
 
@@ -84,7 +65,6 @@ def _perform(future: Future[Any], call: Callable[[], Any], finish: Callable[[], 
     try:
         result = call()
     except BaseException as error:
-        # Before anybody sees the end: who then makes another call needs no further thread.
         finish()
         future.set_exception(error)
     else:

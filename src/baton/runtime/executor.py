@@ -14,6 +14,7 @@ from baton.runtime.ledger import Ledger
 from baton.runtime.meta import workflow_name_of
 from baton.runtime.tasks import begin, is_from_signal
 from baton.telemetry import seam
+from baton.telemetry.seldom import Seldom
 from baton.words.errors import UnavailableError
 from baton.words.events import StepExecuting
 from baton.words.rows import Claim, ClaimedJob, Outcome
@@ -113,7 +114,7 @@ class Executor:
         self._stragglers: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._log_from = 0.0
+        self._warnings = Seldom(LOG_INTERVAL)
 
     def __len__(self) -> int:
         return len(self._running)
@@ -165,10 +166,7 @@ class Executor:
             raise ended_by
 
     def _level(self) -> int:
-        if monotonic() < self._log_from:
-            return logging.DEBUG
-        self._log_from = monotonic() + LOG_INTERVAL
-        return logging.WARNING
+        return logging.WARNING if self._warnings.take() else logging.DEBUG
 
     def interrupt(self, job_ids: Container[int]) -> int:
         """Cancel the tasks of these jobs; returns how many."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from baton.runtime.executor import Execution
+from baton.telemetry.seldom import Seldom
 
 _log = logging.getLogger("baton")
 
@@ -41,7 +42,7 @@ class Locked:
 
     def __init__(self) -> None:
         self._cases: dict[int, _Case] = {}
-        self._warned_at = -WARNING_INTERVAL
+        self._warnings = Seldom(WARNING_INTERVAL)
         self._looks = 0
 
     def __len__(self) -> int:
@@ -54,7 +55,7 @@ class Locked:
     @property
     def unexplained(self) -> bool:
         """Whether the next warning is due."""
-        return monotonic() - self._warned_at >= WARNING_INTERVAL
+        return self._warnings.due
 
     @property
     def next_due(self) -> float | None:
@@ -97,7 +98,8 @@ class Locked:
         self._looks += 1
         if not holders and self._looks < LOOKS:
             return
-        self._looks, self._warned_at = 0, monotonic()
+        self._looks = 0
+        self._warnings.mark()
         ids = self.ids
         shown = ", ".join(map(str, ids[:SHOWN])) + (", …" if len(ids) > SHOWN else "")
         _log.warning(

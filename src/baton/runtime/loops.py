@@ -11,6 +11,7 @@ from time import monotonic
 
 from baton.runtime.tasks import END_TIMEOUT, cancel_all, is_cancelled
 from baton.telemetry import seam
+from baton.telemetry.seldom import Seldom
 from baton.words.events import ConnectionLost, ConnectionRegained
 
 _log = logging.getLogger("baton")
@@ -32,7 +33,7 @@ class Loops:
 
     def __init__(self, engine: str) -> None:
         self._engine = engine
-        self._log_from = 0.0
+        self._warnings = Seldom(LOG_INTERVAL)
         self._tasks: list[asyncio.Task[None]] = []
         self._sentry: asyncio.Task[None] | None = None
         self._delays: dict[str, float] = {}
@@ -77,8 +78,7 @@ class Loops:
         due = monotonic() + seconds
         await asyncio.sleep(seconds)
         late = monotonic() - due
-        if late > BLOCKED and monotonic() >= self._log_from:
-            self._log_from = monotonic() + LOG_INTERVAL
+        if late > BLOCKED and self._warnings.take():
             _log.warning(
                 "engine %s: the event loop was blocked for %.1f s or more, and with it every async"
                 " step: something in it computes or waits without await. A step whose perform is"

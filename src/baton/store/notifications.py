@@ -12,6 +12,7 @@ from typing import TypeVar
 import asyncpg
 
 from baton.store.faults import is_notify_queue_full
+from baton.telemetry.seldom import Seldom
 from baton.words.errors import BatonError
 
 _log = logging.getLogger("baton")
@@ -34,7 +35,7 @@ class Notifications:
     def __init__(self, usage: Callable[[], Awaitable[float]]) -> None:
         self._usage = usage
         self._muted_until = 0.0
-        self._warned_at = -WARNING_INTERVAL
+        self._warnings = Seldom(WARNING_INTERVAL)
 
     @property
     def muted(self) -> bool:
@@ -64,10 +65,8 @@ class Notifications:
             self._mute()
 
     def _mute(self) -> None:
-        now = monotonic()
-        self._muted_until = now + MUTED
-        if now - self._warned_at >= WARNING_INTERVAL:
-            self._warned_at = now
+        self._muted_until = monotonic() + MUTED
+        if self._warnings.take():
             _log.warning(
                 "the server's queue of notifications is full: a session that listens stays in a"
                 " transaction (see pg_stat_activity); what is written goes on without"
