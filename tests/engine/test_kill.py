@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from typing import Any, TypeAlias
 
@@ -19,7 +17,7 @@ import pytest
 
 from baton import insert_all
 from baton.engine import EngineOptions
-from support.places import TESTS, python_path
+from support.programs import program
 from two_engines import truth, watching
 from two_engines.checker import faults
 from two_engines.diamonds import SOUND, diamond
@@ -145,28 +143,14 @@ async def test_a_stopped_process_leaves_nothing_to_rescue(dsn: str, tables: Conn
     assert await faults(tables, expected, notified, calm=False) == []
 
 
-@asynccontextmanager
-async def worker_command(dsn: str, options: EngineOptions) -> AsyncIterator[Process]:
-    """`baton worker` with an engine of the same steps; killed at the end at the latest."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "baton.cli", "worker", "two_engines.serving:engine"),
-        cwd=TESTS,
-        env={
-            **os.environ,
-            "PYTHONPATH": python_path(),
-            "BATON_DATABASE_URL": dsn,
-            "ENGINE_OPTIONS": json.dumps(options),
-        },
-        stdin=DEVNULL,
+def worker_command(dsn: str, options: EngineOptions) -> AbstractAsyncContextManager[Process]:
+    """`baton worker` with an engine of the same steps."""
+    return program(
+        *("-m", "baton.cli", "worker", "two_engines.serving:engine"),
         stdout=PIPE,
-        stderr=DEVNULL,
+        BATON_DATABASE_URL=dsn,
+        ENGINE_OPTIONS=json.dumps(options),
     )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def test_sigterm_ends_the_worker_command(dsn: str, tables: Connection) -> None:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from asyncio.subprocess import Process
+from contextlib import suppress
 from time import monotonic
 
 import pytest
@@ -17,10 +13,10 @@ import pytest
 from baton import Baton, Engine, Step, worker
 from baton.runtime.loops import Loops
 from support.ending_program import blocks, exits, hangs, neighbour
-from support.places import TESTS, python_path
+from support.places import TESTS
+from support.programs import program
 from support.running import Tables, fast, opened, running
 
-PATHS = [path for path in (os.environ.get("PYTHONPATH"),) if path]
 PROGRAM = TESTS / "support" / "ending_program.py"
 
 
@@ -115,23 +111,6 @@ async def test_a_step_that_cancels_itself_has_failed(dsn: str) -> None:
         assert row.error.startswith("asyncio.exceptions.CancelledError")
 
 
-@asynccontextmanager
-async def program(dsn: str, *command: str | Path) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *command,
-        env={**os.environ, "PYTHONPATH": python_path()},
-        stdout=DEVNULL,
-        stderr=DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
 async def _ended(process: Process, within: float) -> float:
     begun = monotonic()
     async with asyncio.timeout(within):
@@ -147,7 +126,7 @@ async def _inserted(dsn: str, workflow: Baton) -> None:
 async def test_a_second_interrupt_is_no_failure_of_the_step_that_it_hits(dsn: str) -> None:
     workflow = Baton().add("neighbour", neighbour.new()).add("blocks", blocks.new())
     await _inserted(dsn, workflow)
-    async with program(dsn, PROGRAM, dsn) as process, opened(dsn) as tables:
+    async with program(PROGRAM, dsn) as process, opened(dsn) as tables:
         await _runs(dsn, workflow)
         process.send_signal(signal.SIGINT)
         # Two of one kind that are pending are one.
@@ -160,7 +139,7 @@ async def test_a_second_interrupt_is_no_failure_of_the_step_that_it_hits(dsn: st
 async def test_a_subtask_that_ends_the_program_costs_its_neighbours_nothing(dsn: str) -> None:
     neighbours = Baton().add("a", neighbour.new()).add("b", neighbour.new())
     await _inserted(dsn, neighbours)
-    async with program(dsn, PROGRAM, dsn) as process, opened(dsn) as tables:
+    async with program(PROGRAM, dsn) as process, opened(dsn) as tables:
         await _runs(dsn, neighbours)
         exiting = Baton().add("exits", exits.new())
         await _inserted(dsn, exiting)
@@ -179,7 +158,7 @@ async def _gone_back(tables: Tables, workflow: Baton) -> None:
 async def test_a_hung_thread_does_not_hold_up_the_end_of_a_program(dsn: str) -> None:
     workflow = Baton().add("hangs", hangs.new()).add("neighbour", neighbour.new())
     await _inserted(dsn, workflow)
-    async with program(dsn, PROGRAM, dsn) as process, opened(dsn) as tables:
+    async with program(PROGRAM, dsn) as process, opened(dsn) as tables:
         await _runs(dsn, workflow)
         process.send_signal(signal.SIGINT)
         await _ended(process, 15)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from baton import Baton, Engine, ProcessExecutor
 from baton.words.errors import InvalidOptionError
 from support import busy_processes
+from support.programs import program
 from support.running import running
 from support.waiting import eventually
 
@@ -74,15 +73,8 @@ async def test_no_process_outlives_a_killed_worker(dsn: str, tmp_path: Path) -> 
         async with Engine(dsn) as client:
             workflow = Baton().add("a", spins).add("b", spins)
             await workflow.insert(engine=client)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(PROGRAM), dsn),
-            env={**os.environ, "PYTHONPATH": str(PROGRAM.parents[1])},
-        )
-        try:
+        async with program(PROGRAM, dsn):
             await begun(pids, 2)
-        finally:
-            process.kill()
-            await process.wait()
         await gone(pids, 2.0)
         async with Engine(dsn) as client:
             # Or the next worker rescues them, and they take its processes.

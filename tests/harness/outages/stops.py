@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import DEVNULL
+from asyncio.subprocess import Process
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from time import monotonic
 
 from baton import Baton, Engine, insert_all, schema
 from outages.serving import GRACE, blocking, made, make, quick, slow, stuck
 from support.databases import create_database, drop_database
-from support.places import python_path
+from support.programs import program
 from support.restarting import RestartingServer
 from support.running import Tables, opened
 from support.waiting import eventually
@@ -147,24 +145,12 @@ async def finished_by_another(
     ]
 
 
-@asynccontextmanager
-async def worker_process(
+def worker_process(
     dsn: str, maker: Callable[[], Engine] = make
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "baton.cli", "worker", f"outages.serving:{maker.__name__}"),
-        env={
-            **os.environ,
-            "BATON_DATABASE_URL": dsn,
-            "BATON_TEST_STUCK": "1",
-            "PYTHONPATH": python_path(),
-        },
-        stdout=DEVNULL,
-        stderr=DEVNULL,
+) -> AbstractAsyncContextManager[Process]:
+    """`baton worker` with the engine that `maker` makes."""
+    return program(
+        *("-m", "baton.cli", "worker", f"outages.serving:{maker.__name__}"),
+        BATON_DATABASE_URL=dsn,
+        BATON_TEST_STUCK="1",
     )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
