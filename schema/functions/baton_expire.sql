@@ -26,7 +26,7 @@ BEGIN
     WHERE g.id = ANY (v_free) AND g.status = 'pending' AND g.wake_at <= clock_timestamp();
 
     -- A step may have ended without its wait: somebody moved its job by hand.
-    PERFORM /*schema.*/baton_close_waits(s.jobs, 'the step ended without it')
+    PERFORM /*schema.*/baton_close_waits(s.jobs, 'the step ended without it', NULL)
     FROM (
         SELECT array_agg(n.job_id) AS jobs
         FROM /*schema.*/workflow_nodes n

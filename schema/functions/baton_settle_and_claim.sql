@@ -165,7 +165,7 @@ BEGIN
         FROM released r;
 
         IF v_waited IS NOT NULL THEN
-            PERFORM /*schema.*/baton_close_waits(v_waited, 'the step ended without it');
+            PERFORM /*schema.*/baton_close_waits(v_waited, 'the step ended without it', NULL);
         END IF;
 
         IF v_armed IS NOT NULL THEN

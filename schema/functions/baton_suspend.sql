@@ -21,6 +21,7 @@ DECLARE
     v_wait jsonb;
     v_status text;
     v_group bigint;
+    v_left integer;
     v_armed bigint[] := '{}';
     v_queue text;
 BEGIN
@@ -56,21 +57,11 @@ BEGIN
 
         IF v_one.pending > 0 THEN
             -- Its job was moved by hand while it waited, and its code waits for something else now.
-            WITH left_behind AS (
-                UPDATE /*schema.*/workflow_wait_groups g
-                SET status = 'cancelled', settled_at = clock_timestamp(), wake_at = NULL,
-                    reason = 'the step waits for something else'
-                WHERE g.job_id = v_one.id AND NOT g.wait_step AND g.replay_key <> v_wait ->> 'replay_key' AND g.status = 'pending'
-                RETURNING g.id
-            ),
-            missed AS (
-                UPDATE /*schema.*/workflow_wait_members m
-                SET state = 'missed'
-                FROM left_behind l
-                WHERE m.group_id = l.id AND m.state = 'waiting'
-            )
+            v_left := /*schema.*/baton_close_waits(
+                ARRAY[v_one.id], 'the step waits for something else', v_wait ->> 'replay_key'
+            );
             UPDATE /*schema.*/workflow_nodes n
-            SET pending = greatest(n.pending - (SELECT count(*) FROM left_behind), 0)
+            SET pending = greatest(n.pending - v_left, 0)
             WHERE n.job_id = v_one.id;
         END IF;
 

@@ -152,7 +152,9 @@ class Engine:
         """Start. Raises SchemaMissingError, SchemaMismatchError, UnavailableError, and
         MissingRightError.
         """
-        self._expect("new", "`async with engine`")
+        if self._state != "new":
+            raise EngineStateError(self._state, "new", "`async with engine`")
+        self._expect_own_loop()
         self._state = "starting"
         try:
             async with asyncio.timeout(None) as self._starting:
@@ -302,13 +304,6 @@ class Engine:
 
     async def _close_pool(self, deadline: Deadline) -> None:
         await self.database.close(deadline.left(END_TIMEOUT))
-
-    def _expect(self, state: str, call: str) -> None:
-        if self._state != state:
-            raise EngineStateError(self._state, state, call)
-        if state == "running" and self.database.state == "forked":
-            raise EngineStateError("forked", state, call)
-        self._expect_own_loop()
 
     def _expect_own_loop(self) -> None:
         self.database.expect_own_loop(f"engine {self.name!r}")

@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from baton.core import durations
+from baton.core import checks
 from baton.core.errortext import sanitize
 from baton.words.errors import InvalidOptionError
 from baton.words.rows import ClaimedJob, Outcome
@@ -33,8 +33,7 @@ class Snooze(Request):
     """
 
     def __init__(self, seconds: float | timedelta) -> None:
-        given = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
-        super().__init__(durations.seconds("Snooze.seconds", given))
+        super().__init__(checks.seconds("Snooze.seconds", seconds))
 
     @property
     def seconds(self) -> float:

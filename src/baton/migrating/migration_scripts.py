@@ -151,7 +151,7 @@ END
 def _unclashing(migrations: Sequence[Migration]) -> str:
     objects = declared_relations(tuple(migrations)) - {("table", "baton_migrations")}
     tables = [name for kind, name in objects if kind == "table"]
-    names = [name for kind, name in objects if kind != "function"]
+    names = [name for _, name in objects]
     names += [name for migration in migrations for name in _CONSTRAINT.findall(migration.up)]
     if not names:
         return ""

@@ -16,7 +16,7 @@ from baton.core.names import (
     validate_workflow_name,
 )
 from baton.core.why import explain
-from baton.reading.paging import parse_id, parse_place, place_text
+from baton.reading.paging import page, parse_id, parse_place, place_text
 from baton.store import insights as store
 from baton.store.completions import find_missing_workflows
 from baton.store.database import Database
@@ -128,8 +128,7 @@ class Insights:
             missing = await self._read(lambda: find_missing_workflows(self._database, [given]))
             if missing:
                 raise UnknownWorkflowError(given)
-        more = len(rows) > limit
-        return Page(tuple(rows[:limit]), str(rows[limit - 1].job_id) if more else None)
+        return page(rows, limit, lambda row: str(row.job_id))
 
     async def queues(self) -> tuple[QueueRow, ...]:
         """Every queue that holds a job that has not ended, by name; takes time in proportion to
@@ -171,8 +170,7 @@ class Insights:
         )
         last = 0 if after is None else parse_id(after)
         rows = await read_waiting(self._database, given, wanted, limit + 1, last)
-        more = len(rows) > limit
-        return Page(tuple(rows[:limit]), str(rows[limit - 1].wait_id) if more else None)
+        return page(rows, limit, lambda row: str(row.wait_id))
 
     async def why(self, workflow_id: UUID | str, step: str) -> Why:
         """Why a step is waiting, or what has become of it.

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from baton.words.errors import InvalidOptionError
+from baton.words.paging import Page
+
+Row = TypeVar("Row")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_ID = 2**63 - 1
+
+
+def page(found: Sequence[Row], limit: int, place: Callable[[Row], str]) -> Page[Row]:
+    """The page of a list of which up to `limit` rows and one more were read; the last row's `place`
+    is where the list goes on.
+    """
+    rows = tuple(found[:limit])
+    return Page(rows, place(rows[-1]) if len(found) > limit else None)
 
 
 def place_text(moment: datetime, id: UUID) -> str:

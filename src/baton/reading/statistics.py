@@ -6,7 +6,7 @@ from uuid import UUID
 
 from baton.core.checks import check_page_limit
 from baton.core.names import validate_step_name
-from baton.reading.paging import parse_place, place_text
+from baton.reading.paging import page, parse_place, place_text
 from baton.store.completions import find_missing_workflows
 from baton.store.database import Database
 from baton.store.statistics import read_captures, read_usage
@@ -36,6 +36,4 @@ async def workflow_captures(
         step = validate_step_name(step)
     place = None if after is None else parse_place(after)
     found = await read_captures(database, workflow_id, step, place, limit + 1)
-    last = found[limit - 1] if len(found) > limit else None
-    next = None if last is None else place_text(last.recorded_at, last.id)
-    return Page(tuple(found[:limit]), next)
+    return page(found, limit, lambda row: place_text(row.recorded_at, row.id))

@@ -7,8 +7,7 @@ jobs itself and lets Baton keep the books.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -112,18 +111,9 @@ async def announce_all(
             await settlement.finish_workflows(locked)
             return await settlement.announce(locked)
 
-    completions = await _written(database, body, notify)
+    completions = await database.notifying(body, notify, idempotent=True)
     emit_finished(completions)
     return completions
-
-
-async def _written(database: Database, body: Callable[[bool], Awaitable[T]], notify: bool) -> T:
-    """Do `body`, again after passing failures, and without notifications if there is no room."""
-
-    async def write(notify: bool) -> T:
-        return await database.retrying(partial(body, notify), idempotent=True)
-
-    return await database.notifications.send(write, notify)
 
 
 async def _settle(instance: Instance, job_id: int, state: JobState, result: str | None) -> Effects:
@@ -135,7 +125,7 @@ async def _settle(instance: Instance, job_id: int, state: JobState, result: str 
             await settlement.lock_workflows_of_jobs([job_id])
             return await settle_nodes(settlement, [Ended(job_id, state, result)])
 
-    effects = await _written(database, body, instance.settings.notify)
+    effects = await database.notifying(body, instance.settings.notify, idempotent=True)
     emit_cancelled_steps(database, instance.settings, effects.cancelled)
     emit_finished(effects.completions)
     return effects

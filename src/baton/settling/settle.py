@@ -12,7 +12,6 @@ tests/settling/test_two_ways.py compares.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from uuid import UUID
 
 from baton.core.gate import Cascade, Cause, GraphNode, Verdict, cascade
@@ -104,10 +103,7 @@ async def cancel_workflow(
                 cancelled=[cancelled_step(job, workflow_id, names[job.id], reason) for job in jobs],
             )
 
-    async def write(notify: bool) -> Effects | None:
-        return await database.retrying(partial(body, notify), idempotent=True)
-
-    return await database.notifications.send(write, notify)
+    return await database.notifying(body, notify, idempotent=True)
 
 
 def as_it_ended(job_id: int, state: JobState | None) -> Ended:

@@ -330,6 +330,25 @@ class Database:
             await anyio.sleep(0.01 * 2**attempt)
         raise AssertionError("unreachable")
 
+    async def notifying(
+        self,
+        body: Callable[[bool], Awaitable[T]],
+        wanted: bool,
+        *,
+        idempotent: bool = False,
+        when_locked: bool = True,
+    ) -> T:
+        """Call `body(notify)` as `retrying` does, and again without notifications where the server
+        has no room for them; `wanted` says whether there are to be any.
+        """
+
+        async def write(notify: bool) -> T:
+            return await self.retrying(
+                partial(body, notify), idempotent=idempotent, when_locked=when_locked
+            )
+
+        return await self.notifications.send(write, wanted)
+
 
 async def _take_back(pool: asyncpg.Pool[Any], connection: Any) -> None:
     """Release a connection after a failure, which goes on whatever comes of it. The server may have

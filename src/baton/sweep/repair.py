@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
@@ -148,11 +147,10 @@ async def _settle(
                 await settlement.explain_discards(discarded, TAKEN_AWAY)
             return _Found(ended, await settle_nodes(settlement, ended))
 
-    async def write(notify: bool) -> _Found:
-        # Who is held up by a lock is passed by; the next sweep comes.
-        return await database.retrying(partial(body, notify), idempotent=True, when_locked=False)
-
-    ended, effects = await database.notifications.send(write, settings.notify)
+    # Who is held up by a lock is passed by; the next sweep comes.
+    ended, effects = await database.notifying(
+        body, settings.notify, idempotent=True, when_locked=False
+    )
     _log.warning(
         "workflow %s: %d jobs had ended or vanished, %d steps were cancelled because of it",
         workflow_id,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from uuid import UUID
 
-from baton.core.checks import parse_workflow_id
+from baton.core.checks import check_reason, parse_workflow_id
 from baton.core.errortext import sanitize
 from baton.core.names import validate_step_name
 from baton.runtime.tasks import to_the_end
@@ -14,7 +13,7 @@ from baton.store.settlement import Settlement
 from baton.waits.ending import Ending, end_wait
 from baton.waits.expire import emit_effects
 from baton.words.effects import Effects
-from baton.words.errors import InvalidArgumentError, UnknownStepError, UnknownWorkflowError
+from baton.words.errors import UnknownStepError, UnknownWorkflowError
 
 
 async def cancel_wait(
@@ -34,8 +33,7 @@ async def cancel_wait(
     instance = opened("cancel_wait", engine)
     given = parse_workflow_id(workflow_id)
     name = validate_step_name(step)
-    if not isinstance(reason, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidArgumentError("reason", reason, "a text")
+    check_reason(reason)
     database = instance.database
 
     async def body(notify: bool) -> Effects | None:
@@ -52,9 +50,7 @@ async def cancel_wait(
             return await end_wait(settlement, given, found.group_id, ending)
 
     async def work() -> bool:
-        effects = await database.notifications.send(
-            lambda notify: database.retrying(partial(body, notify)), instance.settings.notify
-        )
+        effects = await database.notifying(body, instance.settings.notify)
         if effects is None:
             return False
         emit_effects(database, instance.settings, effects)

@@ -9,7 +9,6 @@ that is due, page by page, so that what is passed by hides nothing behind it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from time import monotonic
 from uuid import UUID
 
@@ -149,13 +148,12 @@ class _Pass:
         self._refused.groups.accept(groups)
 
     async def _decide(self, groups: Sequence[int]) -> Effects:
-        database = self._database
+        async def body(notify: bool) -> Effects:
+            return await expire_groups(self._database, groups, notify=notify)
 
-        async def write(notify: bool) -> Effects:
-            body = partial(expire_groups, database, groups, notify=notify)
-            return await database.retrying(body, idempotent=True, when_locked=False)
-
-        return await database.notifications.send(write, self._settings.notify)
+        return await self._database.notifying(
+            body, self._settings.notify, idempotent=True, when_locked=False
+        )
 
     async def carefully(self, due: Sequence[DueWait]) -> None:
         """Decide groups one by one: a mailbox has to be checked, or the step is to be failed."""
@@ -202,10 +200,7 @@ async def _decide_alone(
                 return await end_wait(settlement, due.workflow_id, due.group_id, _TIMED_OUT)
             return effects
 
-    async def write(notify: bool) -> Effects | None:
-        return await database.retrying(partial(body, notify), idempotent=True, when_locked=False)
-
-    return await database.notifications.send(write, settings.notify)
+    return await database.notifying(body, settings.notify, idempotent=True, when_locked=False)
 
 
 async def _fitting(settlement: Settlement, group_id: int) -> list[int]:

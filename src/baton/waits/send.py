@@ -173,9 +173,8 @@ async def _notifying(
     database: Database, message: _Message, write: Callable[[_Message], Awaitable[T]]
 ) -> T:
     """Write a message, without its notification where the server has no room for one."""
-    return await database.notifications.send(
-        lambda notify: database.retrying(partial(write, message._replace(notify=notify))),
-        message.notify,
+    return await database.notifying(
+        lambda notify: write(message._replace(notify=notify)), message.notify
     )
 
 

@@ -8,7 +8,6 @@ one is passed over, too. All others have the event by then.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -160,9 +159,8 @@ class _Spreading:
             for schemas in (self.fitting, self.unfit)
         )
 
-        async def write(notify: bool) -> due.Spread | list[Any] | bool:
-            body = partial(
-                due.spread_event,
+        async def body(notify: bool) -> due.Spread | list[Any] | bool:
+            return await due.spread_event(
                 self.database,
                 self.event_id,
                 self.after,
@@ -172,9 +170,8 @@ class _Spreading:
                 self.left,
                 notify=notify,
             )
-            return await self.database.retrying(body, idempotent=True, when_locked=False)
 
-        return await self.database.notifications.send(write, self.notify)
+        return await self.database.notifying(body, self.notify, idempotent=True, when_locked=False)
 
     async def _busy(self) -> bool:
         """Whoever takes the event has it for a moment; whoever hands it out, or has it for longer,
