@@ -117,6 +117,13 @@ async def _retrying(database: Database) -> None:
     await database.retrying(body)
 
 
+async def _notifying(database: Database) -> None:
+    async def body(notify: bool) -> None:
+        await database.fetch("count_queues")
+
+    await database.notifying(body, wanted=True)
+
+
 def _later() -> datetime:
     return datetime.now(UTC) + timedelta(hours=1)
 
@@ -162,6 +169,7 @@ CALLS: dict[str, Call] = {
     "Database.fetch": lambda s: s.database.fetch("count_queues"),
     "Database.read": lambda s: s.database.read("count_queues"),
     "Database.retrying": lambda s: _retrying(s.database),
+    "Database.notifying": lambda s: _notifying(s.database),
     "Plugin.sweep": lambda s: baton.Plugin(prune=True).sweep(s.database),
     "Plugin.work": lambda s: baton.Plugin().work(s.database, s.engine.settings),
     "current_version": lambda s: baton.schema.current_version(s.dsn),
