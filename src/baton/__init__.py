@@ -12,8 +12,8 @@ from baton.store.database import Database
 from baton.sweep.plugin import Plugin
 from baton.telemetry.seam import subscribe
 from baton.waits.send import send_event
+from baton.words.base_error import BatonError
 from baton.words.config import EngineSettings
-from baton.words.errors import BatonError
 from baton.words.rows import Completion, Job, UnsettledStep, WaitingStep
 from baton.words.states import Delivery, JobState, OnTimeout, WorkflowOutcome
 from baton.workers.args import NewJob

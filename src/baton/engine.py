@@ -32,11 +32,9 @@ from baton.store.sql import DEFAULT_SCHEMA
 from baton.sweep.plugin import Plugin, checked_plugins
 from baton.waits.expire import Expiry
 from baton.waits.spread import Handing
+from baton.words.argument_errors import InvalidOptionError
 from baton.words.config import EngineOptions, EngineSettings
-from baton.words.errors import (
-    EngineStateError,
-    InvalidOptionError,
-)
+from baton.words.engine_errors import EngineStateError
 from baton.words.rows import Announced, CancelledStep
 
 __all__ = ["Engine", "EngineOptions"]

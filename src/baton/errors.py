@@ -21,7 +21,7 @@ BatonError
 │   ├── NoResultError           step, dependency, state
 │   ├── ResultTypeError         step, dependency, expected, problems
 │   ├── StepTimeoutError        step, timeout (also a TimeoutError)
-│   ├── WaitMismatchError       step, key, given, stored
+│   ├── WaitMismatchError       step, replay_key, given, stored
 │   ├── WaitSwallowedError      step
 │   └── WaitNotPossibleError    step, why
 ├── InvalidPayloadError         event, problems
@@ -29,7 +29,7 @@ BatonError
 ├── WorkflowFinishedError       workflow_id
 ├── WorkflowExistsError         workflow_id
 ├── WorkflowInsertedError       workflow_id, step
-├── UnknownWorkflowError        workflow_id
+├── UnknownWorkflowError        workflow_id, pruned
 ├── UnknownStepError            workflow_id, step
 ├── CompletionTimeoutError      workflow_id, timeout, unsettled, steps, queues (a TimeoutError)
 ├── EngineError                 life cycle and settings of an engine
@@ -47,53 +47,55 @@ BatonError
                                 (the connection was lost under way: what was asked may be done)
 """
 
-from baton.words.errors import (
-    BatonError,
-    CompletionTimeoutError,
-    ConnectionTypeError,
-    CycleError,
-    DatabaseError,
-    DuplicateStepError,
-    EmptyWorkflowError,
-    EngineError,
-    EngineStateError,
-    EventLoopError,
-    GraphError,
+from baton.words.argument_errors import (
     InvalidArgsError,
     InvalidArgumentError,
     InvalidNameError,
     InvalidOptionError,
-    MigrationError,
-    MissingRightError,
-    NoEngineError,
-    NoResultError,
+    MissingExtraError,
     NotStorableError,
-    ResultTypeError,
-    SchemaMissingError,
+    TooLargeError,
+)
+from baton.words.base_error import BatonError
+from baton.words.database_errors import (
+    ConnectionTypeError,
+    DatabaseError,
+    IsolationError,
+    MissingRightError,
+    UnavailableError,
+)
+from baton.words.engine_errors import EngineError, EngineStateError, EventLoopError, NoEngineError
+from baton.words.graph_errors import (
+    CycleError,
+    DuplicateStepError,
+    EmptyWorkflowError,
+    GraphError,
     SelfDependencyError,
+    UnknownDependencyError,
+)
+from baton.words.schema_errors import MigrationError, SchemaMismatchError, SchemaMissingError
+from baton.words.step_errors import (
+    NoResultError,
+    ResultTypeError,
     StepError,
     StepTimeoutError,
-    TooLargeError,
-    UnavailableError,
     UndeclaredDependencyError,
-    UnknownDependencyError,
-    UnknownStepError,
-    UnknownWorkflowError,
-    WorkerError,
-    WorkflowExistsError,
-    WorkflowInsertedError,
 )
-from baton.words.schema_errors import SchemaMismatchError
 from baton.words.wait_errors import (
     InvalidPayloadError,
-    IsolationError,
-    MissingExtraError,
     WaitMismatchError,
     WaitNotPossibleError,
     WaitSwallowedError,
-    WorkflowFinishedError,
 )
-from baton.words.worker_errors import DuplicateWorkerError, UnknownWorkerError
+from baton.words.worker_errors import DuplicateWorkerError, UnknownWorkerError, WorkerError
+from baton.words.workflow_errors import (
+    CompletionTimeoutError,
+    UnknownStepError,
+    UnknownWorkflowError,
+    WorkflowExistsError,
+    WorkflowFinishedError,
+    WorkflowInsertedError,
+)
 
 __all__ = [
     "BatonError",

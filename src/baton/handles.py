@@ -24,16 +24,13 @@ from baton.store.borrowed import CallersConnection
 from baton.store.results import read_step_result
 from baton.waits.control import cancel_wait
 from baton.waits.send import send_event
-from baton.words.errors import (
-    InvalidArgumentError,
-    NoResultError,
-    UnknownStepError,
-    UnknownWorkflowError,
-)
+from baton.words.argument_errors import InvalidArgumentError
 from baton.words.insights import StepRow, WorkflowDetail
 from baton.words.paging import Page
 from baton.words.rows import Announced, Capture, Completion, WaitingStep, WorkflowUsage
 from baton.words.states import Delivery, JobState
+from baton.words.step_errors import NoResultError
+from baton.words.workflow_errors import UnknownStepError, UnknownWorkflowError
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from baton import Baton, Step, Worker, insert_all, worker
-from baton.words.errors import (
+from baton.errors import (
     CycleError,
     DuplicateStepError,
     EmptyWorkflowError,

@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 
 from baton import Baton, Cancel, Engine, Plugin, Step, Worker, schema, send_event, worker
+from baton.errors import InvalidNameError
 from baton.insights import Insights
 from baton.store.sql import Sql, quote_identifier
-from baton.words.errors import InvalidNameError
 from migrating.test_migrations_names import REFUSED, STRANGE, packaged_sql
 from support.databases import execute
 from support.running import FAST, fast, opened, running

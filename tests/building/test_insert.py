@@ -13,10 +13,10 @@ import pytest
 from opentelemetry import context, trace
 
 from baton import Baton, Database, EngineSettings, Job, insert_all, subscribe
+from baton.errors import WorkflowExistsError
 from baton.schema import migrate
 from baton.store import insertion
 from baton.store.sql import Sql
-from baton.words.errors import WorkflowExistsError
 from baton.words.events import Event, WorkflowInserted
 from baton.words.states import JobState
 from support.inserting import (

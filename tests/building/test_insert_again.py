@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from baton import Baton, Engine, insert_all
-from baton.words.errors import (
+from baton.errors import (
     EngineStateError,
     UnknownDependencyError,
     WorkflowExistsError,

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.pool import NullPool
 
 from baton import insert_all
-from baton.words.errors import WorkflowExistsError
+from baton.errors import WorkflowExistsError
 from support.borrowing import Connection, Fetch, UndoError, count, engine_of, pair
 
 

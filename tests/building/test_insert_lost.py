@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from baton import Baton, Database, EngineSettings, insert_all
-from baton.words.errors import WorkflowExistsError
+from baton.errors import WorkflowExistsError
 from support.inserting import Client, Connection, counts, process
 
 

@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 
 from baton import insert_all
+from baton.errors import WorkflowExistsError
 from baton.store.borrowed import borrowed
 from baton.store.sql import Sql
-from baton.words.errors import WorkflowExistsError
 from support.borrowing import Connection, UndoError, count, pair
 from support.waiting import wait_until_blocked
 

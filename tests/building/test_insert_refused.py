@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 
+from baton.errors import ConnectionTypeError, DatabaseError, NoEngineError, SchemaMissingError
 from baton.store import ambient
-from baton.words.errors import ConnectionTypeError, DatabaseError, NoEngineError, SchemaMissingError
 from support.borrowing import Client, Connection, count, engine_of, pair
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from baton.words.errors import WorkflowExistsError
+from baton.errors import WorkflowExistsError
 from support.borrowing import Connection, Fetch, count, pair
 
 

@@ -12,9 +12,7 @@ import asyncpg
 import pytest
 
 from baton import Baton, Database, EngineSettings, insert_all
-from baton.store import insertion
-from baton.store.insertion import insert_through
-from baton.words.errors import (
+from baton.errors import (
     BatonError,
     DatabaseError,
     NotStorableError,
@@ -22,6 +20,8 @@ from baton.words.errors import (
     UnavailableError,
     WorkflowExistsError,
 )
+from baton.store import insertion
+from baton.store.insertion import insert_through
 from support.inserting import (
     Client,
     Connection,

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from baton import Baton, Discard, Step, SyncStep, Worker, worker
 from baton.core.names import STEP_LIMIT, validate_step_name
-from baton.words.errors import (
+from baton.errors import (
     BatonError,
     DuplicateStepError,
     InvalidArgumentError,

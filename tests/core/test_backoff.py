@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from baton.core.backoff import delay
-from baton.words.errors import InvalidOptionError
+from baton.errors import InvalidOptionError
 
 UNIT = st.floats(0, 1, exclude_max=True)
 SECONDS = st.floats(0, 1e8)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from baton.core.dsn import check_dsn, read_dsn
-from baton.words.errors import InvalidOptionError
+from baton.errors import InvalidOptionError
 
 BASE = "postgresql://app:pw@db.example.com:6432/orders"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from baton.core.dag import dependents, topological_order
-from baton.words.errors import (
+from baton.errors import (
     CycleError,
     DuplicateStepError,
     EmptyWorkflowError,

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from baton.core.durations import TEN_YEARS, seconds, spoken
-from baton.words.errors import InvalidOptionError
+from baton.errors import InvalidOptionError
 
 
 @pytest.mark.parametrize("given", [0, 0.0, 5, 0.5, TEN_YEARS])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from baton.core.errortext import DEFAULT_LIMIT, MOST_ERRORS, MOST_FRAMES, describe, sanitize
-from baton.words.worker_errors import UnknownWorkerError
+from baton.errors import UnknownWorkerError
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]) | st.sampled_from("\0\ud800é😀"))
 

@@ -19,7 +19,7 @@ from hypothesis import given, settings, strategies as st
 from pydantic import BaseModel, SecretStr, model_serializer
 
 from baton.core.jsonvalue import DEFAULT_LIMIT, HIGHEST_LIMIT, MOST_LEVELS, decode, encode
-from baton.words.errors import NotStorableError, TooLargeError
+from baton.errors import NotStorableError, TooLargeError
 
 ANY_TEXT = st.text(
     st.characters(exclude_categories=[]) | st.sampled_from('\\"\0u0\ud800'), max_size=8

@@ -13,7 +13,7 @@ from baton.core.names import (
     validate_worker_name,
     validate_workflow_name,
 )
-from baton.words.errors import InvalidNameError
+from baton.errors import InvalidNameError
 
 Check = Callable[[object], str]
 LONG: list[Check] = [validate_step_name, validate_workflow_name, validate_tag]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from baton.core.outcome import RULES, Cancel, Discard, Ending, Snooze, outcome, requested
-from baton.words.errors import InvalidOptionError
+from baton.errors import InvalidOptionError
 from baton.words.rows import ClaimedJob, Node, Outcome
 from baton.words.states import TERMINAL_STATES, JobState
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from baton.core import payload_schema
-from baton.words.wait_errors import MissingExtraError
+from baton.errors import MissingExtraError
 
 NUMBER = {"type": "integer", "minimum": 1}
 PERSON = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from baton.core.uuid7 import uuid7
-from baton.words.errors import InvalidOptionError
+from baton.errors import InvalidOptionError
 
 MOMENTS = st.integers(0, 2**48 - 1)
 TEN_BYTES = st.binary(min_size=10, max_size=10)

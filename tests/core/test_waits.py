@@ -16,7 +16,7 @@ from baton.core.waits import (
     wanted,
     wanted_by_call,
 )
-from baton.words.errors import InvalidNameError, InvalidOptionError
+from baton.errors import InvalidNameError, InvalidOptionError
 
 
 def stored(outcome: str, *order: str, **more: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from baton import EngineSettings
+from baton.errors import NoEngineError
 from baton.store import ambient
-from baton.words.errors import NoEngineError
 from support.inserting import Client, Connection, counts, diamond
 
 

@@ -10,13 +10,8 @@ import pytest
 
 from baton import Baton, Step, insert_all, subscribe, worker
 from baton.completion import announce
+from baton.errors import EngineStateError, InvalidArgumentError, InvalidOptionError, NoEngineError
 from baton.runtime import notifier
-from baton.words.errors import (
-    EngineStateError,
-    InvalidArgumentError,
-    InvalidOptionError,
-    NoEngineError,
-)
 from baton.words.events import EngineStarted, EngineStopped, Event, StepCompleted, StepExecuting
 from support.running import Recorder, fast, opened, recorded, running
 from support.waiting import eventually

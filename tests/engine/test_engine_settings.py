@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from baton import Database, Engine, EngineSettings, schema
-from baton.words.errors import (
+from baton.errors import (
     BatonError,
     DatabaseError,
     EngineStateError,

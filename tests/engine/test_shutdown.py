@@ -10,8 +10,8 @@ from time import monotonic
 import pytest
 
 from baton import Baton, Engine, Step, SyncStep, insert_all, worker
+from baton.errors import EngineStateError
 from baton.settling import cascade_hooks
-from baton.words.errors import EngineStateError
 from baton.words.events import EngineStopped, StepCompleted, StepExecuting, StepReleased
 from support.running import Run, fast, opened, recorded, running
 from support.waiting import eventually

@@ -11,9 +11,9 @@ from time import monotonic
 import pytest
 
 from baton import Database, Engine
+from baton.errors import EngineStateError, UnavailableError
 from baton.runtime.loops import Loops
 from baton.runtime.tasks import to_the_end
-from baton.words.errors import EngineStateError, UnavailableError
 from outages.silence import SILENCE_SETTINGS, Ending, Silence, end_in_silence
 from support.proxy import Proxy, proxied
 from support.restarting import RestartingServer, restarting_server

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from baton.errors import DatabaseError
 from baton.store.sql import Sql
-from baton.words.errors import DatabaseError
 from model.coverage import Coverage
 from model.mutants import MUTANTS, QUICK, Edit, LostPlaceError, mutated, mutated_schema
 from model.run import caught, check, database

@@ -13,15 +13,15 @@ import asyncpg
 import pytest
 
 from baton import schema
-from baton.migrating.migration_scripts import lock_key
-from baton.store.packaged import load_migrations
-from baton.words.errors import (
+from baton.errors import (
     ConnectionTypeError,
     InvalidOptionError,
     MigrationError,
     SchemaMissingError,
     UnavailableError,
 )
+from baton.migrating.migration_scripts import lock_key
+from baton.store.packaged import load_migrations
 from support.schema_snapshot import SNAPSHOT, Description, as_text, describe
 
 LATEST = schema.latest_version()

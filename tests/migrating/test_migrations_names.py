@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from baton import schema
+from baton.errors import InvalidNameError
 from baton.store.packaged import schema_folder
 from baton.store.sql import (
     MAX_CHANNEL_BYTES,
@@ -20,7 +21,6 @@ from baton.store.sql import (
     quote_identifier,
     quote_literal,
 )
-from baton.words.errors import InvalidNameError
 from support.schema_snapshot import describe
 
 ALL = list(range(1, schema.latest_version() + 1))

@@ -9,10 +9,10 @@ import asyncpg
 import pytest
 
 from baton import schema
+from baton.errors import SchemaMissingError
 from baton.migrating.declared import declared_relations
 from baton.store.database import Database
 from baton.store.packaged import load_functions, load_migrations
-from baton.words.errors import SchemaMissingError
 
 LATEST = schema.latest_version()
 

@@ -23,17 +23,17 @@ from baton import (
     worker,
 )
 from baton.completion import announce
-from baton.insights import Insights
-from baton.migrating.grants import Role
-from baton.schema import grants_sql
-from baton.store.sql import quote_identifier
-from baton.words.errors import (
+from baton.errors import (
     BatonError,
     InvalidNameError,
     InvalidOptionError,
     MigrationError,
     MissingRightError,
 )
+from baton.insights import Insights
+from baton.migrating.grants import Role
+from baton.schema import grants_sql
+from baton.store.sql import quote_identifier
 from baton.words.events import ConnectionLost, SweepFinished
 from project.test_docs import rows as table_rows
 from support.databases import execute

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from baton import Baton, Engine, Step, schema, worker
+from baton.errors import MigrationError
 from baton.store.sql import Sql
-from baton.words.errors import MigrationError
 from support.places import FIXTURES
 from support.running import FAST
 from support.schema_snapshot import describe

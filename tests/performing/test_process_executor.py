@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from baton import Baton, Engine, ProcessExecutor
-from baton.words.errors import InvalidOptionError
+from baton.errors import InvalidOptionError
 from support import busy_processes
 from support.programs import program
 from support.running import running

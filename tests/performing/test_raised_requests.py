@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from baton import Baton, Cancel, Discard, Snooze, Step, SyncStep, worker
-from baton.words.errors import InvalidOptionError
+from baton.errors import InvalidOptionError
 from support.apart import asks_apart
 from support.running import running
 

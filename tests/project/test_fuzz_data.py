@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from baton import Baton, BatonError, Cancel, Discard, Step, Worker, send_event, worker
 from baton.core.jsonvalue import DEFAULT_LIMIT
-from baton.words.errors import TooLargeError
+from baton.errors import TooLargeError
 from core.test_jsonvalue import VALUES, is_storable, nested, same
 from support.databases import create_database, drop_database, run_apart
 from support.fuzzing import Fuzz, fuzz, fuzzed

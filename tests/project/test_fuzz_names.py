@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from baton import Baton, BatonError, Discard, Step, Worker, send_event, worker
+from baton.errors import InvalidNameError, NotStorableError
 from baton.insights import Insights
-from baton.words.errors import InvalidNameError, NotStorableError
 from core.test_jsonvalue import is_storable
 from support.databases import create_database, drop_database, run_apart
 from support.fuzzing import Fuzz, fuzz, fuzzed

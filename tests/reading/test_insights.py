@@ -11,15 +11,15 @@ from uuid import UUID
 import pytest
 
 from baton import Baton, BatonError, Engine
-from baton.insights import Insights, Page, StepCounts, WorkflowRow, WorkflowState
-from baton.store import insights as store
-from baton.words.errors import (
+from baton.errors import (
     InvalidArgumentError,
     InvalidNameError,
     InvalidOptionError,
     UnknownStepError,
     UnknownWorkflowError,
 )
+from baton.insights import Insights, Page, StepCounts, WorkflowRow, WorkflowState
+from baton.store import insights as store
 from support.looking import noop, sight
 
 NOBODY = UUID(int=0)

@@ -19,11 +19,11 @@ import asyncpg
 import pytest
 
 from baton import Database
+from baton.errors import UnknownWorkflowError
 from baton.insights import Insights
 from baton.store import insights as store
 from baton.store.completions import read_completions
 from baton.store.jobs import find_orphans, stage_jobs
-from baton.words.errors import UnknownWorkflowError
 from support.databases import create_database, drop_database, run_apart
 
 pytestmark = pytest.mark.timeout(600)

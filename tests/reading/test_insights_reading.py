@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from baton import Baton, Database, schema
+from baton.errors import DatabaseError, UnavailableError, UnknownWorkflowError
 from baton.insights import Insights, Page
-from baton.words.errors import DatabaseError, UnavailableError, UnknownWorkflowError
 from reading.test_insights import NOBODY, named
 from settling.test_oban_tables import KINDS, oban
 from support.databases import execute

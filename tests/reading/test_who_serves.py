@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from baton import Baton, Engine, Step, worker
+from baton.errors import CompletionTimeoutError
 from baton.insights import Insights, Why
 from baton.runtime import heartbeat
 from baton.store.database import Database
 from baton.store.jobs import forget_engines, read_neighbours
-from baton.words.errors import CompletionTimeoutError
 from support.looking import sight
 from support.running import fast, running
 from support.waiting import eventually

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 
+from baton.errors import MissingRightError, UnavailableError
 from baton.store.bisecting import Accepted, Refused, bisected
 from baton.store.faults import is_content_fault, is_notify_queue_full, is_outage, sqlstate
-from baton.words.errors import MissingRightError, UnavailableError
 
 
 def raised(code: str, message: str = "no", file: str = "pl_exec.c") -> asyncpg.PostgresError:

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from baton import Baton, Cancel, Step, insert_all, worker
+from baton.errors import CompletionTimeoutError
 from baton.insights import Insights
-from baton.words.errors import CompletionTimeoutError
 from baton.words.events import StepExecuting
 from baton.words.states import JobState, state_of
 from support.running import Run, running

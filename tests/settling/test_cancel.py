@@ -9,11 +9,7 @@ from uuid import uuid4
 import pytest
 
 from baton import Baton, Step, SyncStep, worker
-from baton.words.errors import (
-    EngineStateError,
-    InvalidArgumentError,
-    UnknownWorkflowError,
-)
+from baton.errors import EngineStateError, InvalidArgumentError, UnknownWorkflowError
 from baton.words.events import (
     StepCancelled,
     StepCompleted,

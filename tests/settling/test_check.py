@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from baton import Baton, JobState, Step, WorkflowOutcome, completion, worker
-from baton.words.errors import InvalidArgumentError, NoEngineError
+from baton.errors import InvalidArgumentError, NoEngineError
 from baton.words.events import StepCancelled, WorkflowFailed, WorkflowFinished
 from support.running import Run, running
 

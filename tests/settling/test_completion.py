@@ -14,9 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from baton import Baton, Discard, Engine, JobState, Step, WorkflowOutcome, insert_all, worker
-from baton.settling import completion_waiters
-from baton.store.completions import read_unsettled_steps
-from baton.words.errors import (
+from baton.errors import (
     CompletionTimeoutError,
     EngineStateError,
     InvalidArgumentError,
@@ -24,6 +22,8 @@ from baton.words.errors import (
     UnavailableError,
     UnknownWorkflowError,
 )
+from baton.settling import completion_waiters
+from baton.store.completions import read_unsettled_steps
 from baton.words.events import WorkflowFailed, WorkflowFinished, WorkflowInserted
 from baton.words.rows import UnsettledStep
 from support.running import fast, recorded, running

@@ -10,13 +10,13 @@ import asyncpg
 import pytest
 
 from baton import Baton, Database, Step, insert_all, send_event, worker
+from baton.errors import UnavailableError
 from baton.runtime import executor
 from baton.store.database import ATTEMPTS
 from baton.store.dedicated import Dedicated
 from baton.store.jobs import Claimant, read_claims, settle_and_claim
 from baton.store.settlement import Settlement
 from baton.store.translating import translating_database_errors
-from baton.words.errors import UnavailableError
 from baton.words.events import StepCompleted, StepExecuting
 from baton.words.rows import Demand
 from support.running import running

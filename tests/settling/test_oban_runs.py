@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from baton import Baton, Cancel, Engine, Plugin, Snooze, Step, schema, worker
+from baton.errors import UnknownWorkflowError
 from baton.store.sql import Sql
-from baton.words.errors import UnknownWorkflowError
 from baton.words.events import JobsRescued, RowsPruned, SweepFinished
 from settling.test_oban_tables import KINDS, oban
 from support.running import FAST, beating, recorded

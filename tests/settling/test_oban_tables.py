@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from baton import schema
+from baton.errors import MigrationError
 from baton.store.sql import Sql
-from baton.words.errors import MigrationError
 from support.places import FIXTURES
 from support.schema_snapshot import describe
 

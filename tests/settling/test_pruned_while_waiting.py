@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from baton import Baton, Engine, Plugin, Step, worker
-from baton.words.errors import UnknownWorkflowError
+from baton.errors import UnknownWorkflowError
 from support.running import fast, running
 from support.waiting import DEADLINE, eventually
 

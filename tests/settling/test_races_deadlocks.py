@@ -12,12 +12,12 @@ import asyncpg
 import pytest
 
 from baton import Baton
+from baton.errors import UnavailableError
 from baton.settling.announce import announce_all
 from baton.settling.settle import cancel_workflow, hold, settle_failures
 from baton.store.database import Database
 from baton.store.jobs import Settled, requeue_jobs
 from baton.words.effects import Effects
-from baton.words.errors import UnavailableError
 from baton.words.states import JobState
 from races import naive
 from races.arena import Arena, Workflow, arena, noop, roots, settle

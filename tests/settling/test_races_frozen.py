@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from baton.errors import UnavailableError
 from baton.settling.settle import settle_failures
 from baton.store.database import Database
 from baton.words.effects import Effects
-from baton.words.errors import UnavailableError
 from baton.words.rows import Outcome
 from baton.words.states import JobState
 from races.arena import DEADLINE, Arena, HeldSide, arena, roots, settle

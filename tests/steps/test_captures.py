@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from baton import Baton, Discard, Engine, Step, SyncStep, worker
-from baton.words.errors import InvalidNameError, InvalidOptionError, NotStorableError, TooLargeError
+from baton.errors import InvalidNameError, InvalidOptionError, NotStorableError, TooLargeError
 from support.running import running
 from support.untouched import Untouchable, claimed
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from baton import Baton, Discard, Step, SyncStep, worker
-from baton.words.errors import NoResultError, ResultTypeError, UndeclaredDependencyError
+from baton.errors import NoResultError, ResultTypeError, UndeclaredDependencyError
 from support.running import running
 
 

@@ -14,17 +14,17 @@ from uuid import uuid4
 import pytest
 
 from baton import Baton, Engine, Step, SyncStep, schema, worker
-from baton.events import StepUsage
-from baton.statistics import ModelUsage, WorkflowUsage
-from baton.steps import usage as usage_module
-from baton.store.statistics import read_usage, record_usage
-from baton.words.errors import (
+from baton.errors import (
     EngineStateError,
     InvalidArgumentError,
     InvalidNameError,
     InvalidOptionError,
     UnknownWorkflowError,
 )
+from baton.events import StepUsage
+from baton.statistics import ModelUsage, WorkflowUsage
+from baton.steps import usage as usage_module
+from baton.store.statistics import read_usage, record_usage
 from baton.words.rows import Node, UsageRecord
 from support.apart import spend_apart
 from support.running import Run, running

@@ -13,15 +13,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from baton.store import database as pooled
-from baton.store.faults import driver_error
-from baton.words.errors import (
+from baton.errors import (
     BatonError,
     CompletionTimeoutError,
     DatabaseError,
     MissingRightError,
     UnavailableError,
 )
+from baton.store import database as pooled
+from baton.store.faults import driver_error
 from support.public_calls import (
     CALLS,
     LOGS_ITS_FAILURES,

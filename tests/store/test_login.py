@@ -18,7 +18,7 @@ import pytest
 from baton import Baton, Database, Engine, Plugin, Step, schema, worker
 from baton.cli.reporting import redacted
 from baton.contrib.logs import log_events
-from baton.words.errors import UnavailableError
+from baton.errors import UnavailableError
 from support.databases import execute, run_apart
 from support.guarding import guarded_server
 from support.running import fast, opened, recorded

@@ -12,7 +12,7 @@ import asyncpg
 from pydantic import BaseModel, model_serializer
 
 from baton.core.outcome import Snooze
-from baton.words.errors import (
+from baton.errors import (
     EngineStateError,
     InvalidArgsError,
     NotStorableError,

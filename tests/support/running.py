@@ -15,8 +15,8 @@ import pytest
 
 from baton import Baton, Completion, Database, Engine, Job, Plugin, subscribe
 from baton.engine import EngineOptions
+from baton.errors import CompletionTimeoutError
 from baton.store.connecting import Password
-from baton.words.errors import CompletionTimeoutError
 from baton.words.events import Event, StepSettled, WorkflowFinished
 from support.invariants import violations
 from support.waiting import DEADLINE, eventually

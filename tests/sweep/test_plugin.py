@@ -11,10 +11,10 @@ import pytest
 
 from baton import Baton, Database, Plugin, Step, schema, worker
 from baton.completion import check
+from baton.errors import BatonError, InvalidOptionError
 from baton.runtime import heartbeat
 from baton.sweep.observe import STATES, Observer
 from baton.words.config import EngineSettings
-from baton.words.errors import BatonError, InvalidOptionError
 from baton.words.events import (
     JobsRescued,
     QueueObserved,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from baton import Baton, Database, Plugin, Step, insert_all, send_event, worker
+from baton.errors import UnknownWorkflowError
 from baton.store.pruning import Prunable, find_prunable
 from baton.sweep import prune
-from baton.words.errors import UnknownWorkflowError
 from baton.words.events import (
     RowsPruned,
     StepExecuting,

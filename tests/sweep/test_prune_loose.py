@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from baton import Baton, Delivery, Plugin, Step, send_event, worker
+from baton.errors import InvalidOptionError
 from baton.store.pruning import BEGINNING
-from baton.words.errors import InvalidOptionError
 from baton.words.events import RowsPruned, StepCompleted
 from support.race import race
 from support.running import Run, running

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from baton import Baton, Delivery, Step, send_event, worker
+from baton.errors import UnknownWorkflowError
 from baton.store.database import Database
-from baton.words.errors import UnknownWorkflowError
 from support.otel import Telemetry, instrumented
 from support.running import running
 from support.waits import until_waits

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from baton import Baton, Cancel, Plugin, Snooze, Step, SyncStep, insert_all, worker
-from baton.words.errors import WorkflowExistsError
+from baton.errors import WorkflowExistsError
 from baton.words.events import StepCompleted
 from support.otel import Telemetry, instrumented
 from support.running import running

@@ -10,7 +10,7 @@ import pytest
 from pydantic import Field
 
 from baton import Step, SyncStep, Worker, worker
-from baton.words.errors import InvalidArgsError, InvalidOptionError, WorkerError
+from baton.errors import InvalidArgsError, InvalidOptionError, WorkerError
 from baton.workers import registry
 from baton.workers.class_worker import job_of
 from baton.workers.registry import WorkerSpec

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, SecretStr, field_validator
 
 from baton import Baton, Step, Worker
-from baton.words.errors import NotStorableError
+from baton.errors import NotStorableError
 
 if TYPE_CHECKING:
     pass

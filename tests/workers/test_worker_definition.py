@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, Field, model_validator
 
 from baton import Cancel, Step, Worker, worker
-from baton.words.errors import BatonError, InvalidArgsError, NotStorableError, WorkerError
+from baton.errors import BatonError, InvalidArgsError, NotStorableError, WorkerError
 from baton.words.states import JobState
 from baton.workers import registry
 from baton.workers.args import NewJob

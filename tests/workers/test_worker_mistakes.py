@@ -12,8 +12,7 @@ import pytest
 from pydantic import Field
 
 from baton import Step, SyncStep, Worker, worker
-from baton.words.errors import InvalidNameError, InvalidOptionError, WorkerError
-from baton.words.worker_errors import DuplicateWorkerError
+from baton.errors import DuplicateWorkerError, InvalidNameError, InvalidOptionError, WorkerError
 from baton.workers import registry
 from baton.workers.class_worker import job_of
 

@@ -32,15 +32,11 @@ from baton.steps.wait_options import (
 )
 from baton.store.ambient import EngineOrName, Instance, current
 from baton.store.borrowed import CallersConnection
-from baton.words.errors import (
-    DuplicateStepError,
-    InvalidArgumentError,
-    InvalidNameError,
-    InvalidOptionError,
-    WorkflowInsertedError,
-)
+from baton.words.argument_errors import InvalidArgumentError, InvalidNameError, InvalidOptionError
+from baton.words.graph_errors import DuplicateStepError
 from baton.words.rows import Completion, Job, NewStep, NewWorkflow
 from baton.words.states import OnTimeout
+from baton.words.workflow_errors import WorkflowInsertedError
 from baton.workers.args import NewJob
 from baton.workers.class_worker import Worker, job_of
 from baton.workers.function_worker import FunctionWorker

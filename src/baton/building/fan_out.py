@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from baton.core.checks import listed
 from baton.core.names import free_name, validate_model_name
-from baton.words.errors import InvalidArgumentError, InvalidOptionError
+from baton.words.argument_errors import InvalidArgumentError, InvalidOptionError
 from baton.workers.args import NewJob
 from baton.workers.class_worker import Worker
 from baton.workers.function_worker import FunctionWorker

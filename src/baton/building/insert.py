@@ -16,7 +16,7 @@ from baton.store.borrowed import CallersConnection, borrowed
 from baton.store.insertion import insert_on, insert_through
 from baton.store.sql import Sql
 from baton.telemetry import seam
-from baton.words.errors import InvalidArgumentError
+from baton.words.argument_errors import InvalidArgumentError
 from baton.words.events import WorkflowInserted
 from baton.words.rows import Job, NewWorkflow
 

@@ -12,12 +12,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 import typer
 
 from baton.core.dsn import check_dsn
-from baton.words.errors import (
-    BatonError,
-    InvalidArgumentError,
-    InvalidNameError,
-    InvalidOptionError,
-)
+from baton.words.argument_errors import InvalidArgumentError, InvalidNameError, InvalidOptionError
+from baton.words.base_error import BatonError
 
 FAILED = 1
 MISUSED = 2

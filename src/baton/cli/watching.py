@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from baton.cli.tables import console
-from baton.words.errors import UnavailableError
+from baton.words.database_errors import UnavailableError
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from baton.core.durations import seconds
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 
 
 def delay(

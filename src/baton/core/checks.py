@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from baton.core import durations
-from baton.words.errors import InvalidArgumentError, InvalidOptionError
+from baton.words.argument_errors import InvalidArgumentError, InvalidOptionError
 
 Seconds: TypeAlias = float | timedelta
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Protocol
 
-from baton.words.errors import (
+from baton.words.graph_errors import (
     CycleError,
     DuplicateStepError,
     EmptyWorkflowError,

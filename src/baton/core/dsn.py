@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from baton.core.session_settings import is_session_setting
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 
 _SCHEMES = ("postgresql", "postgres")
 _SCHEME = re.compile(r"([a-z0-9]+)(?:\+([a-z0-9]+))?")

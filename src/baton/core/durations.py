@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 
 TEN_YEARS = 10 * 366 * 86_400
 """Longest duration in seconds: beyond it a date may leave what Python and drivers can read back."""

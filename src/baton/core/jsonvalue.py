@@ -22,7 +22,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from baton.core import roundtrip
 from baton.core.errortext import describe
-from baton.words.errors import NotStorableError, TooLargeError
+from baton.words.argument_errors import NotStorableError, TooLargeError
 
 DEFAULT_LIMIT = 1_048_576
 """Bytes of JSON a value may have unless said otherwise."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Container
 
-from baton.words.errors import InvalidNameError
+from baton.words.argument_errors import InvalidNameError
 
 STEP_LIMIT = 255
 """Most characters of a step's name, a workflow's name and a tag."""

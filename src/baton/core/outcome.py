@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from baton.core import checks
 from baton.core.errortext import sanitize
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 from baton.words.rows import ClaimedJob, Outcome
 from baton.words.states import JobState
 

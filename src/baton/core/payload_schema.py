@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from baton.words.wait_errors import MissingExtraError
+from baton.words.argument_errors import MissingExtraError
 
 _validator: Any
 try:

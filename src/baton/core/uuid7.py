@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 
 RANDOM_BYTES = 10
 """Random bytes one identifier takes; six of their 80 bits give way to version and variant."""

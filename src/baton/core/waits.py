@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from baton.core.names import validate_event_name
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 
 MOST_NAMES: Final = 1_000
 """Most events that one wait may name."""

@@ -15,7 +15,7 @@ from functools import lru_cache
 from baton.migrating.texts import catalog_name, name_literals
 from baton.store.packaged import load_functions
 from baton.store.sql import Sql
-from baton.words.errors import MigrationError
+from baton.words.schema_errors import MigrationError
 
 _FUNCTION = re.compile(
     r"(?:--[^\n]*\n)*(?P<statement>CREATE OR REPLACE FUNCTION "

@@ -7,7 +7,7 @@ from enum import StrEnum
 from baton.migrating.declared import table_names
 from baton.store.packaged import load_functions
 from baton.store.sql import DEFAULT_SCHEMA, Sql, quote_identifier, quote_literal
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 
 _ENQUEUED = ("oban_jobs", "workflow_nodes", "workflows")
 

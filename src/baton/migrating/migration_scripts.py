@@ -11,7 +11,7 @@ from baton.migrating.functions import dropping, restoring
 from baton.migrating.texts import name_literals
 from baton.store.packaged import Migration, latest_version, load_functions, load_migrations
 from baton.store.sql import DEFAULT_SCHEMA, Sql
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 
 LOCK_TIMEOUT = 30.0
 STATEMENT_TIMEOUT = 600.0

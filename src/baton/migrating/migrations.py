@@ -31,13 +31,9 @@ from baton.store.faults import is_connection_loss, is_database_fault, sqlstate
 from baton.store.packaged import latest_version, load_migrations
 from baton.store.sql import DEFAULT_SCHEMA, Sql
 from baton.store.translating import not_connected, said, translated
-from baton.words.errors import (
-    BatonError,
-    ConnectionTypeError,
-    MigrationError,
-    MissingRightError,
-    UnavailableError,
-)
+from baton.words.base_error import BatonError
+from baton.words.database_errors import ConnectionTypeError, MissingRightError, UnavailableError
+from baton.words.schema_errors import MigrationError
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 

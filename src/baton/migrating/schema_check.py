@@ -31,8 +31,7 @@ from baton.store.connecting import Password
 from baton.store.database import Database
 from baton.store.packaged import latest_version
 from baton.store.sql import DEFAULT_SCHEMA, Sql
-from baton.words.errors import SchemaMissingError
-from baton.words.schema_errors import SchemaMismatchError
+from baton.words.schema_errors import SchemaMismatchError, SchemaMissingError
 
 _log = logging.getLogger("baton")
 

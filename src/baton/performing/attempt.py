@@ -20,8 +20,8 @@ from baton.steps.replay import Suspension
 from baton.steps.results import encode_result
 from baton.steps.step import Step, SyncStep
 from baton.steps.usage import Notes
-from baton.words.errors import WorkerError
 from baton.words.rows import ClaimedJob, Outcome
+from baton.words.worker_errors import WorkerError
 from baton.workers.registry import BuiltWorker
 
 _log = logging.getLogger("baton")

@@ -16,10 +16,11 @@ from baton.steps.step import Step, SyncStep
 from baton.steps.usage import Notes, write_notes
 from baton.store.database import Database
 from baton.store.results import UnreadError, read_dependencies
+from baton.words.argument_errors import InvalidArgsError
 from baton.words.config import EngineSettings
-from baton.words.errors import InvalidArgsError, StepTimeoutError
 from baton.words.rows import ClaimedJob, Node, Outcome
 from baton.words.states import JobState
+from baton.words.step_errors import StepTimeoutError
 from baton.words.wait_errors import WaitSwallowedError
 from baton.words.worker_errors import UnknownWorkerError
 from baton.workers import registry

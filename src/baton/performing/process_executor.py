@@ -22,7 +22,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, ParamSpec, TypeVar
 
 from baton.performing.crew import Crew
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -22,7 +22,7 @@ from baton.store.completions import find_missing_workflows
 from baton.store.database import Database
 from baton.store.insights import Place
 from baton.store.waits import WaitFilter, read_waiting
-from baton.words.errors import InvalidOptionError, UnknownStepError, UnknownWorkflowError
+from baton.words.argument_errors import InvalidOptionError
 from baton.words.insights import (
     EngineRow,
     QueueRow,
@@ -35,6 +35,7 @@ from baton.words.insights import (
 from baton.words.paging import Page
 from baton.words.rows import WaitingStep
 from baton.words.states import JobState
+from baton.words.workflow_errors import UnknownStepError, UnknownWorkflowError
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 from baton.words.paging import Page
 
 Row = TypeVar("Row")

@@ -10,9 +10,9 @@ from baton.reading.paging import page, parse_place, place_text
 from baton.store.completions import find_missing_workflows
 from baton.store.database import Database
 from baton.store.statistics import read_captures, read_usage
-from baton.words.errors import UnknownWorkflowError
 from baton.words.paging import Page
 from baton.words.rows import Capture, WorkflowUsage
+from baton.words.workflow_errors import UnknownWorkflowError
 
 _MOST = 10_000
 

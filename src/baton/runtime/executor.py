@@ -15,7 +15,7 @@ from baton.runtime.meta import workflow_name_of
 from baton.runtime.tasks import begin, is_from_signal
 from baton.telemetry import seam
 from baton.telemetry.seldom import Seldom
-from baton.words.errors import UnavailableError
+from baton.words.database_errors import UnavailableError
 from baton.words.events import StepExecuting
 from baton.words.rows import Claim, ClaimedJob, Outcome
 from baton.words.states import JobState

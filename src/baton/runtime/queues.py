@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from baton.core.jsonvalue import HIGHEST_LIMIT, encode
-from baton.words.errors import InvalidArgumentError
+from baton.words.argument_errors import InvalidArgumentError
 from baton.words.rows import Demand
 
 NEVER_POLLED = -1

@@ -21,8 +21,8 @@ from baton.store.completions import parse_completion
 from baton.store.database import Database
 from baton.store.settlement import Ended, Settlement
 from baton.telemetry import seam
+from baton.words.argument_errors import InvalidArgumentError
 from baton.words.effects import Effects
-from baton.words.errors import InvalidArgumentError
 from baton.words.events import WorkflowFailed, WorkflowFinished
 from baton.words.rows import Announced, Completion
 from baton.words.states import TERMINAL_STATES, JobState, WorkflowOutcome

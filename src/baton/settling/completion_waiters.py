@@ -13,9 +13,10 @@ from baton.runtime.tasks import END_TIMEOUT, cancel_all
 from baton.steps.wait_options import WAIT_STEP_QUEUE
 from baton.store.completions import parse_completion, read_completions, read_unsettled_steps
 from baton.store.database import Database
-from baton.words.errors import CompletionTimeoutError, EngineStateError, UnknownWorkflowError
+from baton.words.engine_errors import EngineStateError
 from baton.words.rows import Announced, Completion, UnsettledStep
 from baton.words.states import JobState
+from baton.words.workflow_errors import CompletionTimeoutError, UnknownWorkflowError
 
 _log = logging.getLogger("baton")
 

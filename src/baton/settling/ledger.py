@@ -49,8 +49,9 @@ from baton.store.jobs import (
 from baton.store.lock_holders import Watch
 from baton.store.refused_claims import find_refused_claims, try_claims
 from baton.telemetry import seam
+from baton.words.database_errors import DatabaseError
 from baton.words.effects import Effects, SettledWait
-from baton.words.errors import DatabaseError, EngineStateError
+from baton.words.engine_errors import EngineStateError
 from baton.words.rows import Announced, CancelledStep, Claim, ClaimedJob, Demand, Outcome
 from baton.words.states import JobState
 

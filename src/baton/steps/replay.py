@@ -35,7 +35,7 @@ from baton.steps.wait_options import (
 from baton.store.database import Database
 from baton.store.waits import StoredWait, read_memo, read_waits, write_memo
 from baton.telemetry import seam
-from baton.words.errors import InvalidArgumentError, InvalidOptionError
+from baton.words.argument_errors import InvalidArgumentError, InvalidOptionError
 from baton.words.rows import NewWait
 from baton.words.wait_errors import InvalidPayloadError, WaitMismatchError, WaitNotPossibleError
 

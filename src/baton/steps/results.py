@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from baton.core import roundtrip
 from baton.core.jsonvalue import decode, encode
-from baton.words.errors import ResultTypeError
+from baton.words.step_errors import ResultTypeError
 
 NULL_RESULT = '{"value":null}'
 

@@ -21,8 +21,8 @@ from baton.store.results import (
     read_results,
 )
 from baton.words.config import EngineSettings
-from baton.words.errors import NoResultError, StepError, UndeclaredDependencyError
 from baton.words.rows import ClaimedJob
+from baton.words.step_errors import NoResultError, StepError, UndeclaredDependencyError
 from baton.words.wait_errors import WaitNotPossibleError
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from baton.steps.pricing import price
 from baton.store.database import Database
 from baton.store.statistics import record_captures, record_usage
 from baton.telemetry import seam
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 from baton.words.events import StepUsage
 from baton.words.rows import CaptureRecord, ClaimedJob, UsageRecord
 from baton.words.states import JobState

@@ -14,7 +14,7 @@ from baton.core.names import validate_event_name, validate_key
 from baton.core.payload_schema import require
 from baton.core.roundtrip import adapter
 from baton.core.waits import UNSET, Wanted, wanted
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 from baton.words.rows import NewWait
 from baton.words.states import OnTimeout
 

@@ -8,12 +8,9 @@ from contextvars import ContextVar
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from baton.store.database import Database
+from baton.words.argument_errors import InvalidArgumentError
 from baton.words.config import EngineSettings
-from baton.words.errors import (
-    EngineStateError,
-    InvalidArgumentError,
-    NoEngineError,
-)
+from baton.words.engine_errors import EngineStateError, NoEngineError
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from baton.store.diagnosis import may_lack_schema, missing_schema
 from baton.store.faults import sqlstate
 from baton.store.sql import Sql
 from baton.store.translating import said
-from baton.words.errors import ConnectionTypeError, DatabaseError, MissingRightError
+from baton.words.database_errors import ConnectionTypeError, DatabaseError, MissingRightError
 
 if TYPE_CHECKING:  # SQLAlchemy need not be installed
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession

@@ -18,7 +18,8 @@ from asyncpg.exceptions import ClientConfigurationError, TargetServerAttributeNo
 
 from baton.core.dsn import read_dsn
 from baton.store.session import PlainConnection
-from baton.words.errors import InvalidOptionError, UnavailableError
+from baton.words.argument_errors import InvalidOptionError
+from baton.words.database_errors import UnavailableError
 
 Password: TypeAlias = Callable[[], str | Awaitable[str]]
 """Makes a password, for each connection anew; it may be async."""

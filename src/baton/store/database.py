@@ -34,14 +34,11 @@ from baton.store.session import (
 )
 from baton.store.sql import DEFAULT_SCHEMA, Sql
 from baton.store.translating import not_connected, translated
+from baton.words.argument_errors import InvalidOptionError
 from baton.words.config import NAME_EXPECTED, is_name
-from baton.words.errors import (
-    DatabaseError,
-    EventLoopError,
-    InvalidOptionError,
-    SchemaMissingError,
-    UnavailableError,
-)
+from baton.words.database_errors import DatabaseError, UnavailableError
+from baton.words.engine_errors import EventLoopError
+from baton.words.schema_errors import SchemaMissingError
 
 _log = logging.getLogger("baton")
 

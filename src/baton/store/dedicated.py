@@ -13,7 +13,7 @@ from baton.store.faults import is_database_fault, is_wrong_isolation
 from baton.store.session import PlainConnection, server_settings, transaction
 from baton.store.sql import Sql
 from baton.store.translating import not_connected, translated
-from baton.words.errors import DatabaseError
+from baton.words.database_errors import DatabaseError
 
 
 class Dedicated:

@@ -9,7 +9,8 @@ import asyncpg
 from baton.store.faults import sqlstate
 from baton.store.packaged import latest_version
 from baton.store.sql import Sql
-from baton.words.errors import MissingRightError, SchemaMissingError
+from baton.words.database_errors import MissingRightError
+from baton.words.schema_errors import SchemaMissingError
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncpg
 
-from baton.words.errors import DatabaseError, UnavailableError
+from baton.words.database_errors import DatabaseError, UnavailableError
 
 # serialization failure, deadlock, lock not available, cached plan changed its result type,
 # transaction left idle for too long

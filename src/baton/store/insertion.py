@@ -16,9 +16,11 @@ from baton.store.database import Database
 from baton.store.sql import OBAN_INSERT, Sql
 from baton.store.translating import translating_database_errors
 from baton.store.waits import insert_wait_steps, wait_json
-from baton.words.errors import DatabaseError, NotStorableError, WorkflowExistsError
+from baton.words.argument_errors import NotStorableError
+from baton.words.database_errors import DatabaseError
 from baton.words.rows import Job, NewStep, NewWorkflow
 from baton.words.states import JobState
+from baton.words.workflow_errors import WorkflowExistsError
 
 CHUNK_ROWS = 5_000
 CHUNK_BYTES = 8_000_000

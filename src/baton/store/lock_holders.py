@@ -11,7 +11,7 @@ import asyncpg
 
 from baton.store.database import Database
 from baton.store.hurried import Hurried
-from baton.words.errors import BatonError
+from baton.words.base_error import BatonError
 
 T = TypeVar("T")
 

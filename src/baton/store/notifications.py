@@ -13,7 +13,7 @@ import asyncpg
 
 from baton.store.faults import is_notify_queue_full
 from baton.telemetry.seldom import Seldom
-from baton.words.errors import BatonError
+from baton.words.base_error import BatonError
 
 _log = logging.getLogger("baton")
 

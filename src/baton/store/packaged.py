@@ -14,7 +14,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from baton.words.errors import MigrationError
+from baton.words.schema_errors import MigrationError
 
 _FILE = re.compile(r"(\d{3})_([a-z][a-z0-9_]*)\.(up|down)\.sql")
 _CHECKOUT = Path(__file__).parents[3] / "schema"

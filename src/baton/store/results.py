@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from baton.store.database import Database
-from baton.words.errors import UnavailableError
+from baton.words.database_errors import UnavailableError
 from baton.words.states import JobState, state_of
 
 

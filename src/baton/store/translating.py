@@ -8,7 +8,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from baton.store.faults import driver_error, is_connection_loss, is_database_fault, sqlstate
-from baton.words.errors import BatonError, DatabaseError, MissingRightError, UnavailableError
+from baton.words.base_error import BatonError
+from baton.words.database_errors import DatabaseError, MissingRightError, UnavailableError
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 _UNIQUE_VIOLATION = "23505"

@@ -25,8 +25,8 @@ from baton.sweep.rescue import rescuing
 from baton.telemetry import seam
 from baton.waits.expire import Expiry
 from baton.waits.spread import Handing
+from baton.words.argument_errors import InvalidOptionError
 from baton.words.config import EngineSettings
-from baton.words.errors import InvalidOptionError
 from baton.words.events import RowsPruned, SweepFinished
 from baton.words.states import TERMINAL_STATES, JobState
 

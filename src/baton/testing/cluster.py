@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from baton.testing.identity import Identity, server_identity
-from baton.words.errors import BatonError
+from baton.words.base_error import BatonError
 
 _START_SECONDS = 60.0
 _PAUSE = 0.05

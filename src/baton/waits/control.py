@@ -13,7 +13,7 @@ from baton.store.settlement import Settlement
 from baton.waits.ending import Ending, end_wait
 from baton.waits.expire import emit_effects
 from baton.words.effects import Effects
-from baton.words.errors import UnknownStepError, UnknownWorkflowError
+from baton.words.workflow_errors import UnknownStepError, UnknownWorkflowError
 
 
 async def cancel_wait(

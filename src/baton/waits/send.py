@@ -31,12 +31,14 @@ from baton.store.waits import (
 )
 from baton.telemetry import seam
 from baton.waits.spread import spread
+from baton.words.argument_errors import InvalidArgumentError
+from baton.words.database_errors import IsolationError
 from baton.words.effects import Effects
-from baton.words.errors import InvalidArgumentError, UnknownWorkflowError
 from baton.words.events import EventReceived
 from baton.words.rows import Announced
 from baton.words.states import Delivery
-from baton.words.wait_errors import InvalidPayloadError, IsolationError, WorkflowFinishedError
+from baton.words.wait_errors import InvalidPayloadError
+from baton.words.workflow_errors import UnknownWorkflowError, WorkflowFinishedError
 
 FINISH_AFTER = 5.0
 """Seconds after which others go on with an event sent by a key, if its sender has not finished."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TypedDict
 
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 
 NAME_EXPECTED = "a text of 1 to 127 characters, without NUL and lone surrogates"
 

@@ -1,4 +1,4 @@
-"""What the database, its schema and its connections raise; part of the tree of `words.errors`."""
+"""What the database and its connections raise."""
 
 from __future__ import annotations
 
@@ -26,24 +26,14 @@ class ConnectionTypeError(DatabaseError):
         )
 
 
-class SchemaMissingError(DatabaseError):
-    schema: str
-    found: int | None
-    expected: int
-    oban_schema: str | None
+class IsolationError(DatabaseError):
+    what: str
 
-    def __init__(
-        self, schema: str, found: int | None, expected: int, oban_schema: str | None = None
-    ) -> None:
-        has = "no Baton tables" if found is None else f"Baton's tables at version {found}"
+    def __init__(self, what: str) -> None:
         super().__init__(
-            f"schema {schema!r} has {has}, expected version {expected}; "
-            f"run: baton migrate --schema {schema}"
-            + ("" if oban_schema is None else f" --oban-schema {oban_schema}"),
-            schema=schema,
-            found=found,
-            expected=expected,
-            oban_schema=oban_schema,
+            f"{what} needs a transaction of isolation level READ COMMITTED, and conn= has a higher "
+            "one: what was committed since it began would not be seen",
+            what=what,
         )
 
 
@@ -52,18 +42,6 @@ class MissingRightError(DatabaseError):
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"the role lacks a right: {problem}", problem=problem)
-
-
-class MigrationError(DatabaseError):
-    version: int | None
-    problem: str
-
-    def __init__(self, version: int | None, problem: str) -> None:
-        super().__init__(
-            f"migration{'' if version is None else f' {version}'} failed: {problem}",
-            version=version,
-            problem=problem,
-        )
 
 
 class UnavailableError(DatabaseError):

@@ -1,10 +1,31 @@
-"""What a schema raises that is there and not right; part of the tree of `words.errors`."""
+"""What a schema raises that is missing, not right, or cannot be migrated."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from baton.words.errors import DatabaseError
+from baton.words.database_errors import DatabaseError
+
+
+class SchemaMissingError(DatabaseError):
+    schema: str
+    found: int | None
+    expected: int
+    oban_schema: str | None
+
+    def __init__(
+        self, schema: str, found: int | None, expected: int, oban_schema: str | None = None
+    ) -> None:
+        has = "no Baton tables" if found is None else f"Baton's tables at version {found}"
+        super().__init__(
+            f"schema {schema!r} has {has}, expected version {expected}; "
+            f"run: baton migrate --schema {schema}"
+            + ("" if oban_schema is None else f" --oban-schema {oban_schema}"),
+            schema=schema,
+            found=found,
+            expected=expected,
+            oban_schema=oban_schema,
+        )
 
 
 class SchemaMismatchError(DatabaseError):
@@ -19,4 +40,16 @@ class SchemaMismatchError(DatabaseError):
             + (f"; {advice}" if advice else ""),
             schema=schema,
             problems=problems,
+        )
+
+
+class MigrationError(DatabaseError):
+    version: int | None
+    problem: str
+
+    def __init__(self, version: int | None, problem: str) -> None:
+        super().__init__(
+            f"migration{'' if version is None else f' {version}'} failed: {problem}",
+            version=version,
+            problem=problem,
         )

@@ -1,11 +1,11 @@
-"""What waits and events raise; part of the tree of `words.errors`."""
+"""What waits and the payloads of events raise."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from uuid import UUID
 
-from baton.words.errors import BatonError, DatabaseError, StepError
+from baton.words.base_error import BatonError
+from baton.words.step_errors import StepError
 
 
 class WaitMismatchError(StepError):
@@ -56,31 +56,4 @@ class InvalidPayloadError(BatonError):
             "nothing was changed",
             event=event,
             problems=problems,
-        )
-
-
-class WorkflowFinishedError(BatonError):
-    workflow_id: UUID
-
-    def __init__(self, workflow_id: UUID) -> None:
-        super().__init__(
-            f"workflow {workflow_id} has finished: no event can reach it", workflow_id=workflow_id
-        )
-
-
-class MissingExtraError(BatonError):
-    extra: str
-
-    def __init__(self, extra: str, what: str) -> None:
-        super().__init__(
-            f"{what}, which needs: pip install 'baton-workflows[{extra}]'", extra=extra, what=what
-        )
-
-
-class IsolationError(DatabaseError):
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            f"{what} needs a transaction of isolation level READ COMMITTED, and conn= has a higher "
-            "one: what was committed since it began would not be seen",
-            what=what,
         )

@@ -1,13 +1,17 @@
-"""What the look-up and the registration of workers raise; part of the tree of `words.errors`."""
+"""What the definition, the registration and the look-up of workers raise."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from baton.words.errors import WorkerError
+from baton.words.base_error import BatonError
 
 _MOST_NAMED = 5
+
+
+class WorkerError(BatonError):
+    """The definition or look-up of a worker."""
 
 
 class UnknownWorkerError(WorkerError):

@@ -11,7 +11,7 @@ from pydantic_core import PydanticSerializationError
 
 from baton.core import roundtrip
 from baton.core.jsonvalue import encode
-from baton.words.errors import InvalidArgsError, NotStorableError
+from baton.words.argument_errors import InvalidArgsError, NotStorableError
 from baton.workers.registry import WorkerSpec
 
 M = TypeVar("M", bound=BaseModel)

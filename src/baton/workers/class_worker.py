@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Unpack
 from pydantic import BaseModel, ValidationError
 
 from baton.steps.step import Step
-from baton.words.errors import WorkerError
 from baton.words.states import JobState
+from baton.words.worker_errors import WorkerError
 from baton.workers import registry
 from baton.workers.args import ARGS_CONFIG, NewJob, decode_args, invalid_args, new_job
 from baton.workers.options import WorkerOptions, worker_options

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 from pydantic import BaseModel, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
-from baton.words.errors import InvalidArgsError, WorkerError
+from baton.words.argument_errors import InvalidArgsError
 from baton.words.states import JobState
+from baton.words.worker_errors import WorkerError
 from baton.workers import registry
 from baton.workers.args import ARGS_CONFIG, NewJob, decode_args, invalid_args, new_job
 from baton.workers.class_worker import check_executor, job_defaults

@@ -15,7 +15,7 @@ from baton.core.names import (
     validate_tag,
     validate_worker_name,
 )
-from baton.words.errors import InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
 
 _MAX_SMALLINT = 32_767
 

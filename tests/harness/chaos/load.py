@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from baton import Baton, Engine, Job, insert_all, send_event
-from baton.words.errors import WorkflowExistsError
-from baton.words.wait_errors import WorkflowFinishedError
+from baton.errors import WorkflowExistsError, WorkflowFinishedError
 from chaos.waits import Sending, sendings, with_waits
 from support.door import Door
 from support.running import fast

@@ -14,7 +14,7 @@ import asyncpg
 
 from baton import Baton, Database, EngineSettings, Plugin, insert_all, schema, send_event
 from baton.engine import EngineOptions
-from baton.words.wait_errors import WorkflowFinishedError
+from baton.errors import WorkflowFinishedError
 from crash_points.actor import Actor, Apart, here
 from support.databases import create_database, drop_database
 from support.inserting import Client

@@ -6,7 +6,7 @@ from contextlib import suppress
 from uuid import UUID
 
 from baton import schema
-from baton.words.errors import WorkflowExistsError
+from baton.errors import WorkflowExistsError
 from crash_points.place import Place
 from crash_points.strange import STRANGE
 from crash_points.waits import WAITS, Scenario

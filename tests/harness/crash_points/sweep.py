@@ -9,8 +9,8 @@ from itertools import cycle, product
 
 import pytest
 
+from baton.errors import UnavailableError
 from baton.runtime import runtime
-from baton.words.errors import UnavailableError
 from crash_points.actor import FLUSH_TIMEOUT
 from crash_points.place import DEADLINE, LedgerHere, Place, place
 from crash_points.waits import Scenario

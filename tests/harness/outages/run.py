@@ -12,7 +12,7 @@ from time import monotonic
 
 from baton import Baton, Engine, Plugin, Step, insert_all, schema, worker
 from baton.engine import EngineOptions
-from baton.words.errors import BatonError
+from baton.errors import BatonError
 from outages.troubles import TROUBLES
 from support.databases import create_database, drop_database
 from support.restarting import RestartingServer

@@ -1,0 +1,81 @@
+"""What a workflow raises that is there already, is not there, or has not ended in time."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from baton.words.base_error import BatonError
+from baton.words.rows import UnsettledStep
+
+
+class WorkflowExistsError(BatonError):
+    workflow_id: UUID
+
+    def __init__(self, workflow_id: UUID) -> None:
+        super().__init__(f"workflow {workflow_id} was inserted already", workflow_id=workflow_id)
+
+
+class WorkflowInsertedError(BatonError):
+    workflow_id: UUID
+    step: str
+
+    def __init__(self, workflow_id: UUID, step: str) -> None:
+        super().__init__(
+            f"step {step!r} is too late: workflow {workflow_id} is inserted; build a new one",
+            workflow_id=workflow_id,
+            step=step,
+        )
+
+
+class WorkflowFinishedError(BatonError):
+    workflow_id: UUID
+
+    def __init__(self, workflow_id: UUID) -> None:
+        super().__init__(
+            f"workflow {workflow_id} has finished: no event can reach it", workflow_id=workflow_id
+        )
+
+
+class UnknownWorkflowError(BatonError):
+    workflow_id: UUID
+    pruned: bool
+
+    def __init__(self, workflow_id: UUID, *, pruned: bool = False) -> None:
+        text = f"there is no workflow {workflow_id}"
+        if pruned:
+            text += " any more: it was there when this call began to wait, and its rows were pruned"
+        else:
+            text += (
+                ": was 'await workflow.insert()' forgotten, its transaction not committed, or the "
+                "workflow pruned?"
+            )
+        super().__init__(text, workflow_id=workflow_id, pruned=pruned)
+
+
+class UnknownStepError(BatonError):
+    workflow_id: UUID
+    step: str
+
+    def __init__(self, workflow_id: UUID, step: str) -> None:
+        super().__init__(
+            f"workflow {workflow_id} has no step named {step!r}, or is unknown",
+            workflow_id=workflow_id,
+            step=step,
+        )
+
+
+class CompletionTimeoutError(BatonError, TimeoutError):
+    workflow_id: UUID
+    timeout: float
+    unsettled: int | None = None  # as the rest, when the database did not tell in time
+    steps: tuple[UnsettledStep, ...] = ()
+    queues: tuple[str, ...] = ()
+
+    def __init__(self, workflow_id: UUID, timeout: float, why: str = "", **facts: Any) -> None:
+        super().__init__(
+            f"workflow {workflow_id} did not finish within {timeout} s; it goes on{why}",
+            workflow_id=workflow_id,
+            timeout=timeout,
+            **facts,
+        )
