@@ -103,6 +103,7 @@ class Engine:
             acquire_timeout=settings.acquire_timeout,
             password=password,
             pooled=pooled,
+            engine=settings.name,
         )
         self._waiters = CompletionWaiters(self.database, tuple(settings.queues))
         self._hooks = CascadeHooks(self.database, settings)
@@ -268,7 +269,7 @@ class Engine:
         self._runtime.producer.wake(queue)
 
     def _finished(self, completions: Sequence[Announced]) -> None:
-        emit_finished(completions)
+        emit_finished(self.name, completions)
         self._waiters.settled(completions)
 
     def _lifespan_failed(self) -> None:

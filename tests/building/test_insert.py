@@ -247,6 +247,6 @@ class TestEvents:
         finally:
             unsubscribe()
         assert told == [
-            WorkflowInserted(first.workflow_id, "ingest", 4),
-            WorkflowInserted(second.workflow_id, None, 1),
+            WorkflowInserted("default", first.workflow_id, "ingest", 4),
+            WorkflowInserted("default", second.workflow_id, None, 1),
         ]

@@ -24,7 +24,7 @@ from support.databases import execute
 from support.waiting import eventually
 
 COMPLETED = StepCompleted(
-    1, "fetch", "default", JobState.COMPLETED, 1, None, None, None, 0.25, True, None
+    "default", 1, "fetch", "default", JobState.COMPLETED, 1, None, None, None, 0.25, True, None
 )
 
 

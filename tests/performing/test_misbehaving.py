@@ -61,16 +61,18 @@ class Bad:
             raise self.error
         return self
 
-    def insert(self, workflows: Sequence[NewWorkflow]) -> Bad:
+    def insert(self, engine: str | None, workflows: Sequence[NewWorkflow]) -> Bad:
         return self._at("insert")
 
-    def attempt(self, job: ClaimedJob) -> Bad:
+    def attempt(self, engine: str, job: ClaimedJob) -> Bad:
         return self._at("attempt")
 
-    def settle(self, outcomes: Sequence[Outcome]) -> Bad:
+    def settle(self, engine: str, outcomes: Sequence[Outcome]) -> Bad:
         return self._at("settle")
 
-    def send_event(self, name: str, workflow_id: UUID | None, key: str | None) -> Bad:
+    def send_event(
+        self, engine: str | None, name: str, workflow_id: UUID | None, key: str | None
+    ) -> Bad:
         return self._at("send_event")
 
     def link_attempt(self, traces: Sequence[str]) -> None:

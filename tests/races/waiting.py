@@ -79,7 +79,7 @@ class WaitRing:
 
         async def move(database: Database) -> None:
             reply = await settle(database, [done(self.claims[job_id])], room=0)
-            emit_settled_waits(reply.waits)
+            emit_settled_waits(None, reply.waits)
 
         return move
 
@@ -89,7 +89,7 @@ class WaitRing:
         async def move(database: Database) -> int:
             ended = outcome(self.claims[job_id], Ending.SUSPENDED)._replace(wait=wait)
             failures = await suspend(database, [ended], notify=True)
-            emit_settled_waits(failures.waits)
+            emit_settled_waits(None, failures.waits)
             return len(failures.accepted)
 
         return move

@@ -203,6 +203,6 @@ async def test_the_histogram(dsn: str, otel: Telemetry) -> None:
 
 
 def test_an_unknown_time_is_not_recorded(otel: Telemetry) -> None:
-    seam.emit(StepExecuting(1, "w", "q", JobState.EXECUTING, 1, None, None, None))
+    seam.emit(StepExecuting("default", 1, "w", "q", JobState.EXECUTING, 1, None, None, None))
     assert otel.points("baton.job.queue.duration") == []
     assert len(otel.points("messaging.client.consumed.messages")) == 1

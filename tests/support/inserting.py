@@ -37,7 +37,7 @@ async def process(step: Step, *, n: int = 0) -> None: ...
 @asynccontextmanager
 async def opened_client(dsn: str) -> AsyncGenerator[Client, None]:
     """A client of a database, ambient."""
-    client = Client(Database(dsn), EngineSettings())
+    client = Client(Database(dsn, engine="default"), EngineSettings())
     await client.database.open()
     ambient.enter(client)
     yield client

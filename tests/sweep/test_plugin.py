@@ -80,7 +80,7 @@ async def test_what_waits_for_a_vanished_job_is_cancelled(client: Run, ignoring:
         return
     end = await client.end(workflow)
     assert end.failed_steps == ("a", "b", "c")
-    assert client.events.of(StepsSettled) == [StepsSettled((gone,))]
+    assert client.events.of(StepsSettled) == [StepsSettled("default", (gone,))]
     (rescued,) = client.events.of(StepsRescued)
     assert rescued.job_ids == (b.id, b.id + 1)
     assert [event.step for event in client.events.of(StepCancelled)] == ["b", "c"]
@@ -103,7 +103,7 @@ async def test_what_somebody_else_ended_is_settled(client: Run, how: str) -> Non
     state = how.split()[0]
     a, b = [await client.tables.step(workflow, name) for name in "ab"]
     assert (a.settled, a.stored) == (state, state == "completed")
-    assert client.events.of(StepsSettled) == [StepsSettled((job_id,))]
+    assert client.events.of(StepsSettled) == [StepsSettled("default", (job_id,))]
     if state == "completed":
         assert (b.state, b.settled, b.pending) == ("available", None, 0)
         await client.tables.change(workflow, "b", **ENDED["completed"])
@@ -246,7 +246,7 @@ async def test_the_plugin_runs_alone(dsn: str) -> None:
                 await tables.execute(
                     "UPDATE baton.baton_engines SET steady_since = now() - interval '1 hour'"
                 )
-                await events.until(JobsRescued)
+                await events.until(JobsRescued, engine=None)
                 for task in tasks:
                     task.cancel()
             assert (await tables.step(orphaned, "a")).state == "available"

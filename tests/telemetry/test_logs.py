@@ -19,11 +19,13 @@ from baton.words.events import (
 from baton.words.states import JobState, WorkflowOutcome
 
 ID = UUID(int=7)
-STEP = (1, "fetch", "default", JobState.COMPLETED, 1, ID, None, "a b")
+STEP = ("main", 1, "fetch", "default", JobState.COMPLETED, 1, ID, None, "a b")
 COMPLETED = StepCompleted(*STEP, duration=0.25, has_result=True, error=None)
 DISCARDED = StepDiscarded(*STEP, duration=0.25, has_result=False, error='ValueError: "x"\nline 2')
-FINISHED = WorkflowFinished(ID, "ingest", WorkflowOutcome.FAILED, ("a", "b"), 2, 3, 1.5, 0.0)
-PRUNED = RowsPruned(3, {"workflows": 1, "oban_jobs": 2})
+FINISHED = WorkflowFinished(
+    "main", ID, "ingest", WorkflowOutcome.FAILED, ("a", "b"), 2, 3, 1.5, 0.0
+)
+PRUNED = RowsPruned(None, 3, {"workflows": 1, "oban_jobs": 2})
 
 
 def written(*, json: bool = False, level: int = logging.INFO) -> list[str]:
@@ -41,8 +43,8 @@ def written(*, json: bool = False, level: int = logging.INFO) -> list[str]:
 def test_lines_for_people() -> None:
     completed, discarded, finished, pruned = [line.split(" ", 2)[2] for line in written()]
     assert completed == (
-        "baton.step.completed job_id=1 worker=fetch queue=default state=completed attempt=1"
-        f' workflow_id={ID} step="a b" duration=0.25 has_result=True'
+        "baton.step.completed engine=main job_id=1 worker=fetch queue=default state=completed"
+        f' attempt=1 workflow_id={ID} step="a b" duration=0.25 has_result=True'
     )
     assert discarded.endswith(r'has_result=False error="ValueError: \"x\"\nline 2"')
     assert "outcome=failed failed_steps=\"('a', 'b')\" failed_count=2" in finished
@@ -60,6 +62,7 @@ def test_lines_for_machines() -> None:
     assert all(record.pop("time").endswith("+00:00") for record in records)
     assert records[1]["error"] == 'ValueError: "x"\nline 2'
     assert records[2] == {
+        "engine": "main",
         "workflow_id": str(ID),
         "workflow_name": "ingest",
         "outcome": "failed",

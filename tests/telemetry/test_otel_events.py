@@ -88,6 +88,7 @@ async def test_an_attempt_links_to_the_sender_of_what_it_received(
         "messaging.operation.name": "send_event",
         "messaging.operation.type": "send",
         "baton.event.name": "x",
+        "baton.engine": "default",
         "baton.event.delivery": "buffered" if "early" in by else "settled",
     }
     if "key" in by:

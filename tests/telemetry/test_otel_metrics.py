@@ -113,7 +113,7 @@ async def test_open_waits_and_their_age(dsn: str, otel: Telemetry) -> None:
 
 def test_too_many_names_are_counted_together(otel: Telemetry) -> None:
     for number in range(MOST_NAMES + 50):
-        seam.emit(events.WorkflowInserted(UUID(int=number), f"import-{number}", 1))
+        seam.emit(events.WorkflowInserted(None, UUID(int=number), f"import-{number}", 1))
     counted = values(otel, "baton.workflow.inserted", "baton.workflow.name")
     assert len(counted) == MOST_NAMES + 1
     assert counted["_OTHER"] == 50

@@ -72,6 +72,7 @@ async def test_the_spans_of_a_diamond(dsn: str, otel: Telemetry) -> None:
         "messaging.operation.type": "send",
         "messaging.batch.message_count": 4,
         "baton.workflow.count": 1,
+        "baton.engine": "default",
         "baton.workflow.id": workflow_id,
         "baton.workflow.name": "ingest",
     }
@@ -93,6 +94,7 @@ async def test_the_spans_of_a_diamond(dsn: str, otel: Telemetry) -> None:
             "messaging.operation.type": "process",
             "messaging.destination.name": queue,
             "messaging.message.id": str(job.id),
+            "baton.engine": "default",
             "baton.workflow.id": workflow_id,
             "baton.workflow.name": "ingest",
             "baton.step.name": job.name,

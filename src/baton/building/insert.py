@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from opentelemetry import propagate
 
 from baton.runtime.tasks import to_the_end
-from baton.store.ambient import EngineOrName, Instance, named
+from baton.store.ambient import EngineOrName, Instance, engine_name, named
 from baton.store.borrowed import CallersConnection, borrowed
 from baton.store.insertion import insert_on, insert_through
 from baton.store.sql import Sql
@@ -68,7 +68,7 @@ async def insert_all(
         return []
     for builder in builders:
         builder.seal(instance)
-    with seam.spanned(lambda tracer: tracer.insert(prepared)):
+    with seam.spanned(lambda tracer: tracer.insert(engine_name(instance), prepared)):
         context = _trace_context()
         if context:
             prepared = [replace(workflow, trace_context=context) for workflow in prepared]
@@ -113,9 +113,12 @@ async def _insert(
             builder.unseal()
         raise
     if seam.active:
+        engine = engine_name(instance)
         for workflow in prepared:
             seam.emit(
-                WorkflowInserted(workflow.workflow_id, workflow.workflow_name, len(workflow.steps))
+                WorkflowInserted(
+                    engine, workflow.workflow_id, workflow.workflow_name, len(workflow.steps)
+                )
             )
     return jobs
 

@@ -45,6 +45,7 @@ class Execution:
         "abandoned",
         "begun",
         "duration",
+        "engine",
         "facts",
         "interrupted",
         "job",
@@ -54,7 +55,10 @@ class Execution:
         "task",
     )
 
-    def __init__(self, job: ClaimedJob, program_ends: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, engine: str, job: ClaimedJob, program_ends: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.engine = engine
         self.job = job
         self.program_ends = program_ends
         self.started = monotonic()
@@ -69,7 +73,7 @@ class Execution:
     def step_facts(self) -> JobFacts:
         """What step events tell of the job, read once."""
         if self.facts is None:
-            self.facts = job_facts(self.job)
+            self.facts = job_facts(self.engine, self.job)
         return self.facts
 
     def end(self, outcome: Outcome) -> None:
@@ -105,9 +109,10 @@ class Executor:
     outcome set.
     """
 
-    def __init__(self, ledger: Ledger, finished: Callable[[Execution], None]) -> None:
+    def __init__(self, engine: str, ledger: Ledger, finished: Callable[[Execution], None]) -> None:
         self.program_ends: Callable[[], bool] = lambda: False
         """Whether all tasks of the loop are being cancelled, as `asyncio.run` does at its end."""
+        self._engine = engine
         self._ledger = ledger
         self._finished = finished
         self._running: dict[Claim, Execution] = {}
@@ -125,7 +130,7 @@ class Executor:
 
     def start(self, job: ClaimedJob, context: Context) -> None:
         """Run a job, in a copy of a context: what one job sets there, no other sees."""
-        execution = Execution(job, self.program_ends)
+        execution = Execution(self._engine, job, self.program_ends)
         self._running[job.id, job.attempted_at] = execution
         self._idle.clear()
         if seam.active:
@@ -137,7 +142,7 @@ class Executor:
         job = execution.job
         execution.begun = True
         _current.set(execution)
-        span = seam.begin_attempt(job) if seam.tracer is not None else None
+        span = seam.begin_attempt(self._engine, job) if seam.tracer is not None else None
         ended_by: BaseException | None = None
         try:
             outcome = release(job) if execution.interrupted else await self._ledger.perform(job)
@@ -231,6 +236,7 @@ def postpone(job: ClaimedJob) -> Outcome:
 class JobFacts(TypedDict):
     """The fields that all step events share."""
 
+    engine: str | None
     job_id: int
     worker: str
     queue: str
@@ -240,10 +246,11 @@ class JobFacts(TypedDict):
     step: str | None
 
 
-def job_facts(job: ClaimedJob) -> JobFacts:
-    """What step events tell of a job."""
+def job_facts(engine: str | None, job: ClaimedJob) -> JobFacts:
+    """What step events tell of a job that this engine performs."""
     node = job.node
     return {
+        "engine": engine,
         "job_id": job.id,
         "worker": job.worker,
         "queue": job.queue,

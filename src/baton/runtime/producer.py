@@ -55,7 +55,7 @@ class Producer:
 
     def __init__(self, settings: EngineSettings, ledger: Ledger) -> None:
         self.queues = Queues(settings.queues, settings.settlers)
-        self.executor = Executor(ledger, self._collect)
+        self.executor = Executor(settings.name, ledger, self._collect)
         self._claims = Claims(self.queues, ledger, self.plan)
         self._ledger = ledger
         self._settings = settings
@@ -181,7 +181,7 @@ class Producer:
         wanted = demands(reservations, self._claims.left_out)
         if seam.tracer is None or not outcomes:
             return await self._ledger.settle(outcomes, wanted, lock_timeout)
-        with seam.spanned(lambda tracer: tracer.settle(outcomes)):
+        with seam.spanned(lambda tracer: tracer.settle(self._settings.name, outcomes)):
             return await self._ledger.settle(outcomes, wanted, lock_timeout)
 
     def _pump_after_this(self) -> None:
@@ -206,7 +206,7 @@ class Producer:
                 self.executor.start(job, self._context)
 
     def _return(self, job: ClaimedJob) -> None:
-        execution = Execution(job)
+        execution = Execution(self._settings.name, job)
         execution.end(release(job))
         self._outbox.add(execution)
 

@@ -154,12 +154,13 @@ class Rescuer:
 
     def _emit(self, rescued: Sequence[Orphan]) -> None:
         job_ids = tuple(orphan.id for orphan in rescued)
-        seam.emit(JobsRescued(self._settings.name, job_ids))
+        seam.emit(JobsRescued(self._database.engine, job_ids))
         for orphan in rescued:
             outcome = self._outcome(orphan)
             if outcome.state is JobState.DISCARDED:
                 seam.emit(
                     StepDiscarded(
+                        engine=self._database.engine,
                         job_id=orphan.id,
                         worker=orphan.worker,
                         queue=orphan.queue,

@@ -112,7 +112,7 @@ async def announce_all(
             return await settlement.announce(locked)
 
     completions = await database.notifying(body, notify, idempotent=True)
-    emit_finished(completions)
+    emit_finished(database.engine, completions)
     return completions
 
 
@@ -127,18 +127,21 @@ async def _settle(instance: Instance, job_id: int, state: JobState, result: str 
 
     effects = await database.notifying(body, instance.settings.notify, idempotent=True)
     emit_cancelled_steps(database, instance.settings, effects.cancelled)
-    emit_finished(effects.completions)
+    emit_finished(database.engine, effects.completions)
     return effects
 
 
-def emit_finished(completions: Sequence[Announced]) -> None:
-    """Emit the events of completions that this process has just recorded and committed."""
+def emit_finished(engine: str | None, completions: Sequence[Announced]) -> None:
+    """Emit the events of completions that this engine, or this process without one, has just
+    recorded and committed.
+    """
     if not seam.active:
         return
     for _, text in completions:
         completion = parse_completion(text)
         seam.emit(
             WorkflowFinished(
+                engine,
                 completion.workflow_id,
                 completion.workflow_name,
                 completion.outcome,
@@ -152,6 +155,7 @@ def emit_finished(completions: Sequence[Announced]) -> None:
         if completion.outcome is WorkflowOutcome.FAILED:
             seam.emit(
                 WorkflowFailed(
+                    engine,
                     completion.workflow_id,
                     completion.workflow_name,
                     completion.failed_count,

@@ -57,7 +57,7 @@ def emit_cancelled_steps(
     started: list[asyncio.Task[None]] = []
     for step in steps:
         if seam.active:
-            seam.emit(_event(step))
+            seam.emit(_event(database.engine, step))
         if _hook(step) is not None:
             started.append(asyncio.get_running_loop().create_task(_call(database, settings, step)))
     for task in started:
@@ -102,8 +102,9 @@ def _job(step: CancelledStep) -> ClaimedJob:
     )
 
 
-def _event(step: CancelledStep) -> StepCancelled:
+def _event(engine: str | None, step: CancelledStep) -> StepCancelled:
     return StepCancelled(
+        engine=engine,
         job_id=step.job_id,
         worker=step.worker,
         queue=step.queue,

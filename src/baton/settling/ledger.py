@@ -343,9 +343,9 @@ class WorkflowLedger:
     def _emit(self, completions: Sequence[Announced], waits: Sequence[SettledWait]) -> None:
         """Emit settled waits and cancelled steps, then ended workflows."""
         unemitted, self._unemitted = self._unemitted, []
-        emit_settled_waits(waits)
+        emit_settled_waits(self._database.engine, waits)
         for effects in unemitted:
-            emit_settled_waits(effects.waits)
+            emit_settled_waits(self._database.engine, effects.waits)
             if effects.cancelled:
                 self._on_cancelled(effects.cancelled)
         for ended in (*(effects.completions for effects in unemitted), completions):

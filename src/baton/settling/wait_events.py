@@ -9,8 +9,10 @@ from baton.words.effects import SettledWait
 from baton.words.events import WaitSettled
 
 
-def emit_settled_waits(waits: Sequence[SettledWait]) -> None:
-    """Emit the events of waits that this process has just settled and committed."""
+def emit_settled_waits(engine: str | None, waits: Sequence[SettledWait]) -> None:
+    """Emit the events of waits that this engine, or this process without one, has just settled and
+    committed.
+    """
     if seam.active:
         for wait in waits:
-            seam.emit(WaitSettled(*wait))
+            seam.emit(WaitSettled(engine, *wait))

@@ -153,10 +153,11 @@ async def _write_usage(database: Database, job: ClaimedJob, records: Sequence[Us
         _log.exception("%s of job %s was not recorded", records, job.id)
         return
     if seam.active:
+        shared = job_facts(database.engine, job)
         for record in records:
             facts = record._asdict()
             del facts["id"]
-            seam.emit(StepUsage(**job_facts(job), state=JobState.EXECUTING, **facts))
+            seam.emit(StepUsage(**shared, state=JobState.EXECUTING, **facts))
 
 
 async def _write_captures(

@@ -108,6 +108,11 @@ def named(call: str, engine: EngineOrName | None, conn: object) -> Instance | No
     return None if engine is None and not running() else current(engine)
 
 
+def engine_name(instance: Instance | None) -> str | None:
+    """The name that the events of what is done through this engine, or through none, carry."""
+    return None if instance is None else instance.database.engine
+
+
 def wake(database: Database, queues: Iterable[str]) -> None:
     """Have the engines of this loop that work on this database look at queues that got jobs: sooner
     than a notification comes back to them.

@@ -61,7 +61,8 @@ class Database:
     not keep other engines from the workflows that it has locked. `lock_timeout` bounds the wait for
     a lock. `password` is a function, sync or async, that makes a password for each connection;
     it may be called in several event loops. `pooled` says that a pooler in transaction mode stands
-    before the server; most are noticed without.
+    before the server; most are noticed without. `engine` is the name of the engine that these
+    connections belong to, for the events of what is done through them; None outside an engine.
 
     What the driver and the server raise leaves every method as an error of Baton's, with the
     driver's as its cause. Raises InvalidOptionError for a DSN that cannot be read, and for a wrong
@@ -82,6 +83,7 @@ class Database:
         lock_timeout: float = LOCK_TIMEOUT,
         password: Password | None = None,
         pooled: bool = False,
+        engine: str | None = None,
     ) -> None:
         self.connector = Connector(dsn, password=password, pooled=pooled)
         self.dsn = dsn
@@ -91,6 +93,7 @@ class Database:
         if not is_name(application_name):
             raise InvalidOptionError("application_name", application_name, NAME_EXPECTED)
         self.application_name = application_name
+        self.engine = engine
         self._pool_size = pool_size
         self._command_timeout = command_timeout
         self._acquire_timeout = acquire_timeout

@@ -22,19 +22,20 @@ class Observer:
             return
         rows = await Insights(database).queues()
         for row in rows:
-            seam.emit(_event(row))
+            seam.emit(_event(database.engine, row))
         empty = self._known.difference(row.queue for row in rows)
         for queue in sorted(empty):
-            seam.emit(QueueObserved(queue, dict.fromkeys(STATES, 0), 0.0, 0.0))
+            seam.emit(QueueObserved(database.engine, queue, dict.fromkeys(STATES, 0), 0.0, 0.0))
         self._known.update(row.queue for row in rows)
-        seam.emit(WaitsObserved(*await count_open_waits(database)))
+        seam.emit(WaitsObserved(database.engine, *await count_open_waits(database)))
 
 
 STATES = ("available", "scheduled", "retryable", "executing", "suspended")
 
 
-def _event(row: QueueRow) -> QueueObserved:
+def _event(engine: str | None, row: QueueRow) -> QueueObserved:
     return QueueObserved(
+        engine,
         row.queue,
         {state: getattr(row, state) for state in STATES},
         max(row.available_for or 0.0, 0.0),

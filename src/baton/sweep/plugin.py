@@ -147,32 +147,43 @@ class Plugin:
         await part("hand out", lambda: _done(self._handing.run(database, own)))
         age = self._debug_log_age
         if age is not None:
-            await part("prune logs", lambda: _emit(self._pruner.prune_debug_logs(database, age)))
+            await part(
+                "prune logs",
+                lambda: _emit(database.engine, self._pruner.prune_debug_logs(database, age)),
+            )
         if self._prunes_jobs:
-            await part("prune jobs", lambda: _emit(self._pruner.prune_jobs(database)))
+            await part(
+                "prune jobs", lambda: _emit(database.engine, self._pruner.prune_jobs(database))
+            )
         if self._prune:
-            await part("prune", lambda: _emit(self._pruner.prune_workflows(database)))
-            await part("prune loose rows", lambda: _emit(self._pruner.prune_loose(database)))
+            await part(
+                "prune", lambda: _emit(database.engine, self._pruner.prune_workflows(database))
+            )
+            await part(
+                "prune loose rows",
+                lambda: _emit(database.engine, self._pruner.prune_loose(database)),
+            )
             kept = self._event_age
             if kept is not None:
                 await part(
-                    "prune events", lambda: _emit(self._pruner.prune_key_events(database, kept))
+                    "prune events",
+                    lambda: _emit(database.engine, self._pruner.prune_key_events(database, kept)),
                 )
         if seam.active:
-            seam.emit(SweepFinished(monotonic() - begun, tuple(failed)))
+            seam.emit(SweepFinished(database.engine, monotonic() - begun, tuple(failed)))
 
 
 async def _done(work: Awaitable[object]) -> None:
     await work
 
 
-async def _emit(pruning: Awaitable[Pruned]) -> None:
+async def _emit(engine: str | None, pruning: Awaitable[Pruned]) -> None:
     pruned = await pruning
     tables = {table: count for table, count in pruned._asdict().items() if count}
     if tables:
         _log.info("pruned %s", ", ".join(f"{count} of {table}" for table, count in tables.items()))
         if seam.active:
-            seam.emit(RowsPruned(sum(tables.values()), tables))
+            seam.emit(RowsPruned(engine, sum(tables.values()), tables))
 
 
 def _interval(given: object) -> float:

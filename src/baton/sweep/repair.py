@@ -182,12 +182,12 @@ def _emit(
     if seam.active:
         settled = tuple(step.job_id for step in ended if step.job_id in effects.accepted)
         if settled:
-            seam.emit(StepsSettled(settled))
+            seam.emit(StepsSettled(database.engine, settled))
         rescued = tuple(step.job_id for step in effects.cancelled)
         if rescued:
-            seam.emit(StepsRescued(rescued))
+            seam.emit(StepsRescued(database.engine, rescued))
     emit_cancelled_steps(database, settings, effects.cancelled)
-    emit_finished(effects.completions)
+    emit_finished(database.engine, effects.completions)
 
 
 def _portions(ids: Sequence[UUID], size: int) -> Iterator[Sequence[UUID]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import uuid4
 
 import anyio
@@ -38,7 +39,7 @@ async def rescuing(
         Performer(database, settings),
         Claimant(settings.node, engine_id),
         notify=settings.notify,
-        on_finished=emit_finished,
+        on_finished=partial(emit_finished, database.engine),
         on_cancelled=hooks.run,
     )
     heartbeat = Heartbeat(database, settings, engine_id)

@@ -44,21 +44,25 @@ class EventSpan(Span, Protocol):
 
 
 class Tracer(Protocol):
-    """Makes spans. What it raises is logged and hurts nobody."""
+    """Makes spans. What it raises is logged and hurts nobody. `engine` is the name of the engine at
+    work, None where none is.
+    """
 
-    def insert(self, workflows: Sequence[NewWorkflow]) -> Span:
+    def insert(self, engine: str | None, workflows: Sequence[NewWorkflow]) -> Span:
         """Workflows are about to be inserted; the span becomes current."""
         ...
 
-    def attempt(self, job: ClaimedJob) -> Attempt:
+    def attempt(self, engine: str, job: ClaimedJob) -> Attempt:
         """A job is about to be performed; the span becomes current."""
         ...
 
-    def settle(self, outcomes: Sequence[Outcome]) -> Span:
+    def settle(self, engine: str, outcomes: Sequence[Outcome]) -> Span:
         """A batch is about to be settled."""
         ...
 
-    def send_event(self, name: str, workflow_id: UUID | None, key: str | None) -> EventSpan:
+    def send_event(
+        self, engine: str | None, name: str, workflow_id: UUID | None, key: str | None
+    ) -> EventSpan:
         """An event is about to be sent, to a workflow or by a key; the span becomes current."""
         ...
 
@@ -117,12 +121,12 @@ def emit(event: Event) -> None:
             _log.exception("a telemetry subscriber failed on %s", event.EVENT)
 
 
-def begin_attempt(job: ClaimedJob) -> Attempt | None:
+def begin_attempt(engine: str, job: ClaimedJob) -> Attempt | None:
     """Begin the span of an attempt, where somebody traces."""
     if tracer is None:
         return None
     try:
-        return tracer.attempt(job)
+        return tracer.attempt(engine, job)
     except _ENDS:
         raise
     except BaseException:

@@ -138,8 +138,8 @@ class _Pass:
         async for part in bisected(groups, self._decide):
             if isinstance(part, Accepted):
                 self.settled += len(part.reply.waits)
-                emit_settled_waits(part.reply.waits)
-                emit_finished(part.reply.completions)
+                emit_settled_waits(self._database.engine, part.reply.waits)
+                emit_finished(self._database.engine, part.reply.completions)
                 self._accept(part.items)
             else:
                 self._refused.groups.refuse(part.item, part.error, longest(part.error))
@@ -215,6 +215,6 @@ async def _fitting(settlement: Settlement, group_id: int) -> list[int]:
 
 def emit_effects(database: Database, settings: EngineSettings, effects: Effects) -> None:
     """Tell of what a slow settlement of waits did, after its commit."""
-    emit_settled_waits(effects.waits)
+    emit_settled_waits(database.engine, effects.waits)
     emit_cancelled_steps(database, settings, effects.cancelled)
-    emit_finished(effects.completions)
+    emit_finished(database.engine, effects.completions)

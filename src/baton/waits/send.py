@@ -15,7 +15,7 @@ from baton.core.payload_schema import problems
 from baton.runtime.tasks import to_the_end
 from baton.settling.announce import emit_finished
 from baton.settling.wait_events import emit_settled_waits
-from baton.store.ambient import EngineOrName, Instance, named, wake
+from baton.store.ambient import EngineOrName, Instance, engine_name, named, wake
 from baton.store.borrowed import CallersConnection, borrowed
 from baton.store.completions import parse_completion
 from baton.store.database import Database
@@ -106,8 +106,11 @@ async def send_event(
     """
     instance = named("send_event", engine, conn)
     message = _message(workflow_id, name, payload, dedupe_id, correlation_key, instance)
+    engine = engine_name(instance)
     with seam.spanned(
-        lambda tracer: tracer.send_event(message.name, message.workflow_id, message.correlation_key)
+        lambda tracer: tracer.send_event(
+            engine, message.name, message.workflow_id, message.correlation_key
+        )
     ) as span:
         if span is not None:
             message = message._replace(trace=span.trace)
@@ -115,7 +118,7 @@ async def send_event(
             delivery = await to_the_end(_send_own(instance, message))
         else:
             sent = await _on(conn, instance, message)
-            _emit(message, sent)
+            _emit(engine, message, sent)
             delivery = sent.delivery
         if span is not None:
             span.delivery = delivery
@@ -160,7 +163,7 @@ async def _on(conn: Any, instance: Instance | None, message: _Message) -> _Sent:
 async def _send_own(instance: Instance, message: _Message) -> Delivery:
     sent = await _through(instance.database, message)
     wake(instance.database, sent.effects.released)
-    _emit(message, sent)
+    _emit(instance.database.engine, message, sent)
     return sent.delivery
 
 
@@ -272,10 +275,11 @@ async def _isolation() -> AsyncGenerator[None, Any]:
         raise
 
 
-def _emit(message: _Message, sent: _Sent) -> None:
+def _emit(engine: str | None, message: _Message, sent: _Sent) -> None:
     if seam.active:
         seam.emit(
             EventReceived(
+                engine,
                 message.workflow_id,
                 message.correlation_key,
                 message.name,
@@ -283,5 +287,5 @@ def _emit(message: _Message, sent: _Sent) -> None:
                 sent.taken,
             )
         )
-    emit_settled_waits(sent.effects.waits)
-    emit_finished(sent.effects.completions)
+    emit_settled_waits(engine, sent.effects.waits)
+    emit_finished(engine, sent.effects.completions)

@@ -143,8 +143,8 @@ class _Spreading:
             return reply and await self._busy()
         if isinstance(reply, list):
             return await self._ask(reply)
-        emit_settled_waits(reply.effects.waits)
-        emit_finished(reply.effects.completions)
+        emit_settled_waits(self.database.engine, reply.effects.waits)
+        emit_finished(self.database.engine, reply.effects.completions)
         self.received += reply.received
         self.settled += len(reply.effects.waits)
         self.after = reply.after

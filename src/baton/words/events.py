@@ -49,11 +49,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Base of all event records."""
+    """Base of all event records. `engine` is the name of the engine of this process that did what
+    the event tells; None where none was involved: `insert(conn=…)` while no engine runs, a plugin
+    that runs alone.
+    """
 
     EVENT: ClassVar[str] = "baton.event"
     WARNS: ClassVar[bool] = False
     """Whether something went wrong, for whoever writes it into a log."""
+
+    engine: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +240,6 @@ class JobsRescued(Event):
 
     EVENT: ClassVar[str] = "baton.engine.rescued"
     WARNS: ClassVar[bool] = True
-    engine: str
     job_ids: tuple[int, ...]
 
 

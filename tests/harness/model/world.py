@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -172,7 +173,7 @@ class Engine:
             self.performer,
             Claimant("model", self.id),
             notify=True,
-            on_finished=emit_finished,
+            on_finished=partial(emit_finished, None),
             on_cancelled=lambda steps: None,
         )
 

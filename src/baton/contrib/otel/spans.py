@@ -43,7 +43,7 @@ class SpanMaker:
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
-    def insert(self, workflows: Sequence[NewWorkflow]) -> CurrentSpan:
+    def insert(self, engine: str | None, workflows: Sequence[NewWorkflow]) -> CurrentSpan:
         """The span of an insertion, current; its context travels in the jobs."""
         queues = Counter(step.queue for workflow in workflows for step in workflow.steps)
         attributes: dict[str, str | int] = {
@@ -53,6 +53,8 @@ class SpanMaker:
             "messaging.batch.message_count": queues.total(),
             "baton.workflow.count": len(workflows),
         }
+        if engine is not None:
+            attributes["baton.engine"] = engine
         name = "send"
         if len(queues) == 1:
             (attributes["messaging.destination.name"],) = queues
@@ -65,7 +67,7 @@ class SpanMaker:
             self._tracer.start_span(name, kind=SpanKind.PRODUCER, attributes=attributes)
         )
 
-    def attempt(self, job: ClaimedJob) -> AttemptSpan:
+    def attempt(self, engine: str, job: ClaimedJob) -> AttemptSpan:
         """The span of an attempt, current: a child of the insertion's."""
         node = job.node
         attributes: dict[str, str | int] = {
@@ -74,6 +76,7 @@ class SpanMaker:
             "messaging.operation.type": "process",
             "messaging.destination.name": job.queue,
             "messaging.message.id": str(job.id),
+            "baton.engine": engine,
             "baton.worker": job.worker,
             "baton.job.attempt": job.attempt,
         }
@@ -94,7 +97,7 @@ class SpanMaker:
         )
         return AttemptSpan(span, carried)
 
-    def settle(self, outcomes: Sequence[Outcome]) -> PlainSpan:
+    def settle(self, engine: str, outcomes: Sequence[Outcome]) -> PlainSpan:
         """The span of a batch, which belongs to many traces: it links to the attempts it settles,
         and is a root of its own.
         """
@@ -108,12 +111,15 @@ class SpanMaker:
                     "messaging.operation.name": "settle",
                     "messaging.operation.type": "settle",
                     "messaging.batch.message_count": len(outcomes),
+                    "baton.engine": engine,
                 },
                 links=_links([outcome.trace for outcome in outcomes if outcome.trace]),
             )
         )
 
-    def send_event(self, name: str, workflow_id: UUID | None, key: str | None) -> EventSpan:
+    def send_event(
+        self, engine: str | None, name: str, workflow_id: UUID | None, key: str | None
+    ) -> EventSpan:
         """The span of an event that is sent, current; its context is kept with the event."""
         attributes: dict[str, str] = {
             "messaging.system": "baton",
@@ -121,6 +127,8 @@ class SpanMaker:
             "messaging.operation.type": "send",
             "baton.event.name": name,
         }
+        if engine is not None:
+            attributes["baton.engine"] = engine
         if workflow_id is not None:
             attributes["baton.workflow.id"] = str(workflow_id)
         if key is not None:
