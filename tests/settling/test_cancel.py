@@ -15,6 +15,7 @@ from baton.words.events import (
     StepCompleted,
     StepExecuting,
     StepFenced,
+    StepInterrupted,
     WorkflowFailed,
     WorkflowFinished,
 )
@@ -89,9 +90,13 @@ async def test_every_unfinished_step_is_cancelled(dsn: str) -> None:
             assert (row.settled, row.stored) == ("cancelled", False)
             assert row.error == r"no\x00 longer\ud800 wanted"
         # What the running ones still say is dropped, the value as well as the interruption.
-        await run.events.until(StepFenced, step="insists")
-        await run.events.until(StepFenced, step="runs")
+        await run.events.until(StepInterrupted, step="insists")
+        await run.events.until(StepInterrupted, step="runs")
         assert sorted(ENDED) == ["insists", "runs"]
+        for event in run.events.of(StepInterrupted):
+            assert (event.state, event.WARNS) == ("cancelled", False)
+            assert event.duration > 0
+        assert not run.events.of(StepFenced)
         assert {e.step for e in run.events.of(StepCancelled)} == set(end.failed_steps)
         assert not (await run.tables.step(workflow, "insists")).stored
         assert len(run.events.of(WorkflowFinished)) == len(run.events.of(WorkflowFailed)) == 1
@@ -112,7 +117,7 @@ async def test_steps_that_run_on_another_engine_are_interrupted(dsn: str, notify
             await workflow.insert(engine=client)
             await started(run.events)
             assert await client.workflow(workflow.workflow_id).cancel() == 6
-            await run.events.until(StepFenced, 2)
+            await run.events.until(StepInterrupted, 2)
         assert sorted(ENDED) == ["insists", "runs"]
         assert (await run.tables.step(workflow, "runs")).error == "cancelled by request"
 
@@ -130,10 +135,43 @@ async def test_a_thread_is_left_behind(dsn: str) -> None:
         await run.insert(workflow)
         await run.events.until(StepExecuting, step="a")
         assert await run.engine.workflow(workflow.workflow_id).cancel() == 1
-        await run.events.until(StepFenced, step="a")
+        await run.events.until(StepInterrupted, step="a")
         leave.set()
         assert (await run.tables.step(workflow, "a")).state == "cancelled"
         assert (await run.end(workflow)).failed_steps == ("a",)
+
+
+@worker
+async def objects(step: Step) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        raise RuntimeError("not now")
+
+
+async def test_what_a_cancelled_step_raises_is_no_trouble(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    workflow = Baton().add("a", objects.new())
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        await run.events.until(StepExecuting, step="a")
+        await run.engine.workflow(workflow.workflow_id).cancel()
+        await run.events.until(StepInterrupted, step="a")
+    assert not [line for line in caplog.records if line.levelname == "WARNING"]
+
+
+async def test_a_claim_that_was_lost_otherwise_is_fenced(dsn: str) -> None:
+    workflow = Baton().add("a", waits.new())
+    async with running(dsn, rescue_interval=0.05) as run:
+        await run.insert(workflow)
+        await run.events.until(StepExecuting, step="a")
+        await run.tables.change(
+            workflow, "a", state="'cancelled'", attempted_at="now() - '1 s'::interval"
+        )
+        await run.events.until(StepFenced, step="a")
+        assert not run.events.of(StepInterrupted)
+        assert await run.engine.workflow(workflow.workflow_id).cancel() == 0
 
 
 async def test_a_cancel_races_with_the_end(dsn: str) -> None:

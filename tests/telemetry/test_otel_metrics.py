@@ -173,6 +173,12 @@ async def test_every_metric_moves(dsn: str, otel: Telemetry) -> None:
         assert otel.points(name), name
 
 
+def test_an_interrupted_attempt_is_not_fenced(otel: Telemetry) -> None:
+    seam.emit(sample(events.StepInterrupted))
+    assert values(otel, "baton.step.settled", "baton.step.state") == {"interrupted": 1}
+    assert not otel.points("baton.step.fenced")
+
+
 def test_instrumenting_twice_counts_once(otel: Telemetry) -> None:
     with instrumented() as again:
         seam.emit(sample(events.WorkflowInserted))

@@ -15,14 +15,16 @@ def nothing() -> None:
 
 
 class Reply(NamedTuple):
-    """What a settlement brought: claimed jobs, claims of stale outcomes, ids of outcomes that could
-    not be written yet because somebody holds a lock, queues with jobs left available; and how its
-    effects are emitted, after the outcomes themselves. `holders` says who holds the
-    lock for which a single outcome waited in vain, None when none did.
+    """What a settlement brought: claimed jobs, claims of stale outcomes (`cancelled` are those of
+    them whose jobs were cancelled while they ran), ids of outcomes that could not be written yet
+    because somebody holds a lock, queues with jobs left available; and how its effects are emitted,
+    after the outcomes themselves. `holders` says who holds the lock for which a single outcome
+    waited in vain, None when none did.
     """
 
     jobs: Sequence[ClaimedJob] = ()
     stale: frozenset[Claim] = frozenset()
+    cancelled: frozenset[Claim] = frozenset()
     blocked: frozenset[int] = frozenset()
     holders: str | None = None
     released: Sequence[str] = ()

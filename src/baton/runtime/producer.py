@@ -39,7 +39,7 @@ from baton.store.faults import holds_up_all
 from baton.telemetry import seam
 from baton.words.config import EngineSettings
 from baton.words.events import ConnectionLost, ConnectionRegained
-from baton.words.rows import Claim, ClaimedJob, Outcome
+from baton.words.rows import ClaimedJob, Outcome
 from baton.words.states import JobState
 
 _log = logging.getLogger("baton")
@@ -152,9 +152,9 @@ class Producer:
             self._claims.worked(reservations)
             try:
                 written = self._setbacks.written(batch, reply)
-                self._log_failures(written)
+                self._log_failures(written, reply)
                 if seam.active:
-                    self._emit(written, reply.stale)
+                    self._emit(written, reply)
                 reply.emit()
             finally:
                 self._accept(reply, reservations)
@@ -210,10 +210,12 @@ class Producer:
         execution.end(release(job))
         self._outbox.add(execution)
 
-    def _log_failures(self, batch: Sequence[Execution]) -> None:
+    def _log_failures(self, batch: Sequence[Execution], reply: Reply) -> None:
         for execution in batch:
             outcome, job = execution.outcome, execution.job
             if outcome is not None and outcome.error is not None:
+                if reply.cancelled and (job.id, job.attempted_at) in reply.cancelled:
+                    continue
                 _log.warning(
                     "step %r of worker %r is %s after attempt %d of %d (job %d): %s",
                     job.node.name if job.node else None,
@@ -226,10 +228,9 @@ class Producer:
                     extra={"facts": {**execution.step_facts(), "error": outcome.error}},
                 )
 
-    def _emit(self, batch: Sequence[Execution], stale: frozenset[Claim]) -> None:
+    def _emit(self, batch: Sequence[Execution], reply: Reply) -> None:
         for execution in batch:
-            claim = (execution.job.id, execution.job.attempted_at)
-            seam.emit(settled_event(execution, stale=claim in stale))
+            seam.emit(settled_event(execution, reply))
 
     def _back_off(self, error: BaseException) -> None:
         if self._closed:

@@ -21,7 +21,7 @@ up comes back as blocked, everything else is written.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from itertools import count
 from time import monotonic
@@ -40,6 +40,7 @@ from baton.store.jobs import (
     Claimant,
     Settled,
     find_blocked,
+    find_cancelled_claims,
     find_requeued,
     read_claims,
     read_lost_ends,
@@ -202,6 +203,7 @@ class WorkflowLedger:
         return Reply(
             [*(job for _, job in found), *reply.jobs],
             frozenset(stale),
+            await self._find_cancelled(stale),
             released=[*released, *reply.released],
             emit=emit,
         )
@@ -256,6 +258,17 @@ class WorkflowLedger:
             return await settle(lane)
         finally:
             self._lanes.append(lane)
+
+    async def _find_cancelled(self, stale: Collection[Claim]) -> frozenset[Claim]:
+        """Of stale claims, those lost because the job was cancelled while it ran."""
+        if not stale:
+            return frozenset()
+        try:
+            return await find_cancelled_claims(self._database, list(stale))
+        except DatabaseError as error:
+            # What is settled is settled: then the events call the outcomes fenced.
+            _log.warning("looking for what became of lost claims failed: %s", error)
+            return frozenset()
 
     def _doubt(self, outcomes: Sequence[Outcome]) -> None:
         self._doubtful.update((o.job_id, o.attempted_at) for o in outcomes)

@@ -262,6 +262,14 @@ async def find_lost_claims(database: Database, claims: Sequence[Claim]) -> set[C
     return {(row["id"], row["claim"]) for row in rows}
 
 
+async def find_cancelled_claims(database: Database, claims: Sequence[Claim]) -> frozenset[Claim]:
+    """Of the given (job id, attempted_at), those whose jobs were cancelled under that claim."""
+    rows = await database.fetch(
+        "find_cancelled_claims", [claim[0] for claim in claims], [claim[1] for claim in claims]
+    )
+    return frozenset((row["id"], row["claim"]) for row in rows)
+
+
 async def read_neighbours(
     database: Database, engine: UUID, place: str | None, rescue_after: float
 ) -> list[Neighbour]:

@@ -30,6 +30,7 @@ __all__ = [
     "StepEvent",
     "StepExecuting",
     "StepFenced",
+    "StepInterrupted",
     "StepReleased",
     "StepRetryable",
     "StepSettled",
@@ -116,6 +117,10 @@ class StepDiscarded(StepSettled):
 
 @dataclass(frozen=True, slots=True)
 class StepCancelled(StepSettled):
+    """The step was cancelled: by itself, or from outside, by a dependency's failure, its wait's end
+    or its workflow's cancellation; then `duration` is 0.
+    """
+
     EVENT: ClassVar[str] = "baton.step.cancelled"
 
 
@@ -142,10 +147,21 @@ class StepSuspended(StepSettled):
 
 @dataclass(frozen=True, slots=True)
 class StepFenced(StepSettled):
-    """The outcome was dropped: the claim was no longer ours."""
+    """The outcome was dropped: the claim was lost meanwhile, by a rescue. `state` is what the
+    outcome would have made of the job.
+    """
 
     EVENT: ClassVar[str] = "baton.step.fenced"
     WARNS: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class StepInterrupted(StepSettled):
+    """The step was cancelled while it ran, and the attempt has ended since: its outcome was
+    dropped. `StepCancelled` told of the step itself, from the process that cancelled it.
+    """
+
+    EVENT: ClassVar[str] = "baton.step.interrupted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from baton.words.events import (
     JobsRescued,
     QueueObserved,
     RowsPruned,
+    StepCancelled,
     StepExecuting,
     StepSettled,
     StepsRescued,
@@ -86,7 +87,7 @@ class Metrics:
     def _settled(self, event: StepSettled) -> None:
         queue = ("messaging.destination.name", event.queue)
         worker = ("baton.worker", event.worker)
-        if event.state.value == "cancelled" and not event.duration:
+        if isinstance(event, StepCancelled) and not event.duration:
             # By a dependency's failure or by request: nothing was performed.
             self._add("baton.step.settled", (queue, worker, ("baton.step.state", "cancelled")))
             return

@@ -1,0 +1,5 @@
+-- Of claims that are no longer held, those whose jobs were cancelled while they ran: nobody has claimed them since.
+SELECT o.id, o.claim
+FROM unnest($1::bigint[], $2::timestamp[]) AS o (id, claim)
+JOIN /*oban.*/oban_jobs j ON j.id = o.id AND j.attempted_at = o.claim
+WHERE (j.state = 'cancelled') IS TRUE
