@@ -1,5 +1,5 @@
--- The one place where a workflow ends. Inserts the completion of every given workflow that has no
--- outstanding step and none yet; returns those this call announced. The notification rides the commit.
+-- The one place where a workflow ends. Inserts the completion of the current run of every given workflow that has
+-- no outstanding step and none yet; returns those this call announced. The notification rides the commit.
 CREATE OR REPLACE FUNCTION /*schema.*/baton_announce(p_workflows uuid[], p_notify boolean)
 RETURNS TABLE (workflow_id uuid, completion text)
 LANGUAGE plpgsql
@@ -16,11 +16,12 @@ DECLARE
 BEGIN
     WITH announced AS (
         INSERT INTO /*schema.*/workflow_completions AS c (
-            workflow_id, workflow_name, outcome, failed_steps, failed_count, total_count,
+            workflow_id, run, workflow_name, outcome, failed_steps, failed_count, total_count,
             inserted_at, finished_at
         )
         SELECT
             w.id,
+            w.run,
             w.name,
             CASE WHEN w.failed = 0 THEN 'completed' ELSE 'failed' END,
             CASE WHEN w.failed = 0 THEN '{}' ELSE ARRAY(
@@ -56,7 +57,8 @@ BEGIN
 
     RETURN QUERY
     SELECT c.workflow_id, row_to_json(c)::text
-    FROM /*schema.*/workflow_completions c
-    WHERE c.workflow_id = ANY (v_announced);
+    FROM /*schema.*/workflows w
+    JOIN /*schema.*/workflow_completions c ON c.workflow_id = w.id AND c.run = w.run
+    WHERE w.id = ANY (v_announced);
 END
 $announce$;

@@ -1,3 +1,6 @@
+DROP TABLE IF EXISTS /*schema.*/workflow_deleted_jobs;
+DROP TABLE IF EXISTS /*schema.*/baton_actions;
+DROP TABLE IF EXISTS /*schema.*/workflow_step_history;
 DROP TABLE IF EXISTS /*schema.*/workflow_debug_logs;
 DROP TABLE IF EXISTS /*schema.*/workflow_step_stats;
 DROP TABLE IF EXISTS /*schema.*/workflow_memos;

@@ -2,17 +2,26 @@
 
 -- The row of a workflow is the workflow's lock: every change of a workflow locks it first,
 -- several workflows in id order. No other lock order exists.
+--
+-- run counts how often the workflow was begun: what makes an ended workflow go on begins the next run, and each run
+-- ends once. While paused_at is set, every step that has not settled counts one more in `pending`.
 CREATE TABLE /*schema.*/workflows (
     id            uuid PRIMARY KEY,
     name          text,
     steps         integer NOT NULL,
     outstanding   integer NOT NULL,
+    run           integer NOT NULL DEFAULT 1,
     failed        integer NOT NULL DEFAULT 0,
     debug         boolean NOT NULL DEFAULT false,
     trace_context jsonb,
     inserted_at   timestamptz NOT NULL DEFAULT now(),
     finished_at   timestamptz,
-    CONSTRAINT workflows_counts CHECK (outstanding BETWEEN 0 AND steps AND failed BETWEEN 0 AND steps)
+    paused_at     timestamptz,
+    pause_reason  text,
+    forked_from   uuid,
+    CONSTRAINT workflows_counts CHECK (
+        outstanding BETWEEN 0 AND steps AND failed BETWEEN 0 AND steps AND run > 0
+    )
 ) WITH (fillfactor = 60);
 
 -- deps and dependents are job ids. pending counts the dependencies that have not settled, and one more while the
@@ -47,9 +56,10 @@ CREATE TABLE /*schema.*/workflow_nodes (
     autovacuum_analyze_scale_factor = 0.05
 );
 
--- One row per finished workflow; its insertion is the claim to announce.
+-- One row per finished run of a workflow; its insertion is the claim to announce.
 CREATE TABLE /*schema.*/workflow_completions (
-    workflow_id   uuid PRIMARY KEY,
+    workflow_id   uuid NOT NULL,
+    run           integer NOT NULL DEFAULT 1,
     workflow_name text,
     outcome       text NOT NULL CHECK (outcome IN ('completed', 'failed')),
     failed_steps  text[] NOT NULL DEFAULT '{}',
@@ -57,7 +67,8 @@ CREATE TABLE /*schema.*/workflow_completions (
     total_count   integer NOT NULL,
     inserted_at   timestamptz NOT NULL,
     finished_at   timestamptz NOT NULL,
-    announced_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+    announced_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (workflow_id, run)
 );
 
 -- One row per engine process start, kept alive by its heartbeat. Logged on purpose: an unlogged table
@@ -245,3 +256,58 @@ CREATE INDEX workflow_debug_logs_workflow
 -- For pruning by age.
 CREATE INDEX workflow_debug_logs_recorded_at ON /*schema.*/workflow_debug_logs (recorded_at);
 CREATE INDEX workflow_debug_logs_loose ON /*schema.*/workflow_debug_logs (id) WHERE workflow_id IS NULL;
+
+-- What a retry replaced: how each step that it reset had settled, or how far it had come, in the run that it
+-- belonged to. state is null for a step that had not settled. result and error stay readable until the workflow is
+-- pruned.
+CREATE TABLE /*schema.*/workflow_step_history (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    workflow_id  uuid NOT NULL,
+    job_id       bigint NOT NULL,
+    name         text NOT NULL,
+    run          integer NOT NULL,
+    state        text,
+    result       jsonb,
+    error        text,
+    attempt      integer,
+    max_attempts integer,
+    attempted_at timestamptz,
+    ended_at     timestamptz,
+    replaced_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX workflow_step_history_workflow
+    ON /*schema.*/workflow_step_history (workflow_id, job_id, id);
+
+-- Who did what to a workflow: one row per action, written in the transaction that carries it out. details holds what
+-- was asked for, result what came of it.
+CREATE TABLE /*schema.*/baton_actions (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    workflow_id uuid,
+    step        text,
+    action      text NOT NULL,
+    actor       text,
+    reason      text,
+    run         integer,
+    details     jsonb NOT NULL DEFAULT '{}',
+    result      jsonb NOT NULL DEFAULT '{}',
+    done_at     timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX baton_actions_workflow ON /*schema.*/baton_actions (workflow_id, id);
+
+-- The jobs of steps whose rows somebody deleted before the workflow was pruned, so that a retry can make them again
+-- under their ids. Written by a trigger, baton_keep_deleted_jobs, so that whoever prunes oban_jobs need not know.
+CREATE TABLE /*schema.*/workflow_deleted_jobs (
+    job_id       bigint PRIMARY KEY,
+    workflow_id  uuid NOT NULL,
+    queue        text NOT NULL,
+    worker       text NOT NULL,
+    args         jsonb NOT NULL,
+    meta         jsonb NOT NULL,
+    tags         text[] NOT NULL,
+    priority     integer NOT NULL,
+    attempt      integer NOT NULL,
+    max_attempts integer NOT NULL,
+    inserted_at  timestamp NOT NULL,
+    deleted_at   timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX workflow_deleted_jobs_workflow ON /*schema.*/workflow_deleted_jobs (workflow_id);

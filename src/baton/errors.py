@@ -29,6 +29,7 @@ BatonError
 ├── WorkflowFinishedError       workflow_id
 ├── WorkflowExistsError         workflow_id
 ├── WorkflowInsertedError       workflow_id, step
+├── UnknownRunError             workflow_id, run, latest
 ├── UnknownWorkflowError        workflow_id, pruned
 ├── UnknownStepError            workflow_id, step
 ├── CompletionTimeoutError      workflow_id, timeout, unsettled, steps, queues (a TimeoutError)
@@ -90,6 +91,7 @@ from baton.words.wait_errors import (
 from baton.words.worker_errors import DuplicateWorkerError, UnknownWorkerError, WorkerError
 from baton.words.workflow_errors import (
     CompletionTimeoutError,
+    UnknownRunError,
     UnknownStepError,
     UnknownWorkflowError,
     WorkflowExistsError,
@@ -132,6 +134,7 @@ __all__ = [
     "UnavailableError",
     "UndeclaredDependencyError",
     "UnknownDependencyError",
+    "UnknownRunError",
     "UnknownStepError",
     "UnknownWorkerError",
     "UnknownWorkflowError",

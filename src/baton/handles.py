@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 from uuid import UUID
 
-from baton.core.checks import check_queue_limit, check_reason, parse_workflow_id, seconds
+from baton.core.checks import check_queue_limit, check_reason, check_run, parse_workflow_id, seconds
 from baton.core.errortext import sanitize
 from baton.core.names import validate_step_name
 from baton.reading.insights import Insights
@@ -72,16 +72,22 @@ class WorkflowHandle:
     def _opened(self, call: str) -> Instance:
         return opened(call, self._parts.engine)
 
-    async def completion(self, *, timeout: float | None = None) -> Completion:
-        """Wait for the end of the workflow: its outcome and failed steps. `timeout` in seconds,
-        None for no bound.
+    async def completion(
+        self, *, timeout: float | None = None, run: int | None = None
+    ) -> Completion:
+        """Wait for the end of a run of the workflow: its outcome and failed steps. `timeout` in
+        seconds, None for no bound. `run` counts from 1; None is the run that is current at the
+        call.
 
-        Raises UnknownWorkflowError, or CompletionTimeoutError; the workflow goes on after either.
+        Raises UnknownWorkflowError, UnknownRunError, or CompletionTimeoutError; the workflow goes
+        on after each.
         """
         self._opened("completion")
         if timeout is not None:
             timeout = seconds("timeout", timeout)
-        return await self._parts.waiters.wait(self._workflow_id, timeout)
+        if run is not None:
+            check_run(run)
+        return await self._parts.waiters.wait(self._workflow_id, timeout, run)
 
     @overload
     async def result(self, step: str) -> Any: ...

@@ -52,6 +52,9 @@ TABLES = (
     "workflow_memos",
     "workflow_step_stats",
     "workflow_debug_logs",
+    "workflow_step_history",
+    "workflow_deleted_jobs",
+    "baton_actions",
 )
 
 

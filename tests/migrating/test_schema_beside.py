@@ -95,7 +95,7 @@ async def test_where_only_the_record_of_migrations_stayed_the_way_back_is_open(
 ) -> None:
     await schema.migrate(empty_dsn)
     await drop_tables(connection, "baton_migrations", "workflow_events")
-    with pytest.raises(MigrationError, match=r"are missing: baton_engines, .*--down 0"):
+    with pytest.raises(MigrationError, match=r"are missing: baton_actions, .*--down 0"):
         await schema.migrate(empty_dsn)
     assert await schema.rollback(empty_dsn, to=0) == ALL[::-1]
     assert await schema.migrate(empty_dsn) == ALL

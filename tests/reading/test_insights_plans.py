@@ -46,7 +46,7 @@ FROM generate_series(1, $1::integer) AS g
 """
 _COMPLETIONS = """
 INSERT INTO baton.workflow_completions
-SELECT id, name, CASE failed WHEN 0 THEN 'completed' ELSE 'failed' END, '{{}}', failed, steps,
+SELECT id, 1, name, CASE failed WHEN 0 THEN 'completed' ELSE 'failed' END, '{{}}', failed, steps,
     inserted_at, finished_at
 FROM baton.workflows
 """
@@ -251,7 +251,7 @@ async def ask(database: Watched) -> None:
     await look.queues()
     await look.engines()
     await store.count_open_waits(database)
-    await read_completions(database, [opened, ended])
+    await read_completions(database, [(opened, 0), (ended, 1)])
     await stage_jobs(database, 5_000, notify=False)
     await find_orphans(
         database,

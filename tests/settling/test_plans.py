@@ -70,7 +70,7 @@ workflows AS (
     SELECT i.id, 4, 0, now() FROM ids i
 )
 INSERT INTO baton.workflow_completions
-SELECT i.id, NULL, 'completed', '{}', 0, 4, now(), now() FROM ids i
+SELECT i.id, 1, NULL, 'completed', '{}', 0, 4, now(), now() FROM ids i
 """
 
 # Live rows that are not what is asked for: another queue, not due, waiting.
@@ -204,7 +204,7 @@ async def lose(ring: Arena) -> Prepared:
 async def look_for_ends(ring: Arena) -> Prepared:
     workflow = await claimed(ring)
     await cancel_workflow(ring.left, workflow.id, "by request", notify=False)
-    return lambda: read_completions(ring.right, [workflow.id])
+    return lambda: read_completions(ring.right, [(workflow.id, 0)])
 
 
 async def look_for_workflows(ring: Arena) -> Prepared:

@@ -56,11 +56,12 @@ OR (w.finished_at IS NULL) <> (w.outstanding > 0)
 UNION ALL
 SELECT format('workflow %s: %s steps outstanding, completion %s', w.id, w.outstanding, f)
 FROM baton.workflows w
-LEFT JOIN baton.workflow_completions f ON f.workflow_id = w.id
+LEFT JOIN baton.workflow_completions f ON f.workflow_id = w.id AND f.run = w.run
 WHERE (w.outstanding = 0) <> (f.workflow_id IS NOT NULL)
 UNION ALL
 SELECT format('workflow %s: completion %s, steps %s', c.workflow_id, f, c)
 FROM baton.workflow_completions f
+JOIN baton.workflows w ON w.id = f.workflow_id AND w.run = f.run
 JOIN counts c ON c.workflow_id = f.workflow_id
 WHERE (f.total_count, f.failed_count, f.failed_steps) <> (c.total, c.failed, c.failed_steps)
 OR (f.outcome = 'failed') <> (c.failed > 0)

@@ -60,6 +60,12 @@ def check_queue_limit(given: object) -> None:
         raise InvalidOptionError("limit", given, "a whole number of at least 1; to stop, use pause")
 
 
+def check_run(given: object) -> None:
+    """The number of a workflow's run. Raises InvalidOptionError."""
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given < 2**31:
+        raise InvalidOptionError("run", given, "a whole number of at least 1, or None")
+
+
 def parse_workflow_id(given: UUID | str) -> UUID:
     """A workflow's id from a UUID or its text. Raises InvalidArgumentError."""
     if isinstance(given, UUID):

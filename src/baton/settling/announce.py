@@ -150,6 +150,7 @@ def emit_finished(engine: str | None, completions: Sequence[Announced]) -> None:
                 completion.total_count,
                 completion.duration.total_seconds(),
                 (completion.announced_at - completion.finished_at).total_seconds(),
+                completion.run,
             )
         )
         if completion.outcome is WorkflowOutcome.FAILED:
@@ -160,6 +161,7 @@ def emit_finished(engine: str | None, completions: Sequence[Announced]) -> None:
                     completion.workflow_name,
                     completion.failed_count,
                     completion.total_count,
+                    completion.run,
                 )
             )
 

@@ -16,13 +16,33 @@ from baton.store.database import Database
 from baton.words.engine_errors import EngineStateError
 from baton.words.rows import Announced, Completion, UnsettledStep
 from baton.words.states import JobState
-from baton.words.workflow_errors import CompletionTimeoutError, UnknownWorkflowError
+from baton.words.workflow_errors import (
+    CompletionTimeoutError,
+    UnknownRunError,
+    UnknownWorkflowError,
+)
 
 _log = logging.getLogger("baton")
 
 FIRST_LOOK = 1.0
 WHY_SECONDS = 1.0
 STEPS_NAMED = 5
+
+
+class _Waiter:
+    """One call that waits. `run` is 0 until the first look has told the current one."""
+
+    def __init__(self, run: int) -> None:
+        self.run = run
+        self.future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+
+    def end(self, given: Completion | BaseException) -> None:
+        if self.future.done():
+            return
+        if isinstance(given, Completion):
+            self.future.set_result(given)
+        else:
+            self.future.set_exception(given)
 
 
 class CompletionWaiters:
@@ -33,7 +53,7 @@ class CompletionWaiters:
     def __init__(self, database: Database, queues: Sequence[str]) -> None:
         self._database = database
         self._queues = queues
-        self._waiters: dict[UUID, set[asyncio.Future[Completion]]] = {}
+        self._waiters: dict[UUID, set[_Waiter]] = {}
         self._due: set[UUID] = set()
         self._unchecked: set[UUID] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -41,18 +61,22 @@ class CompletionWaiters:
         self.closing = False
         """Whether the engine stops: who asks now would wait for no answer."""
 
-    async def wait(self, workflow_id: UUID, timeout: float | None) -> Completion:
-        """The completion of a workflow, at once when it has finished already.
+    async def wait(
+        self, workflow_id: UUID, timeout: float | None, run: int | None = None
+    ) -> Completion:
+        """The completion of a run of a workflow, None for the run that is current now; at once when
+        it has finished already.
 
-        Raises UnknownWorkflowError, also when it is pruned before this looks again, or
-        CompletionTimeoutError after `timeout` seconds (None: no
+        Raises UnknownWorkflowError, also when it is pruned before this looks again,
+        UnknownRunError, or CompletionTimeoutError after `timeout` seconds (None: no
         bound); the first look may take FIRST_LOOK seconds of their own, and finding out what the
         workflow waits for WHY_SECONDS.
         """
         if self.closing:
             raise _refusal("stopping")
-        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(workflow_id, set()).add(future)
+        waiter = _Waiter(run or 0)
+        future = waiter.future
+        self._waiters.setdefault(workflow_id, set()).add(waiter)
         self._unchecked.add(workflow_id)
         self._look_at([workflow_id])
         try:
@@ -66,7 +90,7 @@ class CompletionWaiters:
                     raise error
             return await future
         finally:
-            self._forget(workflow_id, future)
+            self._forget(workflow_id, waiter)
 
     async def _late(self, workflow_id: UUID, timeout: float) -> CompletionTimeoutError:
         try:
@@ -90,7 +114,8 @@ class CompletionWaiters:
         """This process has recorded these completions (JSON text): its waiters need no look."""
         for workflow_id, text in completions:
             if workflow_id in self._waiters:
-                self._resolve(parse_completion(text))
+                completion = parse_completion(text)
+                self._end(workflow_id, (0, completion.run), completion)
 
     def notified(self, payload: str | None) -> None:
         """Some workflows have finished: their ids, or None when notifications may have
@@ -113,9 +138,8 @@ class CompletionWaiters:
         if self._looking is not None:
             await cancel_all([self._looking], timeout)
         for waiters in list(self._waiters.values()):
-            for future in waiters:
-                if not future.done():
-                    future.set_exception(_refusal("stopped"))
+            for waiter in waiters:
+                waiter.end(_refusal("stopped"))
 
     def _look_at(self, workflow_ids: Iterable[UUID]) -> None:
         self._due.update(workflow_ids)
@@ -139,30 +163,38 @@ class CompletionWaiters:
             self._looking = None
 
     async def _look_once(self, due: list[UUID]) -> None:
-        found = await read_completions(self._database, due)
-        for workflow_id, completion in found.items():
-            if completion is None:
-                self._give_up(workflow_id)
+        asked = list({(i, waiter.run): None for i in due for waiter in self._waiters[i]})
+        for found in await read_completions(self._database, asked):
+            if found.completion is not None:
+                self._end(found.workflow_id, (found.asked,), found.completion)
+            elif found.current is None:
+                self._give_up(found.workflow_id)
+            elif found.asked == 0:
+                for waiter in self._waiters.get(found.workflow_id, ()):
+                    waiter.run = waiter.run or found.current
             else:
-                self._resolve(completion)
+                unknown = UnknownRunError(found.workflow_id, found.asked, found.current)
+                self._end(found.workflow_id, (found.asked,), unknown)
         self._unchecked.difference_update(due)
 
     def _give_up(self, workflow_id: UUID) -> None:
         """It was never there; or it was, and has ended and been pruned since the last look."""
         pruned = workflow_id not in self._unchecked
-        for future in self._waiters.pop(workflow_id, ()):
-            if not future.done():
-                future.set_exception(UnknownWorkflowError(workflow_id, pruned=pruned))
+        for waiter in self._waiters.pop(workflow_id, ()):
+            waiter.end(UnknownWorkflowError(workflow_id, pruned=pruned))
 
-    def _resolve(self, completion: Completion) -> None:
-        for future in self._waiters.pop(completion.workflow_id, ()):
-            if not future.done():
-                future.set_result(completion)
+    def _end(
+        self, workflow_id: UUID, runs: Sequence[int], given: Completion | BaseException
+    ) -> None:
+        """End the waiting for these runs of a workflow."""
+        for waiter in [w for w in self._waiters.get(workflow_id, ()) if w.run in runs]:
+            waiter.end(given)
+            self._forget(workflow_id, waiter)
 
-    def _forget(self, workflow_id: UUID, future: asyncio.Future[Completion]) -> None:
+    def _forget(self, workflow_id: UUID, waiter: _Waiter) -> None:
         waiters = self._waiters.get(workflow_id)
         if waiters is not None:
-            waiters.discard(future)
+            waiters.discard(waiter)
             if not waiters:
                 del self._waiters[workflow_id]
                 self._unchecked.discard(workflow_id)

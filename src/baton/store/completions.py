@@ -5,11 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from baton.store.database import Database
 from baton.words.rows import Completion, UnsettledStep
 from baton.words.states import WorkflowOutcome, state_of
+
+
+class FoundCompletion(NamedTuple):
+    """The answer to a question for a run of a workflow, 0 for the current one. `current` is None
+    where there is no such workflow.
+    """
+
+    workflow_id: UUID
+    asked: int
+    current: int | None
+    completion: Completion | None
 
 
 def parse_completion(text: str) -> Completion:
@@ -25,18 +37,30 @@ def parse_completion(text: str) -> Completion:
         inserted_at=datetime.fromisoformat(row["inserted_at"]).astimezone(UTC),
         finished_at=datetime.fromisoformat(row["finished_at"]).astimezone(UTC),
         announced_at=datetime.fromisoformat(row["announced_at"]).astimezone(UTC),
+        run=row["run"],
     )
 
 
 async def read_completions(
-    database: Database, workflow_ids: Sequence[UUID]
-) -> dict[UUID, Completion | None]:
-    """The completions of those of the given workflows that have finished; None for those that do
-    not exist.
+    database: Database, asked: Sequence[tuple[UUID, int]]
+) -> list[FoundCompletion]:
+    """What there is to tell of runs of workflows, run 0 for the current one: those that have
+    finished, those that asked for the current run, and those that do not exist.
     """
-    rows = await database.read("read_completions", workflow_ids)
-    texts = {row["workflow_id"]: row["completion"] for row in rows}
-    return {key: None if text is None else parse_completion(text) for key, text in texts.items()}
+    rows = await database.read(
+        "read_completions",
+        [workflow_id for workflow_id, _ in asked],
+        [run for _, run in asked],
+    )
+    return [
+        FoundCompletion(
+            row["workflow_id"],
+            row["asked"],
+            row["current"],
+            None if row["completion"] is None else parse_completion(row["completion"]),
+        )
+        for row in rows
+    ]
 
 
 async def find_missing_workflows(database: Database, workflow_ids: Sequence[UUID]) -> list[UUID]:

@@ -31,6 +31,9 @@ class Pruned(NamedTuple):
     workflow_wait_members: int = 0
     workflow_memos: int = 0
     workflow_events: int = 0
+    workflow_step_history: int = 0
+    workflow_deleted_jobs: int = 0
+    baton_actions: int = 0
     oban_jobs: int = 0
 
     @property
@@ -97,6 +100,9 @@ async def prune_workflows(database: Database, workflow_ids: Sequence[UUID], limi
             workflow_completions=row["completions"],
             workflow_step_stats=rows["workflow_step_stats"],
             workflow_debug_logs=rows["workflow_debug_logs"],
+            workflow_step_history=rows["workflow_step_history"],
+            workflow_deleted_jobs=rows["workflow_deleted_jobs"],
+            baton_actions=rows["baton_actions"],
         ).plus(waits)
 
 

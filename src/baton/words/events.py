@@ -191,8 +191,8 @@ class WorkflowInserted(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFinished(Event):
-    """A workflow ended; emitted once, by whoever recorded the completion. `duration` is in seconds,
-    and so is `announce_lag`, from its end to its announcement.
+    """A run of a workflow ended; emitted once, by whoever recorded the completion. `duration` is in
+    seconds since the workflow was inserted, `announce_lag` from its end to its announcement.
     """
 
     EVENT: ClassVar[str] = "baton.workflow.finished"
@@ -204,11 +204,12 @@ class WorkflowFinished(Event):
     total_count: int
     duration: float
     announce_lag: float
+    run: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFailed(Event):
-    """A workflow ended with cancelled or discarded steps; emitted once, after
+    """A run of a workflow ended with cancelled or discarded steps; emitted once, after
     `WorkflowFinished`.
     """
 
@@ -218,6 +219,7 @@ class WorkflowFailed(Event):
     workflow_name: str | None
     failed_count: int
     total_count: int
+    run: int = 1
 
 
 @dataclass(frozen=True, slots=True)

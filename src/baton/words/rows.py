@@ -196,7 +196,9 @@ class CancelledStep(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The end of a workflow, recorded exactly once. Times are UTC."""
+    """The end of one run of a workflow, recorded exactly once. Times are UTC; `inserted_at` is the
+    workflow's.
+    """
 
     workflow_id: UUID
     workflow_name: str | None
@@ -207,6 +209,7 @@ class Completion:
     inserted_at: datetime
     finished_at: datetime
     announced_at: datetime
+    run: int = 1
 
     @property
     def duration(self) -> timedelta:

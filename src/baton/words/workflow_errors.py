@@ -53,6 +53,21 @@ class UnknownWorkflowError(BatonError):
         super().__init__(text, workflow_id=workflow_id, pruned=pruned)
 
 
+class UnknownRunError(BatonError):
+    workflow_id: UUID
+    run: int
+    latest: int
+
+    def __init__(self, workflow_id: UUID, run: int, latest: int) -> None:
+        super().__init__(
+            f"workflow {workflow_id} has no run {run}: its latest run is {latest}; leave `run` out"
+            " to wait for that one",
+            workflow_id=workflow_id,
+            run=run,
+            latest=latest,
+        )
+
+
 class UnknownStepError(BatonError):
     workflow_id: UUID
     step: str

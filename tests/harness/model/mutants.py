@@ -57,13 +57,14 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     "announced again": (
         Edit(
             "find_unannounced",
-            "AND NOT EXISTS (SELECT FROM baton.workflow_completions c WHERE c.workflow_id = w.id)",
+            "AND NOT EXISTS (SELECT FROM baton.workflow_completions c"
+            " WHERE c.workflow_id = w.id AND c.run = w.run)",
             "",
         ),
         Edit(
             "baton_announce",
             "ON CONFLICT DO NOTHING",
-            "ON CONFLICT (workflow_id) DO UPDATE SET announced_at = clock_timestamp()",
+            "ON CONFLICT (workflow_id, run) DO UPDATE SET announced_at = clock_timestamp()",
         ),
     ),
     "announced before the end": (
@@ -73,9 +74,8 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     "jobs pruned before the announcement": (
         Edit(
             "prune_jobs",
-            "AND NOT EXISTS (SELECT FROM baton.workflow_completions c"
-            " WHERE c.workflow_id = n.workflow_id)",
-            "AND false",
+            "AND NOT EXISTS (\n            SELECT\n            FROM baton.workflows w",
+            "AND false AND NOT EXISTS (\n            SELECT\n            FROM baton.workflows w",
         ),
     ),
     "pruned by an old look": (
@@ -86,7 +86,8 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
         ),
         Edit(
             "lock_prunable",
-            "AND EXISTS (SELECT FROM baton.workflow_completions c WHERE c.workflow_id = w.id)",
+            "AND EXISTS (SELECT FROM baton.workflow_completions c"
+            " WHERE c.workflow_id = w.id AND c.run = w.run)",
             "",
         ),
         Edit("lock_prunable", "AND w.outstanding = 0", ""),

@@ -17,6 +17,7 @@ FROM (
             WHERE n.workflow_id = c.workflow_id
         ) AS kept
     FROM /*schema.*/workflow_completions c
+    JOIN /*schema.*/workflows w ON w.id = c.workflow_id AND w.run = c.run
     WHERE c.workflow_id > $1
     ORDER BY c.workflow_id
     LIMIT $2

@@ -1,4 +1,4 @@
--- Lists failed workflows, newest first, past the place ($1, $2), of the name $3 (NULL: any), inserted at $6 or
+-- Lists workflows whose latest run failed, newest first, past the place ($1, $2), of the name $3 (NULL: any), inserted at $6 or
 -- later (NULL: any). Looks at no more than $4 of them; the last one looked at is returned too, whatever its name: the next look goes on there.
 SELECT
     l.workflow_id AS id,
@@ -8,12 +8,13 @@ SELECT
     l.failed_count AS failed,
     l.inserted_at,
     l.finished_at,
-    'failed' AS state,
+    CASE WHEN l.latest THEN 'failed' ELSE 'replaced' END AS state,
     extract(epoch FROM l.finished_at - l.inserted_at)::double precision AS duration,
     l.position
 FROM (
     SELECT
         c.workflow_id, c.workflow_name, c.total_count, c.failed_count, c.inserted_at, c.finished_at,
+        (SELECT w.run FROM /*schema.*/workflows w WHERE w.id = c.workflow_id) = c.run AS latest,
         row_number() OVER (ORDER BY c.inserted_at DESC, c.workflow_id DESC)::integer AS position
     FROM /*schema.*/workflow_completions c
     WHERE c.outcome = 'failed' AND (c.inserted_at, c.workflow_id) < (
@@ -22,6 +23,6 @@ FROM (
     ORDER BY c.inserted_at DESC, c.workflow_id DESC
     LIMIT $4::integer
 ) l
-WHERE $3::text IS NULL OR l.workflow_name = $3 OR l.position = $4
+WHERE l.latest AND ($3::text IS NULL OR l.workflow_name = $3) OR l.position = $4
 ORDER BY l.inserted_at DESC, l.workflow_id DESC
 LIMIT $5::integer

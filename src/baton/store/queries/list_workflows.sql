@@ -14,7 +14,7 @@ SELECT
     l.position
 FROM (
     SELECT
-        w.id, w.name, w.steps, w.outstanding, w.failed, w.inserted_at,
+        w.id, w.name, w.steps, w.outstanding, w.failed, w.inserted_at, w.run,
         row_number() OVER (ORDER BY w.inserted_at DESC, w.id DESC)::integer AS position
     FROM /*schema.*/workflows w
     WHERE (w.inserted_at, w.id) < (
@@ -23,7 +23,7 @@ FROM (
     ORDER BY w.inserted_at DESC, w.id DESC
     LIMIT $4::integer
 ) l
-LEFT JOIN /*schema.*/workflow_completions c ON c.workflow_id = l.id
+LEFT JOIN /*schema.*/workflow_completions c ON c.workflow_id = l.id AND c.run = l.run
 WHERE $3::text IS NULL OR coalesce(c.outcome, 'running') = $3 OR l.position = $4
 ORDER BY l.inserted_at DESC, l.id DESC
 LIMIT $5::integer

@@ -4,7 +4,7 @@ SELECT w.id
 FROM /*schema.*/workflows w
 WHERE w.id = ANY ($1::uuid[])
 AND w.outstanding = 0
-AND EXISTS (SELECT FROM /*schema.*/workflow_completions c WHERE c.workflow_id = w.id)
+AND EXISTS (SELECT FROM /*schema.*/workflow_completions c WHERE c.workflow_id = w.id AND c.run = w.run)
 AND NOT EXISTS (
     SELECT
     FROM /*schema.*/workflow_nodes n

@@ -42,7 +42,12 @@ free AS MATERIALIZED (
         FROM /*schema.*/workflow_nodes n
         WHERE n.job_id = j.id
         AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
-        AND NOT EXISTS (SELECT FROM /*schema.*/workflow_completions c WHERE c.workflow_id = n.workflow_id)
+        AND NOT EXISTS (
+            SELECT
+            FROM /*schema.*/workflows w
+            JOIN /*schema.*/workflow_completions c ON c.workflow_id = w.id AND c.run = w.run
+            WHERE w.id = n.workflow_id
+        )
     )
     ORDER BY j.id
     LIMIT $4

@@ -27,8 +27,35 @@ logs AS (
     ) d
     WHERE l.id = d.id
     RETURNING l.id
+),
+history AS (
+    DELETE FROM /*schema.*/workflow_step_history h
+    USING (
+        SELECT d.id FROM /*schema.*/workflow_step_history d WHERE d.workflow_id = ANY ($1::uuid[]) LIMIT $2
+    ) d
+    WHERE h.id = d.id
+    RETURNING h.id
+),
+deleted_jobs AS (
+    DELETE FROM /*schema.*/workflow_deleted_jobs j
+    USING (
+        SELECT d.job_id FROM /*schema.*/workflow_deleted_jobs d WHERE d.workflow_id = ANY ($1::uuid[]) LIMIT $2
+    ) d
+    WHERE j.job_id = d.job_id
+    RETURNING j.job_id
+),
+actions AS (
+    DELETE FROM /*schema.*/baton_actions a
+    USING (
+        SELECT d.id FROM /*schema.*/baton_actions d WHERE d.workflow_id = ANY ($1::uuid[]) LIMIT $2
+    ) d
+    WHERE a.id = d.id
+    RETURNING a.id
 )
 SELECT
     (SELECT count(*) FROM nodes)::integer AS workflow_nodes,
     (SELECT count(*) FROM stats)::integer AS workflow_step_stats,
-    (SELECT count(*) FROM logs)::integer AS workflow_debug_logs
+    (SELECT count(*) FROM logs)::integer AS workflow_debug_logs,
+    (SELECT count(*) FROM history)::integer AS workflow_step_history,
+    (SELECT count(*) FROM deleted_jobs)::integer AS workflow_deleted_jobs,
+    (SELECT count(*) FROM actions)::integer AS baton_actions

@@ -6,6 +6,9 @@ WITH workflows AS (
     AND NOT EXISTS (SELECT FROM /*schema.*/workflow_step_stats s WHERE s.workflow_id = w.id)
     AND NOT EXISTS (SELECT FROM /*schema.*/workflow_debug_logs l WHERE l.workflow_id = w.id)
     AND NOT EXISTS (SELECT FROM /*schema.*/workflow_events e WHERE e.workflow_id = w.id)
+    AND NOT EXISTS (SELECT FROM /*schema.*/workflow_step_history h WHERE h.workflow_id = w.id)
+    AND NOT EXISTS (SELECT FROM /*schema.*/workflow_deleted_jobs d WHERE d.workflow_id = w.id)
+    AND NOT EXISTS (SELECT FROM /*schema.*/baton_actions a WHERE a.workflow_id = w.id)
     RETURNING w.id
 ),
 completions AS (

@@ -12,3 +12,4 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) f
 WHERE c.workflow_id = ANY ($1::uuid[])
+AND c.run = (SELECT w.run FROM /*schema.*/workflows w WHERE w.id = c.workflow_id)

@@ -13,7 +13,7 @@ SELECT
     k.completed, k.discarded, k.cancelled, k.gone
 FROM (SELECT $1::uuid AS id) g
 LEFT JOIN /*schema.*/workflows w ON w.id = g.id
-LEFT JOIN /*schema.*/workflow_completions c ON c.workflow_id = g.id
+LEFT JOIN /*schema.*/workflow_completions c ON c.workflow_id = g.id AND c.run = coalesce(w.run, c.run)
 CROSS JOIN LATERAL (
     SELECT
         count(*) FILTER (WHERE s.state = 'available') AS available,
