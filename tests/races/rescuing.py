@@ -7,13 +7,12 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from baton.performing.perform import Performer
-from baton.runtime.producer import Producer
 from baton.runtime.rescuer import Rescuer
 from baton.settling.ledger import WorkflowLedger
 from baton.store.database import Database
 from baton.store.jobs import Claimant
+from baton.sweep.rescue import NoJobs
 from baton.words.config import EngineSettings
-from races.arena import DEADLINE
 from support.running import beating
 
 
@@ -39,8 +38,4 @@ async def rescue(database: Database) -> None:
     settings, engine = EngineSettings(queues={"other": 1}), uuid4()
     await beating(database, engine)
     async with ledger(database) as books:
-        producer = Producer(settings, books)
-        await Rescuer(database, settings, engine, books, producer).rescue()
-        await producer.drain(0)
-        await producer.flush(DEADLINE)
-        await producer.close()
+        await Rescuer(database, settings, engine, books, NoJobs()).rescue()

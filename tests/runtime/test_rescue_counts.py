@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
@@ -13,8 +12,8 @@ import pytest
 from baton import Baton, Engine, Step, worker
 from baton.runtime import rescuer as rescuers
 from baton.runtime.ledger import Reply
-from baton.runtime.producer import Producer
 from baton.runtime.rescuer import Rescuer
+from baton.sweep.rescue import NoJobs
 from baton.words.config import EngineSettings
 from baton.words.events import JobsRescued, StepDiscarded
 from baton.words.rows import Demand, Outcome
@@ -31,12 +30,10 @@ async def works(step: Step) -> None:
     return None
 
 
-class Wakes:
-    """As much of a producer as a rescuer needs."""
+class Wakes(NoJobs):
+    """No jobs, and the wakes are counted."""
 
     def __init__(self) -> None:
-        self.known_ids: list[int] = []
-        self.executor = SimpleNamespace(claims=[], interrupt_claims=lambda _: 0)
         self.woken = 0
 
     def wake(self) -> None:
@@ -79,9 +76,7 @@ async def test_a_job_is_rescued_as_often_as_is_allowed(
         await orphaned(client, db, 1, rescues)
         await beating(client.database, engine)
         with recorded() as told:
-            await Rescuer(
-                client.database, settings, engine, books, cast(Producer, Wakes())
-            ).rescue()
+            await Rescuer(client.database, settings, engine, books, Wakes()).rescue()
     assert await states(db) == [state]
     assert len(told.of(StepDiscarded)) == (state[0] == "discarded")
     assert len(told.of(JobsRescued)) == 1
@@ -96,9 +91,7 @@ async def test_one_pass_rescues_all_in_however_many_batches(
         job_ids = await orphaned(client, db, 5)
         await beating(client.database, engine)
         with recorded() as told:
-            await Rescuer(
-                client.database, EngineSettings(), engine, books, cast(Producer, wakes)
-            ).rescue()
+            await Rescuer(client.database, EngineSettings(), engine, books, wakes).rescue()
     assert await states(db) == [("available", 0)] * 5
     rescued = [job_id for event in told.of(JobsRescued) for job_id in event.job_ids]
     assert sorted(rescued) == job_ids
@@ -136,9 +129,7 @@ async def test_what_could_not_be_written_is_not_told_of(
         first, second = await orphaned(client, db, 2)
         await beating(client.database, engine)
         with recorded() as told:
-            rescuer = Rescuer(
-                client.database, EngineSettings(), engine, cast(Any, books), cast(Producer, wakes)
-            )
+            rescuer = Rescuer(client.database, EngineSettings(), engine, cast(Any, books), wakes)
             await rescuer.rescue()
     assert first < second
     assert [event.job_ids for event in told.of(JobsRescued)] == [(second,)]
@@ -156,9 +147,7 @@ async def test_what_cannot_be_written_hides_nothing_behind_it(
         job_ids = await orphaned(client, db, 5)
         await beating(client.database, engine)
         with recorded() as told:
-            rescuer = Rescuer(
-                client.database, EngineSettings(), engine, cast(Any, books), cast(Producer, wakes)
-            )
+            rescuer = Rescuer(client.database, EngineSettings(), engine, cast(Any, books), wakes)
             await rescuer.rescue()
     assert books.offered == job_ids
     assert told.of(JobsRescued) == []

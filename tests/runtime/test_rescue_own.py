@@ -13,8 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from baton import Baton, Database, Engine, Step, worker
-from baton.runtime.producer import Producer
-from baton.runtime.rescuer import Rescuer
+from baton.runtime.rescuer import OwnJobs, Rescuer
 from baton.store.jobs import find_orphans
 from baton.words.config import EngineSettings
 from races.rescuing import ledger
@@ -50,12 +49,13 @@ async def test_a_long_step_of_its_own_is_left_alone(dsn: str, db: Connection, kn
         job_id = await executing(client, db, own)
         await beating(client.database, own)
         told: list[None] = []
-        producer = SimpleNamespace(
+        jobs = SimpleNamespace(
             known_ids=[job_id] if known else [],
-            executor=SimpleNamespace(claims=[], interrupt_claims=lambda _: 0),
+            claims=[],
+            interrupt_claims=lambda _: 0,
             wake=lambda: told.append(None),
         )
-        rescuer = Rescuer(client.database, settings, own, books, cast(Producer, producer))
+        rescuer = Rescuer(client.database, settings, own, books, cast(OwnJobs, jobs))
         for _ in range(3):
             await rescuer.rescue()
         row = await db.fetchrow(

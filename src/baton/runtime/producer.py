@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextvars import copy_context
 from time import monotonic
 
@@ -39,7 +39,7 @@ from baton.store.faults import holds_up_all
 from baton.telemetry import seam
 from baton.words.config import EngineSettings
 from baton.words.events import ConnectionLost, ConnectionRegained
-from baton.words.rows import ClaimedJob, Outcome
+from baton.words.rows import Claim, ClaimedJob, Outcome
 from baton.words.states import JobState
 
 _log = logging.getLogger("baton")
@@ -82,8 +82,16 @@ class Producer:
     @property
     def known_ids(self) -> list[int]:
         """Jobs this engine answers for: running, waiting to be settled, or being settled."""
-        running = [job_id for job_id, _ in self.executor.claims]
-        return [*running, *self._unsettled]
+        return [*(job_id for job_id, _ in self.claims), *self._unsettled]
+
+    @property
+    def claims(self) -> list[Claim]:
+        """The claims of the jobs that run."""
+        return self.executor.claims
+
+    def interrupt_claims(self, claims: Container[Claim]) -> int:
+        """Cancel the tasks of these claims; returns how many."""
+        return self.executor.interrupt_claims(claims)
 
     def wake(self, queue: str | None = None) -> None:
         """Look for available jobs soon, in one queue or in all."""

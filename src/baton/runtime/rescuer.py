@@ -9,13 +9,13 @@ too often is discarded.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from time import monotonic
+from typing import Protocol
 from uuid import UUID
 
 from baton.runtime.ledger import Ledger
 from baton.runtime.processes import Process, is_gone, own_process
-from baton.runtime.producer import Producer
 from baton.runtime.quarantine import Quarantine, bisect
 from baton.store.database import Database
 from baton.store.jobs import (
@@ -37,6 +37,28 @@ _log = logging.getLogger("baton")
 BATCH = 500
 
 
+class OwnJobs(Protocol):
+    """The jobs of the engine that rescues: those it knows are left alone."""
+
+    @property
+    def known_ids(self) -> Sequence[int]:
+        """The jobs that it answers for: running, or waiting to be settled."""
+        ...
+
+    @property
+    def claims(self) -> Sequence[Claim]:
+        """The claims of the jobs that run."""
+        ...
+
+    def interrupt_claims(self, claims: Container[Claim]) -> object:
+        """End the running jobs of claims that are lost."""
+        ...
+
+    def wake(self) -> object:
+        """Look for available jobs: some have been rescued."""
+        ...
+
+
 class Rescuer:
     """One pass looks at all orphans, batch by batch; one that the database refuses to change keeps
     no other.
@@ -48,13 +70,13 @@ class Rescuer:
         settings: EngineSettings,
         engine_id: UUID,
         ledger: Ledger,
-        producer: Producer,
+        jobs: OwnJobs,
     ) -> None:
         self._database = database
         self._settings = settings
         self._engine_id = engine_id
         self._ledger = ledger
-        self._producer = producer
+        self._jobs = jobs
         self._process = own_process()
         self._ahead: dict[Claim, float] = {}
         self._refused: Quarantine[int] = Quarantine("orphaned job %s cannot be rescued")
@@ -69,7 +91,7 @@ class Rescuer:
                 self._database,
                 rescue_after=self._settings.rescue_after,
                 engine=self._engine_id,
-                known=self._producer.known_ids,
+                known=self._jobs.known_ids,
                 # A claim whose reply was lost can still be committed until its statement times out.
                 lost_after=self._lost_after,
                 foreign_after=self._settings.foreign_rescue_after,
@@ -131,7 +153,7 @@ class Rescuer:
     def _became_known(self, orphan: Orphan) -> bool:
         """Whether the reply of this engine's own claim has come since the look: it runs here."""
         own = orphan.engine == str(self._engine_id)
-        return own and orphan.id in self._producer.known_ids
+        return own and orphan.id in self._jobs.known_ids
 
     async def _settle(self, orphans: Sequence[Orphan]) -> None:
         orphans = [orphan for orphan in orphans if not self._became_known(orphan)]
@@ -149,7 +171,7 @@ class Rescuer:
             _log.warning("rescued %d jobs of dead engines", len(rescued))
             if seam.active:
                 self._emit(rescued)
-            self._producer.wake()
+            self._jobs.wake()
         reply.emit()
 
     def _emit(self, rescued: Sequence[Orphan]) -> None:
@@ -198,9 +220,9 @@ class Rescuer:
         )
 
     async def _interrupt_lost(self) -> None:
-        lost = await find_lost_claims(self._database, self._producer.executor.claims)
+        lost = await find_lost_claims(self._database, self._jobs.claims)
         if lost:
-            self._producer.executor.interrupt_claims(lost)
+            self._jobs.interrupt_claims(lost)
 
 
 def _has_ended(neighbour: Neighbour, here: Process) -> bool:

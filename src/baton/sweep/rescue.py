@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from uuid import uuid4
@@ -11,7 +11,6 @@ import anyio
 
 from baton.performing.perform import Performer
 from baton.runtime.heartbeat import Heartbeat
-from baton.runtime.producer import Producer
 from baton.runtime.rescuer import Rescuer
 from baton.runtime.tasks import END_TIMEOUT, Deadline
 from baton.settling.announce import emit_finished
@@ -20,8 +19,22 @@ from baton.settling.ledger import WorkflowLedger
 from baton.store.database import Database
 from baton.store.jobs import Claimant
 from baton.words.config import EngineSettings
+from baton.words.rows import Claim
 
 _STOP_SECONDS = 6.0
+
+
+class NoJobs:
+    """The own jobs of a sweeper that performs none."""
+
+    known_ids: Sequence[int] = ()
+    claims: Sequence[Claim] = ()
+
+    def interrupt_claims(self, claims: Container[Claim]) -> None:
+        """None of them runs here."""
+
+    def wake(self) -> None:
+        """Nobody here claims what was rescued."""
 
 
 @asynccontextmanager
@@ -43,7 +56,7 @@ async def rescuing(
         on_cancelled=hooks.run,
     )
     heartbeat = Heartbeat(database, settings, engine_id)
-    rescuer = Rescuer(database, settings, engine_id, ledger, Producer(settings, ledger))
+    rescuer = Rescuer(database, settings, engine_id, ledger, NoJobs())
     await heartbeat.start()
     try:
         yield rescuer.rescue

@@ -15,7 +15,6 @@ import asyncpg
 from baton import EngineSettings, Step, subscribe, worker
 from baton.errors import UnavailableError
 from baton.performing.perform import Performer
-from baton.runtime.producer import Producer
 from baton.runtime.quarantine import Quarantine
 from baton.runtime.rescuer import Rescuer
 from baton.settling import ledger as ledger_module
@@ -27,6 +26,7 @@ from baton.store.dedicated import Dedicated
 from baton.store.faults import driver_error
 from baton.store.jobs import Claimant
 from baton.store.session import server_settings
+from baton.sweep.rescue import NoJobs
 from baton.waits import send
 from baton.words.events import Event, WorkflowFinished
 from model.calls import LOST, MAX_RESCUES, Crash, Lost
@@ -240,11 +240,7 @@ class World:
 
     async def rescue(self) -> None:
         engine = self._rescuer
-        producer = Producer(SETTINGS, engine.ledger)
-        try:
-            await Rescuer(self.database, SETTINGS, engine.id, engine.ledger, producer).rescue()
-        finally:
-            await producer.close()
+        await Rescuer(self.database, SETTINGS, engine.id, engine.ledger, NoJobs()).rescue()
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, WorkflowFinished):
