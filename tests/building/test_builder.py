@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from baton import Baton, Step, Worker, insert_all, worker
+from baton.building.draft import draft_of
 from baton.errors import (
     CycleError,
     DuplicateStepError,
@@ -44,11 +45,11 @@ async def process(step: Step, *, url: str = "u") -> None: ...
 
 
 def steps(workflow: Baton) -> dict[str, NewStep]:
-    return {step.name: step for step in workflow.prepared().steps}
+    return {step.name: step for step in draft_of(workflow).prepared().steps}
 
 
 def only(workflow: Baton) -> NewStep:
-    (step,) = workflow.prepared().steps
+    (step,) = draft_of(workflow).prepared().steps
     return step
 
 

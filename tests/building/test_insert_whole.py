@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from baton import Baton, Database, EngineSettings, insert_all
+from baton.building.draft import draft_of
 from baton.errors import (
     BatonError,
     DatabaseError,
@@ -113,7 +114,7 @@ class TestAllOrNothing:
     async def test_a_text_that_would_break_the_columns_is_refused(
         self, client: Client, db: Connection
     ) -> None:
-        workflow = Baton().add("a", process.new()).add("b", process.new()).prepared()
+        workflow = draft_of(Baton().add("a", process.new()).add("b", process.new())).prepared()
         first, second = workflow.steps
         broken = replace(workflow, steps=(replace(first, queue="x\x1fy"), second))
         with pytest.raises(NotStorableError):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from baton import Baton, Discard, Step, SyncStep, Worker, worker
+from baton.building.draft import draft_of
 from baton.core.names import STEP_LIMIT, validate_step_name
 from baton.errors import (
     BatonError,
@@ -44,7 +45,7 @@ def combine_in_a_thread(step: SyncStep) -> list[Any]:
 
 
 def models_of(workflow: Baton) -> dict[str, str | None]:
-    return {step.name: step.model for step in workflow.prepared().steps}
+    return {step.name: step.model for step in draft_of(workflow).prepared().steps}
 
 
 MAP = {"smart": "gpt-5", "draft": "gpt-4o", "b": "by-name"}
@@ -126,7 +127,7 @@ async def test_one_question_to_several_models(dsn: str, synthesis: Any) -> None:
     )
     assert names == ("draft.gpt-5", "draft.o3", "draft.meta/llama:free", "draft")
     assert workflow.step_names == ("question", *names)
-    steps = {step.name: step for step in workflow.prepared().steps}
+    steps = {step.name: step for step in draft_of(workflow).prepared().steps}
     assert [steps[name].deps for name in names[:-1]] == [("question",)] * 3
     assert [steps[name].priority for name in names] == [3, 3, 3, 0]
     assert steps["draft"].deps == names[:-1]

@@ -30,7 +30,7 @@ MODULES: tuple[ModuleType, ...] = (
 )
 PUBLIC = {id(getattr(module, name)) for module in MODULES for name in vars(module)["__all__"]}
 
-INSIDE = {"Baton.prepared", "Database.dedicated"}
+INSIDE = {"Database.dedicated"}
 """Methods that are no part of the public face, though they stand on public objects."""
 
 

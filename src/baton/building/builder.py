@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Self, Unpack
 from uuid import UUID
 
+from baton.building.draft import Draft, HasDraft
 from baton.building.fan_out import (
     AnyJob,
     JobOfModel,
@@ -20,7 +21,6 @@ from baton.building.fan_out import (
 )
 from baton.building.insert import insert_all
 from baton.core.checks import flag, listed, parse_workflow_id
-from baton.core.dag import topological_order
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.core.uuid7 import RANDOM_BYTES, uuid7
 from baton.handles import WorkflowHandle, handle_of
@@ -30,20 +30,18 @@ from baton.steps.wait_options import (
     WaitStepOptions,
     new_wait_step,
 )
-from baton.store.ambient import EngineOrName, Instance, current
+from baton.store.ambient import EngineOrName, current
 from baton.store.borrowed import CallersConnection
 from baton.words.argument_errors import InvalidArgumentError, InvalidNameError, InvalidOptionError
-from baton.words.graph_errors import DuplicateStepError
-from baton.words.rows import Completion, Job, NewStep, NewWorkflow
+from baton.words.rows import Completion, Job, NewStep
 from baton.words.states import OnTimeout
-from baton.words.workflow_errors import WorkflowInsertedError
 from baton.workers.args import NewJob
 from baton.workers.class_worker import Worker, job_of
 from baton.workers.function_worker import FunctionWorker
 from baton.workers.options import StepOptions, step_options
 
 
-class Baton:
+class Baton(HasDraft):
     """A workflow under construction: named steps and what they depend on. Nothing is written before
     `insert`.
 
@@ -69,25 +67,21 @@ class Baton:
         debug: bool = False,
         model_map: Mapping[str, str] | None = None,
     ) -> None:
-        self._workflow_id = _workflow_id(workflow_id)
-        self._workflow_name = (
-            None if workflow_name is None else validate_workflow_name(workflow_name)
-        )
+        given = _workflow_id(workflow_id)
+        name = None if workflow_name is None else validate_workflow_name(workflow_name)
         self._ignore_cancelled = flag("ignore_cancelled", ignore_cancelled)
         self._ignore_discarded = flag("ignore_discarded", ignore_discarded)
-        self._debug = flag("debug", debug)
+        self._draft = Draft(given, name, flag("debug", debug))
+        self._steps = self._draft.steps
         self._model_map = checked_model_map(model_map)
-        self._steps: dict[str, NewStep] = {}
-        self._seals = 0
-        self._engine: Instance | None = None
 
     @property
     def workflow_id(self) -> UUID:
-        return self._workflow_id
+        return self._draft.workflow_id
 
     @property
     def workflow_name(self) -> str | None:
-        return self._workflow_name
+        return self._draft.workflow_name
 
     @property
     def step_names(self) -> tuple[str, ...]:
@@ -104,9 +98,7 @@ class Baton:
         return name in self._steps
 
     def __repr__(self) -> str:
-        return (
-            f"<Baton {self._workflow_name or ''} {self._workflow_id} with {len(self._steps)} steps>"
-        )
+        return f"<Baton {self.workflow_name or ''} {self.workflow_id} with {len(self)} steps>"
 
     def add(
         self,
@@ -232,25 +224,7 @@ class Baton:
 
         Raises EmptyWorkflowError, UnknownDependencyError, SelfDependencyError, CycleError.
         """
-        return list(topological_order(tuple(self._steps.values())))
-
-    def prepared(self) -> NewWorkflow:
-        """The checked workflow as `insert` writes it, but for the trace context. Raises as
-        `validate` does.
-        """
-        self.validate()
-        return NewWorkflow(
-            self._workflow_id, self._workflow_name, tuple(self._steps.values()), self._debug
-        )
-
-    def seal(self, through: Instance | None) -> None:
-        """Take no more steps: it is being inserted, they would never be written."""
-        self._engine = through
-        self._seals += 1
-
-    def unseal(self) -> None:
-        """Undo `seal`: the insertion failed."""
-        self._seals -= 1
+        return self._draft.order()
 
     async def insert(
         self, *, engine: EngineOrName | None = None, conn: CallersConnection | None = None
@@ -264,8 +238,8 @@ class Baton:
         """The handle of the inserted workflow, on the engine that is given, else on the one that
         inserted it, else on the ambient one. Raises NoEngineError, InvalidArgumentError.
         """
-        instance = current(engine if engine is not None else self._engine)
-        return handle_of(instance, self._workflow_id)
+        instance = current(engine if engine is not None else self._draft.engine)
+        return handle_of(instance, self.workflow_id)
 
     async def completion(
         self, *, timeout: float | None = None, engine: EngineOrName | None = None
@@ -275,10 +249,7 @@ class Baton:
 
     def _new_name(self, given: str) -> str:
         name = validate_step_name(given)
-        if self._seals:
-            raise WorkflowInsertedError(self._workflow_id, name)
-        if name in self._steps:
-            raise DuplicateStepError(name)
+        self._draft.check_new(name)
         return name
 
     def _step(

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from opentelemetry import propagate
 
+from baton.building.draft import Draft, HasDraft, draft_of
 from baton.runtime.tasks import to_the_end
 from baton.store.ambient import EngineOrName, Instance, engine_name, named
 from baton.store.borrowed import CallersConnection, borrowed
@@ -23,20 +24,8 @@ from baton.words.rows import Job, NewWorkflow
 _log = logging.getLogger("baton")
 
 
-class Prepares(Protocol):
-    """A builder of a workflow."""
-
-    def prepared(self) -> NewWorkflow: ...
-
-    def seal(self, through: Instance | None) -> None:
-        """It is being written, through an engine or none: what is added now would be lost."""
-
-    def unseal(self) -> None:
-        """It was not written."""
-
-
 async def insert_all(
-    workflows: Iterable[Prepares],
+    workflows: Iterable[HasDraft],
     *,
     engine: EngineOrName | None = None,
     conn: CallersConnection | None = None,
@@ -61,43 +50,45 @@ async def insert_all(
     NoEngineError, EngineStateError, ConnectionTypeError; then WorkflowExistsError,
     SchemaMissingError, MissingRightError, UnavailableError, DatabaseError.
     """
-    builders = _listed(workflows)
-    prepared = _prepared(builders)
+    drafts = _drafts(workflows)
+    prepared = _prepared(drafts)
     instance = named("insert", engine, conn)
     if not prepared:
         return []
-    for builder in builders:
-        builder.seal(instance)
+    for draft in drafts:
+        draft.seal(instance)
     with seam.spanned(lambda tracer: tracer.insert(engine_name(instance), prepared)):
         context = _trace_context()
         if context:
             prepared = [replace(workflow, trace_context=context) for workflow in prepared]
-        work = _insert(builders, prepared, instance, conn)
+        work = _insert(drafts, prepared, instance, conn)
         return await (to_the_end(work) if conn is None else work)
 
 
-def _listed(workflows: Any) -> list[Prepares]:
+def _drafts(workflows: Any) -> list[Draft]:
     expected = "a list of workflows, such as insert_all([Baton().add(…), …])"
     if not isinstance(workflows, Iterable):
         raise InvalidArgumentError("workflows", workflows, expected)
     builders: list[Any] = list(workflows)
     for builder in builders:
-        if not hasattr(builder, "prepared"):
+        if not isinstance(builder, HasDraft):
             raise InvalidArgumentError("workflows", builder, expected)
-    return builders
+    return [draft_of(builder) for builder in builders]
 
 
-def _prepared(builders: Sequence[Prepares]) -> list[NewWorkflow]:
-    prepared = [builder.prepared() for builder in builders]
+def _prepared(drafts: Sequence[Draft]) -> list[NewWorkflow]:
+    prepared = [draft.prepared() for draft in drafts]
     if len({workflow.workflow_id for workflow in prepared}) < len(prepared):
         raise InvalidArgumentError(
-            "workflows", builders, "each workflow once, under its own workflow_id"
+            "workflows",
+            [workflow.workflow_id for workflow in prepared],
+            "each workflow once, under its own workflow_id",
         )
     return prepared
 
 
 async def _insert(
-    builders: Sequence[Prepares],
+    drafts: Sequence[Draft],
     prepared: Sequence[NewWorkflow],
     instance: Instance | None,
     conn: object,
@@ -109,8 +100,8 @@ async def _insert(
         else:
             jobs = await _insert_borrowing(prepared, instance, conn)
     except BaseException:
-        for builder in builders:
-            builder.unseal()
+        for draft in drafts:
+            draft.unseal()
         raise
     if seam.active:
         engine = engine_name(instance)

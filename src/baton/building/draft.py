@@ -1,0 +1,66 @@
+"""A workflow under construction as `insert` sees it: `Baton` holds it, and users do not see it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from baton.core.dag import topological_order
+from baton.store.ambient import Instance
+from baton.words.graph_errors import DuplicateStepError
+from baton.words.rows import NewStep, NewWorkflow
+from baton.words.workflow_errors import WorkflowInsertedError
+
+
+class Draft:
+    """The steps of one workflow, and whether more may be added."""
+
+    __slots__ = ("_seals", "debug", "engine", "steps", "workflow_id", "workflow_name")
+
+    def __init__(self, workflow_id: UUID, workflow_name: str | None, debug: bool) -> None:
+        self.workflow_id = workflow_id
+        self.workflow_name = workflow_name
+        self.debug = debug
+        self.steps: dict[str, NewStep] = {}
+        self.engine: Instance | None = None
+        """The engine that it was last inserted through, if any."""
+        self._seals = 0
+
+    def check_new(self, name: str) -> None:
+        """Raises WorkflowInsertedError, DuplicateStepError where a step may not be added."""
+        if self._seals:
+            raise WorkflowInsertedError(self.workflow_id, name)
+        if name in self.steps:
+            raise DuplicateStepError(name)
+
+    def order(self) -> list[str]:
+        """The names of the steps, dependencies first. Raises GraphError."""
+        return list(topological_order(tuple(self.steps.values())))
+
+    def prepared(self) -> NewWorkflow:
+        """The checked workflow as `insert` writes it, but for the trace context. Raises
+        GraphError.
+        """
+        self.order()
+        return NewWorkflow(
+            self.workflow_id, self.workflow_name, tuple(self.steps.values()), self.debug
+        )
+
+    def seal(self, through: Instance | None) -> None:
+        """Take no more steps: it is being inserted, they would never be written."""
+        self.engine = through
+        self._seals += 1
+
+    def unseal(self) -> None:
+        """Undo `seal`: the insertion failed."""
+        self._seals -= 1
+
+
+class HasDraft:
+    """The builder of a workflow: what `insert_all` takes."""
+
+    _draft: Draft
+
+
+def draft_of(workflow: HasDraft) -> Draft:
+    """The draft that a builder holds."""
+    return workflow._draft
