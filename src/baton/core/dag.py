@@ -60,14 +60,6 @@ def topological_order(steps: Sequence[GraphStep]) -> tuple[str, ...]:
     return tuple(steps[position].name for position in order)
 
 
-def dependents(steps: Sequence[GraphStep]) -> list[list[int]]:
-    """For each step, by position, the positions of the steps that depend on it, ascending.
-
-    The graph is one that `topological_order` accepts.
-    """
-    return _dependents(steps, {step.name: position for position, step in enumerate(steps)})
-
-
 def _dependents(steps: Sequence[GraphStep], index: dict[str, int]) -> list[list[int]]:
     below: list[list[int]] = [[] for _ in steps]
     for position, step in enumerate(steps):

@@ -6,11 +6,12 @@ Everything crosses the connection as text, so that a caller's codecs cannot matt
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from baton.core.jsonvalue import encode
+from baton.core.plan import plan
 from baton.store.borrowed import Connection
 from baton.store.database import Database
 from baton.store.sql import OBAN_INSERT, Sql
@@ -18,7 +19,7 @@ from baton.store.translating import translating_database_errors
 from baton.store.waits import insert_wait_steps, wait_json
 from baton.words.argument_errors import NotStorableError
 from baton.words.database_errors import DatabaseError
-from baton.words.rows import Job, NewStep, NewWorkflow
+from baton.words.rows import Job, NewWorkflow
 from baton.words.states import JobState
 from baton.words.workflow_errors import WorkflowExistsError
 
@@ -133,17 +134,13 @@ async def _reserve(connection: Connection, sql: Sql, workflows: Sequence[NewWork
 
 def _rows(workflows: Sequence[NewWorkflow], reserved: Reserved) -> Iterator[tuple[Job, Row, int]]:
     now = datetime.fromisoformat(reserved.now).replace(tzinfo=UTC)
-    ids = iter(reserved.job_ids)
+    start = 0
     for workflow in workflows:
         workflow_id, meta = str(workflow.workflow_id), _meta(workflow)
         debug = _bool(workflow.debug)
-        known = {step.name: next(ids) for step in workflow.steps}
-        dependents = _dependents(workflow.steps, known)
-        for step in workflow.steps:
-            due = _due(step, now)
-            state = _state(step, due, now)
-            job_id = known[step.name]
-            deps, outgoing = [known[name] for name in step.deps], dependents.get(job_id, ())
+        ids = reserved.job_ids[start : start + len(workflow.steps)]
+        start += len(ids)
+        for step, job_id, state, due, deps, dependents, pending in plan(workflow.steps, ids, now):
             job = Job(int(job_id), workflow.workflow_id, step.name, step.worker, step.queue, state)
             row = (
                 job_id,
@@ -160,14 +157,14 @@ def _rows(workflows: Sequence[NewWorkflow], reserved: Reserved) -> Iterator[tupl
                 "" if due is None else due.replace(tzinfo=None).isoformat(),
                 "" if step.timeout is None else repr(step.timeout),
                 f"{{{','.join(deps)}}}",
-                f"{{{','.join(outgoing)}}}",
-                str(len(deps) + (step.wait is not None)),
+                f"{{{','.join(dependents)}}}",
+                str(pending),
                 _bool(step.ignore_cancelled),
                 _bool(step.ignore_discarded),
                 step.model or "",
                 debug,
             )
-            yield job, row, len(step.args) + 20 * (len(deps) + len(outgoing))
+            yield job, row, len(step.args) + 20 * (len(deps) + len(dependents))
 
 
 def _wait_steps(workflows: Sequence[NewWorkflow], jobs: Sequence[Job]) -> list[str]:
@@ -184,26 +181,6 @@ def _columns(rows: Sequence[Row]) -> list[str]:
     if any(column.count(_DELIMITER) >= len(rows) for column in columns):
         raise NotStorableError("a step", "a text contains the control character 0x1F")
     return columns
-
-
-def _dependents(steps: Sequence[NewStep], known: dict[str, str]) -> dict[str, list[str]]:
-    dependents: dict[str, list[str]] = {}
-    for step in steps:
-        for name in step.deps:
-            dependents.setdefault(known[name], []).append(known[step.name])
-    return dependents
-
-
-def _due(step: NewStep, now: datetime) -> datetime | None:
-    if step.schedule_in is not None:
-        return now + timedelta(seconds=step.schedule_in)
-    return step.schedule_at
-
-
-def _state(step: NewStep, due: datetime | None, now: datetime) -> JobState:
-    if step.deps or step.wait is not None:
-        return JobState.SUSPENDED
-    return JobState.SCHEDULED if due is not None and due > now else JobState.AVAILABLE
 
 
 def _meta(workflow: NewWorkflow) -> str:

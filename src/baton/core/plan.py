@@ -1,0 +1,64 @@
+"""What the steps of a new workflow are written as: their first states, when they are due, and who
+waits for whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from baton.words.rows import NewStep
+from baton.words.states import JobState
+
+
+class PlannedStep(NamedTuple):
+    """A step as it begins, by job ids. `pending` counts what has to settle before it may run: its
+    dependencies, and the wait of a wait step. `due` None is the time of the insertion.
+    """
+
+    step: NewStep
+    job_id: str
+    state: JobState
+    due: datetime | None
+    deps: Sequence[str]
+    dependents: Sequence[str]
+    pending: int
+
+
+def plan(steps: Sequence[NewStep], job_ids: Sequence[str], now: datetime) -> Iterator[PlannedStep]:
+    """The steps in their order, inserted at `now` (aware) with these ids.
+
+    A step that waits for others, or for events, begins suspended, whenever it is due; one that is
+    due at `now` or before begins available. The graph is one that `topological_order` accepts; a
+    dependency named twice counts once.
+    """
+    # Made one by one and given away: kept until the end, a large workflow's records would cost the
+    # garbage collector as much time as all the rest.
+    known = {step.name: job_id for step, job_id in zip(steps, job_ids, strict=True)}
+    below: dict[str, list[str]] = {}
+    for step, job_id in zip(steps, job_ids, strict=True):
+        for name in _distinct(step.deps):
+            below.setdefault(known[name], []).append(job_id)
+    for step, job_id in zip(steps, job_ids, strict=True):
+        deps = [known[name] for name in _distinct(step.deps)]
+        pending = len(deps) + (step.wait is not None)
+        due = _due(step, now)
+        state = _state(pending, due, now)
+        yield PlannedStep(step, job_id, state, due, deps, below.get(job_id, ()), pending)
+
+
+def _distinct(names: Sequence[str]) -> Iterable[str]:
+    return names if len(names) < 2 else dict.fromkeys(names)
+
+
+def _due(step: NewStep, now: datetime) -> datetime | None:
+    if step.schedule_in is not None:
+        return now + timedelta(seconds=step.schedule_in)
+    return step.schedule_at
+
+
+def _state(pending: int, due: datetime | None, now: datetime) -> JobState:
+    if pending:
+        return JobState.SUSPENDED
+    return JobState.SCHEDULED if due is not None and due > now else JobState.AVAILABLE
