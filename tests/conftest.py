@@ -13,6 +13,7 @@ from hypothesis import settings
 from baton import schema
 from support.databases import create_database, drop_database, run_apart
 from support.inserting import Client, Connection, opened_client, session
+from support.otel import Telemetry, instrumented
 from support.servers import running_server
 
 # A busy machine is no reason to fail, and a failure prints what reproduces it.
@@ -84,6 +85,14 @@ async def empty_dsn(server: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
+async def connection(empty_dsn: str) -> AsyncIterator[Connection]:
+    """A session on an empty database, on whose search path Baton's schema will stand."""
+    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
 async def conn(dsn: str) -> AsyncIterator[Connection]:
     """A caller's own connection."""
     connection = await asyncpg.connect(dsn)
@@ -103,3 +112,10 @@ async def client(dsn: str) -> AsyncIterator[Client]:
     """An engine as insertion sees it, ambient."""
     async with opened_client(dsn) as client:
         yield client
+
+
+@pytest.fixture
+def otel() -> Iterator[Telemetry]:
+    """What a real SDK gets while a test runs."""
+    with instrumented() as made:
+        yield made

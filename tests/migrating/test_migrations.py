@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -27,13 +26,6 @@ from support.schema_snapshot import SNAPSHOT, Description, as_text, describe
 LATEST = schema.latest_version()
 ALL = list(range(1, LATEST + 1))
 MIGRATORS = 8
-
-
-@pytest.fixture
-async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
-    yield connection
-    await connection.close()
 
 
 async def until(connection: asyncpg.Connection[Any], query: str) -> Any:

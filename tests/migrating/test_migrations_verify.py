@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -15,13 +14,6 @@ from baton.store.database import Database
 from baton.store.packaged import load_functions, load_migrations
 
 LATEST = schema.latest_version()
-
-
-@pytest.fixture
-async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
-    yield connection
-    await connection.close()
 
 
 async def test_a_schema_that_is_missing_or_old(empty_dsn: str) -> None:

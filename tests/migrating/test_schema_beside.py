@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -26,13 +25,6 @@ OBAN = {file.stem: file.read_text("utf-8") for file in sorted((FIXTURES / "oban"
 @worker(name="tests.beside")
 async def works(step: Step) -> str:
     return "done"
-
-
-@pytest.fixture
-async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
-    yield connection
-    await connection.close()
 
 
 async def runs(dsn: str, oban_schema: str | None = None) -> None:

@@ -4,7 +4,6 @@ its own schema's rows, or it does not start.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -26,13 +25,6 @@ LATEST = schema.latest_version()
 @worker(name="tests.copies")
 async def told(step: Step) -> str:
     return "told"
-
-
-@pytest.fixture
-async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
-    yield connection
-    await connection.close()
 
 
 async def rows(connection: asyncpg.Connection[Any], name: str) -> dict[str, list[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
@@ -19,13 +19,6 @@ from support.schema_snapshot import describe
 
 LATEST = schema.latest_version()
 WAKE = "SELECT prosrc FROM pg_proc WHERE proname = 'baton_wake'"
-
-
-@pytest.fixture
-async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -15,13 +14,6 @@ from baton.store.database import Database
 from support.running import FAST
 
 GUARD = "index workflow_events_dedupe_index is missing"
-
-
-@pytest.fixture
-async def connection(empty_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(empty_dsn, server_settings={"search_path": "baton, public"})
-    yield connection
-    await connection.close()
 
 
 async def mismatch(dsn: str) -> SchemaMismatchError:

@@ -11,28 +11,11 @@ from types import ModuleType
 import pytest
 
 import baton
-import baton.completion
-import baton.errors
-import baton.events
-import baton.insights
-import baton.schema
-import baton.statistics
-import baton.testing
 from support.places import ROOT
-
-PUBLIC = [
-    baton,
-    baton.completion,
-    baton.errors,
-    baton.events,
-    baton.insights,
-    baton.schema,
-    baton.statistics,
-    baton.testing,
-]
+from support.public_modules import PUBLIC_MODULES
 
 
-@pytest.fixture(params=PUBLIC, ids=lambda module: module.__name__)
+@pytest.fixture(params=PUBLIC_MODULES, ids=lambda module: module.__name__)
 def module(request: pytest.FixtureRequest) -> ModuleType:
     found: ModuleType = request.param
     return found
@@ -83,7 +66,7 @@ def test_importing_baton_needs_no_extra() -> None:
         "uvloop",
     )
     blocked = "".join(f"sys.modules[{name!r}] = None;" for name in extras)
-    names = ", ".join(module.__name__ for module in PUBLIC)
+    names = ", ".join(module.__name__ for module in PUBLIC_MODULES)
     code = f"import sys; {blocked} import {names}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr

@@ -6,29 +6,13 @@ import collections.abc
 import inspect
 import typing
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
-import baton
-import baton.completion
-import baton.errors
-import baton.events
-import baton.insights
-import baton.schema
-import baton.statistics
-import baton.testing
+from support.public_modules import PUBLIC_MODULES
 
-MODULES: tuple[ModuleType, ...] = (
-    baton,
-    baton.completion,
-    baton.errors,
-    baton.events,
-    baton.insights,
-    baton.schema,
-    baton.statistics,
-    baton.testing,
-)
-PUBLIC = {id(getattr(module, name)) for module in MODULES for name in vars(module)["__all__"]}
+PUBLIC = {
+    id(getattr(module, name)) for module in PUBLIC_MODULES for name in vars(module)["__all__"]
+}
 
 INSIDE = {"Database.dedicated"}
 """Methods that are no part of the public face, though they stand on public objects."""
@@ -36,7 +20,7 @@ INSIDE = {"Database.dedicated"}
 
 def functions() -> Iterator[tuple[str, Any]]:
     """Every public function, method and property, by name."""
-    for module in MODULES:
+    for module in PUBLIC_MODULES:
         for name in vars(module)["__all__"]:
             found = getattr(module, name)
             if inspect.isclass(found):

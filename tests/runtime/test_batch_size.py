@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,9 +10,10 @@ from baton import Baton, Cancel, Step, insert_all, worker
 from baton.runtime.batch_size import BatchSize
 from baton.words.events import StepExecuting
 from support.databases import execute
+from support.gates import Gate
 from support.running import running
 
-go = asyncio.Event()
+go = Gate()
 
 SLOW = """
 CREATE FUNCTION public.take_long() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -25,12 +25,6 @@ $$;
 CREATE TRIGGER take_long BEFORE UPDATE ON baton.oban_jobs FOR EACH ROW
 WHEN (OLD.state = 'executing' AND {when}) EXECUTE FUNCTION public.take_long()
 """
-
-
-@pytest.fixture(autouse=True)
-def _gate() -> None:
-    global go
-    go = asyncio.Event()
 
 
 @worker

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from time import monotonic
 from uuid import uuid4
 
@@ -15,18 +14,12 @@ from baton.telemetry import seam
 from baton.words.events import StepExecuting
 from baton.words.rows import Demand
 from baton.words.states import JobState
-from support.otel import Telemetry, instrumented
+from support.otel import Telemetry
 from support.running import Run, running
 from support.waits import until_waits
 
 LONG = 1000.0
 AGO = f"timezone('UTC', now()) - interval '{LONG} seconds'"
-
-
-@pytest.fixture
-def otel() -> Iterator[Telemetry]:
-    with instrumented() as made:
-        yield made
 
 
 @worker

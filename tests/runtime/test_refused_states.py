@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from baton import Baton, Snooze, Step, insert_all, worker
 from baton.words.events import StepExecuting
+from support.gates import Gate
 from support.running import Run, Tables, fast, opened, recorded, running
 from support.waiting import eventually
 
@@ -30,13 +29,7 @@ WHEN (OLD.state = 'executing' AND OLD.worker = '{worker}') EXECUTE FUNCTION publ
 """
 DROP = "DROP TRIGGER refuse ON baton.oban_jobs"
 
-go = asyncio.Event()
-
-
-@pytest.fixture(autouse=True)
-def _gate() -> None:
-    global go
-    go = asyncio.Event()
+go = Gate()
 
 
 @worker

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from baton import Baton, Cancel, Step, insert_all, worker
@@ -11,17 +9,12 @@ from baton.errors import CompletionTimeoutError
 from baton.insights import Insights
 from baton.words.events import StepExecuting
 from baton.words.states import JobState, state_of
+from support.gates import Gate
 from support.running import Run, running
 
-go = asyncio.Event()
+go = Gate()
 
 PAUSED = "ALTER TYPE baton.oban_job_state ADD VALUE 'paused'"
-
-
-@pytest.fixture(autouse=True)
-def _gate() -> None:
-    global go
-    go = asyncio.Event()
 
 
 @worker

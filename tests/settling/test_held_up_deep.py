@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from statistics import median
@@ -16,17 +15,12 @@ from baton import Baton, Cancel, Step, insert_all, schema, send_event, worker
 from baton.testing import embedded_postgres
 from baton.words.events import StepExecuting
 from support.databases import create_database
+from support.gates import Gate
 from support.running import Run, running
 from support.servers import SETTINGS
 from support.waiting import eventually
 
-go = asyncio.Event()
-
-
-@pytest.fixture(autouse=True)
-def _gate() -> None:
-    global go
-    go = asyncio.Event()
+go = Gate()
 
 
 @worker

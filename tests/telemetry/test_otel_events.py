@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,15 +12,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 from baton import Baton, Delivery, Step, send_event, worker
 from baton.errors import UnknownWorkflowError
 from baton.store.database import Database
-from support.otel import Telemetry, instrumented
+from support.otel import Telemetry
 from support.running import running
 from support.waits import until_waits
-
-
-@pytest.fixture
-def otel() -> Iterator[Telemetry]:
-    with instrumented() as made:
-        yield made
 
 
 @worker

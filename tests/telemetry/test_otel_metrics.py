@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -24,12 +23,6 @@ from support.otel import Telemetry, instrumented
 from support.places import ROOT
 from support.running import running
 from support.waiting import eventually
-
-
-@pytest.fixture
-def otel() -> Iterator[Telemetry]:
-    with instrumented() as made:
-        yield made
 
 
 @worker

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -15,14 +14,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from baton import Baton, Cancel, Plugin, Snooze, Step, SyncStep, insert_all, worker
 from baton.errors import WorkflowExistsError
 from baton.words.events import StepCompleted
-from support.otel import Telemetry, instrumented
+from support.otel import Telemetry
 from support.running import running
-
-
-@pytest.fixture
-def otel() -> Iterator[Telemetry]:
-    with instrumented() as made:
-        yield made
 
 
 @worker
