@@ -1,7 +1,7 @@
 -- Puts claimed jobs to sleep until what their steps wait for has come, each fenced on its claim. A wait that is there
 -- already is adopted with its deadline. Takes the locks of the workflows.
 --
--- Rows returned, by kind: those of baton_decide; 1 a stale claim (id); 8 a job that sleeps or is runnable (id).
+-- Rows returned, by kind: those of baton_decide; 8 a job that sleeps or is runnable (id). A stale claim has no row.
 CREATE OR REPLACE FUNCTION /*schema.*/baton_suspend(
     p_jobs bigint[], p_claims timestamp[], p_waits text[], p_notify boolean
 )
@@ -44,12 +44,12 @@ BEGIN
         WHERE j.id = v_one.id AND (j.state = 'executing') IS TRUE AND j.attempted_at = v_one.claim;
         IF NOT FOUND THEN
             -- A claim that is ours and waits already is the echo of a commit whose reply was lost.
-            RETURN QUERY SELECT CASE WHEN EXISTS (
+            RETURN QUERY SELECT 8::smallint, v_one.id, NULL, NULL::uuid WHERE EXISTS (
                 SELECT FROM /*oban.*/oban_jobs j
                 JOIN /*schema.*/workflow_wait_groups g ON g.job_id = j.id AND g.replay_key = v_one.wait::jsonb ->> 'replay_key'
                 WHERE j.id = v_one.id AND j.attempted_at = v_one.claim
                 AND (j.state = 'suspended' OR j.state = 'available' AND g.status NOT IN ('dormant', 'pending')) IS TRUE
-            ) THEN 8 ELSE 1 END::smallint, v_one.id, NULL, NULL::uuid;
+            );
             CONTINUE;
         END IF;
         RETURN QUERY SELECT 8::smallint, v_one.id, NULL, NULL::uuid;

@@ -50,7 +50,7 @@ class Next(NamedTuple):
     seconds: float | None
 
 
-class Spread(NamedTuple):
+class SpreadBatch(NamedTuple):
     """What became of one batch of an event sent by a key: the last group looked at, how many
     received it, whether somebody was passed over, and whether there may be others behind.
     """
@@ -107,7 +107,7 @@ async def spread_event(
     left: float | None,
     *,
     notify: bool,
-) -> Spread | list[Any] | bool:
+) -> SpreadBatch | list[Any] | bool:
     """One batch; see baton_spread in the schema. A list: schemas that have to be asked first. True:
     somebody else has locked the event. False: it is not open any more.
     """
@@ -121,7 +121,9 @@ async def spread_event(
         if kind == _SPREAD:
             found = json.loads(data)
             place = after if group_id is None else (workflow_id, group_id)
-            return Spread(decided(rows), place, found["received"], found["passed"], found["more"])
+            return SpreadBatch(
+                decided(rows), place, found["received"], found["passed"], found["more"]
+            )
     return False
 
 

@@ -64,7 +64,6 @@ class Fetches(Protocol):
 
 
 class _Kind(IntEnum):
-    STALE = 1
     FINISHED = 2
     RELEASED = 3
     SETTLED = 4
@@ -75,15 +74,12 @@ class _Kind(IntEnum):
 def decided(rows: Iterable[Any]) -> Effects:
     """The rows of a deciding function, by kind."""
     accepted: set[int] = set()
-    stale: set[int] = set()
     completions: list[Announced] = []
     released: list[str] = []
     waits: list[SettledWait] = []
     failing: list[tuple[int, UUID]] = []
     for kind, number, data, workflow_id in rows:
         match kind:  # pyright: ignore[reportMatchNotExhaustive]
-            case _Kind.STALE:
-                stale.add(number)
             case _Kind.FINISHED:
                 completions.append(Announced(workflow_id, data))
             case _Kind.RELEASED:
@@ -96,7 +92,6 @@ def decided(rows: Iterable[Any]) -> Effects:
                 accepted.add(number)
     return Effects(
         frozenset(accepted),
-        frozenset(stale),
         completions,
         released=released,
         waits=waits,

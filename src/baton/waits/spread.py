@@ -153,13 +153,13 @@ class _Spreading:
             self._pass_over(LONGEST_FOR_A_LOCK)
         return reply.more
 
-    async def _batch(self) -> due.Spread | list[Any] | bool:
+    async def _batch(self) -> due.SpreadBatch | list[Any] | bool:
         fitting, unfit = (
             encode(schemas, what="the schemas", limit=_SCHEMAS_LIMIT)
             for schemas in (self.fitting, self.unfit)
         )
 
-        async def body(notify: bool) -> due.Spread | list[Any] | bool:
+        async def body(notify: bool) -> due.SpreadBatch | list[Any] | bool:
             return await due.spread_event(
                 self.database,
                 self.event_id,

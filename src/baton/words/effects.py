@@ -24,13 +24,12 @@ class SettledWait(NamedTuple):
 class Effects(NamedTuple):
     """What is emitted and woken after a commit.
 
-    `accepted` are the jobs whose outcomes were written, `stale` those whose claims were lost,
-    `released` the queues with jobs left available, `failing` the groups of wait steps whose time
-    is over and whose steps are still to be failed, with their workflows.
+    `accepted` are the jobs whose outcomes were written, `released` the queues with jobs left
+    available, `failing` the groups of wait steps whose time is over and whose steps are still to be
+    failed, with their workflows.
     """
 
     accepted: frozenset[int] = frozenset()
-    stale: frozenset[int] = frozenset()
     completions: Sequence[Announced] = ()
     cancelled: Sequence[CancelledStep] = ()
     released: Sequence[str] = ()
@@ -41,7 +40,6 @@ class Effects(NamedTuple):
         """The effects of both, in their order."""
         return Effects(
             self.accepted | more.accepted,
-            self.stale | more.stale,
             [*self.completions, *more.completions],
             [*self.cancelled, *more.cancelled],
             [*self.released, *more.released],
