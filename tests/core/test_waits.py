@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import pickle
+from copy import copy
+from dataclasses import FrozenInstanceError
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -10,6 +13,7 @@ from baton.core.waits import (
     Default,
     WaitCancelled,
     WaitEvents,
+    WaitOutcome,
     WaitTimeout,
     Wanted,
     read_outcome,
@@ -146,3 +150,22 @@ def test_a_slip_is_answered_with_the_right_call(
     with pytest.raises(InvalidOptionError) as caught:
         wanted_by_call(call, names, count)
     assert advice in caught.value.message
+
+
+def an_outcome() -> WaitOutcome[int]:
+    return WaitCancelled("no")
+
+
+def test_an_outcome_says_of_which_type_its_payloads_are() -> None:
+    """At run time that is for reading only: every outcome is of the one class."""
+    found = WaitEvents[int]({"b": 1, "a": 2})
+    assert found == WaitEvents({"b": 1, "a": 2})
+    assert isinstance(found, WaitEvents)
+    assert (found.winner, found["a"]) == ("b", 2)
+    assert WaitTimeout[int]() == WaitTimeout()
+    for outcome in (found, WaitTimeout[int]({"a": 1}, ("b",))):
+        assert copy(outcome) == pickle.loads(pickle.dumps(outcome)) == outcome
+        with pytest.raises(FrozenInstanceError):
+            outcome.missing = ()  # type: ignore[misc]
+    hints = get_type_hints(an_outcome)
+    assert get_args(hints["return"]) == (WaitEvents[int], WaitTimeout[int], WaitCancelled)

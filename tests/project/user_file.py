@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 from uuid import UUID
 
 import asyncpg
@@ -69,13 +69,39 @@ async def decide(step: Step, *, limit: int) -> str:
     every = await step.wait_all("a", "b", timeout=5, default=0)
     assert_type(every, WaitEvents | WaitCancelled | int)
     answer = await step.wait_for("decision", payload_type=Decision)
-    assert_type(answer, Decision | WaitTimeout | WaitCancelled)
+    assert_type(answer, Decision | WaitTimeout[Decision] | WaitCancelled)
     other = await step.wait_for("decision", payload_type=Decision, timeout=5, default=None)
     assert_type(other, Decision | WaitCancelled | None)
     noted = await step.memo("note", lambda: 1)
     assert_type(noted, int)
     await step.sleep(1.5)
     return answer.by if isinstance(answer, Decision) else "nobody"
+
+
+@worker
+async def decide_together(step: Step) -> str:
+    """What a wait brings has the type of its payloads."""
+    first = await step.wait_any("ada", "bob", payload_type=Decision, timeout=60)
+    assert_type(first, WaitEvents[Decision] | WaitTimeout[Decision] | WaitCancelled)
+    kept: WaitOutcome[Decision] = await step.wait_n(1, "ada", "bob", payload_type=Decision)
+    if isinstance(first, WaitTimeout):
+        assert_type([*first.received.values()], list[Decision])
+    every = await step.wait_all("ada", "bob", payload_type=Decision, timeout=5, default=None)
+    assert_type(every, WaitEvents[Decision] | WaitCancelled | None)
+    two = await step.wait_n(2, "ada", "bob", payload_type=int, timeout=5, default="none")
+    assert_type(two, WaitEvents[int] | WaitCancelled | str)
+    wider: WaitOutcome[BaseModel] = kept
+    unnamed: WaitOutcome = kept
+    mixed = await step.wait_all("ada", "bob", payload_type={"ada": Decision, "bob": int})
+    assert_type(mixed, WaitEvents[Any] | WaitTimeout[Any] | WaitCancelled)
+    either = await step.wait_for("maybe", payload_type=Decision | None)  # as for `result` above
+    one_of = await step.wait_any("level", payload_type=Literal["low", "high"])
+    match every:
+        case WaitEvents():
+            assert_type(every["ada"], Decision)
+            return every[every.winner].by
+        case _:
+            return f"{wider} {unnamed} {either} {one_of}"
 
 
 def flow() -> Baton:

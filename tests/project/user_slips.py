@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from baton import Baton, Engine, Step, insert_all, send_event
+from baton import Baton, Engine, Step, WaitEvents, WaitOutcome, insert_all, send_event
 
 
 async def by_position(engine: Engine, flow: Baton) -> None:
@@ -29,6 +29,13 @@ async def what_is_no_engine(flow: Baton) -> None:
 async def a_wait_that_may_end_otherwise(step: Step) -> object:
     found = await step.wait_any("x")
     return found.events  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+
+
+async def a_payload_of_another_type(step: Step) -> WaitOutcome[str] | str:
+    found = await step.wait_any("x", payload_type=int)
+    if isinstance(found, WaitEvents):
+        return found["x"]  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+    return found  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
 
 async def an_old_place(engine: Engine, workflow_id: UUID) -> None:

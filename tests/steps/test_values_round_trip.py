@@ -63,7 +63,7 @@ def as_event(value: Any, kind: Any) -> Any:
     assert wait.payload_schema is not None
     payload = decode(encode(value, what="the payload"))
     assert problems(payload, decode(wait.payload_schema), "e") == []
-    return _validated("e", payload, kind)
+    return _validated({"e": payload}, {"e": kind})["e"]
 
 
 def as_argument(value: Any, kind: Any) -> Any:

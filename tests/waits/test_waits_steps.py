@@ -360,7 +360,9 @@ async def modelled(step: Step) -> Any:
     assert isinstance(answer, Answer)
     both = await step.wait_all("a", "b", payload_type={"a": int})
     assert isinstance(both, WaitEvents)
-    return [answer.by, answer.at.year, both["a"], both["b"]]
+    late = await step.wait_all("c", "never", payload_type=Answer, timeout=0.01)
+    assert isinstance(late, WaitTimeout)
+    return [answer.by, answer.at.year, both["a"], both["b"], late.received["c"].by]
 
 
 async def test_a_job_outside_a_workflow_cannot_wait(dsn: str) -> None:
@@ -377,7 +379,9 @@ async def test_payloads_come_as_their_models(dsn: str) -> None:
     async with running(dsn) as run:
         workflow = await only(run, modelled.new())
         await until_waits(run.tables, workflow)
-        await send_event(workflow.workflow_id, "x", Answer(by="ada", at=datetime(2026, 1, 1)))  # noqa: DTZ001
+        for name, by in (("c", "bob"), ("x", "ada")):
+            answer = Answer(by=by, at=datetime(2026, 1, 1))  # noqa: DTZ001
+            await send_event(workflow.workflow_id, name, answer)
         for name, value in (("a", 5), ("b", "any")):
             await send_event(workflow.workflow_id, name, value)
         await run.end(workflow)
@@ -386,4 +390,5 @@ async def test_payloads_come_as_their_models(dsn: str) -> None:
             2026,
             5,
             "any",
+            "bob",
         ]

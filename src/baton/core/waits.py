@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias
 
 from baton.core.names import validate_event_name
 from baton.words.argument_errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    # Written without its parameter, an outcome has payloads of any type. Only type checkers need to
+    # know: `typing` has defaults of type variables from Python 3.13 on.
+    from typing_extensions import TypeVar
+
+    P_co = TypeVar("P_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    P_co = TypeVar("P_co", covariant=True)
 
 MOST_NAMES: Final = 1_000
 """Most events that one wait may name."""
@@ -23,11 +34,14 @@ class Unset(Enum):
 UNSET: Final = Unset.UNSET
 
 
-@dataclass(frozen=True, slots=True)
-class WaitEvents:
-    """The events a wait needed have come: payloads by name, in the order they came."""
+# The two generic ones without slots: with them Python 3.11 cannot call `WaitEvents[Decision](…)`.
+@dataclass(frozen=True)
+class WaitEvents(Generic[P_co]):
+    """The events a wait needed have come: payloads by name, in the order they came. The type of the
+    payloads is the wait's `payload_type`.
+    """
 
-    events: Mapping[str, Any]
+    events: Mapping[str, P_co]
     missing: tuple[str, ...] = ()
 
     @property
@@ -35,17 +49,17 @@ class WaitEvents:
         """The name of the event that came first."""
         return next(iter(self.events))
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> P_co:
         return self.events[name]
 
 
-@dataclass(frozen=True, slots=True)
-class WaitTimeout:
+@dataclass(frozen=True)
+class WaitTimeout(Generic[P_co]):
     """Time was over before the events a wait needed had come: payloads of those that had, by name,
-    and the names of the others.
+    and the names of the others. The type of the payloads is the wait's `payload_type`.
     """
 
-    received: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    received: Mapping[str, P_co] = field(default_factory=dict[str, P_co])
     missing: tuple[str, ...] = ()
 
 
@@ -62,7 +76,7 @@ class Default(NamedTuple):
     value: Any
 
 
-WaitOutcome: TypeAlias = WaitEvents | WaitTimeout | WaitCancelled
+WaitOutcome: TypeAlias = WaitEvents[P_co] | WaitTimeout[P_co] | WaitCancelled
 
 
 class Wanted(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from uuid import UUID
@@ -142,6 +142,16 @@ class StepWaits:
         replay: Replay
 
     @overload
+    async def wait_any(
+        self, *names: str, payload_type: type[P], **options: Unpack[TypedWaitOptions]
+    ) -> WaitOutcome[P]: ...
+
+    @overload
+    async def wait_any(
+        self, *names: str, payload_type: type[P], default: D, **options: Unpack[TypedWaitOptions]
+    ) -> WaitEvents[P] | WaitCancelled | D: ...
+
+    @overload
     async def wait_any(self, *names: str, **options: Unpack[EventsWaitOptions]) -> WaitOutcome: ...
 
     @overload
@@ -158,8 +168,21 @@ class StepWaits:
         `replay_key` (tells this wait from others of its step), `correlation_key` (lets
         `send_event(None, name, correlation_key=…)` reach it), `prompt` (tells people what is asked
         of them), `payload_type` (the type of the payloads, or a mapping of event name to type).
+        Payloads are validated as that type, those of a WaitTimeout too; what a mapping does not
+        name, and all without `payload_type`, are plain JSON values. Raises InvalidPayloadError
+        where a validator in Python refuses one.
         """
         return await self._wait(wanted_by_call("wait_any", names), options)
+
+    @overload
+    async def wait_all(
+        self, *names: str, payload_type: type[P], **options: Unpack[TypedWaitOptions]
+    ) -> WaitOutcome[P]: ...
+
+    @overload
+    async def wait_all(
+        self, *names: str, payload_type: type[P], default: D, **options: Unpack[TypedWaitOptions]
+    ) -> WaitEvents[P] | WaitCancelled | D: ...
 
     @overload
     async def wait_all(self, *names: str, **options: Unpack[EventsWaitOptions]) -> WaitOutcome: ...
@@ -172,6 +195,21 @@ class StepWaits:
     async def wait_all(self, *names: str, **options: Unpack[WaitOptions]) -> Any:
         """Wait for all of these events. Returns as `wait_any`."""
         return await self._wait(wanted_by_call("wait_all", names), options)
+
+    @overload
+    async def wait_n(
+        self, count: int, *names: str, payload_type: type[P], **options: Unpack[TypedWaitOptions]
+    ) -> WaitOutcome[P]: ...
+
+    @overload
+    async def wait_n(
+        self,
+        count: int,
+        *names: str,
+        payload_type: type[P],
+        default: D,
+        **options: Unpack[TypedWaitOptions],
+    ) -> WaitEvents[P] | WaitCancelled | D: ...
 
     @overload
     async def wait_n(
@@ -190,7 +228,7 @@ class StepWaits:
     @overload
     async def wait_for(
         self, name: str, *, payload_type: type[P], **options: Unpack[TypedWaitOptions]
-    ) -> P | WaitTimeout | WaitCancelled: ...
+    ) -> P | WaitTimeout[P] | WaitCancelled: ...
 
     @overload
     async def wait_for(
@@ -251,20 +289,28 @@ class StepWaits:
         if isinstance(outcome, Default):
             return outcome.value
         types = payload_types(options.get("payload_type"), wants.names)
-        if isinstance(outcome, WaitEvents) and types:
-            events = {
-                name: _validated(name, value, types[name]) if name in types else value
-                for name, value in outcome.events.items()
-            }
-            return WaitEvents(events, outcome.missing)
-        return outcome
+        match outcome:
+            case WaitEvents(events, missing) if types:
+                return WaitEvents(_validated(events, types), missing)
+            case WaitTimeout(received, missing) if types:
+                return WaitTimeout(_validated(received, types), missing)
+            case _:
+                return outcome
 
     async def _sleep(self, wait: NewWait) -> WaitCancelled | None:
         outcome = await self.replay.outcome(wait)
         return outcome if isinstance(outcome, WaitCancelled) else None
 
 
-def _validated(name: str, value: Any, payload_type: Any) -> Any:
+def _validated(payloads: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
+    """Payloads by name, each as its type where it has one. Raises InvalidPayloadError."""
+    return {
+        name: _read(name, value, types[name]) if name in types else value
+        for name, value in payloads.items()
+    }
+
+
+def _read(name: str, value: Any, payload_type: Any) -> Any:
     text = encode(value, what="the payload", limit=HIGHEST_LIMIT)
     try:
         return roundtrip.read(payload_type, text)
