@@ -43,6 +43,7 @@ from baton.words.events import (
     StepEvent,
     StepExecuting,
     StepFenced,
+    StepInterrupted,
     StepReleased,
     StepRetryable,
     StepSettled,
@@ -104,10 +105,11 @@ class Hooked(Worker):
     owner: str
 
     async def on_dep_cancelled(self, step: Step, dependency: str) -> None:
+        await flow(self.owner).wait("w", any_of=["never"]).insert()
         await step.record_usage(model="hook", input_tokens=1)
 
     async def on_dep_discarded(self, step: Step, dependency: str) -> None:
-        await step.record_usage(model="hook", input_tokens=1)
+        await self.on_dep_cancelled(step, dependency)
 
     async def perform(self, step: Step) -> None: ...
 
@@ -176,12 +178,13 @@ class Side:
             await send_event(workflow.workflow_id, "go", conn=connection, engine=self.name)
         await self.engine.workflow(workflow.workflow_id).completion()
 
-    async def fenced(self) -> None:
-        workflow = flow(self.name).add("x", ends.new(how="hang"), queue=f"q{self.name}")
-        await workflow.insert(engine=self.engine)
-        await self.seen.until(StepExecuting, workflow_id=workflow.workflow_id)
-        await self.tables.change(workflow, "x", state="'cancelled'")
-        await self.seen.until(StepFenced, workflow_id=workflow.workflow_id)
+    async def ended_by_hand(self) -> None:
+        for state, kind in (("cancelled", StepInterrupted), ("discarded", StepFenced)):
+            workflow = flow(self.name).add("x", ends.new(how="hang"), queue=f"q{self.name}")
+            await workflow.insert(engine=self.engine)
+            await self.seen.until(StepExecuting, workflow_id=workflow.workflow_id)
+            await self.tables.change(workflow, "x", state=f"'{state}'")
+            await self.seen.until(kind, workflow_id=workflow.workflow_id)
 
     async def rescued(self) -> None:
         workflow = flow(self.name).add("x", ends.new(how="well"), queue="elsewhere")
@@ -289,7 +292,7 @@ async def test_two_engines_that_call_each_other(dsn: str, other_dsn: str) -> Non
             await side.steps("well", "discard", "cancel", "snooze", "time-out")
             await side.through_the_other()
             await side.on_a_callers_connection()
-            await side.fenced()
+            await side.ended_by_hand()
             await side.rescued()
             await side.swept()
             await side.disconnected()

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from baton.runtime.meta import workflow_name_of
 from baton.steps.step import Step
+from baton.store.ambient import enter_engine_of
 from baton.store.database import Database
 from baton.telemetry import seam
 from baton.words.config import EngineSettings
@@ -71,6 +72,8 @@ async def _call(database: Database, settings: EngineSettings, step: CancelledSte
     if found is None:
         return
     spec, hook, dependency = found
+    # A step of another engine may have caused this: what the hook inserts belongs to its own.
+    enter_engine_of(database)
     try:
         seen = Step.of(_job(step), database, settings)
         await hook(spec.build(step.args), seen, dependency)

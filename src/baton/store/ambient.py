@@ -50,6 +50,15 @@ def enter(instance: Instance) -> None:
     _nearest.set(instance)
 
 
+def enter_engine_of(database: Database) -> None:
+    """Make the running engine of a database, if there is one, the default for the current task:
+    whoever began the task does not lend it an engine of its own.
+    """
+    for instance in running():
+        if instance.database is database:
+            _nearest.set(instance)
+
+
 def leave(instance: Instance) -> None:
     """Forget an engine that stops; harmless when it is not ambient."""
     for entry in [entry for entry in _running if entry[1] is instance]:
