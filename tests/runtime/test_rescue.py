@@ -19,7 +19,7 @@ from baton.words.events import (
     StepCompleted,
     StepDiscarded,
     StepExecuting,
-    StepFenced,
+    StepInterrupted,
     WorkflowFinished,
 )
 from support.running import Run, Tables, fast, opened, running
@@ -268,7 +268,7 @@ async def test_a_job_ended_by_hand_is_interrupted(dsn: str) -> None:
         await run.insert(workflow)
         await run.events.until(StepExecuting)
         await run.tables.change(workflow, "a", state="'cancelled'")
-        await run.events.until(StepFenced)
+        await run.events.until(StepInterrupted)
         assert interrupted.is_set()
         assert await run.engine.workflow(workflow.workflow_id).cancel() == 0
         assert (await run.end(workflow)).failed_steps == ("a",)
