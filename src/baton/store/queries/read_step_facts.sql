@@ -1,5 +1,7 @@
 -- Reads what there is to say about one step of a workflow: its node, its job, who runs it, and what stands before
 -- it in its queue, counted up to $3. Of its last error at most $4 characters.
+-- What it says of the job stands in `read_steps` too, which pages through a workflow: who runs a step and what stands
+-- before it would be looked up for each row there.
 -- Times that Python does not have (infinity, before the year 1, past 9999) come as the first and the last that it has.
 SELECT
     n.job_id,
