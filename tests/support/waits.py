@@ -30,6 +30,21 @@ async def until_waits(tables: Tables, workflow: Baton, count: int = 1) -> None:
     await eventually(look)
 
 
+async def until_looked_for_events(tables: Tables) -> None:
+    """Wait until no engine is about to look for events by a key: a look locks the workflows, and a
+    sender passes by what is locked.
+    """
+
+    async def look() -> bool:
+        due = await tables.value(
+            "SELECT count(*) FROM baton.workflow_wait_groups"
+            " WHERE status = 'pending' AND wake_at < now() + interval '1 second'"
+        )
+        return due == 0
+
+    await eventually(look)
+
+
 async def members(tables: Tables, workflow: Baton) -> dict[str, str]:
     """The state of each awaited event, by name."""
     rows: Any = await tables.value(

@@ -18,7 +18,7 @@ from baton.words.events import WaitSettled
 from support.deciding import GOOD, Decision, gate, keyed
 from support.running import Run, running
 from support.waiting import eventually
-from support.waits import statuses, until_waits
+from support.waits import statuses, until_looked_for_events, until_waits
 
 SOON = 3.0
 """Seconds that are enough for all that is not held up, on a busy machine."""
@@ -96,6 +96,7 @@ async def test_whoever_is_locked_has_the_event_when_it_is_free(dsn: str) -> None
             assert await send_event(None, "x", "first", correlation_key="k") is Delivery.BUFFERED
         await all_end(run, held)
         await run.insert(late)
+        await until_looked_for_events(run.tables)
         assert await send_event(None, "x", "second", correlation_key="k") is Delivery.SETTLED
         await run.end(late)
         states = "SELECT array_agg(receivers ORDER BY id) FROM baton.workflow_events"

@@ -14,7 +14,7 @@ from baton.words.events import EventReceived, WaitSettled
 from support.deciding import BAD, GOOD, Decision, gate, keyed
 from support.running import running
 from support.waiting import eventually
-from support.waits import statuses, until_waits
+from support.waits import statuses, until_looked_for_events, until_waits
 
 
 async def test_a_key_reaches_all_who_wait_with_it_and_no_others(dsn: str) -> None:
@@ -31,6 +31,7 @@ async def test_a_key_reaches_all_who_wait_with_it_and_no_others(dsn: str) -> Non
     async with running(dsn) as run:
         await insert_all([*workflows, waiting, later])
         await until_waits(run.tables, waiting)
+        await until_looked_for_events(run.tables)
         assert await send_event(None, "x", "all", correlation_key="k") is Delivery.SETTLED
         (told,) = await run.events.until(EventReceived)
         assert (told.correlation_key, told.workflow_id, told.waits) == ("k", None, 4)
@@ -96,6 +97,7 @@ async def test_an_invalid_payload_by_a_key(dsn: str) -> None:
     workflow = gate(correlation_key="k", payload_type=Decision)
     async with running(dsn) as run:
         await run.insert(workflow)
+        await until_looked_for_events(run.tables)
         with pytest.raises(InvalidPayloadError):
             await send_event(None, "x", BAD, correlation_key="k")
         assert await run.tables.value("SELECT count(*) FROM baton.workflow_events") == 0
