@@ -12,12 +12,13 @@ from baton.core.errortext import sanitize
 from baton.core.names import validate_step_name
 from baton.reading.insights import Insights
 from baton.reading.statistics import workflow_captures, workflow_usage
+from baton.runs.actions import emit_action, told
+from baton.runs.cancel import cancel_workflow
 from baton.runtime.queues import Queue
 from baton.runtime.runtime import Runtime
 from baton.runtime.tasks import to_the_end
 from baton.settling.cascade_hooks import CascadeHooks
 from baton.settling.completion_waiters import CompletionWaiters
-from baton.settling.settle import cancel_workflow
 from baton.steps.results import typed
 from baton.store.ambient import Instance, opened
 from baton.store.borrowed import CallersConnection
@@ -25,6 +26,7 @@ from baton.store.results import read_step_result
 from baton.waits.control import cancel_wait
 from baton.waits.send import send_event
 from baton.words.argument_errors import InvalidArgumentError
+from baton.words.effects import Effects
 from baton.words.insights import StepRow, WorkflowDetail
 from baton.words.paging import Page
 from baton.words.rows import Announced, Capture, Completion, WaitingStep, WorkflowUsage
@@ -130,29 +132,38 @@ class WorkflowHandle:
             self._workflow_id, state=state, after=after, limit=limit
         )
 
-    async def cancel(self, reason: str = "cancelled by request") -> int:
+    async def cancel(self, reason: str = "cancelled by request", *, by: str | None = None) -> int:
         """Cancel every unfinished step of the workflow; returns how many jobs that cancelled.
 
         Steps that run are interrupted, wherever they run, and whatever they still report is
         dropped. The workflow ends at once, as failed. A workflow that has ended is left alone (0).
+        `by` says who cancels, for the record of actions.
         Raises UnknownWorkflowError; UnavailableError when it is unknown whether that was done, so
         that the call may be made again.
         """
         self._opened("cancel")
         check_reason(reason)
-        return await to_the_end(self._cancel(sanitize(reason)))
+        actor = told(by, None).by
+        return await to_the_end(self._cancel(sanitize(reason), actor))
 
-    async def _cancel(self, reason: str) -> int:
-        parts = self._parts
+    async def _cancel(self, reason: str, by: str | None) -> int:
+        engine = self._parts.engine
         effects = await cancel_workflow(
-            parts.engine.database, self._workflow_id, reason, notify=parts.engine.settings.notify
+            engine.database, self._workflow_id, reason, notify=engine.settings.notify, by=by
         )
         if effects is None:
             raise UnknownWorkflowError(self._workflow_id)
+        self._done(effects)
+        return len(effects.accepted)
+
+    def _done(self, effects: Effects) -> None:
+        """Tell of what an action has done; what runs here for steps that it took is interrupted."""
+        parts = self._parts
+        for action in effects.actions:
+            emit_action(parts.engine.database, action)
         parts.hooks.run(effects.cancelled)
         parts.finished(effects.completions)
         parts.runtime.producer.executor.interrupt(set(effects.accepted))
-        return len(effects.accepted)
 
     async def send_event(
         self,

@@ -1,6 +1,7 @@
 """Read-only questions about workflows, steps, queues and engines, for every edge."""
 
 from baton.reading.insights import Insights
+from baton.words.actions import Action
 from baton.words.insights import (
     EngineRow,
     QueueRow,
@@ -16,6 +17,7 @@ from baton.words.insights import (
 from baton.words.paging import Page
 
 __all__ = [
+    "Action",
     "EngineRow",
     "Insights",
     "Page",

@@ -9,7 +9,8 @@ import pytest
 from baton import Baton, Delivery, EngineSettings
 from baton.completion import check
 from baton.core.outcome import Ending, outcome
-from baton.settling.settle import cancel_workflow, hold
+from baton.runs.cancel import cancel_workflow
+from baton.settling.settle import hold
 from baton.words.rows import NewWait
 from model.mutants import MUTANTS, mutated, mutated_schema
 from races.arena import done, join, noop, settle

@@ -25,6 +25,7 @@ from baton import Engine, EngineSettings
 from baton.core.gate import Dependency, decide
 from baton.core.outcome import RULES
 from baton.insights import (
+    Action,
     EngineRow,
     QueueRow,
     Reason,
@@ -269,7 +270,7 @@ def test_reasons_table() -> None:
 
 def test_rows_table() -> None:
     written = {named(row[0])[0]: named(row[2]) for row in rows("insights.md", "row")}
-    kinds = [WorkflowRow, WorkflowDetail, StepCounts, StepRow, QueueRow, EngineRow]
+    kinds = [WorkflowRow, WorkflowDetail, StepCounts, StepRow, QueueRow, Action, EngineRow]
     assert written == {kind.__name__: [field.name for field in fields(kind)] for kind in kinds}
 
 

@@ -12,7 +12,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from baton.settling.settle import cancel_workflow, hold, settle_failures
+from baton.runs.cancel import cancel_workflow
+from baton.settling.settle import hold, settle_failures
 from baton.store.completions import find_missing_workflows, read_completions, read_unsettled_steps
 from baton.store.jobs import find_lost_claims, find_orphans, requeue_jobs, stage_jobs
 from baton.store.results import read_dependencies, read_own_result, read_result, read_results

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from baton.settling.settle import cancel_workflow, settle_failures
+from baton.runs.cancel import cancel_workflow
+from baton.settling.settle import settle_failures
 from baton.store.database import Database
 from baton.store.jobs import requeue_jobs, stage_jobs
 from baton.words.rows import Outcome

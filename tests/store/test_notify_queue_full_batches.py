@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from baton import Baton, Database, EngineSettings, Plugin, Step, schema, send_event, worker
+from baton.runs.cancel import cancel_workflow
 from baton.runtime.stager import Stager
 from baton.settling.announce import announce_all
-from baton.settling.settle import cancel_workflow
 from baton.waits.expire import expire_waits
 from support.databases import create_database, drop_database
 from support.full_queue import full_queue, small_queue_server

@@ -40,7 +40,7 @@ async def until_looked_for_events(tables: Tables) -> None:
             "SELECT count(*) FROM baton.workflow_wait_groups"
             " WHERE status = 'pending' AND wake_at < now() + interval '1 second'"
         )
-        return due == 0
+        return bool(due == 0)
 
     await eventually(look)
 

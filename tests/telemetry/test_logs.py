@@ -71,6 +71,7 @@ def test_lines_for_machines() -> None:
         "total_count": 3,
         "duration": 1.5,
         "announce_lag": 0.0,
+        "run": 1,
     }
     assert records[3] == {"count": 3, "tables": {"workflows": 1, "oban_jobs": 2}}
 

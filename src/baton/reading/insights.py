@@ -18,10 +18,12 @@ from baton.core.names import (
 from baton.core.why import explain
 from baton.reading.paging import page, parse_id, parse_place, place_text
 from baton.store import insights as store
+from baton.store.actions import list_actions
 from baton.store.completions import find_missing_workflows
 from baton.store.database import Database
 from baton.store.insights import Place
 from baton.store.waits import WaitFilter, read_waiting
+from baton.words.actions import Action
 from baton.words.argument_errors import InvalidOptionError
 from baton.words.insights import (
     EngineRow,
@@ -172,6 +174,18 @@ class Insights:
         last = 0 if after is None else parse_id(after)
         rows = await read_waiting(self._database, given, wanted, limit + 1, last)
         return page(rows, limit, lambda row: str(row.wait_id))
+
+    async def actions(
+        self, workflow_id: UUID | str | None = None, *, after: str | None = None, limit: int = 100
+    ) -> Page[Action]:
+        """Who did what to a workflow, or to any (None), newest first. `after` is the `next` of the
+        page before, `limit` 1 to 1,000. What was done to a workflow is pruned with it.
+        """
+        given = None if workflow_id is None else parse_workflow_id(workflow_id)
+        before = None if after is None else parse_id(after)
+        check_page_limit(limit, MOST_ROWS)
+        rows = await list_actions(self._database, given, before, limit + 1)
+        return page(rows, limit, lambda row: str(row.action_id))
 
     async def why(self, workflow_id: UUID | str, step: str) -> Why:
         """Why a step is waiting, or what has become of it.

@@ -20,7 +20,7 @@ from baton.store.database import Database
 from baton.store.settlement import CancelledJob, DownstreamNode, Ended, SettledNode, Settlement
 from baton.words.effects import Effects
 from baton.words.rows import CancelledStep, Outcome
-from baton.words.states import TERMINAL_STATES, JobState
+from baton.words.states import JobState
 
 NO_RESULT = '{"value": null}'
 """Stored for a job that somebody else completed and brought no result for, as `check` does."""
@@ -74,36 +74,6 @@ async def hold(database: Database, outcomes: Sequence[Outcome], *, notify: bool)
             )
 
     return await database.retrying(body, idempotent=True, when_locked=False)
-
-
-async def cancel_workflow(
-    database: Database, workflow_id: UUID, reason: str, *, notify: bool
-) -> Effects | None:
-    """Cancel every unfinished step of a workflow, running ones too; None when there is no such
-    workflow.
-    """
-
-    async def body(notify: bool) -> Effects | None:
-        async with database.committing() as connection:
-            settlement = Settlement(connection, database.sql, notify=notify)
-            if not await settlement.lock_workflow(workflow_id):
-                return None
-            names = await settlement.read_unsettled(workflow_id)
-            states = await settlement.lock_jobs(list(names))
-            live = {i: reason for i, state in states.items() if state not in TERMINAL_STATES}
-            jobs = await settlement.cancel_jobs(live)
-            await settlement.notify_cancelled([i for i in live if states[i] is JobState.EXECUTING])
-            # A job that ended behind our back settles as it ended, one that vanished as cancelled.
-            ended = [
-                as_it_ended(i, JobState.CANCELLED if i in live else states.get(i)) for i in names
-            ]
-            settled = await settle_nodes(settlement, ended)
-            return settled._replace(
-                accepted=frozenset(live),
-                cancelled=[cancelled_step(job, workflow_id, names[job.id], reason) for job in jobs],
-            )
-
-    return await database.notifying(body, notify, idempotent=True)
 
 
 def as_it_ended(job_id: int, state: JobState | None) -> Ended:

@@ -11,9 +11,11 @@ from uuid import UUID
 
 import asyncpg
 
+from baton.store.actions import record_action
 from baton.store.results import DependencyRow, parse_dependencies
 from baton.store.sql import Sql
 from baton.store.waits import Candidate, EndedGroup, FoundGroup, decided
+from baton.words.actions import NewAction
 from baton.words.effects import Effects
 from baton.words.rows import Announced, Outcome
 from baton.words.states import JobState, state_of
@@ -27,6 +29,18 @@ class Ended(NamedTuple):
     result: str | None = None
     trace: str | None = None
     gone: bool = False
+
+
+class Course(NamedTuple):
+    """Where a workflow stands: its run, how many steps it has, how many have not settled, and how
+    many were cancelled or discarded.
+    """
+
+    run: int
+    steps: int
+    outstanding: int
+    failed: int
+    paused: bool
 
 
 class SettledNode(NamedTuple):
@@ -79,6 +93,14 @@ class Settlement:
     async def lock_workflow(self, workflow_id: UUID) -> bool:
         """False when there is no such workflow."""
         return bool(await self.lock_workflows([workflow_id]))
+
+    async def lock_course(self, workflow_id: UUID) -> Course | None:
+        """Lock a workflow; where it stands. None when there is no such workflow."""
+        rows = await self._fetch("lock_course", workflow_id)
+        return Course(*rows[0]) if rows else None
+
+    async def record_action(self, action: NewAction) -> None:
+        await record_action(self._connection, self._sql, action)
 
     async def lock_workflows(self, workflow_ids: Sequence[UUID]) -> list[UUID]:
         """Returns those that exist."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from baton.words.actions import NewAction
 from baton.words.rows import Announced, CancelledStep
 
 
@@ -26,7 +27,7 @@ class Effects(NamedTuple):
 
     `accepted` are the jobs whose outcomes were written, `released` the queues with jobs left
     available, `failing` the groups of wait steps whose time is over and whose steps are still to be
-    failed, with their workflows.
+    failed, with their workflows, `actions` what people did.
     """
 
     accepted: frozenset[int] = frozenset()
@@ -35,6 +36,7 @@ class Effects(NamedTuple):
     released: Sequence[str] = ()
     waits: Sequence[SettledWait] = ()
     failing: Sequence[tuple[int, UUID]] = ()
+    actions: Sequence[NewAction] = ()
 
     def plus(self, more: Effects) -> Effects:
         """The effects of both, in their order."""
@@ -45,4 +47,5 @@ class Effects(NamedTuple):
             [*self.released, *more.released],
             [*self.waits, *more.waits],
             [*self.failing, *more.failing],
+            [*self.actions, *more.actions],
         )

@@ -15,6 +15,7 @@ from uuid import UUID
 from baton.words.states import Delivery, JobState, WorkflowOutcome
 
 __all__ = [
+    "ActionDone",
     "ConnectionLost",
     "ConnectionRegained",
     "EngineStarted",
@@ -220,6 +221,21 @@ class WorkflowFailed(Event):
     failed_count: int
     total_count: int
     run: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ActionDone(Event):
+    """Somebody did something to a workflow, or to one `step` of it: retried, paused it, …; emitted
+    once, after the commit. `actor` is what `by=` named, `run` the workflow's run after it.
+    """
+
+    EVENT: ClassVar[str] = "baton.action.done"
+    workflow_id: UUID
+    step: str | None
+    action: str
+    actor: str | None
+    reason: str | None
+    run: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from baton.errors import (
     WorkflowExistsError,
     WorkflowFinishedError,
 )
-from baton.settling.settle import cancel_workflow
+from baton.runs.cancel import cancel_workflow
 from baton.store import jobs as store_jobs
 from baton.waits.control import cancel_wait
 from model.bench import Bench, pick_of

@@ -10,7 +10,7 @@ from hypothesis.stateful import precondition, rule
 
 from baton import Database, EngineSettings, Plugin
 from baton.building.insert import insert_all
-from baton.settling.settle import cancel_workflow
+from baton.runs.cancel import cancel_workflow
 from baton.sweep.prune import Pruner
 from baton.sweep.repair import Sweeper
 from baton.waits.expire import expire_waits

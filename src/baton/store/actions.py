@@ -1,0 +1,55 @@
+"""Typed calls on the record of what people did."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from baton.core.jsonvalue import decode, encode
+from baton.store.database import Database
+from baton.store.sql import Sql
+from baton.words.actions import Action, NewAction
+
+_LIMIT = 1_000_000
+
+
+async def record_action(connection: asyncpg.Connection[Any], sql: Sql, action: NewAction) -> None:
+    """Record an action in the transaction that carries it out."""
+    await connection.fetch(
+        sql("record_action"),
+        action.workflow_id,
+        action.action,
+        action.actor,
+        action.reason,
+        action.run,
+        action.step,
+        encode(dict(action.details), what="the details of an action", limit=_LIMIT),
+        encode(dict(action.result), what="the result of an action", limit=_LIMIT),
+    )
+
+
+async def list_actions(
+    database: Database, workflow_id: UUID | None, before: int | None, limit: int
+) -> list[Action]:
+    """Up to `limit` actions on a workflow (None: on any), newest first, before an action's id."""
+    if workflow_id is None:
+        rows = await database.read("list_all_actions", before, limit)
+    else:
+        rows = await database.read("list_actions", workflow_id, before, limit)
+    return [
+        Action(
+            row["id"],
+            row["workflow_id"],
+            row["action"],
+            row["step"],
+            row["actor"],
+            row["reason"],
+            row["run"],
+            row["done_at"],
+            decode(row["details"]),
+            decode(row["result"]),
+        )
+        for row in rows
+    ]
