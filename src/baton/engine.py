@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
@@ -13,6 +14,7 @@ from uuid import UUID, uuid4
 import anyio
 
 from baton.core.dsn import DSN_EXPECTED
+from baton.core.near_names import unknown_option
 from baton.handles import EngineParts, QueueHandle, WorkflowHandle
 from baton.migrating.schema_check import require
 from baton.performing.perform import Performer
@@ -310,11 +312,13 @@ class Engine:
 
 def _unknown(options: Mapping[str, object]) -> InvalidOptionError:
     name = next(name for name in options if name not in EngineOptions.__annotations__)
-    expected = f"one of {', '.join(EngineOptions.__annotations__)}"
-    if name in _PARTS_OF_DSN:
-        expected = f"it in the DSN, {DSN_EXPECTED}"
     # Never the value: it may be a password.
-    return InvalidOptionError(name, type(options[name]), expected)
+    given = type(options[name])
+    if name in _PARTS_OF_DSN:
+        return InvalidOptionError(name, given, f"it in the DSN, {DSN_EXPECTED}", subject=name)
+    own = inspect.signature(Engine).parameters.values()
+    known = [parameter.name for parameter in own if parameter.kind is parameter.KEYWORD_ONLY]
+    return unknown_option(name, given, "Engine", [*known, *EngineOptions.__annotations__])
 
 
 def _checked_lifespan(given: Made | None) -> Made | None:

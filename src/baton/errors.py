@@ -8,7 +8,7 @@ BatonError
 │   ├── SelfDependencyError     step
 │   └── CycleError              path
 ├── InvalidNameError            kind, given, expected
-├── InvalidArgumentError        argument, given, expected
+├── InvalidArgumentError        argument, given, expected, subject (as the text calls it)
 │   └── InvalidOptionError      option
 ├── InvalidArgsError            worker, given, problems
 ├── NotStorableError            what, problem (and where)
@@ -41,7 +41,7 @@ BatonError
     ├── ConnectionTypeError     given
     ├── IsolationError          what
     ├── MissingRightError       problem (in the server's words)
-    ├── SchemaMissingError      schema, found, expected, oban_schema
+    ├── SchemaMissingError      schema, found, expected, oban_schema, elsewhere
     ├── SchemaMismatchError     schema, problems
     ├── MigrationError          version, problem
     └── UnavailableError        what, timeout, refused (by the server, which answered), in_doubt

@@ -11,6 +11,7 @@ from baton.core.checks import check_queue_limit, check_reason, check_run, parse_
 from baton.core.errortext import sanitize
 from baton.core.names import validate_step_name
 from baton.reading.insights import Insights
+from baton.reading.missing_steps import missing_step
 from baton.reading.statistics import workflow_captures, workflow_usage
 from baton.runs.actions import emit_action, told
 from baton.runs.cancel import cancel_workflow
@@ -32,7 +33,7 @@ from baton.words.paging import Page
 from baton.words.rows import Announced, Capture, Completion, WaitingStep, WorkflowUsage
 from baton.words.states import Delivery, JobState
 from baton.words.step_errors import NoResultError
-from baton.words.workflow_errors import UnknownStepError, UnknownWorkflowError
+from baton.words.workflow_errors import UnknownWorkflowError
 
 T = TypeVar("T")
 
@@ -103,14 +104,14 @@ class WorkflowHandle:
     async def result(self, step: str, type: Any = None) -> Any:
         """The stored result of a step, as plain JSON values or validated as `type`.
 
-        Raises UnknownStepError, NoResultError (it has not completed), ResultTypeError,
-        InvalidNameError.
+        Raises UnknownWorkflowError, UnknownStepError, NoResultError (it has not completed),
+        ResultTypeError, InvalidNameError.
         """
         database = self._opened("result").database
         name = validate_step_name(step)
         found = await read_step_result(database, self._workflow_id, name)
         if found is None:
-            raise UnknownStepError(self._workflow_id, name)
+            raise await missing_step(database, self._workflow_id, name)
         state, text = found
         if text is None:
             raise NoResultError(None, name, state)

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from baton import EngineSettings
+from baton import Database, EngineSettings
 from baton.errors import NoEngineError
 from baton.store import ambient
 from support.inserting import Client, Connection, counts, diamond
@@ -57,6 +57,23 @@ class TestAmbient:
             ambient.current()
         for instance in entered:
             ambient.leave(instance)
+
+    async def test_of_two_of_one_name_none_is_guessed(self, client: Client) -> None:
+        twin = Client(client.database, EngineSettings(name="default", node="twin"))
+        ambient.enter(twin)
+        # Both would do the same: the later one outlives the other in a change-over.
+        assert ambient.current("default") is twin
+        database = Database(client.database.dsn, schema="elsewhere")
+        stranger = Client(database, EngineSettings(name="default"))
+        ambient.enter(stranger)
+        with pytest.raises(NoEngineError, match=r"3 engines named 'default' run here.*engine=…"):
+            ambient.current("default")
+        assert ambient.current() is stranger
+        with pytest.raises(NoEngineError, match=r"running are .*: pass engine=…"):
+            ambient.current("reports")
+        for instance in (twin, stranger):
+            ambient.leave(instance)
+        assert ambient.current("default") is client
 
     async def test_an_engine_of_another_loop_is_not_used(self, client: Client) -> None:
         found: list[object] = []

@@ -227,7 +227,8 @@ async def test_a_server_that_cannot_be_reached(unreachable: str) -> None:
 async def test_a_database_that_does_not_exist(dsn: str) -> None:
     engine = fast(dsn.replace("/baton_", "/no_baton_"))
     with pytest.raises(
-        UnavailableError, match=r'^database "no_baton_\w+" does not exist$'
+        UnavailableError,
+        match=r'^database "no_baton_\w+" does not exist: create it',
     ) as caught:
         await engine.__aenter__()
     assert caught.value.refused

@@ -333,7 +333,7 @@ Question = Callable[[Insights], Coroutine[Any, Any, object]]
         (lambda look: look.workflow(NOBODY), UnknownWorkflowError, str(NOBODY)),
         (lambda look: look.steps(NOBODY), UnknownWorkflowError, str(NOBODY)),
         (lambda look: look.steps(NOBODY, after="1"), UnknownWorkflowError, str(NOBODY)),
-        (lambda look: look.why(NOBODY, "a"), UnknownStepError, "'a'"),
+        (lambda look: look.why(NOBODY, "a"), UnknownWorkflowError, str(NOBODY)),
     ],
 )
 async def test_what_cannot_be_answered(

@@ -19,7 +19,7 @@ import asyncpg
 import pytest
 
 from baton import Database
-from baton.errors import UnknownWorkflowError
+from baton.errors import UnknownStepError, UnknownWorkflowError
 from baton.insights import Insights
 from baton.store import insights as store
 from baton.store.completions import read_completions
@@ -246,6 +246,8 @@ async def ask(database: Watched) -> None:
         for step in steps.rows:
             await look.why(workflow_id, step.name)
     await look.why(opened, "available")
+    with pytest.raises(UnknownStepError):
+        await look.why(opened, "nobody")
     with pytest.raises(UnknownWorkflowError):
         await look.steps(uuid4())
     await look.queues()

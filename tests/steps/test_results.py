@@ -7,12 +7,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from pydantic import BaseModel
 
 from baton import Baton, Discard, Step, SyncStep, worker
-from baton.errors import NoResultError, ResultTypeError, UndeclaredDependencyError
+from baton.errors import (
+    NoResultError,
+    ResultTypeError,
+    UndeclaredDependencyError,
+    UnknownStepError,
+    UnknownWorkflowError,
+)
 from support.running import running
 
 
@@ -226,3 +233,42 @@ async def test_a_step_knows_itself(dsn: str, label: str | None) -> None:
         (1, "ValueError: again"),
         (2, "ValueError: again"),
     ]
+
+
+async def test_what_has_not_settled_has_no_result_yet(dsn: str) -> None:
+    workflow = Baton().add("publish", nothing.new(), queue="nobody")
+    async with running(dsn) as run:
+        await run.insert(workflow)
+        handle = run.engine.workflow(workflow.workflow_id)
+        with pytest.raises(NoResultError) as caught:
+            await handle.result("publish")
+        assert str(caught.value) == ("step 'publish' has not settled yet: await completion() first")
+        with pytest.raises(UnknownStepError, match=r"'publsh'; did you mean 'publish'\?$"):
+            await handle.result("publsh")
+        with pytest.raises(UnknownWorkflowError):
+            await run.engine.workflow(uuid4()).result("publish")
+
+
+async def test_a_misspelt_dependency_is_told_what_was_meant(dsn: str) -> None:
+    said: list[str] = []
+
+    @worker
+    async def ask(step: Step) -> None:
+        try:
+            await step.result("onne")
+        except UndeclaredDependencyError as error:
+            said.append(str(error))
+
+    @worker
+    def ask_in_a_thread(step: SyncStep) -> None:
+        try:
+            step.result("onne")
+        except UndeclaredDependencyError as error:
+            said.append(str(error))
+
+    workflow = Baton().add("one", nothing.new())
+    workflow.add("ask", ask.new(), deps=["one"]).add("thread", ask_in_a_thread.new(), deps=["one"])
+    async with running(dsn) as run:
+        await run.completed(workflow)
+    assert len(said) == 2
+    assert all("('one'); did you mean 'one'? Or declare it: .add(" in text for text in said)

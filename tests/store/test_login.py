@@ -67,7 +67,7 @@ async def test_a_database_that_may_not_be_entered_is_told(guarded: str) -> None:
         await Engine(dsn).run()
     assert "\n" not in str(caught.value)
     missing = guarded.replace("postgres@/postgres", "app:r1ght@/missing")
-    with pytest.raises(UnavailableError, match=r'^database "missing" does not exist$'):
+    with pytest.raises(UnavailableError, match=r'^database "missing" does not exist: create it'):
         await Engine(missing).run()
 
 

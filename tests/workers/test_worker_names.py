@@ -29,15 +29,20 @@ class Place:
         file.write_text(dedent(text))
         return file
 
-    async def run(self, *arguments: str, status: int = 0) -> str:
-        """What `python *arguments` prints; its warnings too."""
+    async def run(self, *arguments: str, status: int = 0, typed: str = "") -> str:
+        """What `python *arguments` prints, with this typed in; its warnings too."""
         environment = {**os.environ, "DSN": self.dsn, "PYTHONPATH": str(self.path)}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, *arguments), cwd=self.path, env=environment, stdout=PIPE, stderr=PIPE
+            *(sys.executable, *arguments),
+            cwd=self.path,
+            env=environment,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
         )
         try:
             async with asyncio.timeout(DEADLINE):
-                out, err = await process.communicate()
+                out, err = await process.communicate(typed.encode())
         finally:
             if process.returncode is None:
                 process.kill()
@@ -253,6 +258,17 @@ async def test_a_program_without_a_file_is_warned_about_its_names(alone: Place) 
     assert "UserWarning: the worker 'send' is defined in __main__, which has no file" in said
     assert "name='…'" in said
     assert await alone.run("-c", define.format("(name='send')")) == "<worker send>\n"
+
+
+@pytest.mark.parametrize("shell", [["-m", "asyncio"], ["-"], ["-m", "code"]])
+async def test_what_is_typed_has_no_file(alone: Place, shell: list[str]) -> None:
+    define = (
+        "from baton import Step, worker\n@worker\nasync def send(step: Step): ...\n\nprint(send)\n"
+    )
+    said = await alone.run(*shell, typed=define)
+    name = "__console__" if "code" in shell else "__main__"
+    assert f"<worker {name}.send>" in said
+    assert f"the worker 'send' is defined in {name}, which has no file" in said
 
 
 async def test_the_names_of_a_script_that_a_tool_runs(alone: Place) -> None:

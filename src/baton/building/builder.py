@@ -214,7 +214,10 @@ class Baton(HasDraft):
             ignore_cancelled=_flag_or("ignore_cancelled", ignore_cancelled, self._ignore_cancelled),
             ignore_discarded=_flag_or("ignore_discarded", ignore_discarded, self._ignore_discarded),
             wait=new_wait_step(
-                {"any_of": any_of, "all_of": all_of, "at_least": at_least}, on_timeout, options
+                name,
+                {"any_of": any_of, "all_of": all_of, "at_least": at_least},
+                on_timeout,
+                options,
             ),
         )
         return self
@@ -280,7 +283,13 @@ class Baton(HasDraft):
 def _workflow_id(given: UUID | str | None) -> UUID:
     if given is None:
         return uuid7(time.time_ns() // 1_000_000, os.urandom(RANDOM_BYTES))
-    return parse_workflow_id(given)
+    return parse_workflow_id(given, _named_instead)
+
+
+def _named_instead(given: object) -> str:
+    if not isinstance(given, str):
+        return ""
+    return f"; a name is given as Baton(workflow_name={given!r})"
 
 
 def _job(step: str, job: object) -> NewJob:

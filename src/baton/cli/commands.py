@@ -6,6 +6,8 @@ import asyncio
 import os
 import shutil
 import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -30,8 +32,9 @@ from baton.cli.reloading import run_reloading
 from baton.cli.reporting import FAILED, MISUSED, checked_dsn, fail, reported, say
 from baton.cli.reports import Report, notice, set_up_logging
 from baton.cli.serving import serve
-from baton.cli.target import find_engine, overridden
+from baton.cli.target import find_engine, overridden, warn_of_idleness
 from baton.store.sql import DEFAULT_SCHEMA
+from baton.words.argument_errors import InvalidOptionError
 
 app = typer.Typer(
     add_completion=False,
@@ -93,14 +96,15 @@ def migrate(
         fail("--to, --down and --verify exclude each other, --print and --verify too", MISUSED)
     if since is not None and not show:
         fail("--from goes with --print", MISUSED)
+    versions = {"--to": to, "--down": down, "--from": since}
     if show:
-        with reported(""):
+        with reported(""), _named_versions(versions):
             target = to if down is None else down
             start = (0 if down is None else schemas.latest_version()) if since is None else since
             typer.echo(schemas.migration_sql(start, target, schema, oban_schema=oban_schema))
         return
     dsn = checked_dsn(dsn)
-    with reported(dsn):
+    with reported(dsn), _named_versions(versions):
         asyncio.run(
             _verify(dsn, schema, oban_schema)
             if verify
@@ -139,6 +143,7 @@ def worker(
     with reported(dsn or engine.database.dsn):
         engine = overridden(engine, dsn, schema, limits, oban_schema)
         set_up_logging(verbose, log_format)
+        warn_of_idleness(engine, target)
         serve(engine, Report(verbose), address, notice(log_format))
 
 
@@ -159,6 +164,18 @@ def export_dashboards(
         fail(f"the dashboards cannot be written: {error}")
     for path in sorted(source.rglob("*.*")):
         typer.echo(folder / path.relative_to(source))
+
+
+@contextmanager
+def _named_versions(given: Mapping[str, int | None]) -> Generator[None]:
+    """Call a version that there is not by the option of the command that gives it."""
+    try:
+        yield
+    except InvalidOptionError as error:
+        for option, version in given.items():
+            if version is not None and version == error.given:
+                fail(f"{option} {version}: expected {error.expected}", MISUSED)
+        raise
 
 
 async def _verify(dsn: str, schema: str, oban_schema: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,9 @@ from typing import Any
 from baton.cli.reporting import MISUSED, fail, fail_with_traceback
 from baton.core.dsn import read_dsn
 from baton.engine import Engine
+from baton.workers import registry
+
+_log = logging.getLogger("baton.worker")
 
 _SPEC = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
 
@@ -76,6 +80,18 @@ def overridden(
     )
 
 
+def warn_of_idleness(engine: Engine, spec: str) -> None:
+    """Log why this engine will perform nothing, where that can be seen before it starts."""
+    if not engine.settings.queues:
+        if not engine.plugins:
+            _log.warning("%s has no queues: it performs nothing; give --queues default=10", spec)
+    elif not registry.names():
+        _log.warning(
+            "no worker is registered in this process: import their modules in %r",
+            spec.partition(":")[0],
+        )
+
+
 def _attribute(module: str, attribute: str) -> object:
     sys.path.insert(0, str(Path.cwd()))
     try:
@@ -89,7 +105,10 @@ def _attribute(module: str, attribute: str) -> object:
     try:
         return getattr(found, attribute)
     except AttributeError:
-        fail(f"the module {module} has no {attribute!r}", MISUSED)
+        engines = [repr(n) for n, value in vars(found).items() if isinstance(value, Engine)]
+        kind = "engine" if len(engines) == 1 else "engines"
+        has = f"; it has the {kind} {', '.join(engines)}" if engines else ""
+        fail(f"the module {module} has no {attribute!r}{has}", MISUSED)
 
 
 def _called(spec: str, found: object) -> Engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -66,12 +66,17 @@ def check_run(given: object) -> None:
         raise InvalidOptionError("run", given, "a whole number of at least 1, or None")
 
 
-def parse_workflow_id(given: UUID | str) -> UUID:
-    """A workflow's id from a UUID or its text. Raises InvalidArgumentError."""
+def parse_workflow_id(
+    given: UUID | str, advice: Callable[[object], str] = lambda given: ""
+) -> UUID:
+    """A workflow's id from a UUID or its text. Raises InvalidArgumentError, with the caller's
+    `advice`.
+    """
     if isinstance(given, UUID):
         return given
     try:
         return UUID(given)
     except (ValueError, TypeError, AttributeError):
         own = ": its workflow_id" if hasattr(given, "workflow_id") else ""
-        raise InvalidArgumentError("workflow_id", given, f"a UUID or its text{own}") from None
+        expected = f"a UUID or its text{own}{advice(given)}"
+        raise InvalidArgumentError("workflow_id", given, expected) from None

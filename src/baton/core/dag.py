@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Protocol
 
+from baton.core.near_names import did_you_mean
 from baton.words.graph_errors import (
     CycleError,
     DuplicateStepError,
@@ -15,9 +15,6 @@ from baton.words.graph_errors import (
     SelfDependencyError,
     UnknownDependencyError,
 )
-
-HINT_LIMIT = 1_000
-"""Most steps among which a similar name is looked for; comparing costs time for each."""
 
 
 class GraphStep(Protocol):
@@ -81,15 +78,8 @@ def _self_dependency(steps: Sequence[GraphStep]) -> GraphError | None:
 def _wrong_dependency(steps: Sequence[GraphStep], index: dict[str, int]) -> GraphError:
     step, name = next((s.name, dep) for s in steps for dep in s.deps if dep not in index)
     return _self_dependency(steps) or UnknownDependencyError(
-        step, name, index, _hint(name, list(index))
+        step, name, index, did_you_mean(name, index)
     )
-
-
-def _hint(name: str, known: list[str]) -> str:
-    if len(known) > HINT_LIMIT:
-        return ""
-    similar = get_close_matches(name, known, n=1)
-    return f"; did you mean {similar[0]!r}?" if similar else ""
 
 
 def _cycle(stuck: Sequence[GraphStep]) -> list[str]:

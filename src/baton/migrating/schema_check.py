@@ -29,6 +29,7 @@ from baton.migrating.surroundings import (
 )
 from baton.store.connecting import Password
 from baton.store.database import Database
+from baton.store.diagnosis import find_installations
 from baton.store.packaged import latest_version
 from baton.store.sql import DEFAULT_SCHEMA, Sql
 from baton.words.schema_errors import SchemaMismatchError, SchemaMissingError
@@ -107,7 +108,10 @@ async def _compare(connection: Connection, sql: Sql) -> tuple[SchemaReport, list
     facts = await read_facts(connection, sql)
     history = await read_applied(connection, sql) if MIGRATIONS_TABLE in facts.tables else []
     if len(history) < expected:
-        raise SchemaMissingError(sql.schema, len(history) or None, expected, sql.oban_schema)
+        elsewhere = [] if history else await find_installations(connection, sql)
+        raise SchemaMissingError(
+            sql.schema, len(history) or None, expected, sql.oban_schema, elsewhere
+        )
     newer = len(history) - expected
     problems = history_problems(history)
     slow: list[str] = []

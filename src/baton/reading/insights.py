@@ -16,6 +16,7 @@ from baton.core.names import (
     validate_workflow_name,
 )
 from baton.core.why import explain
+from baton.reading.missing_steps import missing_step
 from baton.reading.paging import page, parse_id, parse_place, place_text
 from baton.store import insights as store
 from baton.store.actions import list_actions
@@ -37,7 +38,7 @@ from baton.words.insights import (
 from baton.words.paging import Page
 from baton.words.rows import WaitingStep
 from baton.words.states import JobState
-from baton.words.workflow_errors import UnknownStepError, UnknownWorkflowError
+from baton.words.workflow_errors import UnknownWorkflowError
 
 T = TypeVar("T")
 
@@ -190,13 +191,13 @@ class Insights:
     async def why(self, workflow_id: UUID | str, step: str) -> Why:
         """Why a step is waiting, or what has become of it.
 
-        Raises UnknownStepError, also where the workflow is unknown.
+        Raises UnknownWorkflowError, UnknownStepError.
         """
         given = parse_workflow_id(workflow_id)
         name = validate_step_name(step)
         found = await self._read(lambda: store.read_step_facts(self._database, given, name))
         if found is None:
-            raise UnknownStepError(given, name)
+            raise await missing_step(self._database, given, name)
         facts, rows = found
         return explain(
             facts,

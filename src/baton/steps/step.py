@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from uuid import UUID
 
 from baton.core.jsonvalue import decode
+from baton.core.near_names import did_you_mean
 from baton.runtime.meta import read_meta, workflow_name_of
 from baton.steps.replay import WAITS, Replay, StepWaits
 from baton.steps.results import typed
@@ -96,7 +97,7 @@ class Step(StepFacts, StepWaits):
         found = await read_result(self._database, self.job_id, name) if node else None
         if found is None or not found.declared:
             declared = await read_dependency_names(self._database, self.job_id) if node else ()
-            raise UndeclaredDependencyError(str(self.name), name, declared)
+            raise _undeclared(self.name, name, declared)
         if found.result is None:
             raise NoResultError(str(self.name), name, found.state)
         return typed(found.result, type, step=str(self.name), dependency=name)
@@ -218,7 +219,7 @@ class SyncStep(StepFacts):
     def result(self, name: str, type: Any = None) -> Any:
         """As `Step.result`, without await."""
         if name not in self.dependencies:
-            raise UndeclaredDependencyError(str(self.name), name, self.dependencies)
+            raise _undeclared(self.name, name, self.dependencies)
         if name not in self.stored:
             raise NoResultError(str(self.name), name, None)
         return typed(self.stored[name].result, type, step=str(self.name), dependency=name)
@@ -279,6 +280,13 @@ def _facts(job: ClaimedJob, settings: EngineSettings) -> _Facts:
         settings.debug or (node is not None and node.debug),
         settings.capture_limit,
     )
+
+
+def _undeclared(
+    step: str | None, dependency: str, declared: Sequence[str]
+) -> UndeclaredDependencyError:
+    near = did_you_mean(dependency, declared)
+    return UndeclaredDependencyError(str(step), dependency, declared, near)
 
 
 def _by_model(step: str | None, found: Iterable[DependencyResult]) -> dict[str, Any]:

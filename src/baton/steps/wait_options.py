@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, ForwardRef, TypeAlias, TypedDict
 
 from pydantic.errors import PydanticUserError
 
 from baton.core.checks import Seconds, seconds
 from baton.core.jsonvalue import encode
 from baton.core.names import validate_event_name, validate_key
+from baton.core.near_names import unknown_option
 from baton.core.payload_schema import require
 from baton.core.roundtrip import adapter
 from baton.core.waits import UNSET, Wanted, wanted
@@ -86,8 +87,7 @@ def new_wait(
     """
     for option, value in options.items():
         if option not in _NAMES:
-            expected = f"an option of a wait, one of: {', '.join(_NAMES)}"
-            raise InvalidOptionError(option, value, expected)
+            raise unknown_option(option, value, "a wait", _NAMES)
     timeout, default = options.get("timeout"), options.get("default", UNSET)
     correlation_key = options.get("correlation_key")
     return NewWait(
@@ -107,15 +107,27 @@ def new_wait(
 
 
 def new_wait_step(
-    forms: Mapping[str, Any], on_timeout: object, options: Mapping[str, Any]
+    name: str, forms: Mapping[str, Any], on_timeout: object, options: Mapping[str, Any]
 ) -> NewWait:
     """The wait of a wait step, from its checked options; `forms` are those of `wanted`. Raises as
-    `new_wait`.
+    `new_wait`, with the step's name.
     """
+    try:
+        return _new_wait_step(forms, on_timeout, options)
+    except InvalidOptionError as error:
+        subject = f"wait step {name!r}: {error.subject}"
+        raise InvalidOptionError(
+            error.option, error.given, error.expected, subject=subject
+        ) from error.__cause__
+
+
+def _new_wait_step(
+    forms: Mapping[str, Any], on_timeout: object, options: Mapping[str, Any]
+) -> NewWait:
     for option, value in options.items():
         if option not in WaitStepOptions.__annotations__:
-            known = ", ".join([*forms, "on_timeout", *WaitStepOptions.__annotations__])
-            raise InvalidOptionError(option, value, f"an option of a wait, one of: {known}")
+            known = [*forms, "on_timeout", *WaitStepOptions.__annotations__]
+            raise unknown_option(option, value, "a wait step", known)
     wants = wanted(**forms)
     try:
         ending = OnTimeout(str(on_timeout))
@@ -176,12 +188,22 @@ def _payload_schema(payload_type: PayloadTypes, names: tuple[str, ...]) -> str |
     chosen = payload_types(payload_type, names)
     if not chosen:
         return None
+    for kind in chosen.values():
+        _refuse_name(kind)
     require()
     one = not isinstance(payload_type, Mapping)
     schemas = (
         {"*": _schema(payload_type)} if one else {n: _schema(kind) for n, kind in chosen.items()}
     )
     return encode(schemas, what="the schema of the payload", limit=SCHEMA_LIMIT)
+
+
+def _refuse_name(kind: Any) -> None:
+    """Refuse the name of a type: pydantic would look for it among the names of this module."""
+    if isinstance(kind, str | ForwardRef):
+        name = kind if isinstance(kind, str) else kind.__forward_arg__
+        expected = f"a type, not its name: payload_type={name}"
+        raise InvalidOptionError("payload_type", kind, expected)
 
 
 def _schema(kind: Any) -> Any:

@@ -71,8 +71,8 @@ def current(engine: EngineOrName | None = None) -> Instance:
     """The engine given, the one of that name, or the ambient one: the engine entered in this task
     or an ancestor of it, else the one named "default", else the only one there is in this loop.
 
-    Of several with one name the last that started counts. Raises NoEngineError,
-    InvalidArgumentError.
+    Of several with one name the last that started counts, if all of them work on one schema of one
+    database. Raises NoEngineError, InvalidArgumentError.
     """
     if isinstance(engine, Instance):
         return engine
@@ -84,9 +84,9 @@ def current(engine: EngineOrName | None = None) -> Instance:
     nearest = _nearest.get()
     if engine is None and nearest is not None and any(nearest is instance for instance in here):
         return nearest
-    for instance in reversed(here):
-        if instance.settings.name == (engine or "default"):
-            return instance
+    of_name = [one for one in here if one.settings.name == (engine or "default")]
+    if len({(one.database.dsn, one.database.sql) for one in of_name}) == 1:
+        return of_name[-1]
     if engine is None and len(here) == 1:
         return here[0]
     raise NoEngineError(

@@ -44,8 +44,15 @@ async def missing_schema(connection: Connection, sql: Sql) -> SchemaMissingError
     if version and version < latest:
         return SchemaMissingError(sql.schema, version, latest, sql.oban_schema)
     if not {"baton_migrations", "oban_jobs", "workflows"} <= found:
-        return SchemaMissingError(sql.schema, None, latest, sql.oban_schema)
+        elsewhere = await find_installations(connection, sql)
+        return SchemaMissingError(sql.schema, None, latest, sql.oban_schema, elsewhere)
     return None
+
+
+async def find_installations(connection: Connection, sql: Sql) -> list[str]:
+    """The other schemas of this database that have Baton's tables, a few of them."""
+    rows = await connection.fetch(sql("find_installations"), timeout=ASK_TIMEOUT)
+    return [row["name"] for row in rows if row["name"] != sql.schema]
 
 
 async def refuse_hidden_rows(connection: Connection, sql: Sql, table: str) -> None:

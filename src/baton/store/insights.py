@@ -123,6 +123,11 @@ async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail
     return WorkflowDetail(workflow, counts, completion)
 
 
+async def read_step_names(database: Database, workflow_id: UUID, limit: int) -> list[str]:
+    """The names of the steps of a workflow, at most `limit`, in the order they were added."""
+    return [row["name"] for row in await database.read("read_step_names", workflow_id, limit)]
+
+
 async def read_steps(
     database: Database, workflow_id: UUID, state: str | None, after: int, limit: int
 ) -> list[StepRow]:

@@ -52,7 +52,8 @@ def not_connected(error: BaseException) -> DatabaseError:
     if isinstance(error, DatabaseError):
         return error
     if code == _NO_DATABASE:
-        return UnavailableError(said(error), refused=True)
+        what = f"{said(error)}: create it, or correct the DSN"
+        return UnavailableError(what, refused=True)
     if code in _REFUSED_SETTINGS:
         what = f"the database refused a setting of the connection: {said(error)}"
         return UnavailableError(what, refused=True)

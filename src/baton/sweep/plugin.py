@@ -211,7 +211,9 @@ def _ages(given: Mapping[str, float] | None) -> dict[JobState, float]:
         raise InvalidOptionError("job_max_age", given, expected)
     for state in given:
         if state not in TERMINAL_STATES:
-            raise InvalidOptionError("job_max_age", given, expected)
+            ends = ", ".join(sorted(TERMINAL_STATES))
+            wrong = f"{expected}; {state!r} is not a state that ends: {ends}"
+            raise InvalidOptionError("job_max_age", given, wrong)
     return {JobState(state): seconds("job_max_age", age) for state, age in given.items()}
 
 

@@ -7,12 +7,14 @@ before they build a record, so that silence costs one attribute look-up.
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+from baton.words.argument_errors import InvalidArgumentError
 from baton.words.events import Event
 from baton.words.rows import ClaimedJob, NewWorkflow, Outcome
 from baton.words.states import Delivery
@@ -95,13 +97,34 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
     not block.
 
     Returns a function that unsubscribes. A subscriber that raises is logged and hurts nobody.
+    Raises InvalidArgumentError for what is no plain function of one event.
     """
+    _check(subscriber)
     _replace((*_subscribers, subscriber))
 
     def unsubscribe() -> None:
         _replace(tuple(s for s in _subscribers if s is not subscriber))
 
     return unsubscribe
+
+
+def _check(given: object) -> None:
+    asynchronous = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+    called = given if inspect.isroutine(given) else getattr(given, "__call__", given)  # noqa: B004
+    if callable(given) and not any(check(one) for check in asynchronous for one in (given, called)):
+        try:
+            inspect.signature(given).bind(None)
+        except ValueError:
+            # Written in C: it does not tell what it takes.
+            return
+        except TypeError:
+            pass
+        else:
+            return
+    expected = (
+        "a plain function of one event, called in the event loop; start a task in it for async work"
+    )
+    raise InvalidArgumentError("subscriber", given, expected)
 
 
 def trace_with(chosen: Tracer | None) -> None:

@@ -23,15 +23,28 @@ class InvalidNameError(BatonError):
 
 
 class InvalidArgumentError(BatonError):
-    """What a call was given is not what it takes."""
+    """What a call was given is not what it takes. `subject` is what the text calls it:
+    `argument=given`, unless the value must not be shown or belongs to something that has a name.
+    """
 
     argument: str
     given: object
     expected: str
+    subject: str
 
-    def __init__(self, argument: str, given: object, expected: str, **fields: Any) -> None:
+    def __init__(
+        self,
+        argument: str,
+        given: object,
+        expected: str,
+        *,
+        subject: str | None = None,
+        **fields: Any,
+    ) -> None:
+        subject = subject or f"{argument}={shown(given)}"
         super().__init__(
-            f"{argument}={shown(given)}: expected {expected}",
+            f"{subject}: expected {expected}",
+            subject=subject,
             argument=argument,
             given=given,
             expected=expected,
@@ -44,8 +57,10 @@ class InvalidOptionError(InvalidArgumentError):
 
     option: str
 
-    def __init__(self, option: str, given: object, expected: str) -> None:
-        super().__init__(option, given, expected, option=option)
+    def __init__(
+        self, option: str, given: object, expected: str, *, subject: str | None = None
+    ) -> None:
+        super().__init__(option, given, expected, subject=subject, option=option)
 
 
 class InvalidArgsError(BatonError):

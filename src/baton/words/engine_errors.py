@@ -12,6 +12,8 @@ class EngineError(BatonError):
 
 
 class NoEngineError(EngineError):
+    """No engine of that name runs here, or several do, on several databases."""
+
     name: str
     running: tuple[str, ...]
     elsewhere: tuple[str, ...]
@@ -24,9 +26,14 @@ class NoEngineError(EngineError):
     ) -> None:
         running, elsewhere = tuple(running), tuple(elsewhere)
         listed = ", ".join(map(repr, running))
+        missing = f"no engine named {name!r} is running here"
         advice = "use 'async with Engine(dsn): …', or pass engine=… or conn=…"
-        if running:
-            advice = f"running are {listed}: pass engine={running[0]!r}"
+        if name in running:
+            missing = f"{running.count(name)} engines named {name!r} run here, on several databases"
+            advice = "pass the engine itself, engine=…, or give each a name of its own"
+        elif running:
+            own = running.count(running[0]) == 1
+            advice = f"running are {listed}: pass engine={repr(running[0]) if own else '…'}"
         elif elsewhere:
             advice = (
                 f"in another event loop of this process {', '.join(map(repr, elsewhere))} runs: "
@@ -34,7 +41,7 @@ class NoEngineError(EngineError):
                 "in this loop"
             )
         super().__init__(
-            f"no engine named {name!r} is running here; {advice}",
+            f"{missing}; {advice}",
             name=name,
             running=running,
             elsewhere=elsewhere,

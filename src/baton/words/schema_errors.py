@@ -12,19 +12,29 @@ class SchemaMissingError(DatabaseError):
     found: int | None
     expected: int
     oban_schema: str | None
+    elsewhere: tuple[str, ...]
 
     def __init__(
-        self, schema: str, found: int | None, expected: int, oban_schema: str | None = None
+        self,
+        schema: str,
+        found: int | None,
+        expected: int,
+        oban_schema: str | None = None,
+        elsewhere: Iterable[str] = (),
     ) -> None:
         has = "no Baton tables" if found is None else f"Baton's tables at version {found}"
+        elsewhere = tuple(elsewhere)
+        others = ", ".join(map(repr, elsewhere))
+        there = f"this database has them in {others}: correct --schema, or " if others else ""
         super().__init__(
             f"schema {schema!r} has {has}, expected version {expected}; "
-            f"run: baton migrate --schema {schema}"
+            f"{there}run: baton migrate --schema {schema}"
             + ("" if oban_schema is None else f" --oban-schema {oban_schema}"),
             schema=schema,
             found=found,
             expected=expected,
             oban_schema=oban_schema,
+            elsewhere=elsewhere,
         )
 
 

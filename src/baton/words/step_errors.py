@@ -16,12 +16,12 @@ class UndeclaredDependencyError(StepError):
     dependency: str
     declared: tuple[str, ...]
 
-    def __init__(self, step: str, dependency: str, declared: Iterable[str]) -> None:
+    def __init__(self, step: str, dependency: str, declared: Iterable[str], hint: str = "") -> None:
         declared = tuple(declared)
         shown = ", ".join(map(repr, declared[:10])) + (", …" if len(declared) > 10 else "")
         super().__init__(
             f"step {step!r} reads the result of {dependency!r}, which is not among its "
-            f"dependencies ({shown or 'none'}); declare it: "
+            f"dependencies ({shown or 'none'}){f'{hint} Or' if hint else ';'} declare it: "
             f".add({step!r}, …, deps=[{dependency!r}])",
             step=step,
             dependency=dependency,
@@ -35,9 +35,13 @@ class NoResultError(StepError):
     state: str | None
 
     def __init__(self, step: str | None, dependency: str, state: str | None) -> None:
-        reads = "" if step is None else f"step {step!r} reads the result of {dependency!r}: "
+        if step is None and state is None:
+            text = f"step {dependency!r} has not settled yet: await completion() first"
+        else:
+            reads = "" if step is None else f"step {step!r} reads the result of {dependency!r}: "
+            text = f"{reads}step {dependency!r} has no stored result (settled state: {state})"
         super().__init__(
-            f"{reads}step {dependency!r} has no stored result (settled state: {state})",
+            text,
             step=step,
             dependency=dependency,
             state=state,

@@ -72,9 +72,9 @@ class UnknownStepError(BatonError):
     workflow_id: UUID
     step: str
 
-    def __init__(self, workflow_id: UUID, step: str) -> None:
+    def __init__(self, workflow_id: UUID, step: str, hint: str = "") -> None:
         super().__init__(
-            f"workflow {workflow_id} has no step named {step!r}, or is unknown",
+            f"workflow {workflow_id} has no step named {step!r}{hint}",
             workflow_id=workflow_id,
             step=step,
         )

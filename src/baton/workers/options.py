@@ -15,6 +15,7 @@ from baton.core.names import (
     validate_tag,
     validate_worker_name,
 )
+from baton.core.near_names import unknown_option
 from baton.words.argument_errors import InvalidOptionError
 
 _MAX_SMALLINT = 32_767
@@ -63,22 +64,26 @@ def step_options(given: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidOptionError(
             "schedule_at", given["schedule_at"], "only one of schedule_in and schedule_at"
         )
-    return _checked(given, _STEP)
+    return _checked(given, _STEP, "a step")
 
 
 def worker_options(given: Mapping[str, Any], allowed: Iterable[str]) -> dict[str, Any]:
     """The options of a worker, checked; `allowed` are their names."""
-    return _checked(given, {name: _WORKER[name] for name in allowed}, keep_none=True)
+    return _checked(given, {name: _WORKER[name] for name in allowed}, "a worker", keep_none=True)
 
 
 def _checked(
-    given: Mapping[str, Any], checks: Mapping[str, Callable[[Any], Any]], *, keep_none: bool = False
+    given: Mapping[str, Any],
+    checks: Mapping[str, Callable[[Any], Any]],
+    of: str,
+    *,
+    keep_none: bool = False,
 ) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for option, value in given.items():
         check = checks.get(option)
         if check is None:
-            raise InvalidOptionError(option, value, f"an option, one of: {', '.join(checks)}")
+            raise unknown_option(option, value, of, checks)
         if value is not None:
             checked[option] = check(value)
         elif keep_none:

@@ -20,7 +20,9 @@ from typing import Any
 
 from baton.core.names import validate_worker_name
 
-_MAINS = ("__main__", "__mp_main__")
+_MAINS = ("__main__", "__mp_main__", "__console__")
+_CONSOLE = "asyncio.__main__"
+"""The module whose name and file what is typed into `python -m asyncio` has."""
 _MACHINERY = ("baton", "pydantic", "abc", "functools", "typing")
 _MOST_PARTS = 8
 _warned: set[str] = set()
@@ -115,18 +117,19 @@ def default_name(definition: Any) -> str:
 
 
 def _importable(module: str, qualname: str) -> str:
-    """What `__main__` is called where it is imported: by `python -m` it has its name, and a script
-    has that of its file. Of two scripts, both `__main__`, the one would perform the other's jobs.
+    """What `__main__` is called where it is imported: by `python -m` it has its name, a script has
+    that of its file, and what is typed or piped in has none. Of two scripts, both `__main__`, the
+    one would perform the other's jobs.
     """
     frame = _defining_frame(module)
     scope = frame.f_globals
     if scope.get("__name__") != module and module in sys.modules:
         scope = vars(sys.modules[module])
     known: str | None = getattr(scope.get("__spec__"), "name", None)
-    if known is not None and known not in _MAINS:
+    if known is not None and known != _CONSOLE and known not in _MAINS:
         return known
-    file = scope.get("__file__")
-    if file:
+    file = None if known == _CONSOLE else scope.get("__file__")
+    if file and not file.startswith("<"):
         path = PurePath(file)
         # A directory or an archive is run by the `__main__.py` in it.
         return path.parent.stem if path.stem in _MAINS else path.stem
