@@ -1,4 +1,4 @@
-"""The engine as an application sees it, and the one place where its parts are wired together."""
+"""The engine as an application sees it: its settings, its start and its stop."""
 
 from __future__ import annotations
 
@@ -15,29 +15,22 @@ import anyio
 
 from baton.core.dsn import DSN_EXPECTED
 from baton.core.near_names import unknown_option
-from baton.handles import EngineParts, QueueHandle, WorkflowHandle
+from baton.handles import QueueHandle, WorkflowHandle
 from baton.migrating.schema_check import require
-from baton.performing.perform import Performer
 from baton.reading.insights import Insights
 from baton.runtime.lifespan import Lifespan
-from baton.runtime.runtime import STOP_SECONDS, Runtime
+from baton.runtime.runtime import STOP_SECONDS
 from baton.runtime.tasks import END_TIMEOUT, Deadline
-from baton.settling.announce import emit_finished
-from baton.settling.cascade_hooks import CascadeHooks
-from baton.settling.completion_waiters import CompletionWaiters
-from baton.settling.ledger import WorkflowLedger
 from baton.store import ambient
 from baton.store.connecting import Password
 from baton.store.database import Database
 from baton.store.jobs import Claimant
 from baton.store.sql import DEFAULT_SCHEMA
-from baton.sweep.plugin import Plugin, checked_plugins
-from baton.waits.expire import Expiry
-from baton.waits.spread import Handing
+from baton.sweep.plugin import Plugin, checked_plugins, sweep_in_turn
+from baton.wiring import wired
 from baton.words.argument_errors import InvalidOptionError
 from baton.words.config import EngineOptions, EngineSettings
 from baton.words.engine_errors import EngineStateError
-from baton.words.rows import Announced, CancelledStep
 
 __all__ = ["Engine", "EngineOptions"]
 
@@ -107,20 +100,7 @@ class Engine:
             pooled=pooled,
             engine=settings.name,
         )
-        self._waiters = CompletionWaiters(self.database, tuple(settings.queues))
-        self._hooks = CascadeHooks(self.database, settings)
-        self._ledger = WorkflowLedger(
-            self.database,
-            Performer(self.database, settings),
-            notify=settings.notify,
-            on_finished=self._finished,
-            on_cancelled=self._cancelled,
-        )
-        self._runtime = Runtime(self.database, settings, self._ledger)
-        self._runtime.on("baton_finished", self._waiters.notified)
-        for what, timer in (("waits", Expiry()), ("events", Handing())):
-            self._runtime.alarm("baton_waits", what, partial(timer.run, self.database, settings))
-        self._parts = EngineParts(self, self._waiters, self._hooks, self._runtime, self._finished)
+        self._parts = wired(self)
         self._state = "new"
         self._stop_asked = asyncio.Event()
         self._started = asyncio.Event()
@@ -160,10 +140,12 @@ class Engine:
         try:
             async with asyncio.timeout(None) as self._starting:
                 await self._start()
-            self._runtime.every(self.settings.poll_interval, "completions", self._waiters.poll)
+            self._parts.runtime.every(
+                self.settings.poll_interval, "completions", self._parts.waiters.poll
+            )
             for plugin in self.plugins:
-                sweep = partial(plugin.work, self.database, self.settings)
-                self._runtime.every(plugin.interval, "sweep", sweep)
+                sweep = partial(sweep_in_turn, plugin, self.database, self.settings)
+                self._parts.runtime.every(plugin.interval, "sweep", sweep)
         except BaseException:
             self._state = "stopping"
             with anyio.CancelScope(shield=True):
@@ -186,8 +168,8 @@ class Engine:
         # Before anything starts: what this engine performs inserts through this engine.
         ambient.enter(self)
         self._engine_id = uuid4()
-        self._ledger.claimant = Claimant(self.settings.node, self._engine_id)
-        await self._runtime.start(self._engine_id)
+        self._parts.ledger.claimant = Claimant(self.settings.node, self._engine_id)
+        await self._parts.runtime.start(self._engine_id)
 
     async def __aexit__(
         self,
@@ -229,7 +211,7 @@ class Engine:
             await self._stopped.wait()
         elif self._state == "running":
             self._state = "stopping"
-            self._waiters.closing = True
+            self._parts.waiters.closing = True
             # In a task of its own: neither a caller who gives up nor a step that stops its engine,
             # and is interrupted by that, cuts it short.
             self._stopping = asyncio.get_running_loop().create_task(self._shut_down())
@@ -268,17 +250,10 @@ class Engine:
         queue that this engine does not serve is ignored.
         """
         self._expect_own_loop()
-        self._runtime.producer.wake(queue)
-
-    def _finished(self, completions: Sequence[Announced]) -> None:
-        emit_finished(self.name, completions)
-        self._waiters.settled(completions)
+        self._parts.runtime.producer.wake(queue)
 
     def _lifespan_failed(self) -> None:
         self._failing = asyncio.get_running_loop().create_task(self.stop())
-
-    def _cancelled(self, steps: Sequence[CancelledStep]) -> None:
-        self._hooks.run(steps)
 
     async def _shut_down(self) -> None:
         ambient.leave(self)
@@ -290,17 +265,17 @@ class Engine:
                 if self._lifespan is not None:
                     parts.push_async_callback(self._lifespan.stop)
                 parts.push_async_callback(self._close_pool, deadline)
-                parts.callback(self._ledger.close)
+                parts.callback(self._parts.ledger.close)
                 parts.push_async_callback(self._end_helpers, deadline)
-                await self._runtime.stop(deadline)
+                await self._parts.runtime.stop(deadline)
         finally:
             self._state = "stopped"
             self._stopped.set()
 
     async def _end_helpers(self, deadline: Deadline) -> None:
         await asyncio.gather(
-            self._hooks.stop(deadline.left(STOP_SECONDS)),
-            self._waiters.stop(deadline.left(END_TIMEOUT)),
+            self._parts.hooks.stop(deadline.left(STOP_SECONDS)),
+            self._parts.waiters.stop(deadline.left(END_TIMEOUT)),
         )
 
     async def _close_pool(self, deadline: Deadline) -> None:

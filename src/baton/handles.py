@@ -20,6 +20,7 @@ from baton.runtime.runtime import Runtime
 from baton.runtime.tasks import to_the_end
 from baton.settling.cascade_hooks import CascadeHooks
 from baton.settling.completion_waiters import CompletionWaiters
+from baton.settling.ledger import WorkflowLedger
 from baton.steps.results import typed
 from baton.store.ambient import Instance, opened
 from baton.store.borrowed import CallersConnection
@@ -40,11 +41,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class EngineParts:
-    """What the handles use of their engine."""
+    """The parts of an engine, as `wiring` puts them together."""
 
     engine: Instance
     waiters: CompletionWaiters
     hooks: CascadeHooks
+    ledger: WorkflowLedger
     runtime: Runtime
     finished: Callable[[Sequence[Announced]], None]
 

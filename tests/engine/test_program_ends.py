@@ -202,7 +202,7 @@ async def test_steps_that_fail_while_loops_time_out_have_failed(dsn: str) -> Non
             await _times_out()
 
     async with running(dsn, queues={"default": 5}) as run:
-        run.engine._runtime.every(0.0, "times out", work)
+        run.engine._parts.runtime.every(0.0, "times out", work)
         completion = await run.workflow(workflow)
     assert completion.failed_count == 100
     assert len(performed) == len(set(performed)) == 100

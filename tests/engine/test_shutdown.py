@@ -297,7 +297,7 @@ async def test_a_stop_that_fails_half_way_closes_everything(
         async def fails(timeout: float) -> int:
             raise RuntimeError("a fault of the engine")
 
-        monkeypatch.setattr(engine._runtime.producer, "flush", fails)
+        monkeypatch.setattr(engine._parts.runtime.producer, "flush", fails)
         with pytest.raises(RuntimeError, match="a fault of the engine"):
             await engine.stop()
         assert engine.state == "stopped"

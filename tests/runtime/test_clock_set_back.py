@@ -148,7 +148,7 @@ async def test_a_claim_of_the_future_is_as_old_as_it_was_seen(
 
 def made(run: Run) -> Rescuer:
     """Another rescuer of the same engine, to be called by hand."""
-    runtime = run.engine._runtime
+    runtime = run.engine._parts.runtime
     return Rescuer(
         run.engine.database,
         run.engine.settings,

@@ -122,7 +122,7 @@ async def test_more_refused_jobs_than_are_left_out_one_by_one(
 async def test_a_batch_grows_again(dsn: str) -> None:
     """What was too slow once is not small for ever."""
     async with running(dsn, stage_interval=0.01, stage_limit=64) as run:
-        stager: Stager = run.engine._runtime._stager
+        stager: Stager = run.engine._parts.runtime._stager
         stager._size = 1
 
         async def grown() -> bool:

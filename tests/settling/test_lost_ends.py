@@ -141,7 +141,7 @@ async def test_an_end_that_another_process_recorded_is_its_own(
     """
     workflow = Baton().add("a", ends.new(how="well")).add("b", Follows(), queue="elsewhere")
     async with behind(dsn, settlers=1) as (run, proxy):
-        settle, seen = run.engine._ledger._settle_completed, asyncio.Event()
+        settle, seen = run.engine._parts.ledger._settle_completed, asyncio.Event()
 
         async def late(*args: Any) -> Any:
             if proxy.cut.is_set() and not seen.is_set():
@@ -152,7 +152,7 @@ async def test_an_end_that_another_process_recorded_is_its_own(
                 seen.set()
             return await settle(*args)
 
-        monkeypatch.setattr(run.engine._ledger, "_settle_completed", late)
+        monkeypatch.setattr(run.engine._parts.ledger, "_settle_completed", late)
         await played(run, proxy, workflow, lost(SETTLE))
         await asyncio.wait_for(seen.wait(), DEADLINE)
         await run.events.until(StepSettled, step="a")
@@ -198,7 +198,7 @@ async def test_what_somebody_else_wrote_is_not_told_as_written(
     """The call was lost before it came to the server, and then the job was rescued."""
     workflow = Baton().add("a", ends.new(how=how))
     async with behind(dsn) as (run, proxy):
-        requeue = run.engine._ledger._requeue
+        requeue = run.engine._parts.ledger._requeue
 
         async def late(*args: Any) -> Any:
             if proxy.cut.is_set():
@@ -212,7 +212,7 @@ async def test_what_somebody_else_wrote_is_not_told_as_written(
                 )
             return await requeue(*args)
 
-        monkeypatch.setattr(run.engine._ledger, "_requeue", late)
+        monkeypatch.setattr(run.engine._parts.ledger, "_requeue", late)
         await played(run, proxy, workflow, lost(REQUEUE, after=False))
         await run.events.until(StepFenced, step="a")
         assert run.events.endings("a") == ["StepFenced"]

@@ -10,6 +10,7 @@ import pytest
 from baton import Baton, Cancel, Engine, Plugin, Snooze, Step, schema, worker
 from baton.errors import UnknownWorkflowError
 from baton.store.sql import Sql
+from baton.sweep.plugin import sweep_in_turn
 from baton.words.events import JobsRescued, RowsPruned, SweepFinished
 from settling.test_oban_tables import KINDS, oban
 from support.running import FAST, beating, recorded
@@ -79,7 +80,7 @@ async def test_everything_runs_on_it(empty_dsn: str, kind: str) -> None:
                 f" FROM {own}.workflow_nodes WHERE workflow_id = $1)",
                 lost.workflow_id,
             )
-            await Plugin().work(engine.database, engine.settings)
+            await sweep_in_turn(Plugin(), engine.database, engine.settings)
             end = await engine.workflow(lost.workflow_id).completion(timeout=20)
             assert end.failed_steps == ("a", "b")
             for _ in range(2):

@@ -18,7 +18,7 @@ async def works(step: Step) -> int:
 
 
 async def looked(engine: Engine) -> bool:
-    waiters = engine._waiters
+    waiters = engine._parts.waiters
     return bool(waiters._waiters) and not waiters._unchecked
 
 
@@ -43,14 +43,14 @@ async def test_the_wait_ends(dsn: str) -> None:
         for _ in range(2):
             await plugin.sweep(run.engine.database)
         assert await run.tables.value("SELECT count(*) FROM baton.workflows") == 1
-        await waits._waiters.poll()
+        await waits._parts.waiters.poll()
         with pytest.raises(UnknownWorkflowError, match="any more") as caught:
             await asyncio.wait_for(waiting, DEADLINE)
         assert (caught.value.workflow_id, caught.value.pruned) == (workflow.workflow_id, True)
         # The other goes on waiting.
         assert not kept.done()
         await run.engine.workflow(other.workflow_id).cancel()
-        await waits._waiters.poll()
+        await waits._parts.waiters.poll()
         assert (await asyncio.wait_for(kept, DEADLINE)).outcome == "failed"
 
 

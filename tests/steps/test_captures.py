@@ -9,6 +9,7 @@ import pytest
 
 from baton import Baton, Discard, Engine, Step, SyncStep, worker
 from baton.errors import InvalidNameError, InvalidOptionError, NotStorableError, TooLargeError
+from baton.steps.step import notes_of, step_of, sync_step_of
 from support.running import running
 from support.untouched import Untouchable, claimed
 
@@ -65,18 +66,18 @@ async def test_without_debug_nothing_is_written(dsn: str) -> None:
 async def test_without_debug_nothing_is_asked_or_looked_at() -> None:
     database: Any = Untouchable()
     settings = Engine("postgresql://x").settings
-    step = Step.of(claimed(None), database, settings)
+    step = step_of(claimed(None), database, settings)
     assert not step.debug
     await step.capture("", object())
-    thread = await SyncStep.of(claimed(None), database, settings)
+    thread = await sync_step_of(claimed(None), database, settings)
     thread.capture("", object())
-    assert thread.notes.captures == []
+    assert notes_of(thread).captures == []
 
 
 async def test_what_cannot_be_captured_is_told() -> None:
     database: Any = Untouchable()
     settings = Engine("postgresql://x", debug=True, capture_limit=100).settings
-    step = Step.of(claimed(None), database, settings)
+    step = step_of(claimed(None), database, settings)
     with pytest.raises(InvalidNameError, match="label"):
         await step.capture("", 1)
     with pytest.raises(NotStorableError, match="the capture cannot be stored"):
@@ -86,7 +87,7 @@ async def test_what_cannot_be_captured_is_told() -> None:
     with pytest.raises(TooLargeError, match=r"the capture .* the limit is 100") as caught:
         await step.capture("x", "x" * 99)
     assert (caught.value.size, caught.value.limit) == (101, 100)
-    thread = await SyncStep.of(claimed(None), database, settings)
+    thread = await sync_step_of(claimed(None), database, settings)
     with pytest.raises(TooLargeError):
         thread.capture("x", "x" * 99)
     thread.capture("x", "x" * 98)

@@ -24,6 +24,7 @@ from baton.errors import (
 from baton.events import StepUsage
 from baton.statistics import ModelUsage, WorkflowUsage
 from baton.steps import usage as usage_module
+from baton.steps.step import notes_of, step_of, sync_step_of
 from baton.store.statistics import read_usage, record_usage
 from baton.words.rows import Node, UsageRecord
 from support.apart import spend_apart
@@ -232,13 +233,13 @@ async def test_wrong_arguments_raise_and_write_nothing(
     job = claimed(None)
     database: Any = Untouchable()
     settings = Engine("postgresql://x").settings
-    step = Step.of(job, database, settings)
+    step = step_of(job, database, settings)
     with pytest.raises(kind, match=message):
         await step.record_usage(**{"model": "gpt-4o", **wrong})
-    thread = await SyncStep.of(job, database, settings)
+    thread = await sync_step_of(job, database, settings)
     with pytest.raises(kind, match=message):
         thread.record_usage(**{"model": "gpt-4o", **wrong})
-    assert thread.notes.usage == []
+    assert notes_of(thread).usage == []
 
 
 async def test_wrong_arguments_fail_the_step(dsn: str) -> None:

@@ -193,7 +193,7 @@ async def test_tables_that_are_not_there_are_told_by_every_call(dsn: str, db: Co
         asked = {
             "Database.connection", "Database.transaction", "WorkflowHandle.completion",
             "Baton.completion",
-            "current_version", "migrate", "rollback", "verify", "require", "Plugin.work",
+            "current_version", "migrate", "rollback", "verify", "require",
             *LOGS_ITS_FAILURES,
         }  # fmt: skip
         for name in CALLS.keys() - asked:

@@ -14,6 +14,7 @@ from baton.completion import check
 from baton.errors import BatonError, InvalidOptionError
 from baton.runtime import heartbeat
 from baton.sweep.observe import STATES, Observer
+from baton.sweep.plugin import sweep_in_turn
 from baton.words.config import EngineSettings
 from baton.words.events import (
     JobsRescued,
@@ -298,14 +299,14 @@ async def test_one_sweeps_at_a_time(dsn: str) -> None:
             "SELECT pg_advisory_xact_lock(hashtextextended('baton.baton_sweep', 0))"
         )
         with recorded() as events:
-            await Plugin().work(one, EngineSettings())
+            await sweep_in_turn(Plugin(), one, EngineSettings())
             assert not events.of(SweepFinished)
             await Plugin().sweep(other)
             assert len(events.of(SweepFinished)) == 1
-            await Plugin().work(elsewhere, EngineSettings())
+            await sweep_in_turn(Plugin(), elsewhere, EngineSettings())
             assert len(events.of(SweepFinished)) == 2
             await tables.execute("ROLLBACK")
-            await Plugin().work(one, EngineSettings())
+            await sweep_in_turn(Plugin(), one, EngineSettings())
             assert len(events.of(SweepFinished)) == 3
         await elsewhere.close()
         await one.close()

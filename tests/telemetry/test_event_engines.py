@@ -29,6 +29,7 @@ from baton import (
     worker,
 )
 from baton.completion import check
+from baton.sweep.plugin import sweep_in_turn
 from baton.words.events import (
     ConnectionLost,
     ConnectionRegained,
@@ -202,9 +203,8 @@ class Side:
         job_id = (await self.tables.step(workflow, "x")).id
         await self.tables.execute("DELETE FROM baton.oban_jobs WHERE id = $1", job_id)
         begun = len(self.seen.all)
-        await Plugin(prune=True, job_max_age={"cancelled": 0}).work(
-            self.engine.database, self.engine.settings
-        )
+        plugin = Plugin(prune=True, job_max_age={"cancelled": 0})
+        await sweep_in_turn(plugin, self.engine.database, self.engine.settings)
         kinds = (SweepFinished, RowsPruned, WaitsObserved, StepsSettled, StepsRescued)
         for kind in kinds:
             found = [event for event in self.seen.all[begun:] if isinstance(event, kind)]

@@ -18,7 +18,7 @@ from baton.core.outcome import Cancel, Discard, Ending, Request, Snooze, outcome
 from baton.runtime.tasks import is_from_signal
 from baton.steps.replay import Suspension
 from baton.steps.results import encode_result
-from baton.steps.step import Step, SyncStep
+from baton.steps.step import Step, SyncStep, notes_of, suspension_of
 from baton.steps.usage import Notes
 from baton.words.rows import ClaimedJob, Outcome
 from baton.words.worker_errors import WorkerError
@@ -38,7 +38,7 @@ def attempt(
     Values and errors become text here: not every error survives the way between processes, and one
     that does not breaks the whole pool.
     """
-    return _outcome(job, built, step, result_limit), step.notes
+    return _outcome(job, built, step, result_limit), notes_of(step)
 
 
 def _outcome(job: ClaimedJob, built: BuiltWorker, step: SyncStep, result_limit: int) -> Outcome:
@@ -120,7 +120,7 @@ def suspended(job: ClaimedJob, step: Step | SyncStep, error: BaseException) -> O
 
     Task groups hand the suspension on inside a group of errors.
     """
-    found = step.replay.suspension if isinstance(step, Step) else None
+    found = suspension_of(step) if isinstance(step, Step) else None
     if found is None or not _only_suspensions(error):
         return None
     return outcome(job, Ending.SUSPENDED)._replace(wait=found.wait)

@@ -12,7 +12,7 @@ from baton.performing.attempt import attempt, failed, returned, suspended
 from baton.performing.calls import Calls
 from baton.performing.gating import decision
 from baton.runtime.executor import NotBegunError, attempt_begins, interrupted
-from baton.steps.step import Step, SyncStep
+from baton.steps.step import Step, SyncStep, notes_of, step_of, suspension_of, sync_step_of
 from baton.steps.usage import Notes, write_notes
 from baton.store.database import Database
 from baton.store.results import UnreadError, read_dependencies
@@ -59,9 +59,9 @@ class Performer:
             # Validators are the worker's code.
             return failed(job, Ending.RAISED, error)
         step = (
-            Step.of(job, self._database, self._settings)
+            step_of(job, self._database, self._settings)
             if spec.is_async
-            else await SyncStep.of(job, self._database, self._settings)
+            else await sync_step_of(job, self._database, self._settings)
         )
         try:
             return await self._noted(job, spec, built, step)
@@ -115,7 +115,7 @@ class Performer:
             return await self._call(job, spec, built, step)
         finally:
             if isinstance(step, SyncStep):
-                await write_notes(self._database, job, step.notes)
+                await write_notes(self._database, job, notes_of(step))
 
     async def _call(
         self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep
@@ -143,7 +143,7 @@ class Performer:
 
     async def _awaited(self, job: ClaimedJob, built: BuiltWorker, step: Step) -> Outcome:
         value = await built.perform(step)
-        if step.replay.suspension is not None:
+        if suspension_of(step) is not None:
             raise WaitSwallowedError(step.name)
         return returned(job, value, self._settings.result_limit)
 
@@ -161,5 +161,5 @@ class Performer:
 async def _finished(begun: asyncio.Future[tuple[Outcome, Notes]], step: SyncStep) -> Outcome:
     outcome, notes = await begun
     # Another process has written into a copy.
-    step.notes.adopt(notes)
+    notes_of(step).adopt(notes)
     return outcome

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from baton.runtime.meta import workflow_name_of
-from baton.steps.step import Step
+from baton.steps.step import step_of
 from baton.store.ambient import enter_engine_of
 from baton.store.database import Database
 from baton.telemetry import seam
@@ -75,7 +75,7 @@ async def _call(database: Database, settings: EngineSettings, step: CancelledSte
     # A step of another engine may have caused this: what the hook inserts belongs to its own.
     enter_engine_of(database)
     try:
-        seen = Step.of(_job(step), database, settings)
+        seen = step_of(_job(step), database, settings)
         await hook(spec.build(step.args), seen, dependency)
     except BaseException:
         # A SystemExit that left this task would end the application's loop.

@@ -139,7 +139,7 @@ class StepWaits:
     __slots__ = ()
 
     if TYPE_CHECKING:
-        replay: Replay
+        _replay: Replay
 
     @overload
     async def wait_any(
@@ -253,7 +253,7 @@ class StepWaits:
         wait = new_wait(
             _A_TIME,
             {"timeout": seconds("duration", duration)},
-            replay_key=self.replay.replay_key(replay_key),
+            replay_key=self._replay.replay_key(replay_key),
         )
         return await self._sleep(wait)
 
@@ -262,7 +262,7 @@ class StepWaits:
     ) -> WaitCancelled | None:
         """As `sleep`, until a time that has a time zone; one that is past wakes at once."""
         wait = new_wait(
-            _A_TIME, {}, replay_key=self.replay.replay_key(replay_key), until=aware("time", time)
+            _A_TIME, {}, replay_key=self._replay.replay_key(replay_key), until=aware("time", time)
         )
         return await self._sleep(wait)
 
@@ -280,12 +280,12 @@ class StepWaits:
         values, in the first run too. Between the call and the remembering the process may die:
         then the function is called again.
         """
-        return await self.replay.memo(key, function)
+        return await self._replay.memo(key, function)
 
     async def _wait(self, wants: Wanted, options: WaitOptions) -> Any:
-        key = self.replay.replay_key(options.get("replay_key"))
+        key = self._replay.replay_key(options.get("replay_key"))
         wait = new_wait(wants, {**options}, replay_key=key)
-        outcome = await self.replay.outcome(wait)
+        outcome = await self._replay.outcome(wait)
         if isinstance(outcome, Default):
             return outcome.value
         types = payload_types(options.get("payload_type"), wants.names)
@@ -298,7 +298,7 @@ class StepWaits:
                 return outcome
 
     async def _sleep(self, wait: NewWait) -> WaitCancelled | None:
-        outcome = await self.replay.outcome(wait)
+        outcome = await self._replay.outcome(wait)
         return outcome if isinstance(outcome, WaitCancelled) else None
 
 

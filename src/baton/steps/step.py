@@ -10,7 +10,7 @@ from uuid import UUID
 from baton.core.jsonvalue import decode
 from baton.core.near_names import did_you_mean
 from baton.runtime.meta import read_meta, workflow_name_of
-from baton.steps.replay import WAITS, Replay, StepWaits
+from baton.steps.replay import WAITS, Replay, StepWaits, Suspension
 from baton.steps.results import typed
 from baton.steps.usage import Notes, capture_record, usage_record, write_captures, write_usage
 from baton.store.database import Database
@@ -41,42 +41,32 @@ class StepFacts:
     attempt: int
     """1 for the first attempt; an attempt that was snoozed or interrupted does not count."""
     max_attempts: int
-    meta_text: str = field(repr=False)
+    _meta: str = field(repr=False)
     model: str | None
     """The model chosen for this step when its workflow was built, if one was: see `Baton`."""
     debug: bool
     """Whether what this step captures is kept."""
-    capture_limit: int = field(repr=False)
+    _capture_limit: int = field(repr=False)
 
     @property
     def meta(self) -> dict[str, Any]:
         """The job's `meta`, read from its JSON text at each call: few steps look at it."""
-        return read_meta(self.meta_text)
+        return read_meta(self._meta)
 
     @property
     def workflow_name(self) -> str | None:
         """The workflow's name, if it was given one."""
-        return workflow_name_of(self.meta_text) if self.workflow_id else None
+        return workflow_name_of(self._meta) if self.workflow_id else None
 
 
 class Step(StepFacts, StepWaits):
     """The step an `async def perform` works on."""
 
-    __slots__ = ("_database", "_job", "replay")
+    __slots__ = ("_database", "_job", "_replay")
 
     _database: Database
     _job: ClaimedJob
-    replay: Replay
-
-    @classmethod
-    def of(cls, job: ClaimedJob, database: Database, settings: EngineSettings) -> Step:
-        """The step of a claimed job."""
-        step = cls(*_facts(job, settings))
-        object.__setattr__(step, "_database", database)
-        object.__setattr__(step, "_job", job)
-        replay = Replay(database, job.id, step.name, step.workflow_id)
-        object.__setattr__(step, "replay", replay)
-        return step
+    _replay: Replay
 
     @overload
     async def result(self, name: str) -> Any: ...
@@ -171,7 +161,7 @@ class Step(StepFacts, StepWaits):
         database is logged and does not fail the step.
         """
         if self.debug:
-            record = capture_record(label, content, self.capture_limit)
+            record = capture_record(label, content, self._capture_limit)
             await write_captures(self._database, self._job, record)
 
 
@@ -183,19 +173,9 @@ class SyncStep(StepFacts):
     It can be pickled, to travel to an executor's process.
     """
 
-    dependencies: tuple[str, ...] = field(repr=False)
-    stored: Mapping[str, DependencyResult] = field(repr=False)
-    notes: Notes = field(repr=False)
-
-    @classmethod
-    async def of(cls, job: ClaimedJob, database: Database, settings: EngineSettings) -> SyncStep:
-        """The step of a claimed job, its dependencies' results read."""
-        names: tuple[str, ...] = ()
-        stored: dict[str, DependencyResult] = {}
-        if job.node is not None and job.node.dependencies:
-            names = await read_dependency_names(database, job.id)
-            stored = {found.name: found for found in await read_results(database, job.id)}
-        return cls(*_facts(job, settings), names, stored, Notes())
+    _dependencies: tuple[str, ...] = field(repr=False)
+    _stored: Mapping[str, DependencyResult] = field(repr=False)
+    _notes: Notes = field(repr=False)
 
     if not TYPE_CHECKING:
 
@@ -218,19 +198,19 @@ class SyncStep(StepFacts):
 
     def result(self, name: str, type: Any = None) -> Any:
         """As `Step.result`, without await."""
-        if name not in self.dependencies:
-            raise _undeclared(self.name, name, self.dependencies)
-        if name not in self.stored:
+        if name not in self._dependencies:
+            raise _undeclared(self.name, name, self._dependencies)
+        if name not in self._stored:
             raise NoResultError(str(self.name), name, None)
-        return typed(self.stored[name].result, type, step=str(self.name), dependency=name)
+        return typed(self._stored[name].result, type, step=str(self.name), dependency=name)
 
     def results(self) -> dict[str, Any]:
         """As `Step.results`, without await."""
-        return {name: decode(found.result) for name, found in self.stored.items()}
+        return {name: decode(found.result) for name, found in self._stored.items()}
 
     def results_by_model(self) -> dict[str, Any]:
         """As `Step.results_by_model`, without await."""
-        return _by_model(self.name, self.stored.values())
+        return _by_model(self.name, self._stored.values())
 
     def record_usage(
         self,
@@ -256,12 +236,42 @@ class SyncStep(StepFacts):
             cache_write_tokens,
             latency_ms,
         )
-        self.notes.add(record)
+        self._notes.add(record)
 
     def capture(self, label: str, content: Any) -> None:
         """As `Step.capture`, without await; written when `record_usage` says."""
         if self.debug:
-            self.notes.add(capture_record(label, content, self.capture_limit))
+            self._notes.add(capture_record(label, content, self._capture_limit))
+
+
+def step_of(job: ClaimedJob, database: Database, settings: EngineSettings) -> Step:
+    """The step of a claimed job."""
+    step = Step(*_facts(job, settings))
+    object.__setattr__(step, "_database", database)
+    object.__setattr__(step, "_job", job)
+    replay = Replay(database, job.id, step.name, step.workflow_id)
+    object.__setattr__(step, "_replay", replay)
+    return step
+
+
+def suspension_of(step: Step) -> Suspension | None:
+    """What the step waits for; None where no wait has ended the run of its body."""
+    return step._replay.suspension
+
+
+async def sync_step_of(job: ClaimedJob, database: Database, settings: EngineSettings) -> SyncStep:
+    """The step of a claimed job, its dependencies' results read."""
+    names: tuple[str, ...] = ()
+    stored: dict[str, DependencyResult] = {}
+    if job.node is not None and job.node.dependencies:
+        names = await read_dependency_names(database, job.id)
+        stored = {found.name: found for found in await read_results(database, job.id)}
+    return SyncStep(*_facts(job, settings), names, stored, Notes())
+
+
+def notes_of(step: SyncStep) -> Notes:
+    """What the step recorded and captured."""
+    return step._notes
 
 
 _Facts: TypeAlias = tuple[UUID | None, str | None, int, int, int, str, str | None, bool, int]

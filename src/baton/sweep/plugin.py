@@ -100,7 +100,7 @@ class Plugin:
             await require(own)
             async with rescuing(own, settings) as rescue:
                 while True:
-                    for work in (rescue, lambda: self.work(own, settings)):
+                    for work in (rescue, lambda: sweep_in_turn(self, own, settings)):
                         try:
                             await work()
                         except Exception as error:
@@ -112,16 +112,6 @@ class Plugin:
         finally:
             if own is not database:
                 await own.close(END_TIMEOUT)
-
-    async def work(self, database: Database, settings: EngineSettings) -> None:
-        """Sweep once, unless somebody else does at this moment; and tell what the queues hold."""
-        try:
-            await self._observer.observe(database)
-        except Exception as error:
-            _log.warning("the queues could not be looked at: %r", error)
-        async with sweep_lock(database) as taken:
-            if taken:
-                await self.sweep(database, settings)
 
     async def sweep(self, database: Database, settings: EngineSettings | None = None) -> None:
         """Sweep once. Correct with any number of sweepers at once; `run` and the engine take turns
@@ -171,6 +161,17 @@ class Plugin:
                 )
         if seam.active:
             seam.emit(SweepFinished(database.engine, monotonic() - begun, tuple(failed)))
+
+
+async def sweep_in_turn(plugin: Plugin, database: Database, settings: EngineSettings) -> None:
+    """Sweep once, unless somebody else does at this moment; and tell what the queues hold."""
+    try:
+        await plugin._observer.observe(database)
+    except Exception as error:
+        _log.warning("the queues could not be looked at: %r", error)
+    async with sweep_lock(database) as taken:
+        if taken:
+            await plugin.sweep(database, settings)
 
 
 async def _done(work: Awaitable[object]) -> None:

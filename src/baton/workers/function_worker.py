@@ -43,8 +43,8 @@ class FunctionWorker(Generic[S, P, R]):
     ) -> None:
         update_wrapper(self, function)
         self._function = function
-        self.options = worker_options(options, _OPTIONS)
-        self.spec = _define(self, function, self.options)
+        self._options = worker_options(options, _OPTIONS)
+        self.spec = _define(self, function, self._options)
 
     def new(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """The job that performs this function with these arguments.
@@ -105,10 +105,10 @@ class _BuiltFunction:
         return self._worker(step, **self._values)
 
     def timeout(self) -> float | None:
-        return self._worker.options.get("timeout")
+        return self._worker._options.get("timeout")
 
     def backoff(self, attempt: int) -> float | None:
-        backoff = self._worker.options.get("backoff")
+        backoff = self._worker._options.get("backoff")
         return None if backoff is None else backoff(attempt)
 
 
