@@ -32,6 +32,7 @@ BatonError
 ├── UnknownRunError             workflow_id, run, latest
 ├── UnknownWorkflowError        workflow_id, pruned
 ├── UnknownStepError            workflow_id, step
+├── StepSettledError            workflow_id, step, state
 ├── CompletionTimeoutError      workflow_id, timeout, unsettled, steps, queues (a TimeoutError)
 ├── EngineError                 life cycle and settings of an engine
 │   ├── NoEngineError           name, running, elsewhere (engines of other event loops)
@@ -91,6 +92,7 @@ from baton.words.wait_errors import (
 from baton.words.worker_errors import DuplicateWorkerError, UnknownWorkerError, WorkerError
 from baton.words.workflow_errors import (
     CompletionTimeoutError,
+    StepSettledError,
     UnknownRunError,
     UnknownStepError,
     UnknownWorkflowError,
@@ -129,6 +131,7 @@ __all__ = [
     "SchemaMissingError",
     "SelfDependencyError",
     "StepError",
+    "StepSettledError",
     "StepTimeoutError",
     "TooLargeError",
     "UnavailableError",

@@ -14,13 +14,14 @@ from baton.reading.insights import Insights
 from baton.reading.missing_steps import missing_step
 from baton.reading.statistics import workflow_captures, workflow_usage
 from baton.runs.actions import emit_action, told
-from baton.runs.cancel import cancel_workflow
+from baton.runs.cancel import cancel_step, cancel_workflow
 from baton.runtime.queues import Queue
 from baton.runtime.runtime import Runtime
 from baton.runtime.tasks import to_the_end
 from baton.settling.cascade_hooks import CascadeHooks
 from baton.settling.completion_waiters import CompletionWaiters
 from baton.settling.ledger import WorkflowLedger
+from baton.settling.wait_events import emit_settled_waits
 from baton.steps.results import typed
 from baton.store.ambient import Instance, opened
 from baton.store.borrowed import CallersConnection
@@ -34,7 +35,7 @@ from baton.words.paging import Page
 from baton.words.rows import Announced, Capture, Completion, WaitingStep, WorkflowUsage
 from baton.words.states import Delivery, JobState
 from baton.words.step_errors import NoResultError
-from baton.words.workflow_errors import UnknownWorkflowError
+from baton.words.workflow_errors import StepSettledError, UnknownWorkflowError
 
 T = TypeVar("T")
 
@@ -159,14 +160,46 @@ class WorkflowHandle:
         self._done(effects)
         return len(effects.accepted)
 
+    async def cancel_step(
+        self, name: str, reason: str = "cancelled by request", *, by: str | None = None
+    ) -> int:
+        """Cancel one step, and below it whatever does not ignore that; returns how many jobs that
+        cancelled.
+
+        A step that runs is interrupted, wherever it runs, and whatever it still reports is dropped.
+        `by` says who cancels, for the record of actions.
+        Raises StepSettledError, UnknownWorkflowError, UnknownStepError; UnavailableError when it is
+        unknown whether that was done, so that the call may be made again.
+        """
+        self._opened("cancel_step")
+        step = validate_step_name(name)
+        check_reason(reason)
+        actor = told(by, None).by
+        return await to_the_end(self._cancel_step(step, sanitize(reason), actor))
+
+    async def _cancel_step(self, step: str, reason: str, by: str | None) -> int:
+        engine = self._parts.engine
+        found = await cancel_step(
+            engine.database, self._workflow_id, step, reason, notify=engine.settings.notify, by=by
+        )
+        if found is None:
+            raise await missing_step(engine.database, self._workflow_id, step)
+        self._done(found.effects)
+        if found.ended is not None:
+            raise StepSettledError(self._workflow_id, step, found.ended)
+        return len(found.effects.cancelled)
+
     def _done(self, effects: Effects) -> None:
         """Tell of what an action has done; what runs here for steps that it took is interrupted."""
         parts = self._parts
         for action in effects.actions:
             emit_action(parts.engine.database, action)
+        emit_settled_waits(self._name, effects.waits)
         parts.hooks.run(effects.cancelled)
         parts.finished(effects.completions)
         parts.runtime.producer.executor.interrupt(set(effects.accepted))
+        for queue in effects.released:
+            parts.runtime.producer.wake(queue)
 
     async def send_event(
         self,

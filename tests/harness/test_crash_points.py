@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from crash_points.place import create_places, drop_places
+from crash_points.runs import RUNS
 from crash_points.scenarios import SCENARIOS
 from crash_points.sweep import at, every, some, sweep
 from crash_points.waits import WAITS
@@ -55,6 +56,8 @@ LEAST = {
     "cancel_what_waits": 20,
     "cancel_waits": 15,
     "prune_waits": 15,
+    "cancel_step": 10,
+    "cancel_step_that_waits": 10,
 }
 
 
@@ -68,7 +71,7 @@ def places(server: str) -> Iterator[list[str]]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_a_broken_way(places: list[str], name: str) -> None:
-    plans = every() if THOROUGH else some(3 if name in WAITS else 8)
+    plans = every() if THOROUGH else some(3 if name in WAITS | RUNS else 8)
     played = await sweep(places, SCENARIOS[name], plans)
     assert played.faults == []
     assert len(played.boundaries) >= LEAST[name], played

@@ -166,7 +166,9 @@ async def test_process_pool_example_runs(dsn: str) -> None:
     assert printed == "{'ten thousand': 1229, 'a million': 78498}\ncompleted\n"
 
 
-@pytest.mark.parametrize("name", ["getting-started.md", "telemetry.md", "insights.md"])
+@pytest.mark.parametrize(
+    "name", ["getting-started.md", "telemetry.md", "insights.md", "operating.md"]
+)
 async def test_pages_run_from_top_to_bottom(
     dsn: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

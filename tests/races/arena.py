@@ -8,6 +8,7 @@ rounds: both start at once, often.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 DEADLINE = 20.0
+ROUNDS = int(os.environ.get("BATON_RACE_ROUNDS", "100"))
+"""How often what people do to a workflow races, in each test."""
 
 
 @worker(name="races.noop")

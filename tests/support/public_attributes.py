@@ -56,7 +56,7 @@ SHOWN: dict[str, str] = {
     ),
     "Worker": "backoff on_dep_cancelled on_dep_discarded timeout",
     "WorkflowHandle": (
-        "cancel cancel_wait captures completion result send_event status steps usage "
+        "cancel cancel_step cancel_wait captures completion result send_event status steps usage "
         "waiting_steps workflow_id"
     ),
     "WorkflowOutcome": "COMPLETED FAILED",

@@ -156,6 +156,7 @@ CALLS: dict[str, Call] = {
     "WorkflowHandle.send_event": lambda s: s.engine.workflow(s.workflow_id).send_event("x"),
     "Baton.completion": lambda s: Baton(s.workflow_id).completion(timeout=0.05, engine=s.engine),
     "WorkflowHandle.cancel": lambda s: s.engine.workflow(s.workflow_id).cancel(),
+    "WorkflowHandle.cancel_step": lambda s: s.engine.workflow(s.workflow_id).cancel_step("b"),
     "Insights.actions": lambda s: s.insights.actions(),
     "Insights.engines": lambda s: s.insights.engines(),
     "Insights.queues": lambda s: s.insights.queues(),

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from baton.store.actions import record_action
-from baton.store.results import DependencyRow, parse_dependencies
+from baton.store.results import DependencyRow, job_state, parse_dependencies
 from baton.store.sql import Sql
 from baton.store.waits import Candidate, EndedGroup, FoundGroup, decided
 from baton.words.actions import NewAction
@@ -41,6 +41,13 @@ class Course(NamedTuple):
     outstanding: int
     failed: int
     paused: bool
+
+
+class FoundStep(NamedTuple):
+    """A step found by its name. `settled` is None while it has not."""
+
+    job_id: int
+    settled: JobState | None
 
 
 class SettledNode(NamedTuple):
@@ -274,6 +281,11 @@ class Settlement:
         """Job id and name of each step of a workflow that has not settled."""
         rows = await self._fetch("read_unsettled", workflow_id)
         return {row["job_id"]: row["name"] for row in rows}
+
+    async def find_step(self, workflow_id: UUID, name: str) -> FoundStep | None:
+        """None when there is no such step."""
+        rows = await self._fetch("find_step", workflow_id, name)
+        return FoundStep(rows[0]["job_id"], job_state(rows[0]["settled"])) if rows else None
 
     async def notify_cancelled(self, job_ids: Sequence[int]) -> None:
         """Hint running engines to interrupt these jobs, in payloads below NOTIFY's limit."""

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from baton.words.base_error import BatonError
 from baton.words.rows import UnsettledStep
+from baton.words.states import JobState
 
 
 class WorkflowExistsError(BatonError):
@@ -77,6 +78,21 @@ class UnknownStepError(BatonError):
             f"workflow {workflow_id} has no step named {step!r}{hint}",
             workflow_id=workflow_id,
             step=step,
+        )
+
+
+class StepSettledError(BatonError):
+    workflow_id: UUID
+    step: str
+    state: JobState
+
+    def __init__(self, workflow_id: UUID, step: str, state: JobState) -> None:
+        super().__init__(
+            f"step {step!r} of workflow {workflow_id} has settled as {state} and stays so; to have"
+            f" it performed again, with all that comes after it: retry(steps=[{step!r}])",
+            workflow_id=workflow_id,
+            step=step,
+            state=state,
         )
 
 

@@ -31,6 +31,7 @@ class Actor(Protocol):
     async def stop(self) -> None: ...
     async def cancel(self, workflow_id: UUID) -> None: ...
     async def cancel_wait(self, workflow_id: UUID, step: str) -> None: ...
+    async def act(self, workflow_id: UUID, verb: str, *args: object) -> object: ...
     async def insert(self, workflows: Sequence[Baton]) -> None: ...
     async def send(
         self, workflow_id: UUID | None, name: str, event_id: str, key: str | None
@@ -60,6 +61,10 @@ class Here:
 
     async def cancel_wait(self, workflow_id: UUID, step: str) -> None:
         await self._engine.workflow(workflow_id).cancel_wait(step)
+
+    async def act(self, workflow_id: UUID, verb: str, *args: object) -> object:
+        """What a workflow's handle does, by the name of its method."""
+        return await getattr(self._engine.workflow(workflow_id), verb)(*args)
 
     async def insert(self, workflows: Sequence[Baton]) -> None:
         await insert_all(workflows, engine=self._engine)

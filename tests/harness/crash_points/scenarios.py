@@ -8,6 +8,7 @@ from uuid import UUID
 from baton import schema
 from baton.errors import WorkflowExistsError
 from crash_points.place import Place
+from crash_points.runs import RUNS
 from crash_points.strange import STRANGE
 from crash_points.waits import WAITS, Scenario
 from support.running import fast
@@ -244,4 +245,4 @@ SCENARIOS: dict[str, Scenario] = {
         shutdown,
     )
 }
-SCENARIOS |= STRANGE | WAITS
+SCENARIOS |= STRANGE | WAITS | RUNS

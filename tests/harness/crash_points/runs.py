@@ -1,0 +1,78 @@
+"""What is broken of what people do to a workflow that runs."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from baton import Baton
+from baton.errors import StepSettledError
+from crash_points.place import Place
+from crash_points.waits import Scenario, waiting
+from two_engines.graphs import Graph
+from two_engines.workers import Awaited, Plan
+
+
+def _acted(place: Place, workflow: Baton, **counts: int) -> None:
+    """Each of these actions has to be recorded so often."""
+
+    async def judge() -> list[str]:
+        rows = await place.tables.fetch(
+            "SELECT action, count(*)::integer AS count FROM baton.baton_actions"
+            " WHERE workflow_id = $1 GROUP BY action",
+            workflow.workflow_id,
+        )
+        found = {row["action"]: row["count"] for row in rows}
+        return [] if found == counts else [f"actions {found}, not {counts}"]
+
+    place.judges.append(judge)
+
+
+async def cancel_step(place: Place) -> None:
+    """A step that runs is cancelled; what is below follows, down to one that forgives."""
+    graph = Graph(
+        {"a": (), "b": ("a",), "c": ("b",)},
+        {"a": Plan.HANG, "b": Plan.SUCCEED, "c": Plan.SUCCEED},
+        ignore_cancelled=frozenset("c"),
+    )
+    workflow = place.expect(graph, cancelled=True)
+    _acted(place, workflow, cancel_step=1)
+
+    async def do(dsn: str) -> None:
+        async with place.client(dsn, notify=True) as client:
+            place.arm()
+            with suppress(StepSettledError):
+                await client.act(workflow.workflow_id, "cancel_step", "a")
+
+    place.again = do
+    async with place.engine() as engine:
+        await place.insert(workflow)
+        await place.begun(1)
+        await place.proxy.quiet(0.03)
+        place.arm()
+        with suppress(StepSettledError):
+            await engine.act(workflow.workflow_id, "cancel_step", "a")
+        await place.finished()
+
+
+async def cancel_step_that_waits(place: Place) -> None:
+    """The step sleeps until an event comes."""
+    workflow = place.expect(waiting(Awaited(("x",))), cancelled=True)
+    _acted(place, workflow, cancel_step=1)
+
+    async def do(dsn: str) -> None:
+        async with place.client(dsn, notify=True) as client:
+            place.arm()
+            with suppress(StepSettledError):
+                await client.act(workflow.workflow_id, "cancel_step", "s")
+
+    place.again = do
+    async with place.engine():
+        await place.insert(workflow)
+        await place.waiting(1)
+        await place.proxy.quiet(0.03)
+    await do(place.proxy.dsn)
+
+
+RUNS: dict[str, Scenario] = {
+    scenario.__name__: scenario for scenario in (cancel_step, cancel_step_that_waits)
+}
