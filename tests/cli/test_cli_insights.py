@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from baton import Baton, Engine, Step, schema, worker
+from baton import Baton, Engine, Step, insert_all, schema, send_event, worker
 from cli.test_cli import NOWHERE, baton
 from support.looking import noop, sight
 
@@ -127,6 +127,41 @@ async def test_why(dsn: str) -> None:
     assert found["dependencies"] == [{"name": "a", "state": "available"}]
 
 
+async def test_the_inbox_lists_what_waits(dsn: str) -> None:
+    asked = (
+        Baton(workflow_name="article")
+        .wait("review", any_of=["decision", "veto"], prompt="May it be published?")
+        .wait("paid", any_of=["paid"], correlation_key="order 7", timeout=3600)
+    )
+    other = Baton(workflow_name="other").wait("review", any_of=["decision"], prompt="And this?")
+    async with Engine(dsn) as engine:
+        await insert_all([asked, other], engine=engine)
+        await send_event(asked.workflow_id, "paid2", engine=engine)
+    text = await shown(dsn, "inbox")
+    titles, *lines = text.splitlines()
+    assert titles.split()[:5] == ["workflow", "name", "step", "waits", "for"]
+    first = f"{asked.workflow_id}  article  review  decision, veto  "
+    assert lines[0].startswith(first)
+    assert lines[0].rstrip().endswith("May it be published?")
+    assert "order 7" in lines[1]
+    assert len(lines) == 3
+    for filters, steps in {
+        ("--prompted",): ["review", "review"],
+        ("--event", "decision", "--name", "article"): ["review"],
+        ("--correlation-key", "order 7"): ["paid"],
+        ("--name", "nobody"): [],
+    }.items():
+        page = await read(dsn, "inbox", *filters)
+        assert [row["step"] for row in page["rows"]] == steps
+        assert page["next"] is None
+    page = await read(dsn, "inbox", "--limit", "1")
+    (row,) = page["rows"]
+    assert row["missing"] == ["decision", "veto"]
+    assert row["workflow_id"] == str(asked.workflow_id)
+    page = await read(dsn, "inbox", "--after", page["next"])
+    assert [row["step"] for row in page["rows"]] == ["paid", "review"]
+
+
 async def test_another_schema(empty_dsn: str) -> None:
     status, text = await baton("queues", "--schema", "jobs", dsn=empty_dsn)
     assert (status, "run: baton migrate --schema jobs" in text) == (1, True), text
@@ -139,7 +174,9 @@ async def test_another_schema(empty_dsn: str) -> None:
     ("arguments", "status", "words"),
     [
         (["workflow", NOBODY], 1, f"there is no workflow {NOBODY}"),
-        (["why", NOBODY, "a"], 1, "no step named 'a'"),
+        (["why", NOBODY, "a"], 1, f"there is no workflow {NOBODY}"),
+        (["inbox", "--limit", "0"], 2, "from 1 to 10000"),
+        (["inbox", "--event", ""], 2, "event"),
         (["workflow", "x"], 2, "a UUID"),
         (["why", NOBODY, ""], 2, "1 to 255"),
         (["workflows", "--state", "done"], 2, "running, completed or failed"),
@@ -157,7 +194,7 @@ async def test_wrong_use_says_what(dsn: str, arguments: list[str], status: int, 
 
 
 @pytest.mark.parametrize(
-    "command", [["workflows"], ["workflow", NOBODY], ["queues"], ["why", NOBODY, "a"]]
+    "command", [["workflows"], ["workflow", NOBODY], ["queues"], ["inbox"], ["why", NOBODY, "a"]]
 )
 async def test_no_database_no_password(command: list[str]) -> None:
     status, text = await baton(*command, dsn=NOWHERE)

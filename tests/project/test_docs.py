@@ -21,7 +21,15 @@ import httpx
 import pytest
 from examples.demo.measure import relative_links
 
-from baton import Engine, EngineSettings
+from baton import (
+    Completion,
+    Engine,
+    EngineSettings,
+    WaitCancelled,
+    WaitEvents,
+    WaitingStep,
+    WaitTimeout,
+)
 from baton.core.gate import Dependency, decide
 from baton.core.outcome import RULES
 from baton.insights import (
@@ -213,6 +221,31 @@ def test_settings_table() -> None:
     ]
 
 
+def test_arguments_table() -> None:
+    """What the page says of the arguments that are no settings."""
+    parameters = inspect.signature(Engine).parameters.values()
+    assert [row[:2] for row in rows("settings.md", "argument")] == [
+        [
+            f"`{one.name}`",
+            "" if one.default is one.empty else f"`{one.default!r}`".replace("'", '"'),
+        ]
+        for one in parameters
+        if one.kind is not one.VAR_KEYWORD
+    ]
+
+
+def test_completion_fields() -> None:
+    text = (DOCS / "getting-started.md").read_text(encoding="utf-8")
+    (found,) = re.findall(r"returns a `Completion` with (.*?), and the property", text, re.DOTALL)
+    assert named(found) == [field.name for field in fields(Completion)]
+
+
+def test_wait_outcomes_table() -> None:
+    shown = {named(row[0])[0]: set(named(row[2])) for row in rows("waits.md", "outcome")}
+    for kind in (WaitEvents, WaitTimeout, WaitCancelled):
+        assert {field.name for field in fields(kind)} <= shown[kind.__name__]
+
+
 def _setting(item: Any) -> list[str]:
     """How a field is to stand in the table: name, default, unit."""
     units = {
@@ -272,7 +305,16 @@ def test_reasons_table() -> None:
 
 def test_rows_table() -> None:
     written = {named(row[0])[0]: named(row[2]) for row in rows("insights.md", "row")}
-    kinds = [WorkflowRow, WorkflowDetail, StepCounts, StepRow, QueueRow, Action, EngineRow]
+    kinds = [
+        WorkflowRow,
+        WorkflowDetail,
+        StepCounts,
+        StepRow,
+        QueueRow,
+        Action,
+        EngineRow,
+        WaitingStep,
+    ]
     assert written == {kind.__name__: [field.name for field in fields(kind)] for kind in kinds}
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from baton.cli.listings import engine_table, queue_table, step_table, workflow_table
+from baton.cli.listings import engine_table, inbox_table, queue_table, step_table, workflow_table
 from baton.cli.options import Dsn, ObanSchema, Schema, parse_time
 from baton.cli.reporting import checked_dsn, reported, say
 from baton.cli.tables import console, table
@@ -21,6 +21,7 @@ from baton.insights import EngineRow, Insights, Page, QueueRow, StepRow, Workflo
 from baton.schema import require
 from baton.store.database import Database
 from baton.store.sql import DEFAULT_SCHEMA
+from baton.words.rows import WaitingStep
 
 T = TypeVar("T")
 
@@ -135,6 +136,46 @@ def queues(
     def plain(answer: tuple[tuple[QueueRow, ...], tuple[EngineRow, ...]]) -> Any:
         found, engines = answer
         return {"queues": list(map(asdict, found)), "engines": list(map(asdict, engines))}
+
+    _answer(dsn, schema, oban_schema, ask, drawn, plain, as_json=as_json, watching=watching)
+
+
+@app.command()
+def inbox(
+    dsn: Dsn = None,
+    schema: Schema = DEFAULT_SCHEMA,
+    oban_schema: ObanSchema = None,
+    prompted: Annotated[
+        bool, typer.Option("--prompted", help="Only those that ask a person something.")
+    ] = False,
+    event: Annotated[str | None, typer.Option(help="Only those that wait for this event.")] = None,
+    correlation_key: Annotated[
+        str | None, typer.Option(help="Only those with this correlation key.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Only in workflows of this name.")] = None,
+    after: After = None,
+    limit: Annotated[int, typer.Option(help="Most waits, up to 10000.")] = 100,
+    as_json: Json = False,
+    watching: Watch = False,
+) -> None:
+    """List what waits for people, events or a time, oldest first. Times are UTC."""
+
+    async def ask(look: Insights) -> Page[WaitingStep]:
+        return await look.waiting_steps(
+            prompted=prompted or None,
+            event=event,
+            correlation_key=correlation_key,
+            workflow_name=name,
+            after=after,
+            limit=limit,
+        )
+
+    def drawn(page: Page[WaitingStep]) -> RenderableType:
+        return Group(table(inbox_table(page.rows, on := console()), on), *_more(page))
+
+    def plain(page: Page[WaitingStep]) -> Any:
+        rows = [{**asdict(row), "missing": row.missing} for row in page.rows]
+        return {"rows": rows, "next": page.next}
 
     _answer(dsn, schema, oban_schema, ask, drawn, plain, as_json=as_json, watching=watching)
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from baton.cli.tables import Column, Rows, ago, moment
 from baton.insights import EngineRow, QueueRow, StepRow, WorkflowRow
+from baton.words.rows import WaitingStep
 
 _MOST_NAMED = 5
 
@@ -114,6 +115,38 @@ def queue_table(rows: Sequence[QueueRow]) -> Rows:
             )
             for row in rows
         ],
+    )
+
+
+def inbox_table(rows: Sequence[WaitingStep], on: Console) -> Rows:
+    """Prompts stand below their step on a terminal, else in a column."""
+    columns = [
+        Column("workflow"),
+        Column("name", shrinks=True, rank=2),
+        Column("step", shrinks=True),
+        Column("waits for", shrinks=True),
+        Column("since", rank=1),
+        Column("until", rank=1),
+        Column("correlation key", shrinks=True, rank=3),
+    ]
+    if not on.is_terminal:
+        columns.append(Column("prompt"))
+    return Rows(
+        columns,
+        [
+            (
+                row.workflow_id,
+                row.workflow_name,
+                row.step,
+                _named(row.missing) or "a time",
+                moment(row.since),
+                moment(row.deadline),
+                row.correlation_key,
+                row.prompt,
+            )[: len(columns)]
+            for row in rows
+        ],
+        {place: row.prompt for place, row in enumerate(rows) if row.prompt},
     )
 
 

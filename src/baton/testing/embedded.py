@@ -44,7 +44,9 @@ def embedded_postgres(
 
     With `path` the data stay in that folder and are found again, also after a kill: a server that
     still runs there is used as it is, several processes share one, and the last of them stops it.
-    Without, the server and its data are gone after the block, also when the process is killed.
+    A process that ends without leaving the block, by SIGTERM or SIGKILL, leaves the server running
+    until another process has entered and left a block with this folder. Without `path` the server
+    and its data are gone after the block, however the process ends.
 
     `settings` are those of `postgresql.conf`, by default PostgreSQL's own: what is committed is
     durable. The server listens on a Unix socket that only the current user may open.

@@ -1,0 +1,1 @@
+"""A service in which a person decides: see README.md."""
