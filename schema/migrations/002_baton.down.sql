@@ -1,3 +1,10 @@
+DO $keep$
+BEGIN
+    DROP TRIGGER IF EXISTS baton_keep_deleted_jobs ON /*oban.*/oban_jobs;
+EXCEPTION WHEN undefined_table OR invalid_schema_name OR insufficient_privilege THEN
+    NULL;
+END
+$keep$;
 DROP TABLE IF EXISTS /*schema.*/workflow_deleted_jobs;
 DROP TABLE IF EXISTS /*schema.*/baton_actions;
 DROP TABLE IF EXISTS /*schema.*/workflow_step_history;

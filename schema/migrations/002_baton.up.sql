@@ -156,7 +156,7 @@ CREATE INDEX workflow_wait_members_key_index
 CREATE INDEX workflow_wait_members_event_index
     ON /*schema.*/workflow_wait_members (event_id) WHERE event_id IS NOT NULL AND correlation_key IS NOT NULL;
 
--- kept: in the mailbox, for a wait to come; taken: by one group. An event sent by a correlation key has no
+-- kept: in the mailbox, for a wait to come; taken: by one group; dropped: taken by one that a retry has undone. An event sent by a correlation key has no
 -- workflow; it is open while it is handed out, then given, or kept when nobody waited.
 --
 -- newest_group is the newest group there was when the event was first looked at: a group that came later takes it
@@ -172,7 +172,7 @@ CREATE TABLE /*schema.*/workflow_events (
     payload         jsonb NOT NULL,
     dedupe_id       text,
     duplicates      integer NOT NULL DEFAULT 0,
-    state           text NOT NULL DEFAULT 'kept' CHECK (state IN ('kept', 'taken', 'open', 'given')),
+    state           text NOT NULL DEFAULT 'kept' CHECK (state IN ('kept', 'taken', 'open', 'given', 'dropped')),
     group_id        bigint,
     receivers       integer NOT NULL DEFAULT 0,
     newest_group    bigint,
@@ -311,3 +311,22 @@ CREATE TABLE /*schema.*/workflow_deleted_jobs (
     deleted_at   timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX workflow_deleted_jobs_workflow ON /*schema.*/workflow_deleted_jobs (workflow_id);
+
+-- The function's text stands in functions/. Where oban_jobs belongs to another role, its deleted jobs are not kept, and
+-- a retry that needs one says so.
+DO $keep$
+BEGIN
+    CREATE OR REPLACE FUNCTION /*schema.*/baton_keep_deleted_jobs()
+    RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    AS 'BEGIN RETURN NULL; END';
+    CREATE OR REPLACE TRIGGER baton_keep_deleted_jobs
+        AFTER DELETE ON /*oban.*/oban_jobs
+        REFERENCING OLD TABLE AS deleted
+        FOR EACH STATEMENT
+        EXECUTE FUNCTION /*schema.*/baton_keep_deleted_jobs();
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE WARNING 'deleted jobs are not kept for retries: this role may make no trigger on oban_jobs';
+END
+$keep$;

@@ -15,6 +15,7 @@ from baton.waits.send import send_event
 from baton.words.base_error import BatonError
 from baton.words.config import EngineSettings
 from baton.words.rows import Completion, Job, UnsettledStep, WaitingStep
+from baton.words.runs import Retried, RetryMode
 from baton.words.states import Delivery, JobState, OnTimeout, WorkflowOutcome
 from baton.workers.args import NewJob
 from baton.workers.class_worker import Worker
@@ -38,6 +39,8 @@ __all__ = [
     "Plugin",
     "ProcessExecutor",
     "QueueHandle",
+    "Retried",
+    "RetryMode",
     "Snooze",
     "Step",
     "SyncStep",

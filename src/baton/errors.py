@@ -29,6 +29,11 @@ BatonError
 ├── WorkflowFinishedError       workflow_id
 ├── WorkflowExistsError         workflow_id
 ├── WorkflowInsertedError       workflow_id, step
+├── RetryError                  a retry that cannot be carried out; workflow_id
+│   ├── NothingToRetryError     mode
+│   ├── StepRunningError        steps
+│   ├── FailedDependencyError   step, dependency, state
+│   └── DeletedJobError         steps
 ├── UnknownRunError             workflow_id, run, latest
 ├── UnknownWorkflowError        workflow_id, pruned
 ├── UnknownStepError            workflow_id, step
@@ -75,6 +80,13 @@ from baton.words.graph_errors import (
     SelfDependencyError,
     UnknownDependencyError,
 )
+from baton.words.run_errors import (
+    DeletedJobError,
+    FailedDependencyError,
+    NothingToRetryError,
+    RetryError,
+    StepRunningError,
+)
 from baton.words.schema_errors import MigrationError, SchemaMismatchError, SchemaMissingError
 from baton.words.step_errors import (
     NoResultError,
@@ -107,12 +119,14 @@ __all__ = [
     "ConnectionTypeError",
     "CycleError",
     "DatabaseError",
+    "DeletedJobError",
     "DuplicateStepError",
     "DuplicateWorkerError",
     "EmptyWorkflowError",
     "EngineError",
     "EngineStateError",
     "EventLoopError",
+    "FailedDependencyError",
     "GraphError",
     "InvalidArgsError",
     "InvalidArgumentError",
@@ -126,11 +140,14 @@ __all__ = [
     "NoEngineError",
     "NoResultError",
     "NotStorableError",
+    "NothingToRetryError",
     "ResultTypeError",
+    "RetryError",
     "SchemaMismatchError",
     "SchemaMissingError",
     "SelfDependencyError",
     "StepError",
+    "StepRunningError",
     "StepSettledError",
     "StepTimeoutError",
     "TooLargeError",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 from uuid import UUID
@@ -15,12 +15,13 @@ from baton.reading.missing_steps import missing_step
 from baton.reading.statistics import workflow_captures, workflow_usage
 from baton.runs.actions import emit_action, told
 from baton.runs.cancel import cancel_step, cancel_workflow
+from baton.runs.retry import asked, retry_workflow
 from baton.runtime.queues import Queue
 from baton.runtime.runtime import Runtime
 from baton.runtime.tasks import to_the_end
 from baton.settling.cascade_hooks import CascadeHooks
 from baton.settling.completion_waiters import CompletionWaiters
-from baton.settling.settle_and_claim import WorkflowLedger
+from baton.settling.ledger import WorkflowLedger
 from baton.settling.wait_events import emit_settled_waits
 from baton.steps.results import typed
 from baton.store.ambient import Instance, opened
@@ -33,6 +34,7 @@ from baton.words.effects import Effects
 from baton.words.insights import StepRow, WorkflowDetail
 from baton.words.paging import Page
 from baton.words.rows import Announced, Capture, Completion, WaitingStep, WorkflowUsage
+from baton.words.runs import Retried, RetryMode
 from baton.words.states import Delivery, JobState
 from baton.words.step_errors import NoResultError
 from baton.words.workflow_errors import StepSettledError, UnknownWorkflowError
@@ -188,6 +190,45 @@ class WorkflowHandle:
         if found.ended is not None:
             raise StepSettledError(self._workflow_id, step, found.ended)
         return len(found.effects.cancelled)
+
+    async def retry(
+        self,
+        mode: RetryMode | str = RetryMode.FAILED,
+        *,
+        steps: Iterable[str] | None = None,
+        args: Mapping[str, Mapping[str, Any]] | None = None,
+        keep_memos: bool = False,
+        interrupt: bool = False,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Retried:
+        """Begin steps anew, in a new run if the workflow has ended.
+
+        `mode` is "failed" (what was cancelled or discarded), "failed_and_downstream" (also what
+        completed below, because it ignores failures) or "all"; or `steps` names some: these and
+        everything below them, whatever their state. `args` replaces arguments by step. A step that
+        is begun anew has a full budget of attempts; its attempts and errors go on. What it noted
+        (memos) and the waits inside it are dropped unless `keep_memos`. A step that runs is refused
+        unless `interrupt`: then what it comes to is dropped. What is replaced stays readable as
+        history.
+
+        Raises UnknownWorkflowError, UnknownStepError, InvalidOptionError, InvalidArgsError,
+        NotStorableError; NothingToRetryError, StepRunningError, FailedDependencyError,
+        DeletedJobError; nothing was changed then. UnavailableError when it is unknown whether it
+        was done.
+        """
+        engine = self._opened("retry")
+        given = asked(mode, steps, args, keep_memos=keep_memos, interrupt=interrupt)
+        who = told(by, reason)
+
+        async def work() -> Retried:
+            done, effects = await retry_workflow(
+                engine.database, self._workflow_id, given, who, notify=engine.settings.notify
+            )
+            self._done(effects)
+            return done
+
+        return await to_the_end(work())
 
     def _done(self, effects: Effects) -> None:
         """Tell of what an action has done; what runs here for steps that it took is interrupted."""

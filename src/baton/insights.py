@@ -15,6 +15,7 @@ from baton.words.insights import (
     WorkflowState,
 )
 from baton.words.paging import Page
+from baton.words.runs import StepHistory
 
 __all__ = [
     "Action",
@@ -24,6 +25,7 @@ __all__ = [
     "QueueRow",
     "Reason",
     "StepCounts",
+    "StepHistory",
     "StepRow",
     "WaitsFor",
     "Why",

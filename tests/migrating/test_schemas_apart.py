@@ -100,6 +100,10 @@ async def test_it_joins_the_oban_that_is_there(
     assert (await schema.verify(empty_dsn, oban_schema="public")).ok
     after = await describe(connection, "public")
     assert "suspended" in after.pop("type oban_job_state")[0]
+    (trigger,) = set(after["table oban_jobs"]) - set(before["table oban_jobs"])
+    assert "AFTER DELETE" in trigger
+    assert "baton.baton_keep_deleted_jobs()" in trigger
+    after["table oban_jobs"] = [line for line in after["table oban_jobs"] if line != trigger]
     assert after == before
     assert not [name for name in await describe(connection, "baton") if "oban" in name]
     await runs(empty_dsn, oban_schema="public")

@@ -38,6 +38,7 @@ from baton.insights import (
     QueueRow,
     Reason,
     StepCounts,
+    StepHistory,
     StepRow,
     Why,
     WorkflowDetail,
@@ -312,6 +313,7 @@ def test_rows_table() -> None:
         StepRow,
         QueueRow,
         Action,
+        StepHistory,
         EngineRow,
         WaitingStep,
     ]

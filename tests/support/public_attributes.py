@@ -56,13 +56,15 @@ SHOWN: dict[str, str] = {
     ),
     "Worker": "backoff on_dep_cancelled on_dep_discarded timeout",
     "WorkflowHandle": (
-        "cancel cancel_step cancel_wait captures completion result send_event status steps usage "
-        "waiting_steps workflow_id"
+        "cancel cancel_step cancel_wait captures completion result retry send_event status steps "
+        "usage waiting_steps workflow_id"
     ),
+    "Retried": "run steps",
+    "RetryMode": "ALL FAILED FAILED_AND_DOWNSTREAM",
     "WorkflowOutcome": "COMPLETED FAILED",
     "Action": "action action_id actor details done_at reason result run step workflow_id",
     "EngineRow": "engine_id live name node queues rescue_after seen_at silent_for started_at",
-    "Insights": "actions engines queues steps waiting_steps why workflow workflows",
+    "Insights": "actions engines history queues steps waiting_steps why workflow workflows",
     "Page": "next rows",
     "QueueRow": (
         "available available_for engines executing executing_for queue retryable room scheduled "
@@ -74,6 +76,10 @@ SHOWN: dict[str, str] = {
     ),
     "StepCounts": (
         "available cancelled completed discarded executing gone retryable scheduled suspended"
+    ),
+    "StepHistory": (
+        "attempt attempted_at ended_at error history_id replaced_at result run state step "
+        "workflow_id"
     ),
     "StepRow": (
         "attempt attempted_at dependencies error finished_at has_result job_id job_state "

@@ -21,7 +21,8 @@ _FUNCTION = re.compile(
     r"(?:--[^\n]*\n)*(?P<statement>CREATE OR REPLACE FUNCTION "
     r"/\*schema\.\*/(?P<name>\w+)\((?P<arguments>[^)]*)\)\s+"
     r"RETURNS (?:TABLE \((?P<columns>[^)]*)\)|(?P<type>[\w\[\] ]+?))\s+"
-    r"LANGUAGE (?P<language>\w+)\n(?P<volatility>STABLE\n)?(?P<settings>(?:SET [^\n]+\n)*)"
+    r"LANGUAGE (?P<language>\w+)\n(?P<volatility>STABLE\n)?"
+    r"(?P<rights>SECURITY DEFINER\n)?(?P<settings>(?:SET [^\n]+\n)*)"
     r"AS (?P<quote>\$\w*\$)(?P<body>.*?)(?P=quote);)\n",
     re.DOTALL,
 )
@@ -84,12 +85,22 @@ $restore$;
 
 def dropping(functions: Iterable[str]) -> str:
     """SQL with schema markers that drops the functions of these names, whatever their parameters
-    are; the search path is pg_catalog.
+    are, with the triggers that call them; the search path is pg_catalog.
     """
     return f"""DO $drop$
 DECLARE
     v_function text;
+    v_trigger  text;
 BEGIN
+    FOR v_trigger IN
+        SELECT format('%I ON %s', t.tgname, t.tgrelid::regclass)
+        FROM pg_trigger t
+        JOIN pg_proc p ON p.oid = t.tgfoid
+        JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE n.nspname = /*schema_literal*/'baton' AND p.proname IN ({name_literals(functions)})
+    LOOP
+        EXECUTE 'DROP TRIGGER ' || v_trigger;
+    END LOOP;
     FOR v_function IN
         SELECT p.oid::regprocedure::text
         FROM pg_proc p
@@ -117,7 +128,7 @@ def _fingerprint(sql: Sql, parts: Mapping[str, str]) -> str:
             catalog_name(parts["type"]) or "record",
             parts["language"],
             "s" if parts["volatility"] else "v",
-            "f",  # not SECURITY DEFINER
+            "t" if parts["rights"] else "f",
             ";".join(settings),
             sql.render(parts["body"]).replace("\r", ""),
         ]

@@ -19,7 +19,7 @@ from baton.core.why import explain
 from baton.reading.missing_steps import missing_step
 from baton.reading.paging import page, parse_id, parse_place, place_text
 from baton.store import insights as store
-from baton.store.actions import list_actions
+from baton.store.actions import list_actions, list_history
 from baton.store.completions import find_missing_workflows
 from baton.store.database import Database
 from baton.store.insights import Place
@@ -37,6 +37,7 @@ from baton.words.insights import (
 )
 from baton.words.paging import Page
 from baton.words.rows import WaitingStep
+from baton.words.runs import StepHistory
 from baton.words.states import JobState
 from baton.words.workflow_errors import UnknownWorkflowError
 
@@ -187,6 +188,24 @@ class Insights:
         check_page_limit(limit, MOST_ROWS)
         rows = await list_actions(self._database, given, before, limit + 1)
         return page(rows, limit, lambda row: str(row.action_id))
+
+    async def history(
+        self,
+        workflow_id: UUID | str,
+        step: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[StepHistory]:
+        """What retries have replaced of the steps of a workflow, or of one step, newest first.
+        `after` is the `next` of the page before, `limit` 1 to 1,000.
+        """
+        given = parse_workflow_id(workflow_id)
+        name = None if step is None else validate_step_name(step)
+        before = None if after is None else parse_id(after)
+        check_page_limit(limit, MOST_ROWS)
+        rows = await list_history(self._database, given, name, before, limit + 1)
+        return page(rows, limit, lambda row: str(row.history_id))
 
     async def why(self, workflow_id: UUID | str, step: str) -> Why:
         """Why a step is waiting, or what has become of it.

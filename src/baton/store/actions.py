@@ -7,12 +7,16 @@ from uuid import UUID
 
 import asyncpg
 
+from baton.core.errortext import sanitize
 from baton.core.jsonvalue import decode, encode
 from baton.store.database import Database
 from baton.store.sql import Sql
 from baton.words.actions import Action, NewAction
+from baton.words.runs import StepHistory
 
 _LIMIT = 1_000_000
+ERROR_LIMIT = 2_000
+"""Most bytes of an error's text."""
 
 
 async def record_action(connection: asyncpg.Connection[Any], sql: Sql, action: NewAction) -> None:
@@ -28,6 +32,31 @@ async def record_action(connection: asyncpg.Connection[Any], sql: Sql, action: N
         encode(dict(action.details), what="the details of an action", limit=_LIMIT),
         encode(dict(action.result), what="the result of an action", limit=_LIMIT),
     )
+
+
+async def list_history(
+    database: Database, workflow_id: UUID, step: str | None, before: int | None, limit: int
+) -> list[StepHistory]:
+    """Up to `limit` entries of what retries replaced of a workflow's steps, or of one, newest
+    first, before an entry's id.
+    """
+    rows = await database.read("list_history", workflow_id, step, before, limit, ERROR_LIMIT + 1)
+    return [
+        StepHistory(
+            row["id"],
+            row["workflow_id"],
+            row["name"],
+            row["run"],
+            row["state"],
+            None if row["result"] is None else decode(row["result"])["value"],
+            None if row["error"] is None else sanitize(row["error"], ERROR_LIMIT),
+            row["attempt"],
+            row["attempted_at"],
+            row["ended_at"],
+            row["replaced_at"],
+        )
+        for row in rows
+    ]
 
 
 async def list_actions(

@@ -38,7 +38,7 @@ __all__ = [
     "StepSnoozed",
     "StepSuspended",
     "StepUsage",
-    "StepsCancelled",
+    "StepsRescued",
     "StepsSettled",
     "SweepFinished",
     "WaitSettled",
@@ -278,13 +278,13 @@ class JobsRescued(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class StepsCancelled(Event):
+class StepsRescued(Event):
     """A sweep cancelled steps that waited for ever: a dependency had ended or vanished unnoticed.
 
     `job_ids` are the cancelled ones; `baton.step.cancelled` tells of each.
     """
 
-    EVENT: ClassVar[str] = "baton.plugin.cancelled"
+    EVENT: ClassVar[str] = "baton.plugin.rescued"
     WARNS: ClassVar[bool] = True
     job_ids: tuple[int, ...]
 

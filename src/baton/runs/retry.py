@@ -1,0 +1,236 @@
+"""Begins steps of a workflow anew: a failed part, what hangs on chosen steps, or all.
+
+Idea: a reset step is as it was inserted. Its node has no state and no result, `pending` counts the
+dependencies that have not settled, its job is suspended, scheduled or available; what that replaces
+is kept as history. The workflow counts the step as outstanding again. If the workflow had ended,
+its next run begins, which ends with an announcement of its own.
+
+Invariant: everything is decided and written under the workflow's lock, in one transaction. A step
+that has not settled and depends on a reset one waits for it once more. A late outcome of an
+attempt that was taken away meets the fence: its job is not `executing` under that claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from baton.core.checks import flag, listed
+from baton.core.jsonvalue import encode
+from baton.core.names import validate_step_name
+from baton.runs.actions import Told
+from baton.store.database import Database
+from baton.store.resetting import Resetting
+from baton.words.actions import NewAction
+from baton.words.argument_errors import InvalidOptionError
+from baton.words.effects import Effects
+from baton.words.run_errors import (
+    DeletedJobError,
+    FailedDependencyError,
+    NothingToRetryError,
+    StepRunningError,
+)
+from baton.words.runs import Retried, RetryMode
+from baton.words.states import TERMINAL_STATES, JobState
+from baton.words.workflow_errors import UnknownStepError, UnknownWorkflowError
+from baton.workers import registry
+from baton.workers.args import ARGS_LIMIT
+
+NAMED = "steps"
+"""The mode of a retry that names its steps."""
+
+_OURS = frozenset({JobState.AVAILABLE, JobState.SUSPENDED, JobState.SCHEDULED, JobState.RETRYABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What a caller asks for, checked."""
+
+    mode: str
+    names: tuple[str, ...]
+    args: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    keep_memos: bool = False
+    interrupt: bool = False
+
+
+def asked(
+    mode: RetryMode | str,
+    steps: Iterable[str] | None,
+    args: Mapping[str, Any] | None,
+    *,
+    keep_memos: bool,
+    interrupt: bool,
+) -> Retry:
+    """The checked options of a retry. Raises InvalidOptionError, InvalidNameError."""
+    try:
+        chosen = str(RetryMode(mode))
+    except ValueError:
+        expected = ", ".join(f"{known.value!r}" for known in RetryMode)
+        raise InvalidOptionError("mode", mode, f"one of {expected}; or name steps=['a']") from None
+    names: tuple[str, ...] = ()
+    if steps is not None:
+        if chosen != RetryMode.FAILED:
+            raise InvalidOptionError("mode", mode, "no mode beside steps=[…], which name them")
+        names = tuple(dict.fromkeys(map(validate_step_name, listed("steps", steps))))
+        if not names:
+            raise InvalidOptionError("steps", steps, "at least one step, such as steps=['a']")
+        chosen = NAMED
+    return Retry(
+        chosen, names, _args(args), flag("keep_memos", keep_memos), flag("interrupt", interrupt)
+    )
+
+
+def _args(given: Any) -> dict[str, Any]:
+    if given is None:
+        return {}
+    expected = "arguments by step, such as args={'a': {'url': '…'}}"
+    if not isinstance(given, Mapping):
+        raise InvalidOptionError("args", given, expected)
+    for values in given.values():
+        if not isinstance(values, Mapping):
+            raise InvalidOptionError("args", given, expected)
+    return {validate_step_name(name): dict(values) for name, values in given.items()}
+
+
+async def retry_workflow(
+    database: Database, workflow_id: UUID, retry: Retry, told: Told, *, notify: bool
+) -> tuple[Retried, Effects]:
+    """Reset steps in one transaction; with the effects to emit.
+
+    Raises UnknownWorkflowError, UnknownStepError, InvalidOptionError, InvalidArgsError and every
+    RetryError, before anything is written.
+    """
+
+    async def body(notify: bool) -> tuple[Retried, Effects]:
+        async with database.committing() as connection:
+            resetting = Resetting(connection, database.sql, notify=notify)
+            return await _retry(resetting, workflow_id, retry, told)
+
+    return await database.notifying(body, notify, idempotent=True)
+
+
+async def _retry(
+    resetting: Resetting, workflow_id: UUID, retry: Retry, told: Told
+) -> tuple[Retried, Effects]:
+    course = await resetting.lock_course(workflow_id)
+    if course is None:
+        raise UnknownWorkflowError(workflow_id)
+    ended = Effects()
+    if course.outstanding == 0:
+        # Its end comes first: what settled it may have died before it was announced.
+        await resetting.finish_workflows([workflow_id])
+        ended = Effects(completions=await resetting.announce([workflow_id]))
+    chosen = await _choose(resetting, workflow_id, retry)
+    args = await _encode(resetting, workflow_id, retry, frozenset(chosen))
+    running = await _lock(resetting, workflow_id, chosen, interrupt=retry.interrupt)
+    run, effects = await reset(
+        resetting,
+        workflow_id,
+        chosen,
+        run=course.run,
+        paused=course.paused,
+        keep_memos=retry.keep_memos,
+        args=args,
+    )
+    await resetting.notify_cancelled(running)
+    action = NewAction(
+        workflow_id,
+        "retry",
+        told.by,
+        told.reason,
+        run,
+        details={
+            "mode": retry.mode,
+            "steps": list(retry.names),
+            "args": sorted(retry.args),
+            "keep_memos": retry.keep_memos,
+            "interrupt": retry.interrupt,
+        },
+        result={"steps": len(chosen), "interrupted": len(running)},
+    )
+    await resetting.record_action(action)
+    done = Effects(accepted=frozenset(running), actions=[action])
+    return Retried(run, len(chosen)), ended.plus(effects).plus(done)
+
+
+async def reset(
+    resetting: Resetting,
+    workflow_id: UUID,
+    chosen: Sequence[int],
+    *,
+    run: int,
+    paused: bool,
+    keep_memos: bool = False,
+    args: Mapping[int, str] | None = None,
+) -> tuple[int, Effects]:
+    """Put these steps back to their beginning; returns the run that goes on. The caller holds the
+    locks of the workflow and of the jobs, and has seen that all can be reset.
+    """
+    await resetting.remake_jobs(workflow_id, chosen)
+    nodes = await resetting.reset_nodes(workflow_id, chosen, run=run, paused=paused)
+    await resetting.drop_waits(workflow_id, chosen, keep_memos=keep_memos)
+    if args:
+        await resetting.replace_args(args)
+    queues = await resetting.reset_jobs(workflow_id, chosen, nodes)
+    run = await resetting.restart(workflow_id, nodes)
+    armed = await resetting.arm_waits(nodes.armed) if nodes.armed else Effects()
+    return run, Effects(released=queues).plus(armed)
+
+
+async def _choose(resetting: Resetting, workflow_id: UUID, retry: Retry) -> list[int]:
+    named = await resetting.read_named(workflow_id, [*retry.names, *retry.args])
+    for name in (*retry.names, *retry.args):
+        if name not in named:
+            raise UnknownStepError(workflow_id, name)
+    chosen = await resetting.choose(workflow_id, retry.mode, retry.names)
+    if not chosen:
+        raise NothingToRetryError(workflow_id, retry.mode)
+    if retry.mode == NAMED:
+        doomed = await resetting.find_dooming(chosen)
+        if doomed is not None:
+            raise FailedDependencyError(workflow_id, *doomed)
+    return chosen
+
+
+async def _encode(
+    resetting: Resetting, workflow_id: UUID, retry: Retry, chosen: frozenset[int]
+) -> dict[int, str]:
+    if not retry.args:
+        return {}
+    encoded: dict[int, str] = {}
+    for name, step in (await resetting.read_named(workflow_id, list(retry.args))).items():
+        if step.job_id not in chosen:
+            raise InvalidOptionError("args", retry.args, f"no arguments for {name!r}, not retried")
+        text = encode(retry.args[name], what=f"the arguments of {name!r}", limit=ARGS_LIMIT)
+        spec = None if step.worker is None else registry.find(step.worker)
+        if spec is not None:
+            spec.build(text)
+        encoded[step.job_id] = text
+    return encoded
+
+
+async def _lock(
+    resetting: Resetting, workflow_id: UUID, chosen: Sequence[int], *, interrupt: bool
+) -> list[int]:
+    """Lock the jobs that change, in the order of their ids; returns those that run. Raises
+    StepRunningError, DeletedJobError.
+    """
+    again = await resetting.find_waiting_again(chosen)
+    states = await resetting.lock_jobs(sorted({*chosen, *again}))
+    running = [
+        job_id
+        for job_id in chosen
+        if (state := states.get(job_id)) is not None
+        and state not in _OURS
+        and state not in TERMINAL_STATES
+    ]
+    if running and not interrupt:
+        names = await resetting.read_names(running[:10])
+        raise StepRunningError(workflow_id, names)
+    if missing := [job_id for job_id in chosen if job_id not in states]:
+        unmade = await resetting.find_unmade(missing)
+        if unmade:
+            raise DeletedJobError(workflow_id, unmade)
+    return running

@@ -1,0 +1,70 @@
+"""What refuses to begin a workflow, or a part of it, anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from baton.words.base_error import BatonError
+
+
+class RetryError(BatonError):
+    """A retry that cannot be carried out; nothing was changed."""
+
+    workflow_id: UUID
+
+
+class NothingToRetryError(RetryError):
+    mode: str
+
+    def __init__(self, workflow_id: UUID, mode: str) -> None:
+        super().__init__(
+            f"no step of workflow {workflow_id} has failed, so mode={mode!r} retries nothing:"
+            " name them (steps=['a']), or give mode='all'",
+            workflow_id=workflow_id,
+            mode=mode,
+        )
+
+
+class StepRunningError(RetryError):
+    steps: tuple[str, ...]
+
+    def __init__(self, workflow_id: UUID, steps: Sequence[str]) -> None:
+        names = ", ".join(map(repr, steps))
+        super().__init__(
+            f"steps of workflow {workflow_id} are running: {names}; wait until they have ended, or"
+            " give interrupt=True, which drops what they come to",
+            workflow_id=workflow_id,
+            steps=tuple(steps),
+        )
+
+
+class FailedDependencyError(RetryError):
+    step: str
+    dependency: str
+    state: str
+
+    def __init__(self, workflow_id: UUID, step: str, dependency: str, state: str) -> None:
+        super().__init__(
+            f"step {step!r} of workflow {workflow_id} depends on {dependency!r}, which was {state}"
+            f" and is not retried, so it would be cancelled again: name {dependency!r} too, or give"
+            " mode='failed'",
+            workflow_id=workflow_id,
+            step=step,
+            dependency=dependency,
+            state=state,
+        )
+
+
+class DeletedJobError(RetryError):
+    steps: tuple[str, ...]
+
+    def __init__(self, workflow_id: UUID, steps: Sequence[str]) -> None:
+        names = ", ".join(map(repr, steps))
+        super().__init__(
+            f"the jobs of these steps of workflow {workflow_id} were deleted, and no copy was kept:"
+            f" {names} (TRUNCATE, or no trigger baton_keep_deleted_jobs on oban_jobs); insert a new"
+            " workflow instead",
+            workflow_id=workflow_id,
+            steps=tuple(steps),
+        )
