@@ -286,7 +286,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"deps": Empty()}, "deps=\\['a', 'b'\\]"),
     ({"max_attempt": 5}, "max_attempts"),
     ({"backoff": 5}, "backoff"),
-    ({"name2": 5}, "one of: queue"),
+    ({"name2": 5}, "The options are: queue"),
 ]
 
 

@@ -301,7 +301,9 @@ def test_what_is_refused(options: dict[str, Any], error: type[Exception]) -> Non
 
 
 def test_an_unknown_option_is_named_before_what_is_missing() -> None:
-    with pytest.raises(InvalidOptionError, match="one of: any_of, all_of, at_least, on_timeout, "):
+    with pytest.raises(
+        InvalidOptionError, match="options are: any_of, all_of, at_least, on_timeout, "
+    ):
         Baton().wait("gate", events=["a"])  # type: ignore[call-arg]
 
 

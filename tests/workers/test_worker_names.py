@@ -271,6 +271,18 @@ async def test_what_is_typed_has_no_file(alone: Place, shell: list[str]) -> None
     assert f"the worker 'send' is defined in {name}, which has no file" in said
 
 
+async def test_what_is_typed_into_the_shell_of_a_newer_python_has_no_file(alone: Place) -> None:
+    # It shows in `__main__` what that shell itself is: seen in Python 3.13.
+    said = await alone.run(
+        "-c",
+        "from importlib.machinery import ModuleSpec\n"
+        "__spec__, __file__ = ModuleSpec('_pyrepl.__main__', None), '/lib/_pyrepl/__main__.py'\n"
+        "from baton import Step, worker\n@worker\nasync def send(step: Step): ...\nprint(send)",
+    )
+    assert "<worker __main__.send>" in said
+    assert "the worker 'send' is defined in __main__, which has no file" in said
+
+
 async def test_the_names_of_a_script_that_a_tool_runs(alone: Place) -> None:
     # Profilers, debuggers and runners execute a file as `__main__` with a spec of no use.
     alone.write("job.py", INSERTING.replace("asyncio.run(main())", "print(send)"))

@@ -118,8 +118,8 @@ class StepDiscarded(StepSettled):
 
 @dataclass(frozen=True, slots=True)
 class StepCancelled(StepSettled):
-    """The step was cancelled: by itself, or from outside, by a dependency's failure, its wait's end
-    or its workflow's cancellation; then `duration` is 0.
+    """The step was cancelled: by itself, or from outside (a dependency's failure, its wait's end,
+    `cancel` of its workflow, `cancel_step`); then `duration` is 0.
     """
 
     EVENT: ClassVar[str] = "baton.step.cancelled"

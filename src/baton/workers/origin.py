@@ -21,8 +21,9 @@ from typing import Any
 from baton.core.names import validate_worker_name
 
 _MAINS = ("__main__", "__mp_main__", "__console__")
-_CONSOLE = "asyncio.__main__"
-"""The module whose name and file what is typed into `python -m asyncio` has."""
+_CONSOLES = ("asyncio.__main__", "_pyrepl.__main__")
+"""Modules whose names and files what is typed into `python -m asyncio`, or into the interactive
+shell of Python 3.13, has."""
 _MACHINERY = ("baton", "pydantic", "abc", "functools", "typing")
 _MOST_PARTS = 8
 _warned: set[str] = set()
@@ -126,9 +127,9 @@ def _importable(module: str, qualname: str) -> str:
     if scope.get("__name__") != module and module in sys.modules:
         scope = vars(sys.modules[module])
     known: str | None = getattr(scope.get("__spec__"), "name", None)
-    if known is not None and known != _CONSOLE and known not in _MAINS:
+    if known is not None and known not in _CONSOLES and known not in _MAINS:
         return known
-    file = None if known == _CONSOLE else scope.get("__file__")
+    file = None if known in _CONSOLES else scope.get("__file__")
     if file and not file.startswith("<"):
         path = PurePath(file)
         # A directory or an archive is run by the `__main__.py` in it.
