@@ -12,9 +12,9 @@ attempt that was taken away meets the fence: its job is not `executing` under th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from baton.core.checks import flag, listed
@@ -23,6 +23,7 @@ from baton.core.names import validate_step_name
 from baton.runs.actions import Told
 from baton.store.database import Database
 from baton.store.resetting import Resetting
+from baton.store.settlement import Course
 from baton.words.actions import NewAction
 from baton.words.argument_errors import InvalidOptionError
 from baton.words.effects import Effects
@@ -124,16 +125,9 @@ async def _retry(
         ended = Effects(completions=await resetting.announce([workflow_id]))
     chosen = await _choose(resetting, workflow_id, retry)
     args = await _encode(resetting, workflow_id, retry, frozenset(chosen))
-    running = await _lock(resetting, workflow_id, chosen, interrupt=retry.interrupt)
-    run, effects = await reset(
-        resetting,
-        workflow_id,
-        chosen,
-        run=course.run,
-        paused=course.paused,
-        keep_memos=retry.keep_memos,
-        args=args,
-    )
+    jobs = await lock_chosen(resetting, workflow_id, chosen, interrupt=retry.interrupt)
+    run, effects = await reset(resetting, workflow_id, jobs, course, retry.keep_memos, args)
+    running = jobs.running
     await resetting.notify_cancelled(running)
     action = NewAction(
         workflow_id,
@@ -155,28 +149,38 @@ async def _retry(
     return Retried(run, len(chosen)), ended.plus(effects).plus(done)
 
 
+class Jobs(NamedTuple):
+    """The jobs of a reset, locked: those of the `chosen` steps, of which some are `running` and the
+    rows of some are `missing`; and of those that wait for them `again`.
+    """
+
+    chosen: list[int]
+    running: list[int]
+    missing: list[int]
+    again: list[int]
+
+
 async def reset(
     resetting: Resetting,
     workflow_id: UUID,
-    chosen: Sequence[int],
-    *,
-    run: int,
-    paused: bool,
+    jobs: Jobs,
+    course: Course,
     keep_memos: bool = False,
     args: Mapping[int, str] | None = None,
 ) -> tuple[int, Effects]:
-    """Put these steps back to their beginning; returns the run that goes on. The caller holds the
-    locks of the workflow and of the jobs, and has seen that all can be reset.
-    """
-    await resetting.remake_jobs(workflow_id, chosen)
-    nodes = await resetting.reset_nodes(workflow_id, chosen, run=run, paused=paused)
-    await resetting.drop_waits(workflow_id, chosen, keep_memos=keep_memos)
+    """Put these steps back to their beginning; returns the run that goes on."""
+    chosen = jobs.chosen
+    if jobs.missing:
+        await resetting.remake_jobs(workflow_id, jobs.missing)
+    run, armed = await resetting.reset_nodes(
+        workflow_id, chosen, run=course.run, paused=course.paused
+    )
+    await resetting.drop_waits(chosen, keep_memos=keep_memos)
     if args:
         await resetting.replace_args(args)
-    queues = await resetting.reset_jobs(workflow_id, chosen, nodes)
-    run = await resetting.restart(workflow_id, nodes)
-    armed = await resetting.arm_waits(nodes.armed) if nodes.armed else Effects()
-    return run, Effects(released=queues).plus(armed)
+    queues = await resetting.reset_jobs(workflow_id, chosen, jobs.again)
+    decided = await resetting.arm_waits(armed) if armed else Effects()
+    return run, Effects(released=queues).plus(decided)
 
 
 async def _choose(resetting: Resetting, workflow_id: UUID, retry: Retry) -> list[int]:
@@ -188,14 +192,14 @@ async def _choose(resetting: Resetting, workflow_id: UUID, retry: Retry) -> list
     if not chosen:
         raise NothingToRetryError(workflow_id, retry.mode)
     if retry.mode == NAMED:
-        doomed = await resetting.find_dooming(chosen)
+        doomed = await resetting.find_dooming(frozenset(chosen))
         if doomed is not None:
             raise FailedDependencyError(workflow_id, *doomed)
     return chosen
 
 
 async def _encode(
-    resetting: Resetting, workflow_id: UUID, retry: Retry, chosen: frozenset[int]
+    resetting: Resetting, workflow_id: UUID, retry: Retry, chosen: Container[int]
 ) -> dict[int, str]:
     if not retry.args:
         return {}
@@ -211,14 +215,14 @@ async def _encode(
     return encoded
 
 
-async def _lock(
-    resetting: Resetting, workflow_id: UUID, chosen: Sequence[int], *, interrupt: bool
-) -> list[int]:
-    """Lock the jobs that change, in the order of their ids; returns those that run. Raises
-    StepRunningError, DeletedJobError.
+async def lock_chosen(
+    resetting: Resetting, workflow_id: UUID, chosen: list[int], *, interrupt: bool
+) -> Jobs:
+    """Lock the jobs that a reset changes, in the order of their ids. Raises StepRunningError,
+    DeletedJobError.
     """
-    again = await resetting.find_waiting_again(chosen)
-    states = await resetting.lock_jobs(sorted({*chosen, *again}))
+    again = await resetting.find_waiting_again(frozenset(chosen))
+    states = await resetting.lock_jobs(sorted([*chosen, *again]))
     running = [
         job_id
         for job_id in chosen
@@ -227,10 +231,8 @@ async def _lock(
         and state not in TERMINAL_STATES
     ]
     if running and not interrupt:
-        names = await resetting.read_names(running[:10])
-        raise StepRunningError(workflow_id, names)
-    if missing := [job_id for job_id in chosen if job_id not in states]:
-        unmade = await resetting.find_unmade(missing)
-        if unmade:
-            raise DeletedJobError(workflow_id, unmade)
-    return running
+        raise StepRunningError(workflow_id, await resetting.read_names(running[:10]))
+    missing = [job_id for job_id in chosen if job_id not in states]
+    if missing and (unmade := await resetting.find_unmade(missing)):
+        raise DeletedJobError(workflow_id, unmade)
+    return Jobs(chosen, running, missing, again)

@@ -4,7 +4,7 @@ workflow's lock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -27,19 +27,6 @@ class NamedStep(NamedTuple):
     worker: str | None
 
 
-class ResetNodes(NamedTuple):
-    """Job ids: `ready` wait for nothing, `armed` are wait steps that wait for events only, `again`
-    had not settled and wait for one of the reset steps once more. `settled` and `failed` count what
-    the reset steps were before.
-    """
-
-    ready: Sequence[int]
-    armed: Sequence[int]
-    again: Sequence[int]
-    settled: int
-    failed: int
-
-
 class Resetting(Settlement):
     """A settlement that can also undo."""
 
@@ -52,14 +39,17 @@ class Resetting(Settlement):
         rows = await self._fetch("read_retry_args", workflow_id, names)
         return {row["name"]: NamedStep(row["name"], row["job_id"], row["worker"]) for row in rows}
 
-    async def find_waiting_again(self, job_ids: Sequence[int]) -> list[int]:
-        rows = await self._fetch("find_waiting_again", job_ids)
-        return [row["job_id"] for row in rows]
+    async def find_waiting_again(self, chosen: Collection[int]) -> list[int]:
+        """The steps, beside the chosen ones, that have not settled and depend on one that had."""
+        rows = await self._fetch("find_waiting_again", list(chosen))
+        return [row["job_id"] for row in rows if row["job_id"] not in chosen]
 
-    async def find_dooming(self, job_ids: Sequence[int]) -> Doomed | None:
-        """A step among these that a failed one which is not among them would cancel."""
-        rows = await self._fetch("find_dooming", job_ids)
-        return Doomed(*rows[0]) if rows else None
+    async def find_dooming(self, chosen: Collection[int]) -> Doomed | None:
+        """A chosen step that a failed one which is not chosen would cancel at once."""
+        rows = await self._fetch("find_dooming", list(chosen))
+        doomed = (row for row in rows if row["job_id"] not in chosen)
+        row = next(doomed, None)
+        return None if row is None else Doomed(row["step"], row["dependency"], row["state"])
 
     async def find_unmade(self, job_ids: Sequence[int]) -> list[str]:
         """Steps among these, at most ten, whose jobs were deleted and not kept."""
@@ -73,18 +63,23 @@ class Resetting(Settlement):
 
     async def reset_nodes(
         self, workflow_id: UUID, job_ids: Sequence[int], *, run: int, paused: bool
-    ) -> ResetNodes:
-        """Put nodes back to their beginning, and keep what that replaces as history of `run`."""
-        (row,) = await self._fetch("reset_nodes", workflow_id, job_ids, run, int(paused))
-        return ResetNodes(*row)
+    ) -> tuple[int, list[int]]:
+        """Put nodes back to their beginning, and keep what that replaces as history of `run`.
+        Returns the run that goes on, the next one if the workflow had ended, and the wait steps
+        that wait for events only.
+        """
+        (kept,) = await self._fetch("keep_history", workflow_id, job_ids, run)
+        await self._fetch("count_again", job_ids)
+        await self._fetch("reset_nodes", job_ids)
+        armed = await self._fetch("count_pending", job_ids, int(paused))
+        (row,) = await self._fetch("restart_workflow", workflow_id, kept["settled"], kept["failed"])
+        return row["run"], [row["job_id"] for row in armed]
 
-    async def drop_waits(
-        self, workflow_id: UUID, job_ids: Sequence[int], *, keep_memos: bool
-    ) -> None:
+    async def drop_waits(self, job_ids: Sequence[int], *, keep_memos: bool) -> None:
         """Have steps wait anew. With `keep_memos`, what was noted inside them stays, and so do the
         waits inside them that are over.
         """
-        await self._fetch("drop_waits", job_ids, workflow_id, keep_memos)
+        await self._fetch("drop_waits", job_ids, keep_memos)
         if not keep_memos:
             await self._fetch("drop_memos", job_ids)
 
@@ -93,17 +88,10 @@ class Resetting(Settlement):
         await self._fetch("replace_args", list(args), list(args.values()))
 
     async def reset_jobs(
-        self, workflow_id: UUID, job_ids: Sequence[int], nodes: ResetNodes
+        self, workflow_id: UUID, job_ids: Sequence[int], again: Sequence[int]
     ) -> list[str]:
-        """Make the jobs of reset nodes new again; returns the queues that got available ones."""
-        rows = await self._fetch(
-            "reset_jobs", job_ids, nodes.ready, nodes.again, workflow_id, self._notify
-        )
-        return [row["queue"] for row in rows]
-
-    async def restart(self, workflow_id: UUID, nodes: ResetNodes) -> int:
-        """Count reset steps as outstanding again; returns the workflow's run, the next one if it
-        had ended.
+        """Make the jobs of reset nodes new again, and put those to sleep that wait for them again;
+        returns the queues that got available ones.
         """
-        (row,) = await self._fetch("restart_workflow", workflow_id, nodes.settled, nodes.failed)
-        return int(row["run"])
+        rows = await self._fetch("reset_jobs", job_ids, again, workflow_id, self._notify)
+        return [row["queue"] for row in rows]

@@ -1,17 +1,18 @@
--- What the steps $1 of workflow $2 have waited for begins anew: waits inside them are deleted, with $3 only those that
--- have not settled; wait steps wait again. Events that they had taken are theirs no more, and may be sent again under
--- the same dedupe_id.
+-- What the steps $1 have waited for begins anew: waits inside them are deleted, with $2 only those that have not
+-- settled; wait steps wait again. Events of their workflow that they had taken are theirs no more, and may be sent
+-- again under the same dedupe_id.
 WITH groups AS MATERIALIZED (
     SELECT g.id, g.wait_step
-    FROM /*schema.*/workflow_wait_groups g
-    JOIN unnest($1::bigint[]) AS o (job_id) ON o.job_id = g.job_id
-    WHERE g.wait_step OR NOT $3::boolean OR g.status IN ('dormant', 'pending')
+    FROM unnest($1::bigint[]) AS o (job_id)
+    JOIN /*schema.*/workflow_wait_groups g ON g.job_id = o.job_id
+    WHERE g.wait_step OR NOT $2::boolean OR g.status IN ('dormant', 'pending')
 ),
 events AS (
     UPDATE /*schema.*/workflow_events e
     SET state = 'dropped', group_id = NULL, dedupe_id = NULL
     FROM groups g
-    WHERE e.workflow_id = $2 AND e.state = 'taken' AND e.group_id = g.id
+    JOIN /*schema.*/workflow_wait_members m ON m.group_id = g.id
+    WHERE e.id = m.event_id AND e.state = 'taken'
 ),
 gone AS (
     DELETE FROM /*schema.*/workflow_wait_members m USING groups g WHERE m.group_id = g.id AND NOT g.wait_step

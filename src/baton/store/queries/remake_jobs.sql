@@ -6,7 +6,6 @@ OVERRIDING SYSTEM VALUE
 SELECT
     k.job_id, 'suspended', k.queue, k.worker, k.args, k.meta, k.tags, k.priority, k.attempt, k.max_attempts,
     k.inserted_at, k.inserted_at
-FROM /*schema.*/workflow_deleted_jobs k
-WHERE k.workflow_id = $1 AND k.job_id = ANY ($2::bigint[])
-AND NOT EXISTS (SELECT FROM /*oban.*/oban_jobs j WHERE j.id = k.job_id)
+FROM unnest($2::bigint[]) AS o (job_id)
+JOIN /*schema.*/workflow_deleted_jobs k ON k.job_id = o.job_id AND k.workflow_id = $1
 ORDER BY k.job_id
