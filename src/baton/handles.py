@@ -21,7 +21,7 @@ from baton.runtime.runtime import Runtime
 from baton.runtime.tasks import to_the_end
 from baton.settling.cascade_hooks import CascadeHooks
 from baton.settling.completion_waiters import CompletionWaiters
-from baton.settling.ledger import WorkflowLedger
+from baton.settling.settle_and_claim import WorkflowLedger
 from baton.settling.wait_events import emit_settled_waits
 from baton.steps.results import typed
 from baton.store.ambient import Instance, opened

@@ -11,7 +11,7 @@ from baton.runtime.runtime import Runtime
 from baton.settling.announce import emit_finished
 from baton.settling.cascade_hooks import CascadeHooks
 from baton.settling.completion_waiters import CompletionWaiters
-from baton.settling.ledger import WorkflowLedger
+from baton.settling.settle_and_claim import WorkflowLedger
 from baton.store.ambient import Instance
 from baton.waits.expire import Expiry
 from baton.waits.spread import Handing

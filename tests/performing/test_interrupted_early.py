@@ -9,7 +9,7 @@ from datetime import datetime
 from baton import subscribe
 from baton.events import EngineStarted, Event
 from baton.runtime.executor import Execution, Executor
-from baton.runtime.ledger import Reply
+from baton.runtime.ledger_protocol import Reply
 from baton.telemetry import seam
 from baton.words.rows import ClaimedJob, Demand, Outcome
 from baton.words.states import JobState

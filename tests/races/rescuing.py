@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from baton.performing.perform import Performer
 from baton.runtime.rescuer import Rescuer
-from baton.settling.ledger import WorkflowLedger
+from baton.settling.settle_and_claim import WorkflowLedger
 from baton.store.database import Database
 from baton.store.jobs import Claimant
 from baton.sweep.rescue import NoJobs

@@ -11,7 +11,7 @@ import pytest
 
 from baton import Baton, Engine, Step, worker
 from baton.runtime import rescuer as rescuers
-from baton.runtime.ledger import Reply
+from baton.runtime.ledger_protocol import Reply
 from baton.runtime.rescuer import Rescuer
 from baton.sweep.rescue import NoJobs
 from baton.words.config import EngineSettings

@@ -11,9 +11,9 @@ import pytest
 
 from baton import Baton
 from baton.core.outcome import Ending, outcome
-from baton.runtime.ledger import Reply
+from baton.runtime.ledger_protocol import Reply
 from baton.runtime.producer import Producer
-from baton.settling import ledger as ledgers
+from baton.settling import settle_and_claim as ledgers
 from baton.store.jobs import settle_and_claim
 from baton.words.config import EngineSettings
 from baton.words.rows import ClaimedJob, Demand, Outcome

@@ -20,7 +20,7 @@ from baton.words.events import (
     JobsRescued,
     QueueObserved,
     StepCancelled,
-    StepsRescued,
+    StepsCancelled,
     StepsSettled,
     SweepFinished,
     WorkflowFailed,
@@ -82,8 +82,8 @@ async def test_what_waits_for_a_vanished_job_is_cancelled(client: Run, ignoring:
     end = await client.end(workflow)
     assert end.failed_steps == ("a", "b", "c")
     assert client.events.of(StepsSettled) == [StepsSettled("default", (gone,))]
-    (rescued,) = client.events.of(StepsRescued)
-    assert rescued.job_ids == (b.id, b.id + 1)
+    (cancelled,) = client.events.of(StepsCancelled)
+    assert cancelled.job_ids == (b.id, b.id + 1)
     assert [event.step for event in client.events.of(StepCancelled)] == ["b", "c"]
 
 

@@ -16,7 +16,7 @@ from baton.sweep import prune
 from baton.words.events import (
     RowsPruned,
     StepExecuting,
-    StepsRescued,
+    StepsCancelled,
     SweepFinished,
     WorkflowFinished,
 )
@@ -341,7 +341,7 @@ async def test_another_runtimes_pruner_loses_nothing(dsn: str) -> None:
         await pruner
     assert [end.outcome for end in found] == ["completed"] * 40 + ["failed"] * 5
     assert {end.failed_steps for end in found[40:]} == {("late", "after")}
-    assert sum(len(event.job_ids) for event in run.events.of(StepsRescued)) == 5
+    assert sum(len(event.job_ids) for event in run.events.of(StepsCancelled)) == 5
 
 
 WAIT_TABLES = (

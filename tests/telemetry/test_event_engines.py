@@ -47,8 +47,8 @@ from baton.words.events import (
     StepInterrupted,
     StepReleased,
     StepRetryable,
+    StepsCancelled,
     StepSettled,
-    StepsRescued,
     StepsSettled,
     StepUsage,
     SweepFinished,
@@ -205,7 +205,7 @@ class Side:
         begun = len(self.seen.all)
         plugin = Plugin(prune=True, job_max_age={"cancelled": 0})
         await sweep_in_turn(plugin, self.engine.database, self.engine.settings)
-        kinds = (SweepFinished, RowsPruned, WaitsObserved, StepsSettled, StepsRescued)
+        kinds = (SweepFinished, RowsPruned, WaitsObserved, StepsSettled, StepsCancelled)
         for kind in kinds:
             found = [event for event in self.seen.all[begun:] if isinstance(event, kind)]
             assert {event.engine for event in found} == {self.name}, kind
@@ -239,7 +239,7 @@ def owner_of(event: Event) -> str | None:
     match event:
         case StepEvent(job_id=job_id):
             return NAMES[job_id >= FIRST_OF_B]
-        case JobsRescued() | StepsSettled() | StepsRescued():
+        case JobsRescued() | StepsSettled() | StepsCancelled():
             (whose,) = {job_id >= FIRST_OF_B for job_id in event.job_ids}
             return NAMES[whose]
         case QueueObserved(queue=queue) if queue in ("qa", "qb"):

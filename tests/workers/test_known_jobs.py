@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from baton.runtime.ledger import Reply
+from baton.runtime.ledger_protocol import Reply
 from baton.runtime.producer import Producer
 from baton.words.config import EngineSettings
 from baton.words.rows import ClaimedJob, Demand, Outcome

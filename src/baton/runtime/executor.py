@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TypedDict
 from uuid import UUID
 
-from baton.runtime.ledger import Ledger
+from baton.runtime.ledger_protocol import Ledger
 from baton.runtime.meta import workflow_name_of
 from baton.runtime.tasks import begin, is_from_signal
 from baton.telemetry import seam

@@ -28,7 +28,7 @@ from contextvars import copy_context
 from time import monotonic
 
 from baton.runtime.executor import Execution, Executor, release
-from baton.runtime.ledger import Ledger, Reply
+from baton.runtime.ledger_protocol import Ledger, Reply
 from baton.runtime.outbox import Batch, Outbox
 from baton.runtime.queues import Queues, Reservation, demands
 from baton.runtime.refused_claims import Claims

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from baton.runtime.ledger import Ledger
+from baton.runtime.ledger_protocol import Ledger
 from baton.runtime.quarantine import Quarantine
 from baton.runtime.queues import Queue, Queues, Reservation
 from baton.store.faults import is_too_slow

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Protocol
 from uuid import UUID
 
-from baton.runtime.ledger import Ledger
+from baton.runtime.ledger_protocol import Ledger
 from baton.runtime.processes import Process, is_gone, own_process
 from baton.runtime.quarantine import Quarantine, bisect
 from baton.store.database import Database

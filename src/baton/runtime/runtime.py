@@ -12,7 +12,7 @@ from uuid import UUID
 from baton.core.jsonvalue import decode
 from baton.runtime.alarm import Alarm
 from baton.runtime.heartbeat import Heartbeat
-from baton.runtime.ledger import Ledger
+from baton.runtime.ledger_protocol import Ledger
 from baton.runtime.loops import Loops, Work
 from baton.runtime.notifier import Notifier
 from baton.runtime.producer import Producer

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from baton.runtime.executor import Execution
-from baton.runtime.ledger import Reply
+from baton.runtime.ledger_protocol import Reply
 from baton.runtime.locked import Locked
 from baton.runtime.outbox import Batch, Outbox
 from baton.runtime.queues import MOST_REFUSED, Queues

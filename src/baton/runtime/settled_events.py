@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from baton.runtime.executor import Execution
-from baton.runtime.ledger import Reply
+from baton.runtime.ledger_protocol import Reply
 from baton.words.events import (
     StepCancelled,
     StepCompleted,

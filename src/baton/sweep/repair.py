@@ -29,7 +29,7 @@ from baton.store.sweeping import (
 from baton.telemetry import seam
 from baton.words.config import EngineSettings
 from baton.words.effects import Effects
-from baton.words.events import StepsRescued, StepsSettled
+from baton.words.events import StepsCancelled, StepsSettled
 from baton.words.states import TERMINAL_STATES, JobState
 
 _log = logging.getLogger("baton")
@@ -183,9 +183,9 @@ def _emit(
         settled = tuple(step.job_id for step in ended if step.job_id in effects.accepted)
         if settled:
             seam.emit(StepsSettled(database.engine, settled))
-        rescued = tuple(step.job_id for step in effects.cancelled)
-        if rescued:
-            seam.emit(StepsRescued(database.engine, rescued))
+        cancelled = tuple(step.job_id for step in effects.cancelled)
+        if cancelled:
+            seam.emit(StepsCancelled(database.engine, cancelled))
     emit_cancelled_steps(database, settings, effects.cancelled)
     emit_finished(database.engine, effects.completions)
 

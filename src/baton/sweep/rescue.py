@@ -15,7 +15,7 @@ from baton.runtime.rescuer import Rescuer
 from baton.runtime.tasks import END_TIMEOUT, Deadline
 from baton.settling.announce import emit_finished
 from baton.settling.cascade_hooks import CascadeHooks
-from baton.settling.ledger import WorkflowLedger
+from baton.settling.settle_and_claim import WorkflowLedger
 from baton.store.database import Database
 from baton.store.jobs import Claimant
 from baton.words.config import EngineSettings

@@ -38,7 +38,7 @@ __all__ = [
     "StepSnoozed",
     "StepSuspended",
     "StepUsage",
-    "StepsRescued",
+    "StepsCancelled",
     "StepsSettled",
     "SweepFinished",
     "WaitSettled",
@@ -278,13 +278,13 @@ class JobsRescued(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class StepsRescued(Event):
+class StepsCancelled(Event):
     """A sweep cancelled steps that waited for ever: a dependency had ended or vanished unnoticed.
 
     `job_ids` are the cancelled ones; `baton.step.cancelled` tells of each.
     """
 
-    EVENT: ClassVar[str] = "baton.plugin.rescued"
+    EVENT: ClassVar[str] = "baton.plugin.cancelled"
     WARNS: ClassVar[bool] = True
     job_ids: tuple[int, ...]
 

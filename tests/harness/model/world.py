@@ -17,9 +17,9 @@ from baton.errors import UnavailableError
 from baton.performing.perform import Performer
 from baton.runtime.quarantine import Quarantine
 from baton.runtime.rescuer import Rescuer
-from baton.settling import ledger as ledger_module
+from baton.settling import settle_and_claim as ledger_module
 from baton.settling.announce import emit_finished
-from baton.settling.ledger import WorkflowLedger
+from baton.settling.settle_and_claim import WorkflowLedger
 from baton.store.connecting import Connector
 from baton.store.database import Database
 from baton.store.dedicated import Dedicated

@@ -20,8 +20,8 @@ from baton.words.events import (
     RowsPruned,
     StepCancelled,
     StepExecuting,
+    StepsCancelled,
     StepSettled,
-    StepsRescued,
     StepsSettled,
     StepUsage,
     SweepFinished,
@@ -125,7 +125,7 @@ class Metrics:
         self._record("baton.workflow.duration", event.duration, dict(labels))
         self._record("baton.announce.lag", max(event.announce_lag, 0.0))
 
-    def _rescued(self, event: JobsRescued | StepsRescued | StepsSettled) -> None:
+    def _counted(self, event: JobsRescued | StepsCancelled | StepsSettled) -> None:
         self._add(COUNTED_IDS[type(event)], (), len(event.job_ids))
 
     def _pruned(self, event: RowsPruned) -> None:
@@ -215,7 +215,7 @@ COUNTERS = [
     ("baton.workflow.inserted", "{workflow}", "Workflows inserted"),
     ("baton.workflow.finished", "{workflow}", "Workflows by their outcome"),
     ("baton.job.rescued", "{job}", "Jobs of dead engines that were rescued"),
-    ("baton.plugin.rescued", "{step}", "Steps that a sweep cancelled"),
+    ("baton.plugin.cancelled", "{step}", "Steps that a sweep cancelled"),
     ("baton.plugin.settled", "{step}", "Steps that a sweep settled"),
     ("baton.plugin.pruned", "{row}", "Rows that sweeps deleted"),
     ("baton.sweep.failed", "{part}", "Parts of sweeps that failed"),
@@ -262,7 +262,7 @@ SWEEP_LAG = (
 
 COUNTED_IDS: dict[type[Event], str] = {
     JobsRescued: "baton.job.rescued",
-    StepsRescued: "baton.plugin.rescued",
+    StepsCancelled: "baton.plugin.cancelled",
     StepsSettled: "baton.plugin.settled",
 }
 
@@ -270,9 +270,9 @@ _HANDLERS: dict[type[Event], Callable[..., None]] = {
     StepExecuting: Metrics._executing_step,
     WorkflowInserted: Metrics._inserted,
     WorkflowFinished: Metrics._finished,
-    JobsRescued: Metrics._rescued,
-    StepsRescued: Metrics._rescued,
-    StepsSettled: Metrics._rescued,
+    JobsRescued: Metrics._counted,
+    StepsCancelled: Metrics._counted,
+    StepsSettled: Metrics._counted,
     RowsPruned: Metrics._pruned,
     SweepFinished: Metrics._swept_once,
     QueueObserved: Metrics._observed,

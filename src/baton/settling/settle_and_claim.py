@@ -28,7 +28,7 @@ from time import monotonic
 from uuid import UUID
 
 from baton.performing.perform import Performer
-from baton.runtime.ledger import Reply
+from baton.runtime.ledger_protocol import Reply
 from baton.settling.settle import hold, settle_failures
 from baton.settling.suspend import suspend
 from baton.settling.wait_events import emit_settled_waits
