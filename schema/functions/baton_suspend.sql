@@ -69,11 +69,13 @@ BEGIN
         FROM /*schema.*/workflow_wait_groups g
         WHERE g.job_id = v_one.id AND g.replay_key = v_wait ->> 'replay_key';
         IF FOUND THEN
-            -- It settled while its step ran: somebody had moved the job by hand.
+            -- It settled while its step ran: somebody had moved the job by hand. In a paused workflow it sleeps on.
             IF v_status NOT IN ('dormant', 'pending') THEN
                 UPDATE /*oban.*/oban_jobs j SET state = 'available'
-                WHERE j.id = v_one.id
+                FROM /*schema.*/workflow_nodes n
+                WHERE j.id = v_one.id AND n.job_id = j.id AND n.pending = 0
                 RETURNING j.queue INTO v_queue;
+                CONTINUE WHEN NOT FOUND;
                 IF p_notify THEN
                     PERFORM /*schema.*/baton_notify_jobs(v_queue);
                 END IF;

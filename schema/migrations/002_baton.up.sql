@@ -24,8 +24,8 @@ CREATE TABLE /*schema.*/workflows (
     )
 ) WITH (fillfactor = 60);
 
--- deps and dependents are job ids. pending counts the dependencies that have not settled, and one more while the
--- step itself waits for events; waits marks a step that does so. released_at is when it came to 0.
+-- deps and dependents are job ids. pending counts the dependencies that have not settled, one more while the step
+-- itself waits for events, and one more while its workflow is paused; waits marks a step that does so. released_at is when it came to 0.
 -- trace is the span context of the attempt that settled the step, as a W3C traceparent: what depends on the step
 -- links to it.
 -- model is what the step's model map chose; debug repeats the workflow's, because a claim reads the node anyway.

@@ -5,7 +5,8 @@ from baton.building.insert import insert_all
 from baton.core.outcome import Cancel, Discard, Snooze
 from baton.core.waits import WaitCancelled, WaitEvents, WaitOutcome, WaitTimeout
 from baton.engine import Engine
-from baton.handles import QueueHandle, WorkflowHandle
+from baton.handles.queue import QueueHandle
+from baton.handles.workflow import WorkflowHandle
 from baton.performing.process_executor import ProcessExecutor
 from baton.steps.step import Step, SyncStep
 from baton.store.database import Database

@@ -15,7 +15,8 @@ import anyio
 
 from baton.core.dsn import DSN_EXPECTED
 from baton.core.near_names import unknown_option
-from baton.handles import QueueHandle, WorkflowHandle
+from baton.handles.queue import QueueHandle
+from baton.handles.workflow import WorkflowHandle
 from baton.migrating.schema_check import require
 from baton.reading.insights import Insights
 from baton.runtime.lifespan import Lifespan

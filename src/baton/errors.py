@@ -38,7 +38,8 @@ BatonError
 ├── UnknownWorkflowError        workflow_id, pruned
 ├── UnknownStepError            workflow_id, step
 ├── StepSettledError            workflow_id, step, state
-├── CompletionTimeoutError      workflow_id, timeout, unsettled, steps, queues (a TimeoutError)
+├── CompletionTimeoutError      workflow_id, timeout, unsettled, steps, queues, paused_at
+│                               (a TimeoutError)
 ├── EngineError                 life cycle and settings of an engine
 │   ├── NoEngineError           name, running, elsewhere (engines of other event loops)
 │   ├── EngineStateError        state, expected, call

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from baton.handles import EngineParts
+from baton.handles.parts import EngineParts
 from baton.performing.perform import Performer
 from baton.runtime.runtime import Runtime
 from baton.settling.announce import emit_finished

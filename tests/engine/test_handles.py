@@ -137,7 +137,7 @@ async def test_a_queue_of_an_engine_that_does_not_run(dsn: str, name: str) -> No
 
 def test_there_is_one_way_to_each_thing() -> None:
     moved = {
-        *(name for name in vars(WorkflowHandle) if not name.startswith("_")),
+        *(name for name in dir(WorkflowHandle) if not name.startswith("_")),
         *(name for name in vars(QueueHandle) if not name.startswith("_")),
     }
     assert {"completion", "result", "cancel", "pause", "resume", "scale"} <= moved

@@ -58,6 +58,7 @@ LEAST = {
     "prune_waits": 15,
     "cancel_step": 10,
     "cancel_step_that_waits": 10,
+    "pause_and_resume": 20,
 }
 
 

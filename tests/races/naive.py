@@ -139,6 +139,19 @@ async def hold_without_lock(database: Database, job_id: int) -> None:
         )
 
 
+async def pause_by_a_mark(database: Database, workflow_id: UUID) -> None:
+    """Mark the workflow as paused and put to sleep what could run, without counting."""
+    async with database.transaction() as connection:
+        await connection.execute(
+            "UPDATE baton.workflows SET paused_at = now() WHERE id = $1", workflow_id
+        )
+        await connection.execute(
+            "UPDATE baton.oban_jobs SET state = 'suspended' WHERE state = 'available'"
+            " AND meta ->> 'workflow_id' = $1",
+            str(workflow_id),
+        )
+
+
 async def settle_node_without_lock(database: Database, job_id: int, state: str) -> bool:
     """Look whether the step has settled, then record it; returns whether it recorded."""
     async with database.transaction() as connection:

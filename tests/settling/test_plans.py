@@ -12,7 +12,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from baton.runs.actions import Told
 from baton.runs.cancel import cancel_workflow
+from baton.runs.pause import pause_workflow, resume_workflow
 from baton.settling.settle import hold, settle_failures
 from baton.store.completions import find_missing_workflows, read_completions, read_unsettled_steps
 from baton.store.jobs import find_lost_claims, find_orphans, requeue_jobs, stage_jobs
@@ -182,6 +184,17 @@ async def cancel(ring: Arena) -> Prepared:
     return lambda: cancel_workflow(ring.right, workflow.id, "by request", notify=True)
 
 
+async def pause(ring: Arena) -> Prepared:
+    workflow = await claimed(ring)
+
+    async def both() -> None:
+        for verb in (pause_workflow, resume_workflow):
+            done = await verb(ring.right, workflow.id, Told(None, None), notify=True)
+            assert done.actions
+
+    return both
+
+
 async def rescue(ring: Arena) -> Prepared:
     await claimed(ring)
     return lambda: find_orphans(
@@ -253,6 +266,7 @@ WORKS = (
     retry,
     stage,
     cancel,
+    pause,
     rescue,
     lose,
     look_for_ends,

@@ -8,7 +8,8 @@ import asyncpg
 
 _QUERY = """
 WITH steps AS (
-    SELECT n.*, w.name AS label, j.state AS job_state, j.id AS job
+    SELECT n.*, w.name AS label, j.state AS job_state, j.id AS job,
+        (w.paused_at IS NOT NULL)::integer AS paused
     FROM baton.workflow_nodes n
     JOIN baton.workflows w ON w.id = n.workflow_id
     -- Another job that has the id of a node is not the node's.
@@ -76,14 +77,14 @@ FROM steps s
 LEFT JOIN waits w ON w.job_id = s.job_id
 LEFT JOIN open_waits o ON o.job_id = s.job_id
 WHERE s.state IS NULL AND w.doomed IS NOT TRUE
-AND s.pending <> coalesce(w.unsettled, 0) + coalesce(o.open, 0)
+AND s.pending <> coalesce(w.unsettled, 0) + coalesce(o.open, 0) + s.paused
 UNION ALL
 SELECT format('step %s: suspended for ever', s.job_id)
 FROM steps s
 LEFT JOIN waits w ON w.job_id = s.job_id
 LEFT JOIN open_waits o ON o.job_id = s.job_id
 WHERE s.job_state = 'suspended' AND (coalesce(w.unsettled, o.open, 0) = 0 OR w.doomed)
-AND coalesce(o.open, 0) = 0
+AND coalesce(o.open, 0) = 0 AND s.paused = 0
 UNION ALL
 SELECT format('step %s: completed before its dependencies, or in spite of them', s.job_id)
 FROM steps s
@@ -100,7 +101,7 @@ FROM baton.workflow_wait_groups g
 LEFT JOIN steps s ON s.job_id = g.job_id
 LEFT JOIN waits w ON w.job_id = g.job_id
 WHERE (g.status = 'pending' AND (s.state IS NOT NULL OR s.job_state <> 'suspended'))
-OR (g.status = 'dormant' AND (s.state IS NOT NULL OR coalesce(w.unsettled, 0) = 0))
+OR (g.status = 'dormant' AND (s.state IS NOT NULL OR coalesce(w.unsettled, 0) + s.paused = 0))
 OR (g.wait_step AND g.status = 'completed' AND s.state IS DISTINCT FROM 'completed')
 OR (g.wait_step AND g.status IN ('timeout', 'cancelled') AND s.state IS NULL)
 OR (g.status = 'pending') <> (g.armed_at IS NOT NULL AND g.settled_at IS NULL)

@@ -56,8 +56,8 @@ SHOWN: dict[str, str] = {
     ),
     "Worker": "backoff on_dep_cancelled on_dep_discarded timeout",
     "WorkflowHandle": (
-        "cancel cancel_step cancel_wait captures completion result retry send_event status steps "
-        "usage waiting_steps workflow_id"
+        "cancel cancel_step cancel_wait captures completion pause result resume retry send_event "
+        "status steps usage waiting_steps workflow_id"
     ),
     "Retried": "run steps",
     "RetryMode": "ALL FAILED FAILED_AND_DOWNSTREAM",
@@ -72,7 +72,7 @@ SHOWN: dict[str, str] = {
     ),
     "Reason": (
         "DEPENDENCIES DOOMED ENDED EVENTS EXECUTING EXHAUSTED FOREIGN GONE NO_ENGINE ORPHANED "
-        "QUEUED RETRYABLE SCHEDULED SETTLED UNKNOWN_STATE UNRELEASED"
+        "PAUSED QUEUED RETRYABLE SCHEDULED SETTLED UNKNOWN_STATE UNRELEASED"
     ),
     "StepCounts": (
         "available cancelled completed discarded executing gone retryable scheduled suspended"
@@ -92,8 +92,8 @@ SHOWN: dict[str, str] = {
     ),
     "WorkflowDetail": "completion counts workflow",
     "WorkflowRow": (
-        "duration error failed_count failed_step finished_at inserted_at outstanding_count state "
-        "total_count workflow_id workflow_name"
+        "duration error failed_count failed_step finished_at inserted_at outstanding_count "
+        "pause_reason paused_at state total_count workflow_id workflow_name"
     ),
     "WorkflowState": "COMPLETED FAILED RUNNING",
     "Role": "ENQUEUE READ WORKER",

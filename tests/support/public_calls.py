@@ -158,6 +158,8 @@ CALLS: dict[str, Call] = {
     "WorkflowHandle.retry": lambda s: s.engine.workflow(s.workflow_id).retry("all", interrupt=True),
     "WorkflowHandle.cancel": lambda s: s.engine.workflow(s.workflow_id).cancel(),
     "WorkflowHandle.cancel_step": lambda s: s.engine.workflow(s.workflow_id).cancel_step("b"),
+    "WorkflowHandle.pause": lambda s: s.engine.workflow(s.workflow_id).pause(),
+    "WorkflowHandle.resume": lambda s: s.engine.workflow(s.workflow_id).resume(),
     "Insights.actions": lambda s: s.insights.actions(),
     "Insights.history": lambda s: s.insights.history(s.workflow_id),
     "Insights.engines": lambda s: s.insights.engines(),

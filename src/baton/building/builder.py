@@ -23,7 +23,7 @@ from baton.building.insert import insert_all
 from baton.core.checks import flag, listed, parse_workflow_id
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.core.uuid7 import RANDOM_BYTES, uuid7
-from baton.handles import WorkflowHandle, handle_of
+from baton.handles.workflow import WorkflowHandle, handle_of
 from baton.steps.wait_options import (
     WAIT_STEP_QUEUE,
     WAIT_STEP_WORKER,

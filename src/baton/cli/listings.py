@@ -33,7 +33,7 @@ def workflow_table(rows: Sequence[WorkflowRow], on: Console) -> Rows:
             (
                 row.workflow_id,
                 row.workflow_name,
-                row.state,
+                row.state if row.paused_at is None else f"{row.state}, paused",
                 row.total_count,
                 row.outstanding_count,
                 row.failed_count,

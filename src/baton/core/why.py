@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -39,6 +39,7 @@ class StepFacts:
     `host` is who claimed it last, `by_baton` whether that was a Baton engine, `engine` that one's
     row. `ahead` and `executing` count the jobs of its queue while it is available. Of the live
     engines `serving` serve its queue, `room` jobs at once together, and `paused` have paused it.
+    `paused_since` is when its workflow was paused, if it is.
     """
 
     workflow_id: UUID
@@ -64,6 +65,8 @@ class StepFacts:
     paused: int = 0
     room: int = 0
     wait: StepWait | None = None
+    paused_since: datetime | None = None
+    pause_reason: str | None = None
 
 
 def explain(
@@ -96,9 +99,11 @@ def explain(
         return _why(facts, Reason.DOOMED, f"is about to be cancelled: {decision.reason}")
     if decision.verdict is Verdict.HOLD:
         held = [d for d in dependencies if gate([d]).verdict is Verdict.HOLD]
-        return _held(facts, held, len(dependencies))
+        return _besides_paused(facts, _held(facts, held, len(dependencies)))
     if facts.job_state is JobState.SUSPENDED and facts.wait is not None:
-        return _waiting(facts, facts.wait)
+        return _besides_paused(facts, _waiting(facts, facts.wait))
+    if facts.paused_since is not None:
+        return _why(facts, Reason.PAUSED, _paused(facts), since=facts.paused_since)
     if facts.job_state is JobState.SUSPENDED:
         return _unreleased(facts, dependencies)
     if facts.job_state is JobState.AVAILABLE:
@@ -186,6 +191,20 @@ def _waiting(facts: StepFacts, wait: StepWait) -> Why:
     if wait.prompt:
         says += f": {_shown(wait.prompt)}"
     return _why(facts, Reason.EVENTS, says, since=wait.since, until=wait.deadline, events=missing)
+
+
+def _paused(facts: StepFacts) -> str:
+    because = f" ({_shown(facts.pause_reason)})" if facts.pause_reason else ""
+    return (
+        f"does not go on, for its workflow is paused since {_time(facts.paused_since)}{because}: "
+        "resume() it"
+    )
+
+
+def _besides_paused(facts: StepFacts, why: Why) -> Why:
+    if facts.paused_since is None:
+        return why
+    return replace(why, sentence=f"{why.sentence}; besides, it {_paused(facts)}")
 
 
 def _unreleased(facts: StepFacts, dependencies: Sequence[Dependency]) -> Why:

@@ -15,7 +15,7 @@ from baton.runtime.executor import NotBegunError, attempt_begins, interrupted
 from baton.steps.step import Step, SyncStep, notes_of, step_of, suspension_of, sync_step_of
 from baton.steps.usage import Notes, write_notes
 from baton.store.database import Database
-from baton.store.results import UnreadError, read_dependencies
+from baton.store.results import UnreadError, read_dependencies, read_paused
 from baton.words.argument_errors import InvalidArgsError
 from baton.words.config import EngineSettings
 from baton.words.rows import ClaimedJob, Node, Outcome
@@ -84,8 +84,8 @@ class Performer:
     async def _gate(self, job: ClaimedJob, node: Node) -> Outcome | None:
         """What stops this job from being performed now; None when nothing does.
 
-        Reached only by a row that somebody moved by hand: settlement releases a step with nothing
-        pending.
+        Settlement releases a step with nothing pending, so this is reached only by a row that
+        somebody moved by hand, and by one that ran when its workflow was paused and was given back.
         """
         if node.state is JobState.COMPLETED:
             return outcome(job, Ending.STORED)
@@ -101,6 +101,8 @@ class Performer:
             return outcome(job, Ending.CANCELLED_BEFORE if cancelled else Ending.DISCARDED_BEFORE)
         decided = decision(await read_dependencies(self._database, job.id))
         match decided.verdict:
+            case Verdict.RUN if await read_paused(self._database, job.id):
+                return outcome(job, Ending.HELD)
             case Verdict.RUN:
                 return None
             case Verdict.HOLD:

@@ -11,10 +11,15 @@ from uuid import UUID
 
 from baton.runtime.tasks import END_TIMEOUT, cancel_all
 from baton.steps.wait_options import WAIT_STEP_QUEUE
-from baton.store.completions import parse_completion, read_completions, read_unsettled_steps
+from baton.store.completions import (
+    Unsettled,
+    parse_completion,
+    read_completions,
+    read_unsettled_steps,
+)
 from baton.store.database import Database
 from baton.words.engine_errors import EngineStateError
-from baton.words.rows import Announced, Completion, UnsettledStep
+from baton.words.rows import Announced, Completion
 from baton.words.states import JobState
 from baton.words.workflow_errors import (
     CompletionTimeoutError,
@@ -95,7 +100,7 @@ class CompletionWaiters:
     async def _late(self, workflow_id: UUID, timeout: float) -> CompletionTimeoutError:
         try:
             async with asyncio.timeout(WHY_SECONDS):
-                unsettled, steps = await read_unsettled_steps(
+                found = await read_unsettled_steps(
                     self._database, workflow_id, self._queues, STEPS_NAMED
                 )
         except Exception:
@@ -104,10 +109,11 @@ class CompletionWaiters:
         return CompletionTimeoutError(
             workflow_id,
             timeout,
-            _why(unsettled, steps, self._queues),
-            unsettled=unsettled,
-            steps=tuple(steps),
+            _why(found, self._queues),
+            unsettled=found.outstanding,
+            steps=tuple(found.steps),
             queues=tuple(self._queues),
+            paused_at=found.paused_at,
         )
 
     def settled(self, completions: Sequence[Announced]) -> None:
@@ -204,11 +210,11 @@ def _refusal(state: str) -> EngineStateError:
     return EngineStateError(state, "running", "completion")
 
 
-def _why(unsettled: int, steps: Sequence[UnsettledStep], queues: Sequence[str]) -> str:
-    if not steps:
+def _why(found: Unsettled, queues: Sequence[str]) -> str:
+    if not found.steps:
         return ""
     told: list[str] = []
-    for step in steps:
+    for step in found.steps:
         place = "has lost its job"
         if step.state is not None:
             place = f"is {step.state} in queue {step.queue!r}"
@@ -225,6 +231,13 @@ def _why(unsettled: int, steps: Sequence[UnsettledStep], queues: Sequence[str]) 
         elif step.state is JobState.AVAILABLE and not step.served:
             place += ", which no live engine serves now (paused, or it does not beat)"
         told.append(f"step {step.name!r} {place}")
-    counted = "1 step has" if unsettled == 1 else f"{unsettled} steps have"
-    more = "; …" if unsettled > len(steps) else ""
-    return f"; {counted} not settled: {'; '.join(told)}{more}"
+    counted = "1 step has" if found.outstanding == 1 else f"{found.outstanding} steps have"
+    more = "; …" if found.outstanding > len(found.steps) else ""
+    return f"{_paused(found)}; {counted} not settled: {'; '.join(told)}{more}"
+
+
+def _paused(found: Unsettled) -> str:
+    if found.paused_at is None:
+        return ""
+    because = f" ({found.pause_reason})" if found.pause_reason else ""
+    return f", but is paused since {found.paused_at:%Y-%m-%d %H:%M:%S} UTC{because}: resume() it"

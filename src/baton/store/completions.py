@@ -69,11 +69,20 @@ async def find_missing_workflows(database: Database, workflow_ids: Sequence[UUID
     return [row["id"] for row in rows]
 
 
+class Unsettled(NamedTuple):
+    """How many steps of a workflow have not settled, some of them, and whether it is paused."""
+
+    outstanding: int = 0
+    steps: Sequence[UnsettledStep] = ()
+    paused_at: datetime | None = None
+    pause_reason: str | None = None
+
+
 async def read_unsettled_steps(
     database: Database, workflow_id: UUID, queues: Sequence[str], limit: int
-) -> tuple[int, list[UnsettledStep]]:
-    """How many steps have not settled, and at most `limit` of them, first what is available in
-    another queue than these; 0 and none when the workflow has ended or is unknown.
+) -> Unsettled:
+    """What has not settled, at most `limit` steps by name, first what is available in another queue
+    than these; nothing when the workflow has ended or is unknown.
     """
     rows = await database.read("read_unsettled_steps", workflow_id, queues, limit)
     steps = [
@@ -85,4 +94,7 @@ async def read_unsettled_steps(
         )
         for row in rows
     ]
-    return (rows[0]["outstanding"] if rows else 0), steps
+    if not rows:
+        return Unsettled()
+    first = rows[0]
+    return Unsettled(first["outstanding"], steps, first["paused_at"], first["pause_reason"])

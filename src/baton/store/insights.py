@@ -106,6 +106,8 @@ async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail
             row["inserted_at"],
             None,
             row["age"],
+            paused_at=row["paused_at"],
+            pause_reason=row["pause_reason"],
         )
     else:
         workflow = WorkflowRow(
@@ -217,6 +219,8 @@ def _facts(workflow_id: UUID, step: str, row: asyncpg.Record) -> StepFacts:
         paused=row["paused"],
         room=row["room"],
         wait=_wait(row),
+        paused_since=row["paused_at"],
+        pause_reason=row["pause_reason"],
     )
 
 
@@ -234,6 +238,7 @@ def _wait(row: asyncpg.Record) -> StepWait | None:
 
 
 def _workflow(row: asyncpg.Record, failure: tuple[str, str | None] | None) -> WorkflowRow:
+    failed_step, error = failure or (None, None)
     return WorkflowRow(
         row["id"],
         row["name"],
@@ -244,7 +249,10 @@ def _workflow(row: asyncpg.Record, failure: tuple[str, str | None] | None) -> Wo
         row["inserted_at"],
         row["finished_at"],
         row["duration"],
-        *(failure or (None, None)),
+        failed_step,
+        error,
+        paused_at=row["paused_at"],
+        pause_reason=row["pause_reason"],
     )
 
 

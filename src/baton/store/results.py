@@ -58,6 +58,12 @@ async def read_dependencies(database: Database, job_id: int) -> list[DependencyR
     return parse_dependencies(await read_for_step(database, "read_dependencies", job_id))
 
 
+async def read_paused(database: Database, job_id: int) -> bool:
+    """Whether the job's workflow is paused."""
+    rows = await read_for_step(database, "read_paused", job_id)
+    return bool(rows and rows[0]["paused"])
+
+
 def parse_dependencies(rows: Sequence[asyncpg.Record]) -> list[DependencyRow]:
     """The rows of `read_dependencies`, typed."""
     return [

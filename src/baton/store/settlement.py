@@ -287,6 +287,20 @@ class Settlement:
         rows = await self._fetch("find_step", workflow_id, name)
         return FoundStep(rows[0]["job_id"], job_state(rows[0]["settled"])) if rows else None
 
+    async def pause_jobs(self, workflow_id: UUID) -> int:
+        """Put the jobs to sleep that could be claimed; returns how many."""
+        (row,) = await self._fetch("pause_jobs", workflow_id)
+        suspended: int = row["suspended"]
+        return suspended
+
+    async def pause_workflow(self, workflow_id: UUID, reason: str | None) -> None:
+        await self._fetch("pause_workflow", workflow_id, reason)
+
+    async def resume_workflow(self, workflow_id: UUID) -> tuple[list[int], list[int]]:
+        """Returns the steps that wait for nothing any more, and the wait steps to be armed."""
+        (row,) = await self._fetch("resume_workflow", workflow_id)
+        return row["ready"], row["waiting"]
+
     async def notify_cancelled(self, job_ids: Sequence[int]) -> None:
         """Hint running engines to interrupt these jobs, in payloads below NOTIFY's limit."""
         if self._notify:

@@ -26,7 +26,8 @@ class WorkflowRow:
 
     One that is running with no outstanding step has ended but was not announced yet. Of one that
     failed, `failed_step` is the step that failed first and `error` its last error, capped; both are
-    None once the steps were pruned.
+    None once the steps were pruned. `paused_at` and `pause_reason` are those of one that has not
+    ended and is paused.
     """
 
     workflow_id: UUID
@@ -40,6 +41,8 @@ class WorkflowRow:
     duration: float
     failed_step: str | None = None
     error: str | None = None
+    paused_at: datetime | None = None
+    pause_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,8 @@ class Reason(StrEnum):
     """It waits for its time."""
     RETRYABLE = "retryable"
     """It failed and waits for its next attempt."""
+    PAUSED = "paused"
+    """It could go on, but its workflow is paused."""
     QUEUED = "queued"
     """It waits for an engine with room in its queue."""
     NO_ENGINE = "no_engine"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -32,10 +33,8 @@ class WorkflowInsertedError(BatonError):
 class WorkflowFinishedError(BatonError):
     workflow_id: UUID
 
-    def __init__(self, workflow_id: UUID) -> None:
-        super().__init__(
-            f"workflow {workflow_id} has finished: no event can reach it", workflow_id=workflow_id
-        )
+    def __init__(self, workflow_id: UUID, so: str = "no event can reach it") -> None:
+        super().__init__(f"workflow {workflow_id} has finished: {so}", workflow_id=workflow_id)
 
 
 class UnknownWorkflowError(BatonError):
@@ -102,6 +101,7 @@ class CompletionTimeoutError(BatonError, TimeoutError):
     unsettled: int | None = None  # as the rest, when the database did not tell in time
     steps: tuple[UnsettledStep, ...] = ()
     queues: tuple[str, ...] = ()
+    paused_at: datetime | None = None
 
     def __init__(self, workflow_id: UUID, timeout: float, why: str = "", **facts: Any) -> None:
         super().__init__(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from baton import Baton
-from baton.errors import StepSettledError
-from crash_points.place import Place
+from baton.errors import StepSettledError, WorkflowFinishedError
+from crash_points.place import DEADLINE, Place
 from crash_points.waits import Scenario, waiting
+from support.waiting import eventually
 from two_engines.graphs import Graph
 from two_engines.workers import Awaited, Plan
 
@@ -73,6 +74,50 @@ async def cancel_step_that_waits(place: Place) -> None:
     await do(place.proxy.dsn)
 
 
+async def pause_and_resume(place: Place) -> None:
+    """A workflow is paused while its first step runs, which then fails, and goes on after that."""
+    graph = Graph(
+        {"a": (), "b": ("a",), "g": ("a",), "later": ()},
+        {"a": Plan.RETRY, "b": Plan.SUCCEED, "g": Plan.SUCCEED, "later": Plan.SUCCEED},
+        gates={"g": Awaited(("x",))},
+    )
+    workflow = place.expect(graph, seconds=0.3)
+    _acted(place, workflow, pause=1, resume=1)
+
+    async def do(dsn: str) -> None:
+        async with place.client(dsn, notify=True) as client:
+            place.arm()
+            done = await place.tables.fetchval(
+                "SELECT count(*) FROM baton.baton_actions WHERE action = 'pause'"
+            )
+            if not done:
+                await client.act(workflow.workflow_id, "pause")
+            with suppress(WorkflowFinishedError):
+                await client.act(workflow.workflow_id, "resume")
+        await place.send(workflow.workflow_id, "x")
+
+    place.again = do
+    async with place.engine(queues={"default": 1}, stage_interval=0.05) as engine:
+        await place.insert(workflow)
+        await place.begun(1)
+        await place.proxy.quiet(0.03)
+        place.arm()
+        await engine.act(workflow.workflow_id, "pause")
+        held = (
+            "SELECT bool_and(state = 'suspended') FROM baton.oban_jobs"
+            " WHERE meta ->> 'workflow_id' = $1"
+        )
+
+        async def sleeps() -> bool:
+            return bool(await place.tables.fetchval(held, str(workflow.workflow_id)))
+
+        await eventually(sleeps, DEADLINE)
+        await engine.act(workflow.workflow_id, "resume")
+        await place.send(workflow.workflow_id, "x")
+        await place.finished()
+
+
 RUNS: dict[str, Scenario] = {
-    scenario.__name__: scenario for scenario in (cancel_step, cancel_step_that_waits)
+    scenario.__name__: scenario
+    for scenario in (cancel_step, cancel_step_that_waits, pause_and_resume)
 }

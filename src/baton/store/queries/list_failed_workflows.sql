@@ -10,6 +10,8 @@ SELECT
     l.finished_at,
     CASE WHEN l.latest THEN 'failed' ELSE 'replaced' END AS state,
     extract(epoch FROM l.finished_at - l.inserted_at)::double precision AS duration,
+    NULL::timestamptz AS paused_at,
+    NULL::text AS pause_reason,
     l.position
 FROM (
     SELECT

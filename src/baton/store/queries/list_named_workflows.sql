@@ -11,10 +11,12 @@ SELECT
     c.finished_at,
     coalesce(c.outcome, 'running') AS state,
     extract(epoch FROM coalesce(c.finished_at, clock_timestamp()) - l.inserted_at)::double precision AS duration,
+    CASE WHEN c.outcome IS NULL THEN l.paused_at END AS paused_at,
+    CASE WHEN c.outcome IS NULL THEN l.pause_reason END AS pause_reason,
     l.position
 FROM (
     SELECT
-        w.id, w.name, w.steps, w.outstanding, w.failed, w.inserted_at, w.run,
+        w.id, w.name, w.steps, w.outstanding, w.failed, w.inserted_at, w.run, w.paused_at, w.pause_reason,
         row_number() OVER (ORDER BY w.inserted_at DESC, w.id DESC)::integer AS position
     FROM /*schema.*/workflows w
     WHERE w.name = $7 AND (w.inserted_at, w.id) < (

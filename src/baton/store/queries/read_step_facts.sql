@@ -83,8 +83,11 @@ SELECT
         WHEN g.deadline < '0001-01-02 UTC' THEN '0001-01-02 UTC'
         ELSE g.deadline
     END AS wait_deadline,
-    g.prompt AS wait_prompt
+    g.prompt AS wait_prompt,
+    w.paused_at,
+    w.pause_reason
 FROM /*schema.*/workflow_nodes n
+JOIN /*schema.*/workflows w ON w.id = n.workflow_id
 LEFT JOIN /*oban.*/oban_jobs j ON j.id = n.job_id
     AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
 LEFT JOIN /*schema.*/baton_engines e ON e.id::text = j.attempted_by[2]
@@ -98,10 +101,10 @@ CROSS JOIN LATERAL (
     WHERE live.seen_at > clock_timestamp() - make_interval(secs => live.rescue_after)
 ) l
 LEFT JOIN LATERAL (
-    SELECT w.*
-    FROM /*schema.*/workflow_wait_groups w
-    WHERE w.job_id = n.job_id AND (w.status = 'pending') IS TRUE
-    ORDER BY w.id DESC
+    SELECT p.*
+    FROM /*schema.*/workflow_wait_groups p
+    WHERE p.job_id = n.job_id AND (p.status = 'pending') IS TRUE
+    ORDER BY p.id DESC
     LIMIT 1
 ) g ON true
 WHERE n.workflow_id = $1 AND n.name = $2

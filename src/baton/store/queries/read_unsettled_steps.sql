@@ -8,7 +8,7 @@ WITH looked_at AS (
     LIMIT 500
 )
 SELECT
-    w.outstanding, s.name, j.state::text AS state, j.queue,
+    w.outstanding, w.paused_at, w.pause_reason, s.name, j.state::text AS state, j.queue,
     EXISTS (
         SELECT FROM /*schema.*/baton_engines live
         WHERE live.seen_at > clock_timestamp() - make_interval(secs => live.rescue_after)

@@ -7,6 +7,8 @@ SELECT
     w.outstanding,
     w.failed,
     w.inserted_at,
+    w.paused_at,
+    w.pause_reason,
     row_to_json(c)::text AS completion,
     extract(epoch FROM clock_timestamp() - w.inserted_at)::double precision AS age,
     k.available, k.suspended, k.scheduled, k.executing, k.retryable,

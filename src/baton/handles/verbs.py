@@ -1,0 +1,183 @@
+"""What people do to a workflow by its handle, each an action that is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+from uuid import UUID
+
+from baton.core.checks import check_reason, parse_workflow_id
+from baton.core.errortext import sanitize
+from baton.core.names import validate_step_name
+from baton.handles.parts import EngineParts
+from baton.reading.missing_steps import missing_step
+from baton.runs.actions import Told, emit_action, told
+from baton.runs.cancel import cancel_step, cancel_workflow
+from baton.runs.pause import pause_workflow, resume_workflow
+from baton.runs.retry import asked, retry_workflow
+from baton.runtime.tasks import to_the_end
+from baton.settling.wait_events import emit_settled_waits
+from baton.store.ambient import Instance, opened
+from baton.store.database import Database
+from baton.words.effects import Effects
+from baton.words.runs import Retried, RetryMode
+from baton.words.workflow_errors import StepSettledError, UnknownWorkflowError
+
+
+class Verb(Protocol):
+    """What somebody does to a workflow."""
+
+    async def __call__(
+        self, database: Database, workflow_id: UUID, told: Told, /, *, notify: bool
+    ) -> Effects: ...
+
+
+class WorkflowVerbs:
+    """The verbs of a WorkflowHandle that change the course of its workflow."""
+
+    def __init__(self, parts: EngineParts, workflow_id: UUID | str) -> None:
+        self._parts = parts
+        self._workflow_id = parse_workflow_id(workflow_id)
+
+    @property
+    def workflow_id(self) -> UUID:
+        return self._workflow_id
+
+    def __repr__(self) -> str:
+        return f"<WorkflowHandle {self._workflow_id} of engine {self._name!r}>"
+
+    @property
+    def _name(self) -> str:
+        return self._parts.engine.settings.name
+
+    def _opened(self, call: str) -> Instance:
+        return opened(call, self._parts.engine)
+
+    async def cancel(self, reason: str = "cancelled by request", *, by: str | None = None) -> int:
+        """Cancel every unfinished step of the workflow; returns how many jobs that cancelled.
+
+        Steps that run are interrupted, wherever they run, and whatever they still report is
+        dropped. The workflow ends at once, as failed. A workflow that has ended is left alone (0).
+        `by` says who cancels, for the record of actions.
+        Raises UnknownWorkflowError; UnavailableError when it is unknown whether that was done, so
+        that the call may be made again.
+        """
+        self._opened("cancel")
+        check_reason(reason)
+        actor = told(by, None).by
+        return await to_the_end(self._cancel(sanitize(reason), actor))
+
+    async def _cancel(self, reason: str, by: str | None) -> int:
+        engine = self._parts.engine
+        effects = await cancel_workflow(
+            engine.database, self._workflow_id, reason, notify=engine.settings.notify, by=by
+        )
+        if effects is None:
+            raise UnknownWorkflowError(self._workflow_id)
+        self._done(effects)
+        return len(effects.accepted)
+
+    async def cancel_step(
+        self, name: str, reason: str = "cancelled by request", *, by: str | None = None
+    ) -> int:
+        """Cancel one step, and below it whatever does not ignore that; returns how many jobs that
+        cancelled.
+
+        A step that runs is interrupted, wherever it runs, and whatever it still reports is dropped.
+        `by` says who cancels, for the record of actions.
+        Raises StepSettledError, UnknownWorkflowError, UnknownStepError; UnavailableError when it is
+        unknown whether that was done, so that the call may be made again.
+        """
+        self._opened("cancel_step")
+        step = validate_step_name(name)
+        check_reason(reason)
+        actor = told(by, None).by
+        return await to_the_end(self._cancel_step(step, sanitize(reason), actor))
+
+    async def _cancel_step(self, step: str, reason: str, by: str | None) -> int:
+        engine = self._parts.engine
+        found = await cancel_step(
+            engine.database, self._workflow_id, step, reason, notify=engine.settings.notify, by=by
+        )
+        if found is None:
+            raise await missing_step(engine.database, self._workflow_id, step)
+        self._done(found.effects)
+        if found.ended is not None:
+            raise StepSettledError(self._workflow_id, step, found.ended)
+        return len(found.effects.cancelled)
+
+    async def retry(
+        self,
+        mode: RetryMode | str = RetryMode.FAILED,
+        *,
+        steps: Iterable[str] | None = None,
+        args: Mapping[str, Mapping[str, Any]] | None = None,
+        keep_memos: bool = False,
+        interrupt: bool = False,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Retried:
+        """Begin steps anew, in a new run if the workflow has ended.
+
+        `mode` is "failed" (what was cancelled or discarded), "failed_and_downstream" (also what
+        completed below, because it ignores failures) or "all"; or `steps` names some: these and
+        everything below them, whatever their state. `args` replaces arguments by step. A step that
+        is begun anew has a full budget of attempts; its attempts and errors go on. What it noted
+        (memos) and the waits inside it are dropped unless `keep_memos`. A step that runs is refused
+        unless `interrupt`: then what it comes to is dropped. What is replaced stays readable as
+        history.
+
+        Raises UnknownWorkflowError, UnknownStepError, InvalidOptionError, InvalidArgsError,
+        NotStorableError; NothingToRetryError, StepRunningError, FailedDependencyError,
+        DeletedJobError; nothing was changed then. UnavailableError when it is unknown whether it
+        was done.
+        """
+        engine = self._opened("retry")
+        given = asked(mode, steps, args, keep_memos=keep_memos, interrupt=interrupt)
+        who = told(by, reason)
+
+        async def work() -> Retried:
+            done, effects = await retry_workflow(
+                engine.database, self._workflow_id, given, who, notify=engine.settings.notify
+            )
+            self._done(effects)
+            return done
+
+        return await to_the_end(work())
+
+    async def pause(self, reason: str | None = None, *, by: str | None = None) -> bool:
+        """Start no further step of the workflow; False when it is paused already.
+
+        What runs goes on and settles; events are taken, and the time of waits that have begun runs
+        on. `by` and `reason` are for the record of actions.
+        Raises WorkflowFinishedError, UnknownWorkflowError; UnavailableError when it is unknown
+        whether that was done, so that the call may be made again.
+        """
+        self._opened("pause")
+        return await to_the_end(self._act(pause_workflow, told(by, reason)))
+
+    async def resume(self, reason: str | None = None, *, by: str | None = None) -> bool:
+        """Undo `pause`: what was held back may run, at its own time; False when the workflow is not
+        paused. Raises as `pause` does.
+        """
+        self._opened("resume")
+        return await to_the_end(self._act(resume_workflow, told(by, reason)))
+
+    async def _act(self, verb: Verb, told: Told) -> bool:
+        engine = self._parts.engine
+        notify = engine.settings.notify
+        effects = await verb(engine.database, self._workflow_id, told, notify=notify)
+        self._done(effects)
+        return bool(effects.actions)
+
+    def _done(self, effects: Effects) -> None:
+        """Tell of what an action has done; what runs here for steps that it took is interrupted."""
+        parts = self._parts
+        for action in effects.actions:
+            emit_action(parts.engine.database, action)
+        emit_settled_waits(self._name, effects.waits)
+        parts.hooks.run(effects.cancelled)
+        parts.finished(effects.completions)
+        parts.runtime.producer.executor.interrupt(set(effects.accepted))
+        for queue in effects.released:
+            parts.runtime.producer.wake(queue)
