@@ -16,7 +16,7 @@ DECLARE
 BEGIN
     WITH announced AS (
         INSERT INTO /*schema.*/workflow_completions AS c (
-            workflow_id, run, workflow_name, outcome, failed_steps, failed_count, total_count,
+            workflow_id, run, workflow_name, outcome, failed_steps, skipped_steps, failed_count, total_count,
             inserted_at, finished_at
         )
         SELECT
@@ -28,6 +28,12 @@ BEGIN
                 SELECT n.name
                 FROM /*schema.*/workflow_nodes n
                 WHERE n.workflow_id = w.id AND n.state IN ('cancelled', 'discarded')
+                ORDER BY n.job_id
+            ) END,
+            CASE WHEN w.skipped = 0 THEN '{}' ELSE ARRAY(
+                SELECT n.name
+                FROM /*schema.*/workflow_nodes n
+                WHERE n.workflow_id = w.id AND n.state = 'skipped'
                 ORDER BY n.job_id
             ) END,
             w.failed,

@@ -3,6 +3,8 @@
 -- The row of a workflow is the workflow's lock: every change of a workflow locks it first,
 -- several workflows in id order. No other lock order exists.
 --
+-- failed and skipped count the steps that settled so.
+--
 -- run counts how often the workflow was begun: what makes an ended workflow go on begins the next run, and each run
 -- ends once. While paused_at is set, every step that has not settled counts one more in `pending`.
 CREATE TABLE /*schema.*/workflows (
@@ -12,6 +14,7 @@ CREATE TABLE /*schema.*/workflows (
     outstanding   integer NOT NULL,
     run           integer NOT NULL DEFAULT 1,
     failed        integer NOT NULL DEFAULT 0,
+    skipped       integer NOT NULL DEFAULT 0,
     debug         boolean NOT NULL DEFAULT false,
     trace_context jsonb,
     inserted_at   timestamptz NOT NULL DEFAULT now(),
@@ -20,12 +23,18 @@ CREATE TABLE /*schema.*/workflows (
     pause_reason  text,
     forked_from   uuid,
     CONSTRAINT workflows_counts CHECK (
-        outstanding BETWEEN 0 AND steps AND failed BETWEEN 0 AND steps AND run > 0
+        outstanding BETWEEN 0 AND steps AND failed BETWEEN 0 AND steps AND skipped BETWEEN 0 AND steps AND run > 0
     )
 ) WITH (fillfactor = 60);
 
+-- How a step settled. The job of a skipped step is cancelled: Oban has no state for it. One that remains of an
+-- installation whose tables were dropped is replaced.
+DROP TYPE IF EXISTS /*schema.*/step_state;
+CREATE TYPE /*schema.*/step_state AS ENUM ('completed', 'cancelled', 'discarded', 'skipped');
+
 -- deps and dependents are job ids. pending counts the dependencies that have not settled, one more while the step
--- itself waits for events, and one more while its workflow is paused; waits marks a step that does so. released_at is when it came to 0.
+-- itself waits for events, and one more while its workflow is paused; waits marks a step that does so. released_at is
+-- when it came to 0.
 -- trace is the span context of the attempt that settled the step, as a W3C traceparent: what depends on the step
 -- links to it.
 -- model is what the step's model map chose; debug repeats the workflow's, because a claim reads the node anyway.
@@ -39,10 +48,11 @@ CREATE TABLE /*schema.*/workflow_nodes (
     pending          integer NOT NULL DEFAULT 0,
     ignore_cancelled boolean NOT NULL DEFAULT false,
     ignore_discarded boolean NOT NULL DEFAULT false,
+    run_when_skipped boolean NOT NULL DEFAULT false,
     timeout          double precision,
     waits            boolean NOT NULL DEFAULT false,
     released_at      timestamptz,
-    state            /*oban.*/oban_job_state,
+    state            /*schema.*/step_state,
     result           jsonb,
     trace            text,
     model            text,
@@ -63,6 +73,7 @@ CREATE TABLE /*schema.*/workflow_completions (
     workflow_name text,
     outcome       text NOT NULL CHECK (outcome IN ('completed', 'failed')),
     failed_steps  text[] NOT NULL DEFAULT '{}',
+    skipped_steps text[] NOT NULL DEFAULT '{}',
     failed_count  integer NOT NULL,
     total_count   integer NOT NULL,
     inserted_at   timestamptz NOT NULL,
@@ -296,9 +307,13 @@ CREATE INDEX baton_actions_workflow ON /*schema.*/baton_actions (workflow_id, id
 
 -- The jobs of steps whose rows somebody deleted before the workflow was pruned, so that a retry can make them again
 -- under their ids. Written by a trigger, baton_keep_deleted_jobs, so that whoever prunes oban_jobs need not know.
+--
+-- state is what a job was when its row was deleted. By its type, the only one here that is Oban's, is known which
+-- oban_jobs these tables go with.
 CREATE TABLE /*schema.*/workflow_deleted_jobs (
     job_id       bigint PRIMARY KEY,
     workflow_id  uuid NOT NULL,
+    state        /*oban.*/oban_job_state,
     queue        text NOT NULL,
     worker       text NOT NULL,
     args         jsonb NOT NULL,

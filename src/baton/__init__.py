@@ -2,7 +2,7 @@
 
 from baton.building.builder import Baton
 from baton.building.insert import insert_all
-from baton.core.outcome import Cancel, Discard, Snooze
+from baton.core.outcome import Cancel, Discard, Skip, Snooze
 from baton.core.waits import WaitCancelled, WaitEvents, WaitOutcome, WaitTimeout
 from baton.engine import Engine
 from baton.handles.queue import QueueHandle
@@ -17,7 +17,7 @@ from baton.words.base_error import BatonError
 from baton.words.config import EngineSettings
 from baton.words.rows import Completion, Job, UnsettledStep, WaitingStep
 from baton.words.runs import Retried, RetryMode
-from baton.words.states import Delivery, JobState, OnTimeout, WorkflowOutcome
+from baton.words.states import Delivery, JobState, OnTimeout, StepState, WorkflowOutcome
 from baton.workers.args import NewJob
 from baton.workers.class_worker import Worker
 from baton.workers.function_worker import FunctionWorker, worker
@@ -42,8 +42,10 @@ __all__ = [
     "QueueHandle",
     "Retried",
     "RetryMode",
+    "Skip",
     "Snooze",
     "Step",
+    "StepState",
     "SyncStep",
     "UnsettledStep",
     "WaitCancelled",

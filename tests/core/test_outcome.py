@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, strategies as st
 
-from baton.core.outcome import RULES, Cancel, Discard, Ending, Snooze, outcome, requested
+from baton.core.outcome import RULES, Cancel, Discard, Ending, Skip, Snooze, outcome, requested
 from baton.errors import InvalidOptionError
 from baton.words.rows import ClaimedJob, Node, Outcome
 from baton.words.states import TERMINAL_STATES, JobState
@@ -30,6 +30,7 @@ EXPECTED = {
     "snoozed": ("scheduled", "scheduled", -1, None, None, 5.0),
     "cancelled": ("cancelled", "cancelled", 0, None, "why", None),
     "discarded": ("discarded", "discarded", 0, None, "why", None),
+    "skipped": ("cancelled", "cancelled", 0, None, "why", None),
     "raised": ("retryable", "discarded", 0, None, "why", 5.0),
     "timed_out": ("retryable", "discarded", 0, None, "why", 5.0),
     "not_storable": ("discarded", "discarded", 0, None, "why", None),
@@ -39,8 +40,10 @@ EXPECTED = {
     "held": ("suspended", "suspended", -1, None, None, None),
     "suspended": ("suspended", "suspended", -1, None, None, None),
     "doomed": ("cancelled", "cancelled", 0, None, "why", None),
+    "not_needed": ("cancelled", "cancelled", 0, None, "why", None),
     "cancelled_before": ("cancelled", "cancelled", -1, None, None, None),
     "discarded_before": ("discarded", "discarded", -1, None, None, None),
+    "skipped_before": ("cancelled", "cancelled", -1, None, None, None),
 }
 
 
@@ -68,6 +71,7 @@ def test_what_every_ending_writes(ending: Ending, attempt: int) -> None:
         error=error,
         delay=None if is_last and last == "discarded" else delay,
         attempt_change=change,
+        skipped=ending in ("skipped", "not_needed", "skipped_before"),
     )
 
 
@@ -77,6 +81,8 @@ def test_laws_of_the_table() -> None:
         assert JobState.EXECUTING not in (rule.state, rule.last_state)
         # Without a delay, a terminal state or the attempt given back, a job would be lost or spin.
         assert rule.has_delay or rule.state in TERMINAL_STATES or rule.attempt_change == -1, ending
+        # What is skipped is cancelled in the queue.
+        assert rule.state is JobState.CANCELLED or not rule.skipped, ending
         # A failure has an error, but for one that failed before: its own is kept.
         failed = rule.state in {"retryable", "cancelled", "discarded"}
         assert rule.has_error == (failed and rule.attempt_change == 0), ending
@@ -103,6 +109,7 @@ def test_returned_requests() -> None:
     assert requested(job, Snooze(5)) == outcome(job, Ending.SNOOZED, delay=5)
     assert requested(job, Cancel("no")) == outcome(job, Ending.CANCELLED, error="no")
     assert requested(job, Discard("no")) == outcome(job, Ending.DISCARDED, error="no")
+    assert requested(job, Skip("no")) == outcome(job, Ending.SKIPPED, error="no")
     assert requested(job, Cancel()) == outcome(job, Ending.CANCELLED, error="")
     for value in (None, 0, "Cancel", {"seconds": 1}, Snooze, Cancel):
         assert requested(job, value) is None
@@ -123,8 +130,8 @@ def test_a_snooze_of_anything_else_is_refused(seconds: Any) -> None:
     assert caught.value.option == "Snooze.seconds"
 
 
-@pytest.mark.parametrize("kind", [Cancel, Discard])
-def test_reasons_are_texts(kind: type[Cancel | Discard]) -> None:
+@pytest.mark.parametrize("kind", [Cancel, Discard, Skip])
+def test_reasons_are_texts(kind: type[Cancel | Discard | Skip]) -> None:
     assert kind().reason == ""
     bad: Any = ValueError("x")
     with pytest.raises(InvalidOptionError, match=f"{kind.__name__}.reason"):

@@ -10,10 +10,10 @@ from uuid import UUID
 
 import pytest
 
-from baton.core.gate import PERHAPS_COMPLETED, Dependency
+from baton.core.gate import PERHAPS_COMPLETED, Dependency, DependencyRules
 from baton.core.why import MOST_COUNTED, StepFacts, explain
 from baton.words.insights import EngineRow, WaitsFor, Why
-from baton.words.states import TERMINAL_STATES, JobState
+from baton.words.states import JobState, StepState
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 SOON = NOW + timedelta(seconds=30)
@@ -50,21 +50,21 @@ def why(
     *,
     ignore_cancelled: bool = False,
     ignore_discarded: bool = False,
+    run_when_skipped: bool = False,
     **facts: Any,
 ) -> Why:
     given = [
-        Dependency(name, settled and JobState(settled), job and JobState(job))  # type: ignore[arg-type]
+        Dependency(name, settled and StepState(settled), job and JobState(job))  # type: ignore[arg-type]
         for name, settled, job in dependencies
     ]
     if state := facts.get("job_state"):
         facts["job_state"] = JobState(state)
     if state := facts.get("settled"):
-        facts["settled"] = JobState(state)
+        facts["settled"] = StepState(state)
     return explain(
         replace(FACTS, **facts),
         given,
-        ignore_cancelled=ignore_cancelled,
-        ignore_discarded=ignore_discarded,
+        DependencyRules(ignore_cancelled, ignore_discarded, run_when_skipped),
     )
 
 
@@ -85,6 +85,21 @@ BUSY = ("c", None, "executing")
             {"settled": "discarded", "job_state": "discarded", "error": "ValueError: no\n at …"},
             "settled",
             "settled as discarded: ValueError: no",
+        ),
+        (
+            {"settled": "skipped", "job_state": "cancelled", "error": "no new data"},
+            "settled",
+            "settled as skipped: no new data",
+        ),
+        (
+            {"settled": "skipped", "job_state": None, "dependencies": [("a", "skipped", None)]},
+            "settled",
+            "settled as skipped: all its dependencies were skipped, the last of them 'a'",
+        ),
+        (
+            {"job_state": "suspended", "dependencies": [("a", "skipped", "cancelled")]},
+            "doomed",
+            "is about to be skipped: all its dependencies were skipped, the last of them 'a'",
         ),
         (
             {"settled": "cancelled", "job_state": None, "dependencies": [("a", "discarded", None)]},
@@ -261,15 +276,15 @@ def test_every_reason_has_its_sentence(facts: dict[str, Any], reason: str, sente
 
 
 @pytest.mark.parametrize("job", [None, *JobState])
-@pytest.mark.parametrize("settled", [None, *sorted(TERMINAL_STATES)])
-@pytest.mark.parametrize("dependency", [None, *JobState])
+@pytest.mark.parametrize("settled", [None, *StepState])
+@pytest.mark.parametrize("dependency", [None, *JobState, StepState.SKIPPED])
 def test_there_is_an_answer_to_everything(
-    job: JobState | None, settled: JobState | None, dependency: JobState | None
+    job: JobState | None, settled: StepState | None, dependency: JobState | StepState | None
 ) -> None:
     for engine in (None, LIVE, SILENT):
         for by_baton in (True, False):
             told = why(
-                [("a", None, dependency)],
+                [("a", "skipped", None) if dependency == "skipped" else ("a", None, dependency)],
                 job_state=job,
                 settled=settled,
                 engine=engine,

@@ -32,6 +32,7 @@ LEAST = {
     "retry": 10,
     "exhausted": 15,
     "given_up": 13,
+    "skipped": 12,
     "snooze": 10,
     "cancel": 10,
     "rescue": 6,

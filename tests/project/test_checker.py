@@ -261,10 +261,15 @@ PLAIN, BELOW = (f"WHERE name = '{name}'" for name in ("plain", "below"))
 
 # By what is said of them: rows that no moment may show.
 RULES = {
-    "counters 0/1, steps 0/0": "UPDATE baton.workflows SET failed = 1",
-    "counters 0/0, steps 0/0": "UPDATE baton.workflows SET finished_at = NULL",
-    "counters 0/0, steps /": "DELETE FROM baton.workflow_nodes",
+    "counters 0/1/0, steps 0/0/0": "UPDATE baton.workflows SET failed = 1",
+    "counters 0/0/0, steps 0/0/0": "UPDATE baton.workflows SET finished_at = NULL",
+    "counters 0/0/0, steps //": "DELETE FROM baton.workflow_nodes",
     "0 steps outstanding, completion": "DELETE FROM baton.workflow_completions",
+    "counters 0/0/1, steps 0/0/0": "UPDATE baton.workflows SET skipped = 1",
+    "{},{plain},0": "UPDATE baton.workflow_completions SET skipped_steps = '{plain}'",
+    "settled skipped, its job is completed": (
+        f"UPDATE baton.workflow_nodes SET state = 'skipped', result = NULL {BELOW}"
+    ),
     ",failed,": "UPDATE baton.workflow_completions SET outcome = 'failed'",
     "settled completed, its job is available": (
         f"UPDATE baton.oban_jobs SET state = 'available' WHERE id = {JOB.format('plain')}"

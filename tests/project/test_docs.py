@@ -30,7 +30,7 @@ from baton import (
     WaitingStep,
     WaitTimeout,
 )
-from baton.core.gate import Dependency, decide
+from baton.core.gate import Dependency, DependencyRules, decide
 from baton.core.outcome import RULES
 from baton.insights import (
     Action,
@@ -45,7 +45,7 @@ from baton.insights import (
     WorkflowRow,
 )
 from baton.words import events
-from baton.words.states import TERMINAL_STATES, JobState
+from baton.words.states import TERMINAL_STATES, JobState, StepState
 from support.places import ROOT
 
 README = ROOT / "README.md"
@@ -338,18 +338,21 @@ def test_table_of_endings() -> None:
 
 
 def test_gate_table() -> None:
-    flags = [(False, False), (True, False), (False, True)]
+    flags = [
+        (False, False, False),
+        (True, False, False),
+        (False, True, False),
+        (False, False, True),
+    ]
     found = {f"`{state}`": Dependency("a", None, state) for state in JobState}
     found |= {
+        "skipped": Dependency("a", StepState.SKIPPED, JobState.CANCELLED),
         "gone before it settled": Dependency("a", None, None),
-        "gone after it completed": Dependency("a", JobState.COMPLETED, None),
+        "gone after it completed": Dependency("a", StepState.COMPLETED, None),
     }
     written = {row[0]: row[1:] for row in rows("states-and-gate.md", "a dependency is")}
     assert written == {
-        name: [
-            decide([dependency], ignore_cancelled=cancelled, ignore_discarded=discarded).verdict
-            for cancelled, discarded in flags
-        ]
+        name: [decide([dependency], DependencyRules(*map(bool, given))).verdict for given in flags]
         for name, dependency in found.items()
     }
 

@@ -161,8 +161,7 @@ async def settle_node_without_lock(database: Database, job_id: int, state: str) 
         if settled:
             return False
         await connection.execute(
-            "UPDATE baton.workflow_nodes SET state = $2::text::baton.oban_job_state"
-            " WHERE job_id = $1",
+            "UPDATE baton.workflow_nodes SET state = $2::text::baton.step_state WHERE job_id = $1",
             job_id,
             state,
         )

@@ -46,8 +46,8 @@ FROM generate_series(1, $1::integer) AS g
 """
 _COMPLETIONS = """
 INSERT INTO baton.workflow_completions
-SELECT id, 1, name, CASE failed WHEN 0 THEN 'completed' ELSE 'failed' END, '{{}}', failed, steps,
-    inserted_at, finished_at
+SELECT id, 1, name, CASE failed WHEN 0 THEN 'completed' ELSE 'failed' END, '{{}}', '{{}}', failed,
+    steps, inserted_at, finished_at
 FROM baton.workflows
 """
 _JOBS = """

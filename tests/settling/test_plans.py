@@ -73,7 +73,7 @@ workflows AS (
     SELECT i.id, 4, 0, now() FROM ids i
 )
 INSERT INTO baton.workflow_completions
-SELECT i.id, 1, NULL, 'completed', '{}', 0, 4, now(), now() FROM ids i
+SELECT i.id, 1, NULL, 'completed', '{}', '{}', 0, 4, now(), now() FROM ids i
 """
 
 # Live rows that are not what is asked for: another queue, not due, waiting.

@@ -25,7 +25,8 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
 async def write_states(ring: Arena) -> None:
     """The host writes the jobs' states after it has called `check`."""
     await ring.monitor.execute(
-        "UPDATE baton.oban_jobs j SET state = n.state FROM baton.workflow_nodes n"
+        "UPDATE baton.oban_jobs j SET state = n.state::text::baton.oban_job_state"
+        " FROM baton.workflow_nodes n"
         " WHERE n.job_id = j.id AND n.state IS NOT NULL"
     )
 

@@ -25,7 +25,7 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
 async def by_hand(ring: Arena, job_id: int, *, settled: str, state: str) -> None:
     """A step that has settled, and whose job somebody moved since."""
     await ring.monitor.execute(
-        "UPDATE baton.workflow_nodes SET state = $2::text::baton.oban_job_state WHERE job_id = $1",
+        "UPDATE baton.workflow_nodes SET state = $2::text::baton.step_state WHERE job_id = $1",
         job_id,
         settled,
     )

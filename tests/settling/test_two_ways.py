@@ -19,7 +19,7 @@ from baton.store.jobs import Claimant, settle_and_claim
 from baton.store.settlement import Ended, Settlement
 from baton.store.waits import suspend_jobs
 from baton.words.rows import NewWait, Outcome
-from baton.words.states import JobState
+from baton.words.states import JobState, StepState
 from support.databases import create_database, drop_database
 from support.inserting import Connection, session
 
@@ -90,7 +90,7 @@ class Side:
             await connection.execute(
                 "UPDATE baton.oban_jobs SET state = 'completed' WHERE id = ANY ($1::bigint[])", ids
             )
-            ended = [Ended(o.job_id, JobState.COMPLETED, o.result) for o in outcomes]
+            ended = [Ended(o.job_id, StepState.COMPLETED, o.result) for o in outcomes]
             reply = await settle_nodes(settlement, ended)
         return _brought(reply)
 

@@ -13,16 +13,17 @@ SELECT c.relname FROM pg_class c
 WHERE c.relnamespace = quote_ident($1)::regnamespace AND c.relkind = 'r' ORDER BY c.relname
 """
 _STATES = """
-SELECT format('CREATE TYPE %I.oban_job_state AS ENUM (%s)', $2::text,
+SELECT format('CREATE TYPE %I.%I AS ENUM (%s)', $2::text, t.typname,
     string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder))
 FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid
 WHERE t.typnamespace = quote_ident($1)::regnamespace
+GROUP BY t.typname
 """
 _STATE_COLUMNS = """
-SELECT c.relname, a.attname, pg_get_expr(d.adbin, d.adrelid) IS NOT NULL AS has_default
+SELECT c.relname, a.attname, t.typname, pg_get_expr(d.adbin, d.adrelid) IS NOT NULL AS has_default
 FROM pg_class c
 JOIN pg_attribute a ON a.attrelid = c.oid
-JOIN pg_type t ON t.oid = a.atttypid AND t.typname = 'oban_job_state'
+JOIN pg_type t ON t.oid = a.atttypid AND t.typname IN ('oban_job_state', 'step_state')
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE c.relnamespace = quote_ident($1)::regnamespace AND c.relkind = 'r'
 """
@@ -70,11 +71,8 @@ async def copy_schema(connection: asyncpg.Connection[Any], source: str, copy: st
             await connection.execute(
                 f"CREATE TABLE {new}.{table} (LIKE {own}.{table} INCLUDING ALL EXCLUDING INDEXES)"
             )
-        for table, column, has_default in await connection.fetch(_STATE_COLUMNS, copy):
-            change = (
-                f"ALTER COLUMN {column} TYPE {new}.oban_job_state "
-                f"USING {column}::text::{new}.oban_job_state"
-            )
+        for table, column, kind, has_default in await connection.fetch(_STATE_COLUMNS, copy):
+            change = f"ALTER COLUMN {column} TYPE {new}.{kind} USING {column}::text::{new}.{kind}"
             if has_default:
                 change = (
                     f"ALTER COLUMN {column} DROP DEFAULT, {change}, "

@@ -20,13 +20,14 @@ waits AS (
     SELECT
         s.job_id,
         count(*) FILTER (WHERE d.state IS NULL) AS unsettled,
+        bool_and(d.state IS NOT DISTINCT FROM 'skipped') AND NOT s.run_when_skipped AS unneeded,
         bool_or(
             (d.state = 'cancelled' AND NOT s.ignore_cancelled)
             OR (d.state = 'discarded' AND NOT s.ignore_discarded)
         ) AS doomed
     FROM steps s, unnest(s.deps) AS dep (job_id)
     JOIN baton.workflow_nodes d ON d.job_id = dep.job_id
-    GROUP BY s.job_id
+    GROUP BY s.job_id, s.run_when_skipped
 ),
 open_waits AS (
     SELECT g.job_id, count(*) AS open
@@ -40,19 +41,24 @@ counts AS (
         count(*) AS total,
         count(*) FILTER (WHERE s.state IS NULL) AS outstanding,
         count(*) FILTER (WHERE s.state IN ('cancelled', 'discarded')) AS failed,
+        count(*) FILTER (WHERE s.state = 'skipped') AS skipped,
         coalesce(
             array_agg(s.name ORDER BY s.job_id)
                 FILTER (WHERE s.state IN ('cancelled', 'discarded')),
             '{}'
-        ) AS failed_steps
+        ) AS failed_steps,
+        coalesce(
+            array_agg(s.name ORDER BY s.job_id) FILTER (WHERE s.state = 'skipped'), '{}'
+        ) AS skipped_steps
     FROM steps s
     GROUP BY s.workflow_id
 )
-SELECT format('workflow %s: counters %s/%s, steps %s/%s', w.id, w.outstanding, w.failed,
-    c.outstanding, c.failed)
+SELECT format('workflow %s: counters %s/%s/%s, steps %s/%s/%s', w.id, w.outstanding, w.failed,
+    w.skipped, c.outstanding, c.failed, c.skipped)
 FROM baton.workflows w
 LEFT JOIN counts c ON c.workflow_id = w.id
-WHERE (w.steps, w.outstanding, w.failed) IS DISTINCT FROM (c.total, c.outstanding, c.failed)
+WHERE (w.steps, w.outstanding, w.failed, w.skipped)
+    IS DISTINCT FROM (c.total, c.outstanding, c.failed, c.skipped)
 OR (w.finished_at IS NULL) <> (w.outstanding > 0)
 UNION ALL
 SELECT format('workflow %s: %s steps outstanding, completion %s', w.id, w.outstanding, f)
@@ -64,32 +70,36 @@ SELECT format('workflow %s: completion %s, steps %s', c.workflow_id, f, c)
 FROM baton.workflow_completions f
 JOIN baton.workflows w ON w.id = f.workflow_id AND w.run = f.run
 JOIN counts c ON c.workflow_id = f.workflow_id
-WHERE (f.total_count, f.failed_count, f.failed_steps) <> (c.total, c.failed, c.failed_steps)
+WHERE (f.total_count, f.failed_count, f.failed_steps, f.skipped_steps)
+    <> (c.total, c.failed, c.failed_steps, c.skipped_steps)
 OR (f.outcome = 'failed') <> (c.failed > 0)
 UNION ALL
 SELECT format('step %s: settled %s, its job is %s', s.job_id, s.state, s.job_state)
 FROM steps s
 WHERE (s.state IS NULL AND s.job_state IN ('completed', 'cancelled', 'discarded'))
-OR (s.state IS NOT NULL AND s.job_state <> s.state)
+OR (s.state IS NOT NULL
+    AND s.job_state::text <> CASE s.state WHEN 'skipped' THEN 'cancelled' ELSE s.state::text END)
 UNION ALL
 SELECT format('step %s: pending %s, %s dependencies unsettled', s.job_id, s.pending, w.unsettled)
 FROM steps s
 LEFT JOIN waits w ON w.job_id = s.job_id
 LEFT JOIN open_waits o ON o.job_id = s.job_id
-WHERE s.state IS NULL AND w.doomed IS NOT TRUE
+WHERE s.state IS NULL AND w.doomed IS NOT TRUE AND w.unneeded IS NOT TRUE
 AND s.pending <> coalesce(w.unsettled, 0) + coalesce(o.open, 0) + s.paused
 UNION ALL
 SELECT format('step %s: suspended for ever', s.job_id)
 FROM steps s
 LEFT JOIN waits w ON w.job_id = s.job_id
 LEFT JOIN open_waits o ON o.job_id = s.job_id
-WHERE s.job_state = 'suspended' AND (coalesce(w.unsettled, o.open, 0) = 0 OR w.doomed)
-AND coalesce(o.open, 0) = 0 AND s.paused = 0
+WHERE s.job_state = 'suspended' AND (
+    (coalesce(w.unsettled, o.open, 0) = 0 OR w.doomed) AND coalesce(o.open, 0) = 0 AND s.paused = 0
+    OR w.unneeded
+)
 UNION ALL
 SELECT format('step %s: completed before its dependencies, or in spite of them', s.job_id)
 FROM steps s
 JOIN waits w ON w.job_id = s.job_id
-WHERE s.state = 'completed' AND (w.unsettled > 0 OR w.doomed)
+WHERE s.state = 'completed' AND (w.unsettled > 0 OR w.doomed OR w.unneeded)
 UNION ALL
 SELECT format('step %s: settled %s with result %s', s.job_id, s.state, s.result)
 FROM steps s

@@ -38,7 +38,7 @@ class Sight:
     async def settle(self, workflow: Baton, name: str, state: str) -> None:
         """Make one step look settled, without what follows from it."""
         await self.execute(
-            "UPDATE baton.workflow_nodes SET state = $3::text::baton.oban_job_state"
+            "UPDATE baton.workflow_nodes SET state = $3::text::baton.step_state"
             " WHERE workflow_id = $1 AND name = $2",
             workflow.workflow_id,
             name,

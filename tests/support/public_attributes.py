@@ -9,7 +9,7 @@ SHOWN: dict[str, str] = {
     "Cancel": "reason",
     "Completion": (
         "announced_at duration failed_count failed_steps finished_at inserted_at outcome run "
-        "total_count workflow_id workflow_name"
+        "skipped_steps total_count workflow_id workflow_name"
     ),
     "Database": (
         "application_name close committing connection connector dedicated dsn engine "
@@ -36,6 +36,7 @@ SHOWN: dict[str, str] = {
     "Plugin": "interval run sweep",
     "ProcessExecutor": "",
     "QueueHandle": "name pause resume scale",
+    "Skip": "reason",
     "Snooze": "seconds",
     "Step": (
         "attempt capture debug job_id max_attempts memo meta model name own_result record_usage "
@@ -75,12 +76,14 @@ SHOWN: dict[str, str] = {
         "PAUSED QUEUED RETRYABLE SCHEDULED SETTLED UNKNOWN_STATE UNRELEASED"
     ),
     "StepCounts": (
-        "available cancelled completed discarded executing gone retryable scheduled suspended"
+        "available cancelled completed discarded executing gone retryable scheduled skipped "
+        "suspended"
     ),
     "StepHistory": (
         "attempt attempted_at ended_at error history_id replaced_at result run state step "
         "workflow_id"
     ),
+    "StepState": "CANCELLED COMPLETED DISCARDED SKIPPED",
     "StepRow": (
         "attempt attempted_at dependencies error finished_at has_result job_id job_state "
         "max_attempts name queue scheduled_at settled worker"

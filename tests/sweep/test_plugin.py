@@ -138,7 +138,7 @@ async def test_what_nobody_announced_is_announced_once(client: Run) -> None:
         state = "completed" if number % 2 else "discarded"
         await client.tables.change(workflow, "a", state=f"'{state}'")
         await client.tables.execute(
-            "UPDATE baton.workflow_nodes SET state = $2::text::baton.oban_job_state,"
+            "UPDATE baton.workflow_nodes SET state = $2::text::baton.step_state,"
             " result = CASE WHEN $2 = 'completed' THEN '{\"value\": 1}'::jsonb END"
             " WHERE workflow_id = $1",
             workflow.workflow_id,

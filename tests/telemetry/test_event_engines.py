@@ -19,6 +19,7 @@ from baton import (
     Discard,
     Engine,
     Plugin,
+    Skip,
     Snooze,
     Step,
     SyncStep,
@@ -82,6 +83,8 @@ def flow(owner: str) -> Baton:
 async def ends(step: Step, *, how: str) -> object:
     await step.record_usage(model="m", input_tokens=1)
     match how:
+        case "skip":
+            return Skip("no")
         case "discard":
             return Discard("no")
         case "cancel":
@@ -289,7 +292,7 @@ async def test_two_engines_that_call_each_other(dsn: str, other_dsn: str) -> Non
     async with two_engines(dsn, other_dsn) as (a, b):
         seen = a.seen
         for side in (a, b):
-            await side.steps("well", "discard", "cancel", "snooze", "time-out")
+            await side.steps("well", "discard", "cancel", "skip", "snooze", "time-out")
             await side.through_the_other()
             await side.on_a_callers_connection()
             await side.ended_by_hand()

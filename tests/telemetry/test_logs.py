@@ -72,6 +72,7 @@ def test_lines_for_machines() -> None:
         "duration": 1.5,
         "announce_lag": 0.0,
         "run": 1,
+        "skipped_steps": [],
     }
     assert records[3] == {"count": 3, "tables": {"workflows": 1, "oban_jobs": 2}}
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from baton import Cancel, Step, Worker, worker
 from baton.errors import BatonError, InvalidArgsError, NotStorableError, WorkerError
-from baton.words.states import JobState
+from baton.words.states import StepState
 from baton.workers import registry
 from baton.workers.args import NewJob
 from baton.workers.class_worker import job_of
@@ -214,9 +214,9 @@ class TestMethods:
 
         in_class = job_of(Hooked()).spec
         in_function = hooked.spec
-        assert in_class.hook(JobState.DISCARDED) is None
-        assert in_function.hook(JobState.CANCELLED) is None
-        for found, state in ((in_class, JobState.CANCELLED), (in_function, JobState.DISCARDED)):
+        assert in_class.hook(StepState.DISCARDED) is None
+        assert in_function.hook(StepState.CANCELLED) is None
+        for found, state in ((in_class, StepState.CANCELLED), (in_function, StepState.DISCARDED)):
             hook = found.hook(state)
             assert hook is not None
             await hook(found.build("{}"), STEP, "before")

@@ -108,15 +108,18 @@ class Baton(HasDraft):
         deps: Iterable[str] = (),
         ignore_cancelled: bool | None = None,
         ignore_discarded: bool | None = None,
+        run_when_skipped: bool = False,
         **options: Unpack[StepOptions],
     ) -> Self:
         """Add a step: a built worker (`FetchToken(api_key="…")`) or a function's job
         (`process.new(url="…")`).
 
         `deps` names the steps it waits for; they may be added later. The ignore flags default to
-        the workflow's, the options to the worker's: `queue`, `max_attempts`, `priority`, `tags`,
-        `timeout` (seconds or timedelta per attempt), `model` (see `Baton`), and either
-        `schedule_in` (from insertion) or `schedule_at` (aware datetime): the step runs no earlier,
+        the workflow's; a step whose dependencies were all skipped is skipped too, unless
+        `run_when_skipped`. The options default to the worker's: `queue`, `max_attempts`,
+        `priority`, `tags`, `timeout` (seconds or timedelta per attempt), `model` (see `Baton`), and
+        either `schedule_in` (from insertion) or `schedule_at` (aware datetime): the step runs no
+        earlier,
         whenever its dependencies settle.
 
         Raises DuplicateStepError, InvalidNameError, InvalidArgumentError, NotStorableError at once,
@@ -124,6 +127,8 @@ class Baton(HasDraft):
         `insert`.
         """
         step = self._step(name, job, deps, ignore_cancelled, ignore_discarded, options)
+        if flag("run_when_skipped", run_when_skipped):
+            step = replace(step, run_when_skipped=True)
         self._steps[step.name] = step
         return self
 
@@ -189,6 +194,7 @@ class Baton(HasDraft):
         deps: Iterable[str] = (),
         ignore_cancelled: bool | None = None,
         ignore_discarded: bool | None = None,
+        run_when_skipped: bool = False,
         **options: Unpack[WaitStepOptions],
     ) -> Self:
         """Add a wait step: a step that waits for events, without a worker and without a slot.
@@ -213,6 +219,7 @@ class Baton(HasDraft):
             deps=_deps(deps),
             ignore_cancelled=_flag_or("ignore_cancelled", ignore_cancelled, self._ignore_cancelled),
             ignore_discarded=_flag_or("ignore_discarded", ignore_discarded, self._ignore_discarded),
+            run_when_skipped=flag("run_when_skipped", run_when_skipped),
             wait=new_wait_step(
                 name,
                 {"any_of": any_of, "all_of": all_of, "at_least": at_least},

@@ -34,6 +34,7 @@ _STYLES = {
     "silent": "red",
     "scheduled": "dim",
     "suspended": "dim",
+    "skipped": "dim",
 }
 
 

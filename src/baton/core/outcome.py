@@ -65,6 +65,21 @@ class Discard(Request):
         return str(self.args[0])
 
 
+class Skip(Request):
+    """Return or raise this in a step that has nothing to do: it settles as skipped, which is no
+    failure. What depends on it runs, without a result to read, unless all its dependencies were
+    skipped: then it is skipped too. In a job outside workflows it is the same as Cancel.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        _check_reason("Skip.reason", reason)
+        super().__init__(reason)
+
+    @property
+    def reason(self) -> str:
+        return str(self.args[0])
+
+
 class Ending(StrEnum):
     """What happened to an attempt."""
 
@@ -73,6 +88,7 @@ class Ending(StrEnum):
     SNOOZED = "snoozed"
     CANCELLED = "cancelled"
     DISCARDED = "discarded"
+    SKIPPED = "skipped"
     RAISED = "raised"
     TIMED_OUT = "timed_out"
     NOT_STORABLE = "not_storable"
@@ -82,15 +98,18 @@ class Ending(StrEnum):
     HELD = "held"
     SUSPENDED = "suspended"
     DOOMED = "doomed"
+    NOT_NEEDED = "not_needed"
     CANCELLED_BEFORE = "cancelled_before"
     DISCARDED_BEFORE = "discarded_before"
+    SKIPPED_BEFORE = "skipped_before"
 
 
 class Rule(NamedTuple):
     """What an ending writes.
 
     `state` is the job's state, `last_state` its state when this was the last attempt,
-    `attempt_change` is -1 where the attempt is given back; the rest tells what comes with it.
+    `attempt_change` is -1 where the attempt is given back; with `skipped` the step settles as
+    skipped; the rest tells what comes with it.
     """
 
     meaning: str
@@ -100,6 +119,7 @@ class Rule(NamedTuple):
     has_result: bool = False
     has_error: bool = False
     has_delay: bool = False
+    skipped: bool = False
 
 
 def _completed(meaning: str, *, has_result: bool) -> Rule:
@@ -108,6 +128,10 @@ def _completed(meaning: str, *, has_result: bool) -> Rule:
 
 def _final(meaning: str, state: JobState) -> Rule:
     return Rule(meaning, state, state, has_error=True)
+
+
+def _skipped(meaning: str) -> Rule:
+    return _final(meaning, JobState.CANCELLED)._replace(skipped=True)
 
 
 def _failure(meaning: str) -> Rule:
@@ -127,6 +151,7 @@ RULES: Mapping[Ending, Rule] = MappingProxyType(
         ),
         Ending.CANCELLED: _final("Cancel was returned or raised", JobState.CANCELLED),
         Ending.DISCARDED: _final("Discard was returned or raised", JobState.DISCARDED),
+        Ending.SKIPPED: _skipped("Skip was returned or raised"),
         Ending.RAISED: _failure("an error was raised"),
         Ending.TIMED_OUT: _failure("the timeout passed"),
         # The same code would return the same again, after its side effects happened again.
@@ -137,6 +162,7 @@ RULES: Mapping[Ending, Rule] = MappingProxyType(
         Ending.HELD: _given_back("a dependency has not settled", JobState.SUSPENDED),
         Ending.SUSPENDED: _given_back("the step waits for events or a time", JobState.SUSPENDED),
         Ending.DOOMED: _final("a dependency failed or vanished", JobState.CANCELLED),
+        Ending.NOT_NEEDED: _skipped("all dependencies were skipped"),
         # Moved by hand: its error and its attempts are those of its failure.
         Ending.CANCELLED_BEFORE: _given_back(
             "the step was cancelled before: not performed", JobState.CANCELLED
@@ -144,6 +170,9 @@ RULES: Mapping[Ending, Rule] = MappingProxyType(
         Ending.DISCARDED_BEFORE: _given_back(
             "the step was discarded before: not performed", JobState.DISCARDED
         ),
+        Ending.SKIPPED_BEFORE: _given_back(
+            "the step was skipped before: not performed", JobState.CANCELLED
+        )._replace(skipped=True),
     }
 )
 """The whole table, one rule for every ending."""
@@ -177,12 +206,13 @@ def outcome(
         error=sanitize(error) if rule.has_error else None,
         delay=delay if delayed else None,
         attempt_change=rule.attempt_change,
+        skipped=rule.skipped,
     )
 
 
 def requested(job: ClaimedJob, given: object) -> Outcome | None:
-    """The outcome a step asked for by returning or raising Snooze, Cancel or Discard; None for
-    anything else.
+    """The outcome a step asked for by returning or raising Snooze, Cancel, Discard or Skip; None
+    for anything else.
     """
     match given:
         case Snooze(seconds=delay):
@@ -191,6 +221,8 @@ def requested(job: ClaimedJob, given: object) -> Outcome | None:
             return outcome(job, Ending.CANCELLED, error=reason)
         case Discard(reason=reason):
             return outcome(job, Ending.DISCARDED, error=reason)
+        case Skip(reason=reason):
+            return outcome(job, Ending.SKIPPED, error=reason)
         case _:
             return None
 

@@ -9,14 +9,22 @@ from typing import Any
 from uuid import UUID
 
 from baton.core.durations import spoken
-from baton.core.gate import PERHAPS_COMPLETED, Decision, Dependency, Verdict, decide
+from baton.core.gate import (
+    PERHAPS_COMPLETED,
+    Decision,
+    Dependency,
+    DependencyRules,
+    Verdict,
+    decide,
+)
 from baton.words.insights import EngineRow, Reason, WaitsFor, Why
-from baton.words.states import TERMINAL_STATES, JobState
+from baton.words.states import TERMINAL_STATES, JobState, StepState
 
 MOST_COUNTED = 10_000
 """Jobs of a queue are counted up to here."""
 
 _MOST_NAMED = 5
+_DECIDED = {StepState.CANCELLED: Verdict.CANCEL, StepState.SKIPPED: Verdict.SKIP}
 _ERROR_SHOWN = 200
 
 
@@ -46,7 +54,7 @@ class StepFacts:
     step: str
     job_id: int
     now: datetime
-    settled: JobState | None
+    settled: StepState | None
     job_state: JobState | None
     queue: str | None
     attempt: int
@@ -69,17 +77,11 @@ class StepFacts:
     pause_reason: str | None = None
 
 
-def explain(
-    facts: StepFacts,
-    dependencies: Sequence[Dependency],
-    *,
-    ignore_cancelled: bool,
-    ignore_discarded: bool,
-) -> Why:
+def explain(facts: StepFacts, dependencies: Sequence[Dependency], rules: DependencyRules) -> Why:
     """Why the step is where it is. What its dependencies mean for it is the gate's own answer."""
 
     def gate(given: Sequence[Dependency]) -> Decision:
-        return decide(given, ignore_cancelled, ignore_discarded)
+        return decide(given, rules)
 
     decision = gate(dependencies)
     if facts.settled is not None:
@@ -100,6 +102,8 @@ def explain(
     if decision.verdict is Verdict.HOLD:
         held = [d for d in dependencies if gate([d]).verdict is Verdict.HOLD]
         return _besides_paused(facts, _held(facts, held, len(dependencies)))
+    if decision.verdict is Verdict.SKIP:
+        return _why(facts, Reason.DOOMED, f"is about to be skipped: {decision.reason}")
     if facts.job_state is JobState.SUSPENDED and facts.wait is not None:
         return _besides_paused(facts, _waiting(facts, facts.wait))
     if facts.paused_since is not None:
@@ -125,15 +129,15 @@ def _why(facts: StepFacts, reason: Reason, says: str, **fields: Any) -> Why:
     )
 
 
-def _settled(facts: StepFacts, state: JobState, decision: Decision) -> Why:
+def _settled(facts: StepFacts, state: StepState, decision: Decision) -> Why:
     again = facts.job_state is not None and facts.job_state not in TERMINAL_STATES
     # Of a job that somebody moved on, end and error are of another attempt than the settled one.
     finished_at = None if again else facts.finished_at
-    error = None if again or state is JobState.COMPLETED else facts.error
+    error = None if again or state is StepState.COMPLETED else facts.error
     says = f"settled as {state}" + (f" at {_time(finished_at)}" if finished_at else "")
     if error:
         says += f": {_shown(error)}"
-    elif state is JobState.CANCELLED and decision.verdict is Verdict.CANCEL:
+    elif state is not StepState.COMPLETED and decision.verdict is _DECIDED.get(state):
         says += f": {decision.reason}"
     if again:
         says += f"; its job was moved by hand and is {facts.job_state}, the step stays settled"
@@ -166,7 +170,7 @@ def _held(facts: StepFacts, held: Sequence[Dependency], total: int) -> Why:
     waits_for = tuple(
         WaitsFor(d.name, state)
         for d in held
-        if (state := d.settled or d.job_state) is not None  # the gate dooms a step for such a one
+        if (state := d.job_state) is not None  # the gate dooms a step for such a one
     )
     named = [f"{w.name!r} is {w.state}" for w in waits_for[:_MOST_NAMED]]
     if len(waits_for) > _MOST_NAMED:

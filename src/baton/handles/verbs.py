@@ -21,6 +21,7 @@ from baton.store.ambient import Instance, opened
 from baton.store.database import Database
 from baton.words.effects import Effects
 from baton.words.runs import Retried, RetryMode
+from baton.words.states import StepState
 from baton.words.workflow_errors import StepSettledError, UnknownWorkflowError
 
 
@@ -103,7 +104,7 @@ class WorkflowVerbs:
             raise await missing_step(engine.database, self._workflow_id, step)
         self._done(found.effects)
         if found.ended is not None:
-            raise StepSettledError(self._workflow_id, step, found.ended)
+            raise StepSettledError(self._workflow_id, step, StepState(found.ended))
         return len(found.effects.cancelled)
 
     async def retry(

@@ -21,7 +21,7 @@ from baton.words.argument_errors import InvalidArgumentError
 from baton.words.insights import StepRow, WorkflowDetail
 from baton.words.paging import Page
 from baton.words.rows import Capture, Completion, WaitingStep, WorkflowUsage
-from baton.words.states import Delivery, JobState
+from baton.words.states import Delivery, JobState, StepState
 from baton.words.step_errors import NoResultError
 
 T = TypeVar("T")
@@ -84,7 +84,11 @@ class WorkflowHandle(WorkflowVerbs):
         return await self._insights("status").workflow(self._workflow_id)
 
     async def steps(
-        self, *, state: JobState | str | None = None, after: str | None = None, limit: int = 100
+        self,
+        *,
+        state: JobState | StepState | str | None = None,
+        after: str | None = None,
+        limit: int = 100,
     ) -> Page[StepRow]:
         """The steps of the workflow, in the order they were added; see `Insights.steps`. Raises
         UnknownWorkflowError, InvalidOptionError.

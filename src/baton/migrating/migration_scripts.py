@@ -190,7 +190,7 @@ $clash$;
 
 
 def _guard(version: int) -> str:
-    # The schema of oban_jobs that Baton's tables go with is that of the type of a node's state.
+    # The type of a deleted job's state tells which schema's oban_jobs Baton's tables go with.
     return f"""DO $guard$
 DECLARE
     v_version integer := (SELECT coalesce(max(version), 0) FROM /*schema.*/baton_migrations);
@@ -201,7 +201,7 @@ DECLARE
         JOIN pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_type t ON t.oid = a.atttypid
         JOIN pg_namespace o ON o.oid = t.typnamespace
-        WHERE n.nspname = /*schema_literal*/'baton' AND c.relname = 'workflow_nodes'
+        WHERE n.nspname = /*schema_literal*/'baton' AND c.relname = 'workflow_deleted_jobs'
             AND a.attname = 'state' AND t.typname = 'oban_job_state'
     );
 BEGIN

@@ -14,7 +14,7 @@ from typing import Any
 from baton.core import backoff
 from baton.core.checks import seconds
 from baton.core.errortext import describe
-from baton.core.outcome import Cancel, Discard, Ending, Request, Snooze, outcome, requested
+from baton.core.outcome import Cancel, Discard, Ending, Request, Skip, Snooze, outcome, requested
 from baton.runtime.tasks import is_from_signal
 from baton.steps.replay import Suspension
 from baton.steps.results import encode_result
@@ -26,7 +26,12 @@ from baton.workers.registry import BuiltWorker
 
 _log = logging.getLogger("baton")
 
-_MEANT = {Snooze: "Snooze(30)", Cancel: "Cancel('reason')", Discard: "Discard('reason')"}
+_MEANT = {
+    Snooze: "Snooze(30)",
+    Cancel: "Cancel('reason')",
+    Discard: "Discard('reason')",
+    Skip: "Skip('reason')",
+}
 
 
 def attempt(
@@ -100,8 +105,8 @@ def failed(
 
 
 def _asked(job: ClaimedJob, error: BaseException) -> Outcome | None:
-    """What was asked for by raising Snooze, Cancel or Discard, alone or inside the group of a task
-    group.
+    """What was asked for by raising Snooze, Cancel, Discard or Skip, alone or inside the group of a
+    task group.
     """
     try:
         # An error may lie about its class, and about what it holds.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from baton.core.gate import Decision, Dependency, decide
+from baton.core.gate import Decision, Dependency, DependencyRules, decide
 from baton.store.results import DependencyRow
 
 
@@ -12,6 +12,5 @@ def decision(rows: Sequence[DependencyRow]) -> Decision:
     """Whether the step whose dependencies these are may run."""
     return decide(
         [Dependency(row.name, row.settled, row.job_state) for row in rows],
-        ignore_cancelled=any(row.ignore_cancelled for row in rows),
-        ignore_discarded=any(row.ignore_discarded for row in rows),
+        rows[0].rules if rows else DependencyRules(),
     )

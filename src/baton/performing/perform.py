@@ -19,7 +19,7 @@ from baton.store.results import UnreadError, read_dependencies, read_paused
 from baton.words.argument_errors import InvalidArgsError
 from baton.words.config import EngineSettings
 from baton.words.rows import ClaimedJob, Node, Outcome
-from baton.words.states import JobState
+from baton.words.states import StepState
 from baton.words.step_errors import StepTimeoutError
 from baton.words.wait_errors import WaitSwallowedError
 from baton.words.worker_errors import UnknownWorkerError
@@ -27,6 +27,13 @@ from baton.workers import registry
 from baton.workers.registry import BuiltWorker, WorkerSpec
 
 _log = logging.getLogger("baton")
+
+_BEFORE = {
+    StepState.COMPLETED: Ending.STORED,
+    StepState.CANCELLED: Ending.CANCELLED_BEFORE,
+    StepState.DISCARDED: Ending.DISCARDED_BEFORE,
+    StepState.SKIPPED: Ending.SKIPPED_BEFORE,
+}
 
 
 class Performer:
@@ -87,8 +94,8 @@ class Performer:
         Settlement releases a step with nothing pending, so this is reached only by a row that
         somebody moved by hand, and by one that ran when its workflow was paused and was given back.
         """
-        if node.state is JobState.COMPLETED:
-            return outcome(job, Ending.STORED)
+        if node.state is StepState.COMPLETED:
+            return outcome(job, _BEFORE[node.state])
         if node.state is not None:
             _log.warning(
                 "step %r (job %d) was moved by hand: it has settled as %s, keeps its error and is "
@@ -97,8 +104,7 @@ class Performer:
                 job.id,
                 node.state,
             )
-            cancelled = node.state is JobState.CANCELLED
-            return outcome(job, Ending.CANCELLED_BEFORE if cancelled else Ending.DISCARDED_BEFORE)
+            return outcome(job, _BEFORE[node.state])
         decided = decision(await read_dependencies(self._database, job.id))
         match decided.verdict:
             case Verdict.RUN if await read_paused(self._database, job.id):
@@ -109,6 +115,8 @@ class Performer:
                 return outcome(job, Ending.HELD)
             case Verdict.CANCEL:
                 return outcome(job, Ending.DOOMED, error=decided.reason)
+            case Verdict.SKIP:
+                return outcome(job, Ending.NOT_NEEDED, error=decided.reason)
 
     async def _noted(
         self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep

@@ -8,7 +8,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from baton.core.checks import check_page_limit, flag, parse_workflow_id
-from baton.core.gate import Dependency
+from baton.core.gate import Dependency, DependencyRules
 from baton.core.names import (
     validate_event_name,
     validate_key,
@@ -38,7 +38,7 @@ from baton.words.insights import (
 from baton.words.paging import Page
 from baton.words.rows import WaitingStep
 from baton.words.runs import StepHistory
-from baton.words.states import JobState
+from baton.words.states import JobState, StepState
 from baton.words.workflow_errors import UnknownWorkflowError
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ class Insights:
         self,
         workflow_id: UUID | str,
         *,
-        state: JobState | str | None = None,
+        state: JobState | StepState | str | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> Page[StepRow]:
@@ -221,8 +221,7 @@ class Insights:
         return explain(
             facts,
             [Dependency(row.name, row.settled, row.job_state) for row in rows],
-            ignore_cancelled=any(row.ignore_cancelled for row in rows),
-            ignore_discarded=any(row.ignore_discarded for row in rows),
+            rows[0].rules if rows else DependencyRules(),
         )
 
     async def _read(self, body: Callable[[], Awaitable[T]]) -> T:
@@ -238,7 +237,7 @@ def _workflow_state(given: WorkflowState | str | None) -> WorkflowState | None:
         raise InvalidOptionError("state", given, "running, completed or failed") from None
 
 
-def _step_state(given: JobState | str | None) -> str | None:
+def _step_state(given: JobState | StepState | str | None) -> str | None:
     if given is not None and given not in store.STEP_STATES:
         raise InvalidOptionError("state", given, f"one of {', '.join(store.STEP_STATES)}")
     return given

@@ -221,7 +221,7 @@ class Producer:
     def _log_failures(self, batch: Sequence[Execution], reply: Reply) -> None:
         for execution in batch:
             outcome, job = execution.outcome, execution.job
-            if outcome is not None and outcome.error is not None:
+            if outcome is not None and outcome.error is not None and not outcome.skipped:
                 if reply.cancelled and (job.id, job.attempted_at) in reply.cancelled:
                     continue
                 _log.warning(

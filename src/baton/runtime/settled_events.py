@@ -13,6 +13,7 @@ from baton.words.events import (
     StepReleased,
     StepRetryable,
     StepSettled,
+    StepSkipped,
     StepSnoozed,
     StepSuspended,
 )
@@ -40,6 +41,8 @@ def settled_event(execution: Execution, reply: Reply) -> StepSettled:
     kind = StepInterrupted if cancelled else StepFenced if stale else _KINDS[outcome.state]
     if kind is StepReleased and outcome.wait is not None:
         kind = StepSuspended
+    if kind is StepCancelled and outcome.skipped:
+        kind = StepSkipped
     return kind(
         **execution.step_facts(),
         state=JobState.CANCELLED if cancelled else outcome.state,

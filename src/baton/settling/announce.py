@@ -25,7 +25,7 @@ from baton.words.argument_errors import InvalidArgumentError
 from baton.words.effects import Effects
 from baton.words.events import WorkflowFailed, WorkflowFinished
 from baton.words.rows import Announced, Completion
-from baton.words.states import TERMINAL_STATES, JobState, WorkflowOutcome
+from baton.words.states import TERMINAL_STATES, JobState, StepState, WorkflowOutcome
 
 _log = logging.getLogger("baton")
 
@@ -123,7 +123,7 @@ async def _settle(instance: Instance, job_id: int, state: JobState, result: str 
         async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
             await settlement.lock_workflows_of_jobs([job_id])
-            return await settle_nodes(settlement, [Ended(job_id, state, result)])
+            return await settle_nodes(settlement, [Ended(job_id, StepState(state), result)])
 
     effects = await database.notifying(body, instance.settings.notify, idempotent=True)
     emit_cancelled_steps(database, instance.settings, effects.cancelled)
@@ -151,6 +151,7 @@ def emit_finished(engine: str | None, completions: Sequence[Announced]) -> None:
                 completion.duration.total_seconds(),
                 (completion.announced_at - completion.finished_at).total_seconds(),
                 completion.run,
+                completion.skipped_steps,
             )
         )
         if completion.outcome is WorkflowOutcome.FAILED:

@@ -15,9 +15,9 @@ from baton.store.ambient import enter_engine_of
 from baton.store.database import Database
 from baton.telemetry import seam
 from baton.words.config import EngineSettings
-from baton.words.events import StepCancelled
+from baton.words.events import StepCancelled, StepSkipped
 from baton.words.rows import CancelledStep, ClaimedJob, Node
-from baton.words.states import JobState
+from baton.words.states import JobState, StepState
 from baton.workers import registry
 from baton.workers.registry import Hook, WorkerSpec
 
@@ -54,7 +54,9 @@ _calls: set[asyncio.Task[None]] = set()
 def emit_cancelled_steps(
     database: Database, settings: EngineSettings, steps: Sequence[CancelledStep]
 ) -> list[asyncio.Task[None]]:
-    """Emit the events of steps that a cascade cancelled and start their hooks, in tasks."""
+    """Emit the events of steps that a cascade cancelled or skipped and start the hooks, in
+    tasks.
+    """
     started: list[asyncio.Task[None]] = []
     for step in steps:
         if seam.active:
@@ -91,7 +93,9 @@ def _hook(step: CancelledStep) -> tuple[WorkerSpec, Hook, str] | None:
 
 
 def _job(step: CancelledStep) -> ClaimedJob:
-    node = Node(step.workflow_id, step.name, 0, JobState.CANCELLED, 0, None, step.model, step.debug)
+    node = Node(
+        step.workflow_id, step.name, 0, StepState.CANCELLED, 0, None, step.model, step.debug
+    )
     return ClaimedJob(
         step.job_id,
         datetime.min,  # noqa: DTZ901 no claim
@@ -105,8 +109,9 @@ def _job(step: CancelledStep) -> ClaimedJob:
     )
 
 
-def _event(engine: str | None, step: CancelledStep) -> StepCancelled:
-    return StepCancelled(
+def _event(engine: str | None, step: CancelledStep) -> StepCancelled | StepSkipped:
+    kind = StepSkipped if step.skipped else StepCancelled
+    return kind(
         engine=engine,
         job_id=step.job_id,
         worker=step.worker,

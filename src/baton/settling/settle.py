@@ -17,10 +17,17 @@ from uuid import UUID
 from baton.core.gate import Cascade, Cause, GraphNode, Verdict, cascade
 from baton.performing.gating import decision
 from baton.store.database import Database
-from baton.store.settlement import CancelledJob, DownstreamNode, Ended, SettledNode, Settlement
+from baton.store.settlement import (
+    CancelledJob,
+    Counts,
+    DownstreamNode,
+    Ended,
+    SettledNode,
+    Settlement,
+)
 from baton.words.effects import Effects
 from baton.words.rows import CancelledStep, Outcome
-from baton.words.states import JobState
+from baton.words.states import FAILED_STATES, JobState, StepState
 
 NO_RESULT = '{"value": null}'
 """Stored for a job that somebody else completed and brought no result for, as `check` does."""
@@ -29,7 +36,7 @@ NO_RESULT = '{"value": null}'
 async def settle_failures(
     database: Database, outcomes: Sequence[Outcome], *, notify: bool
 ) -> Effects:
-    """Write cancelled and discarded jobs, fenced, and settle their steps."""
+    """Write cancelled and discarded jobs, fenced, and settle their steps, skipped ones too."""
 
     async def body() -> Effects:
         async with database.committing() as connection:
@@ -42,7 +49,11 @@ async def settle_failures(
 
 async def _finish(settlement: Settlement, outcomes: Sequence[Outcome]) -> Effects:
     accepted = await settlement.finish_jobs(outcomes)
-    ended = [Ended(o.job_id, o.state, trace=o.trace) for o in outcomes if o.job_id in accepted]
+    ended = [
+        Ended(o.job_id, StepState.SKIPPED if o.skipped else StepState(o.state), trace=o.trace)
+        for o in outcomes
+        if o.job_id in accepted
+    ]
     effects = await settle_nodes(settlement, ended)
     return effects._replace(accepted=frozenset(accepted))
 
@@ -62,9 +73,10 @@ async def hold(database: Database, outcomes: Sequence[Outcome], *, notify: bool)
             held: list[Outcome] = []
             for waiting in outcomes:
                 decided = decision(await settlement.read_dependencies(waiting.job_id))
-                if decided.verdict is Verdict.CANCEL:
+                if decided.verdict in (Verdict.CANCEL, Verdict.SKIP):
+                    skipped = decided.verdict is Verdict.SKIP
                     failed = waiting._replace(state=JobState.CANCELLED, error=decided.reason)
-                    doomed.append(failed._replace(attempt_change=0))
+                    doomed.append(failed._replace(attempt_change=0, skipped=skipped))
                 else:
                     held.append(waiting)
             back = await settlement.hold_jobs(held)
@@ -79,8 +91,8 @@ async def hold(database: Database, outcomes: Sequence[Outcome], *, notify: bool)
 def as_it_ended(job_id: int, state: JobState | None) -> Ended:
     """How a step ends whose job has ended, or vanished (None)."""
     if state is None:
-        return Ended(job_id, JobState.CANCELLED, gone=True)
-    return Ended(job_id, state, NO_RESULT if state is JobState.COMPLETED else None)
+        return Ended(job_id, StepState.CANCELLED, gone=True)
+    return Ended(job_id, StepState(state), NO_RESULT if state is JobState.COMPLETED else None)
 
 
 async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Effects:
@@ -91,11 +103,13 @@ async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Effect
     first = [node.job_id for node in settled]
     gone = frozenset(step.job_id for step in ended if step.gone)
     plan, downstream, busy = await _plan(settlement, settled, gone)
-    reasons = {job_id: cause.reason for job_id, cause in plan.cancelled.items()}
+    causes = {**plan.cancelled, **plan.skipped}
+    reasons = {job_id: cause.reason for job_id, cause in causes.items()}
     jobs = await settlement.cancel_jobs(reasons) if reasons else []
     if reasons:
-        doomed = [Ended(job_id, JobState.CANCELLED) for job_id in reasons]
-        settled = [*settled, *await settlement.settle_nodes(doomed)]
+        followed = [Ended(job_id, StepState.CANCELLED) for job_id in plan.cancelled]
+        followed += [Ended(job_id, StepState.SKIPPED) for job_id in plan.skipped]
+        settled = [*settled, *await settlement.settle_nodes(followed)]
     waited = [node.job_id for node in settled if node.waits]
     if waited:
         await settlement.close_waits(waited, "the step ended without it")
@@ -113,8 +127,8 @@ async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Effect
             downstream[job.id].workflow_id,
             downstream[job.id].name,
             reasons[job.id],
-            plan.cancelled[job.id],
-        )
+            causes[job.id],
+        )._replace(skipped=job.id in plan.skipped)
         for job in jobs
     ]
     return Effects(
@@ -143,9 +157,9 @@ async def _plan(
         node.job_id: GraphNode(
             name=node.name,
             pending=node.pending,
-            ignore_cancelled=node.ignore_cancelled,
-            ignore_discarded=node.ignore_discarded,
+            rules=node.rules,
             dependents=node.dependents,
+            unskipped=node.unskipped,
             executing=node.job_id in busy,
         )
         for node in downstream.values()
@@ -156,7 +170,8 @@ async def _plan(
 async def _without_doomed(
     settlement: Settlement, decrements: Mapping[int, int], busy: frozenset[int]
 ) -> dict[int, int]:
-    """The decrements but for running steps that a failure dooms, which the cascade passes by.
+    """The decrements but for running steps that are to be cancelled or skipped: the cascade passes
+    them by.
 
     Such a step may be given back before its gate has looked, by a rescue or a stop: with a count
     above zero nothing releases it, and its next claim asks the gate.
@@ -164,8 +179,10 @@ async def _without_doomed(
     counted = dict(decrements)
     for job_id in busy.intersection(decrements):
         # What a job is before it settles may change yet: somebody may retry one that was cancelled.
-        found = [row for row in await settlement.read_dependencies(job_id) if row.settled]
-        if decision(found).verdict is Verdict.CANCEL:
+        rows = await settlement.read_dependencies(job_id)
+        found = [row for row in rows if row.settled]
+        verdict = decision(found).verdict
+        if verdict is Verdict.CANCEL or (verdict is Verdict.SKIP and found == rows):
             del counted[job_id]
     return counted
 
@@ -191,15 +208,19 @@ def cancelled_step(
         max_attempts=job.max_attempts,
         reason=reason,
         dependency=cause.name if cause else None,
-        dependency_state=cause.state if cause else None,
+        dependency_state=StepState(cause.state) if cause else None,
         model=job.model,
         debug=job.debug,
     )
 
 
-def _counts(settled: Sequence[SettledNode]) -> dict[UUID, tuple[int, int]]:
-    counts: dict[UUID, tuple[int, int]] = {}
+def _counts(settled: Sequence[SettledNode]) -> dict[UUID, Counts]:
+    counts: dict[UUID, Counts] = {}
     for node in settled:
-        done, failed = counts.get(node.workflow_id, (0, 0))
-        counts[node.workflow_id] = (done + 1, failed + (node.state is not JobState.COMPLETED))
+        done, failed, skipped = counts.get(node.workflow_id, Counts(0, 0, 0))
+        counts[node.workflow_id] = Counts(
+            done + 1,
+            failed + (node.state in FAILED_STATES),
+            skipped + (node.state is StepState.SKIPPED),
+        )
     return counts

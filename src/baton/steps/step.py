@@ -81,7 +81,8 @@ class Step(StepFacts, StepWaits):
         """The stored result of a declared dependency, as plain JSON values or validated as `type`.
 
         `type` is anything pydantic can validate. Raises UndeclaredDependencyError, NoResultError
-        (the dependency was cancelled or discarded and this step ignores that), ResultTypeError.
+        (the dependency was skipped, or it was cancelled or discarded and this step ignores that),
+        ResultTypeError.
         """
         node = self._job.node
         found = await read_result(self._database, self.job_id, name) if node else None

@@ -38,6 +38,7 @@ def parse_completion(text: str) -> Completion:
         finished_at=datetime.fromisoformat(row["finished_at"]).astimezone(UTC),
         announced_at=datetime.fromisoformat(row["announced_at"]).astimezone(UTC),
         run=row["run"],
+        skipped_steps=tuple(row["skipped_steps"]),
     )
 
 

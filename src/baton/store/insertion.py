@@ -161,6 +161,7 @@ def _rows(workflows: Sequence[NewWorkflow], reserved: Reserved) -> Iterator[tupl
                 str(pending),
                 _bool(step.ignore_cancelled),
                 _bool(step.ignore_discarded),
+                _bool(step.run_when_skipped),
                 step.model or "",
                 debug,
             )

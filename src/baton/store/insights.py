@@ -15,7 +15,7 @@ from baton.core.why import MOST_COUNTED, StepFacts, StepWait
 from baton.store.completions import parse_completion
 from baton.store.database import Database
 from baton.store.following import follow
-from baton.store.results import DependencyRow, job_state, parse_dependencies
+from baton.store.results import DependencyRow, job_state, parse_dependencies, step_state
 from baton.words.insights import (
     EngineRow,
     QueueRow,
@@ -33,7 +33,7 @@ ERROR_LIMIT = 2_000
 MOST_LOOKED_AT = 10_000
 """Most workflows looked at for one page."""
 
-STEP_STATES = (*JobState, "gone")
+STEP_STATES = (*JobState, "skipped", "gone")
 
 
 class Place(NamedTuple):
@@ -143,7 +143,7 @@ async def read_steps(
             worker=row["worker"],
             queue=row["queue"],
             job_state=job_state(row["job_state"]),
-            settled=job_state(row["settled"]),
+            settled=step_state(row["settled"]),
             attempt=row["attempt"],
             max_attempts=row["max_attempts"],
             scheduled_at=row["scheduled_at"],
@@ -200,7 +200,7 @@ def _facts(workflow_id: UUID, step: str, row: asyncpg.Record) -> StepFacts:
         step=step,
         job_id=row["job_id"],
         now=row["now"],
-        settled=job_state(row["settled"]),
+        settled=step_state(row["settled"]),
         job_state=job_state(row["job_state"]),
         queue=row["queue"],
         attempt=row["attempt"] or 0,

@@ -13,7 +13,7 @@ from baton.store.database import Database
 from baton.store.waits import Fetches, settled_wait
 from baton.words.effects import SettledWait
 from baton.words.rows import Announced, Claim, ClaimedJob, Demand, Node, Outcome
-from baton.words.states import JobState
+from baton.words.states import StepState
 
 _log = logging.getLogger("baton")
 
@@ -84,7 +84,7 @@ class _Kind(IntEnum):
     WAIT = 4
 
 
-_STATES = {str(state): state for state in JobState}
+_STATES = {str(state): state for state in StepState}
 
 
 async def settle_and_claim(

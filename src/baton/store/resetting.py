@@ -72,7 +72,7 @@ class Resetting(Settlement):
         await self._fetch("count_again", job_ids)
         await self._fetch("reset_nodes", job_ids)
         armed = await self._fetch("count_pending", job_ids, int(paused))
-        (row,) = await self._fetch("restart_workflow", workflow_id, kept["settled"], kept["failed"])
+        (row,) = await self._fetch("restart_workflow", workflow_id, *kept)
         return row["run"], [row["job_id"] for row in armed]
 
     async def drop_waits(self, job_ids: Sequence[int], *, keep_memos: bool) -> None:

@@ -8,9 +8,10 @@ from uuid import UUID
 
 import asyncpg
 
+from baton.core.gate import DependencyRules
 from baton.store.database import Database
 from baton.words.database_errors import UnavailableError
-from baton.words.states import JobState, state_of
+from baton.words.states import JobState, StepState, state_of
 
 
 class UnreadError(UnavailableError):
@@ -19,7 +20,7 @@ class UnreadError(UnavailableError):
 
 class StoredResult(NamedTuple):
     declared: bool
-    state: JobState | None
+    state: StepState | None
     result: str | None
 
 
@@ -32,18 +33,22 @@ class DependencyResult(NamedTuple):
 
 
 class DependencyRow(NamedTuple):
-    """One dependency as the gate sees it, with the flags of the step that gates."""
+    """One dependency as the gate sees it, with the rules of the step that gates."""
 
     name: str
-    settled: JobState | None
+    settled: StepState | None
     job_state: JobState | None
-    ignore_cancelled: bool
-    ignore_discarded: bool
+    rules: DependencyRules
 
 
 def job_state(text: str | None) -> JobState | None:
-    """A state as the database tells it."""
+    """A job's state as the database tells it."""
     return None if text is None else state_of(text)
+
+
+def step_state(text: str | None) -> StepState | None:
+    """How a step settled, as the database tells it."""
+    return None if text is None else StepState(text)
 
 
 async def read_for_step(database: Database, query: str, *args: object) -> list[asyncpg.Record]:
@@ -64,15 +69,21 @@ async def read_paused(database: Database, job_id: int) -> bool:
     return bool(rows and rows[0]["paused"])
 
 
+def parse_rules(row: asyncpg.Record) -> DependencyRules:
+    """A step's rules, from its node's columns."""
+    return DependencyRules(
+        row["ignore_cancelled"], row["ignore_discarded"], row["run_when_skipped"]
+    )
+
+
 def parse_dependencies(rows: Sequence[asyncpg.Record]) -> list[DependencyRow]:
     """The rows of `read_dependencies`, typed."""
     return [
         DependencyRow(
             row["name"],
-            job_state(row["settled"]),
+            step_state(row["settled"]),
             job_state(row["job_state"]),
-            row["ignore_cancelled"],
-            row["ignore_discarded"],
+            parse_rules(row),
         )
         for row in rows
     ]
@@ -84,7 +95,7 @@ async def read_result(database: Database, job_id: int, name: str) -> StoredResul
     if not rows:
         return None
     row = rows[0]
-    return StoredResult(row["declared"], job_state(row["state"]), row["result"])
+    return StoredResult(row["declared"], step_state(row["state"]), row["result"])
 
 
 async def read_results(database: Database, job_id: int) -> list[DependencyResult]:
@@ -95,10 +106,10 @@ async def read_results(database: Database, job_id: int) -> list[DependencyResult
 
 async def read_step_result(
     database: Database, workflow_id: UUID, name: str
-) -> tuple[JobState | None, str | None] | None:
+) -> tuple[StepState | None, str | None] | None:
     """Settled state and result of a step, by name; None when there is no such step."""
     rows = await read_for_step(database, "read_step_result", workflow_id, name)
-    return (job_state(rows[0]["state"]), rows[0]["result"]) if rows else None
+    return (step_state(rows[0]["state"]), rows[0]["result"]) if rows else None
 
 
 async def read_own_result(database: Database, job_id: int) -> str | None:

@@ -11,21 +11,22 @@ from uuid import UUID
 
 import asyncpg
 
+from baton.core.gate import DependencyRules
 from baton.store.actions import record_action
-from baton.store.results import DependencyRow, job_state, parse_dependencies
+from baton.store.results import DependencyRow, parse_dependencies, parse_rules, step_state
 from baton.store.sql import Sql
 from baton.store.waits import Candidate, EndedGroup, FoundGroup, decided
 from baton.words.actions import NewAction
 from baton.words.effects import Effects
 from baton.words.rows import Announced, Outcome
-from baton.words.states import JobState, state_of
+from baton.words.states import JobState, StepState, state_of
 
 
 class Ended(NamedTuple):
     """How a step ended. `result` is JSON text. `gone`: its job's row has vanished."""
 
     job_id: int
-    state: JobState
+    state: StepState
     result: str | None = None
     trace: str | None = None
     gone: bool = False
@@ -47,14 +48,14 @@ class FoundStep(NamedTuple):
     """A step found by its name. `settled` is None while it has not."""
 
     job_id: int
-    settled: JobState | None
+    settled: StepState | None
 
 
 class SettledNode(NamedTuple):
     job_id: int
     workflow_id: UUID
     name: str
-    state: JobState
+    state: StepState
     dependents: tuple[int, ...]
     waits: bool = False
 
@@ -64,10 +65,20 @@ class DownstreamNode(NamedTuple):
     workflow_id: UUID
     name: str
     pending: int
-    ignore_cancelled: bool
-    ignore_discarded: bool
+    rules: DependencyRules
     dependents: tuple[int, ...]
+    unskipped: int
     waits: bool = False
+
+
+class Counts(NamedTuple):
+    """What is counted off a workflow: steps that settled, and how many of them failed or were
+    skipped.
+    """
+
+    settled: int
+    failed: int
+    skipped: int
 
 
 class CancelledJob(NamedTuple):
@@ -167,7 +178,7 @@ class Settlement:
                 row["job_id"],
                 row["workflow_id"],
                 row["name"],
-                JobState(row["state"]),
+                StepState(row["state"]),
                 tuple(row["dependents"]),
                 row["waits"],
             )
@@ -187,9 +198,11 @@ class Settlement:
         rows = await self._fetch(
             "read_downstream",
             below(lambda node: True),
-            below(lambda node: node.state is JobState.CANCELLED),
-            below(lambda node: node.state is JobState.DISCARDED),
+            below(lambda node: node.state is StepState.CANCELLED),
+            below(lambda node: node.state is StepState.DISCARDED),
             below(lambda node: node.job_id in gone),
+            below(lambda node: node.state is StepState.SKIPPED),
+            [node.job_id for node in settled],
         )
         return [
             DownstreamNode(
@@ -197,9 +210,9 @@ class Settlement:
                 row["workflow_id"],
                 row["name"],
                 row["pending"],
-                row["ignore_cancelled"],
-                row["ignore_discarded"],
+                parse_rules(row),
                 tuple(row["dependents"]),
+                row["unskipped"],
                 row["waits"],
             )
             for row in rows
@@ -256,13 +269,12 @@ class Settlement:
         rows = await self._fetch("wake_job", job_id, self._notify)
         return rows[0]["queue"]  # type: ignore[no-any-return]
 
-    async def count_settled(self, counts: Mapping[UUID, tuple[int, int]]) -> list[UUID]:
-        """Take (settled, failed) steps off each workflow; returns the workflows that ended."""
+    async def count_settled(self, counts: Mapping[UUID, Counts]) -> list[UUID]:
+        """Take settled steps off each workflow; returns the workflows that ended."""
         rows = await self._fetch(
             "count_settled",
             list(counts),
-            [settled for settled, _ in counts.values()],
-            [failed for _, failed in counts.values()],
+            *map(list, zip(*counts.values(), strict=True)),
         )
         return [row["id"] for row in rows if row["outstanding"] == 0]
 
@@ -285,7 +297,7 @@ class Settlement:
     async def find_step(self, workflow_id: UUID, name: str) -> FoundStep | None:
         """None when there is no such step."""
         rows = await self._fetch("find_step", workflow_id, name)
-        return FoundStep(rows[0]["job_id"], job_state(rows[0]["settled"])) if rows else None
+        return FoundStep(rows[0]["job_id"], step_state(rows[0]["settled"])) if rows else None
 
     async def pause_jobs(self, workflow_id: UUID) -> int:
         """Put the jobs to sleep that could be claimed; returns how many."""

@@ -30,7 +30,7 @@ from baton.telemetry import seam
 from baton.words.config import EngineSettings
 from baton.words.effects import Effects
 from baton.words.events import StepsCancelled, StepsSettled
-from baton.words.states import TERMINAL_STATES, JobState
+from baton.words.states import TERMINAL_STATES, JobState, StepState
 
 _log = logging.getLogger("baton")
 
@@ -142,7 +142,7 @@ async def _settle(
             await settlement.lock_workflow(workflow_id)
             states = await settlement.lock_jobs(job_ids)
             ended = list(_ended(job_ids, states))
-            discarded = [step.job_id for step in ended if step.state is JobState.DISCARDED]
+            discarded = [step.job_id for step in ended if step.state is StepState.DISCARDED]
             if discarded:
                 await settlement.explain_discards(discarded, TAKEN_AWAY)
             return _Found(ended, await settle_nodes(settlement, ended))

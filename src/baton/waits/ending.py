@@ -9,7 +9,7 @@ from baton.settling.settle import cancelled_step, settle_nodes
 from baton.store.settlement import Ended, Settlement
 from baton.store.waits import EndedGroup
 from baton.words.effects import Effects, SettledWait
-from baton.words.states import JobState, OnTimeout
+from baton.words.states import JobState, OnTimeout, StepState
 
 
 class Ending(NamedTuple):
@@ -47,7 +47,7 @@ async def end_wait(
         queue = await settlement.wake_job(ended.job_id)
         return Effects(released=[queue] if queue else [], waits=[wait])
     jobs = await settlement.fail_job(ended.job_id, state, ending.reason)
-    effects = await settle_nodes(settlement, [Ended(ended.job_id, state)])
+    effects = await settle_nodes(settlement, [Ended(ended.job_id, StepState(state))])
     own = (
         [cancelled_step(job, workflow_id, ended.step, ending.reason) for job in jobs]
         if state is JobState.CANCELLED

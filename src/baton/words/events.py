@@ -35,6 +35,7 @@ __all__ = [
     "StepReleased",
     "StepRetryable",
     "StepSettled",
+    "StepSkipped",
     "StepSnoozed",
     "StepSuspended",
     "StepUsage",
@@ -126,6 +127,15 @@ class StepCancelled(StepSettled):
 
 
 @dataclass(frozen=True, slots=True)
+class StepSkipped(StepSettled):
+    """The step had nothing to do, by its own word, in `error`, or because all its dependencies were
+    skipped; then `duration` is 0. `state` is its job's, cancelled.
+    """
+
+    EVENT: ClassVar[str] = "baton.step.skipped"
+
+
+@dataclass(frozen=True, slots=True)
 class StepSnoozed(StepSettled):
     EVENT: ClassVar[str] = "baton.step.snoozed"
 
@@ -206,6 +216,7 @@ class WorkflowFinished(Event):
     duration: float
     announce_lag: float
     run: int = 1
+    skipped_steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from baton.words.rows import Completion
-from baton.words.states import JobState
+from baton.words.states import JobState, StepState
 
 
 class WorkflowState(StrEnum):
@@ -60,6 +60,7 @@ class StepCounts:
     completed: int = 0
     discarded: int = 0
     cancelled: int = 0
+    skipped: int = 0
     gone: int = 0
 
 
@@ -86,7 +87,7 @@ class StepRow:
     worker: str | None
     queue: str | None
     job_state: JobState | None
-    settled: JobState | None
+    settled: StepState | None
     attempt: int | None
     max_attempts: int | None
     scheduled_at: datetime | None
@@ -150,7 +151,7 @@ class Reason(StrEnum):
     DEPENDENCIES = "dependencies"
     """It waits for dependencies."""
     DOOMED = "doomed"
-    """A dependency dooms it; it is about to be cancelled."""
+    """Its dependencies doom it; it is about to be cancelled or skipped."""
     EVENTS = "events"
     """It waits for events, or for a time of its own."""
     UNKNOWN_STATE = "unknown_state"
@@ -201,7 +202,7 @@ class Why:
     reason: Reason
     sentence: str
     job_state: JobState | None
-    settled: JobState | None
+    settled: StepState | None
     queue: str | None
     dependencies: tuple[WaitsFor, ...] = ()
     since: datetime | None = None

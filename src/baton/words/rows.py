@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
-from baton.words.states import JobState, OnTimeout, WorkflowOutcome
+from baton.words.states import JobState, OnTimeout, StepState, WorkflowOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class NewStep:
     deps: tuple[str, ...] = ()
     ignore_cancelled: bool = False
     ignore_discarded: bool = False
+    run_when_skipped: bool = False
     model: str | None = None
     wait: NewWait | None = None
 
@@ -88,7 +89,7 @@ class Node(NamedTuple):
     workflow_id: UUID
     name: str
     pending: int
-    state: JobState | None
+    state: StepState | None
     dependencies: int
     timeout: float | None
     model: str | None = None
@@ -135,6 +136,7 @@ class Outcome(NamedTuple):
     the job's `errors`. `delay` (seconds, by the database's clock) moves `scheduled_at`.
     `attempt_change` is -1 where the attempt is given back (snooze, hold, release, rescue, a step
     that failed before).
+    With `skipped` the job is cancelled and the step settles as skipped.
     `trace` is the span context of the attempt, a W3C traceparent, when it was traced. `wait` is
     what a suspended step waits for; without it the job is held by its gate.
     """
@@ -149,6 +151,7 @@ class Outcome(NamedTuple):
     attempt_change: int = 0
     trace: str | None = None
     wait: NewWait | None = None
+    skipped: bool = False
 
 
 class Demand(NamedTuple):
@@ -175,7 +178,7 @@ class UnsettledStep(NamedTuple):
 
 class CancelledStep(NamedTuple):
     """A step cancelled from outside: by a dependency, named with how that one ended, or
-    by request.
+    by request. With `skipped` it settled as skipped.
     """
 
     job_id: int
@@ -189,15 +192,16 @@ class CancelledStep(NamedTuple):
     max_attempts: int
     reason: str
     dependency: str | None
-    dependency_state: JobState | None
+    dependency_state: StepState | None
     model: str | None
     debug: bool
+    skipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
     """The end of one run of a workflow, recorded exactly once. Times are UTC; `inserted_at` is the
-    workflow's.
+    workflow's. `failed_steps` and `skipped_steps` are names in the order the steps were added.
     """
 
     workflow_id: UUID
@@ -210,6 +214,7 @@ class Completion:
     finished_at: datetime
     announced_at: datetime
     run: int = 1
+    skipped_steps: tuple[str, ...] = ()
 
     @property
     def duration(self) -> timedelta:

@@ -47,7 +47,7 @@ class FailedDependencyError(RetryError):
     def __init__(self, workflow_id: UUID, step: str, dependency: str, state: str) -> None:
         super().__init__(
             f"step {step!r} of workflow {workflow_id} depends on {dependency!r}, which was {state}"
-            f" and is not retried, so it would be cancelled again: name {dependency!r} too, or give"
+            f" and is not retried, so it would settle as before: name {dependency!r} too, or give"
             " mode='failed'",
             workflow_id=workflow_id,
             step=step,

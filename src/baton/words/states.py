@@ -1,4 +1,4 @@
-"""Job states (Oban's, unchanged) and workflow outcomes."""
+"""States of jobs (Oban's, unchanged) and of settled steps, and outcomes of workflows."""
 
 from __future__ import annotations
 
@@ -31,6 +31,19 @@ def state_of(text: str) -> JobState:
 
 
 TERMINAL_STATES = frozenset({JobState.COMPLETED, JobState.DISCARDED, JobState.CANCELLED})
+
+
+class StepState(StrEnum):
+    """How a step settled."""
+
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    DISCARDED = "discarded"
+    SKIPPED = "skipped"
+    """There was nothing to do. It is no failure; its job is cancelled."""
+
+
+FAILED_STATES = frozenset({StepState.CANCELLED, StepState.DISCARDED})
 
 
 class WorkflowOutcome(StrEnum):

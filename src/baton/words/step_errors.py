@@ -39,7 +39,8 @@ class NoResultError(StepError):
             text = f"step {dependency!r} has not settled yet: await completion() first"
         else:
             reads = "" if step is None else f"step {step!r} reads the result of {dependency!r}: "
-            text = f"{reads}step {dependency!r} has no stored result (settled state: {state})"
+            says = "was skipped" if state == "skipped" else "has no stored result"
+            text = f"{reads}step {dependency!r} {says} (settled state: {state})"
         super().__init__(
             text,
             step=step,

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from baton.words.base_error import BatonError
 from baton.words.rows import UnsettledStep
-from baton.words.states import JobState
+from baton.words.states import StepState
 
 
 class WorkflowExistsError(BatonError):
@@ -83,9 +83,9 @@ class UnknownStepError(BatonError):
 class StepSettledError(BatonError):
     workflow_id: UUID
     step: str
-    state: JobState
+    state: StepState
 
-    def __init__(self, workflow_id: UUID, step: str, state: JobState) -> None:
+    def __init__(self, workflow_id: UUID, step: str, state: StepState) -> None:
         super().__init__(
             f"step {step!r} of workflow {workflow_id} has settled as {state} and stays so; to have"
             f" it performed again, with all that comes after it: retry(steps=[{step!r}])",

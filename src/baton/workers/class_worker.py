@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Unpack
 from pydantic import BaseModel, ValidationError
 
 from baton.steps.step import Step
-from baton.words.states import JobState
+from baton.words.states import StepState
 from baton.words.worker_errors import WorkerError
 from baton.workers import registry
 from baton.workers.args import ARGS_CONFIG, NewJob, decode_args, invalid_args, new_job
@@ -176,9 +176,9 @@ def _define(cls: type[Worker], name: str | None) -> WorkerSpec | None:
     return spec
 
 
-def _hooks(cls: type[Worker]) -> dict[JobState, Hook]:
-    hooks: dict[JobState, Hook] = {}
-    for state in (JobState.CANCELLED, JobState.DISCARDED):
+def _hooks(cls: type[Worker]) -> dict[StepState, Hook]:
+    hooks: dict[StepState, Hook] = {}
+    for state in (StepState.CANCELLED, StepState.DISCARDED):
         hook: Any = getattr(cls, f"on_dep_{state}")
         if hook is getattr(Worker, f"on_dep_{state}"):
             continue

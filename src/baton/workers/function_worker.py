@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
 from baton.words.argument_errors import InvalidArgsError
-from baton.words.states import JobState
+from baton.words.states import StepState
 from baton.words.worker_errors import WorkerError
 from baton.workers import registry
 from baton.workers.args import ARGS_CONFIG, NewJob, decode_args, invalid_args, new_job
@@ -176,11 +176,11 @@ def _define(
     return spec
 
 
-def _hooks(options: Mapping[str, Any]) -> dict[JobState, Hook]:
+def _hooks(options: Mapping[str, Any]) -> dict[StepState, Hook]:
     def hook(given: Callable[[Any, str], Any]) -> Hook:
         return lambda built, step, dependency: given(step, dependency)
 
-    states = (JobState.CANCELLED, JobState.DISCARDED)
+    states = (StepState.CANCELLED, StepState.DISCARDED)
     return {state: hook(given) for state in states if (given := options.get(f"on_dep_{state}"))}
 
 

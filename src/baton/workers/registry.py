@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
-from baton.words.states import JobState
+from baton.words.states import StepState
 from baton.words.worker_errors import DuplicateWorkerError
 from baton.workers.origin import Origin, advice, is_read_again
 
@@ -49,11 +49,11 @@ class WorkerSpec:
     """Job options of the worker: queue, max_attempts, priority, tags, where it sets them."""
     executor: Callable[[], Executor] | None = field(repr=False)
     """Where a synchronous `perform` runs, made at the first call; None: a thread."""
-    hooks: Mapping[JobState, Hook] = field(repr=False)
+    hooks: Mapping[StepState, Hook] = field(repr=False)
     """Called as `await hook(built, step, dependency)`, by the state of the dependency."""
     origin: Origin = field(repr=False)
 
-    def hook(self, state: JobState) -> Hook | None:
+    def hook(self, state: StepState) -> Hook | None:
         """What to call after a dependency that ended as `state` cancelled a step of this worker."""
         return self.hooks.get(state)
 

@@ -81,6 +81,15 @@ async def given_up(place: Place) -> None:
     await run(place, chain(Plan.DISCARD, Plan.SUCCEED), chain(Plan.CANCEL, Plan.SUCCEED))
 
 
+async def skipped(place: Place) -> None:
+    """One that is skipped, with all that depends on it alone, and one beside a step that runs."""
+    beside = Graph(
+        {"a": (), "b": (), "c": ("a", "b"), "d": ("a",)},
+        {"a": Plan.SKIP, "b": Plan.SUCCEED, "c": Plan.SUCCEED, "d": Plan.SUCCEED},
+    )
+    await run(place, chain(Plan.SKIP, Plan.SUCCEED, Plan.SUCCEED), beside)
+
+
 async def snooze(place: Place) -> None:
     await run(place, chain(Plan.SNOOZE, Plan.SUCCEED), stage_interval=0.05)
 
@@ -234,6 +243,7 @@ SCENARIOS: dict[str, Scenario] = {
         retry,
         exhausted,
         given_up,
+        skipped,
         snooze,
         cancel,
         rescue,

@@ -19,6 +19,7 @@ PLANS = (
         Plan.DISCARD,
         Plan.CANCEL,
         Plan.EXHAUST,
+        Plan.SKIP,
     ]
 )
 
@@ -87,7 +88,9 @@ class Graph:
             doomed = ("cancelled" in above and name not in self.ignore_cancelled) or (
                 "discarded" in above and name not in self.ignore_discarded
             )
-            fates[name] = _DOOMED if doomed else self._fate(name, plan)
+            fates[name] = (
+                _DOOMED if doomed else _UNNEEDED if above == {"skipped"} else self._fate(name, plan)
+            )
         return fates
 
     def _fate(self, name: str, plan: Plan) -> Fate:
@@ -105,6 +108,7 @@ _GATE = {
     ("discard", "timeout"): "discarded",
 }
 _DOOMED = Fate(frozenset({"cancelled"}), 0, 0, doomed=True)
+_UNNEEDED = Fate(frozenset({"skipped"}), 0, 0, doomed=True)
 
 
 @dataclass(frozen=True)

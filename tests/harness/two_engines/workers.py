@@ -8,7 +8,17 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
-from baton import Cancel, Discard, Snooze, Step, WaitCancelled, WaitEvents, WaitTimeout, Worker
+from baton import (
+    Cancel,
+    Discard,
+    Skip,
+    Snooze,
+    Step,
+    WaitCancelled,
+    WaitEvents,
+    WaitTimeout,
+    Worker,
+)
 from two_engines.truth import Truth
 
 
@@ -20,6 +30,7 @@ class Plan(StrEnum):
     SNOOZE = "snooze"
     DISCARD = "discard"
     CANCEL = "cancel"
+    SKIP = "skip"
     EXHAUST = "exhaust"
     HANG = "hang"
 
@@ -31,6 +42,8 @@ class Plan(StrEnum):
                 return "discarded"
             case Plan.CANCEL:
                 return "cancelled"
+            case Plan.SKIP:
+                return "skipped"
             case _:
                 return "completed"
 
@@ -88,6 +101,8 @@ class Planned(Worker, name="two_engines.planned", backoff=0.02):
                 return Discard("as planned")
             case Plan.CANCEL:
                 return Cancel("as planned")
+            case Plan.SKIP:
+                return Skip("as planned")
             case Plan.RETRY | Plan.EXHAUST | Plan.HANG:
                 raise RuntimeError("as planned")
 

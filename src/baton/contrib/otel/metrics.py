@@ -22,6 +22,7 @@ from baton.words.events import (
     StepExecuting,
     StepsCancelled,
     StepSettled,
+    StepSkipped,
     StepsSettled,
     StepUsage,
     SweepFinished,
@@ -87,12 +88,11 @@ class Metrics:
     def _settled(self, event: StepSettled) -> None:
         queue = ("messaging.destination.name", event.queue)
         worker = ("baton.worker", event.worker)
-        if isinstance(event, StepCancelled) and not event.duration:
-            # By a dependency's failure or by request: nothing was performed.
-            self._add("baton.step.settled", (queue, worker, ("baton.step.state", "cancelled")))
-            return
         kind = event.EVENT.rpartition(".")[2]
         self._add("baton.step.settled", (queue, worker, ("baton.step.state", kind)))
+        if isinstance(event, StepCancelled | StepSkipped) and not event.duration:
+            # By a dependency or by request: nothing was performed.
+            return
         if kind == "fenced":
             self._add("baton.step.fenced", (queue, worker))
         labels = _labels(event.queue, event.worker, kind)

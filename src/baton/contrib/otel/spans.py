@@ -206,8 +206,10 @@ class AttemptSpan:
     def end(self, outcome: Outcome) -> str | None:
         span = self._span
         if outcome.state is not JobState.COMPLETED:
-            span.set_attribute("baton.step.state", outcome.state.value)
-            if outcome.state in _FAILURES:
+            span.set_attribute(
+                "baton.step.state", "skipped" if outcome.skipped else outcome.state.value
+            )
+            if outcome.state in _FAILURES and not outcome.skipped:
                 title = (outcome.error or "").split("\n", 1)[0]
                 span.set_attribute("error.type", error_type(title))
                 span.set_status(Status(StatusCode.ERROR, title[:200]))

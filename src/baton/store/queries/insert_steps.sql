@@ -25,6 +25,7 @@ WITH steps AS MATERIALIZED (
         s.pending,
         s.ignore_cancelled,
         s.ignore_discarded,
+        s.run_when_skipped,
         s.model,
         s.debug
     FROM (VALUES (E'\x1f')) AS d (delimiter), unnest(
@@ -47,11 +48,12 @@ WITH steps AS MATERIALIZED (
         pg_catalog.string_to_array($17::pg_catalog.text, d.delimiter, ''),
         pg_catalog.string_to_array($18::pg_catalog.text, d.delimiter, ''),
         pg_catalog.string_to_array($19::pg_catalog.text, d.delimiter, ''),
-        pg_catalog.string_to_array($20::pg_catalog.text, d.delimiter, '')
+        pg_catalog.string_to_array($20::pg_catalog.text, d.delimiter, ''),
+        pg_catalog.string_to_array($21::pg_catalog.text, d.delimiter, '')
     ) AS s (
         id, workflow_id, name, state, queue, worker, args, meta, tags, priority, max_attempts,
         scheduled_at, timeout, deps, dependents, pending, ignore_cancelled, ignore_discarded,
-        model, debug
+        run_when_skipped, model, debug
     )
 ),
 jobs AS (
@@ -72,14 +74,14 @@ jobs AS (
         s.tags::pg_catalog.text[],
         s.priority::pg_catalog.int4,
         s.max_attempts::pg_catalog.int4,
-        $21::pg_catalog.text::pg_catalog.timestamp,
-        COALESCE(s.scheduled_at, $21::pg_catalog.text)::pg_catalog.timestamp
+        $22::pg_catalog.text::pg_catalog.timestamp,
+        COALESCE(s.scheduled_at, $22::pg_catalog.text)::pg_catalog.timestamp
     FROM steps s
 ),
 nodes AS (
     INSERT INTO /*schema.*/workflow_nodes (
-        job_id, workflow_id, name, deps, dependents, pending, ignore_cancelled, ignore_discarded, timeout,
-        model, debug
+        job_id, workflow_id, name, deps, dependents, pending, ignore_cancelled, ignore_discarded,
+        run_when_skipped, timeout, model, debug
     )
     SELECT
         s.id,
@@ -90,10 +92,11 @@ nodes AS (
         s.pending::pg_catalog.int4,
         s.ignore_cancelled::pg_catalog.bool,
         s.ignore_discarded::pg_catalog.bool,
+        s.run_when_skipped::pg_catalog.bool,
         s.timeout::pg_catalog.float8,
         s.model,
         s.debug::pg_catalog.bool
     FROM steps s
 )
-SELECT pg_catalog.pg_notify($22::pg_catalog.text, n.payload)::pg_catalog.text AS notified
-FROM pg_catalog.unnest($23::pg_catalog.text[]) AS n (payload)
+SELECT pg_catalog.pg_notify($23::pg_catalog.text, n.payload)::pg_catalog.text AS notified
+FROM pg_catalog.unnest($24::pg_catalog.text[]) AS n (payload)

@@ -1,4 +1,4 @@
--- Keeps how far the steps $2 of workflow $1 have come in its run $3; returns how many have settled, and failed.
+-- Keeps how far the steps $2 of workflow $1 have come in its run $3; returns how many have settled, failed and been skipped.
 --
 -- No plan of a reset may depend on statistics, which know nothing of $2: rows are found one by one, by their keys.
 WITH kept AS (
@@ -17,5 +17,6 @@ WITH kept AS (
 )
 SELECT
     count(*) FILTER (WHERE k.state IS NOT NULL)::integer AS settled,
-    count(*) FILTER (WHERE k.state IN ('cancelled', 'discarded'))::integer AS failed
+    count(*) FILTER (WHERE k.state IN ('cancelled', 'discarded'))::integer AS failed,
+    count(*) FILTER (WHERE k.state = 'skipped')::integer AS skipped
 FROM kept k

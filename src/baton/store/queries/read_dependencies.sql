@@ -4,7 +4,8 @@ SELECT
     dep.state::text AS settled,
     j.state::text AS job_state,
     n.ignore_cancelled,
-    n.ignore_discarded
+    n.ignore_discarded,
+    n.run_when_skipped
 FROM /*schema.*/workflow_nodes n
 CROSS JOIN LATERAL unnest(n.deps) WITH ORDINALITY AS d (job_id, position)
 LEFT JOIN /*schema.*/workflow_nodes dep ON dep.job_id = d.job_id

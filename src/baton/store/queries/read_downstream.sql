@@ -1,22 +1,41 @@
 -- Reads the unsettled nodes a settlement may touch: $1 dependents of what settled, of which $2 depend on a
--- cancelled and $3 on a discarded step, $4 on one whose job vanished; then everything below a node that a failure can pass through.
-WITH RECURSIVE downstream (job_id, passes) AS (
+-- cancelled and $3 on a discarded step, $4 on one whose job vanished, $5 on a skipped one; then everything below a node
+-- that is perhaps cancelled or skipped because of it. $6 is what settled: `unskipped` counts the dependencies of a node
+-- that had not been skipped before.
+WITH RECURSIVE downstream (job_id, cancels, skips) AS (
     SELECT
         n.job_id,
         (n.job_id = ANY ($2::bigint[]) AND NOT n.ignore_cancelled)
         OR (n.job_id = ANY ($3::bigint[]) AND NOT n.ignore_discarded)
-        OR n.job_id = ANY ($4::bigint[])
+        OR n.job_id = ANY ($4::bigint[]),
+        n.job_id = ANY ($5::bigint[]) AND NOT n.run_when_skipped AND NOT EXISTS (
+            SELECT FROM /*schema.*/workflow_nodes s WHERE s.job_id = ANY (n.deps) AND s.state <> 'skipped'
+        )
     FROM /*schema.*/workflow_nodes n
     WHERE n.job_id = ANY ($1::bigint[]) AND n.state IS NULL
     UNION
-    SELECT n.job_id, NOT n.ignore_cancelled
+    SELECT
+        n.job_id,
+        d.cancels AND NOT n.ignore_cancelled,
+        d.skips AND NOT n.run_when_skipped AND NOT EXISTS (
+            SELECT FROM /*schema.*/workflow_nodes s WHERE s.job_id = ANY (n.deps) AND s.state <> 'skipped'
+        )
     FROM downstream d
     JOIN /*schema.*/workflow_nodes above ON above.job_id = d.job_id
     CROSS JOIN LATERAL unnest(above.dependents) AS below (job_id)
     JOIN /*schema.*/workflow_nodes n ON n.job_id = below.job_id AND n.state IS NULL
-    WHERE d.passes
+    WHERE d.cancels OR d.skips
 )
-SELECT n.job_id, n.workflow_id, n.name, n.pending, n.ignore_cancelled, n.ignore_discarded, n.dependents, n.waits
+SELECT
+    n.job_id, n.workflow_id, n.name, n.pending, n.ignore_cancelled, n.ignore_discarded, n.run_when_skipped,
+    n.dependents, n.waits,
+    CASE WHEN cardinality($5::bigint[]) = 0 THEN cardinality(n.deps) ELSE (
+        SELECT count(*)
+        FROM unnest(n.deps) AS d (job_id)
+        WHERE d.job_id = ANY ($6::bigint[]) OR NOT EXISTS (
+            SELECT FROM /*schema.*/workflow_nodes s WHERE s.job_id = d.job_id AND s.state = 'skipped'
+        )
+    )::integer END AS unskipped
 FROM /*schema.*/workflow_nodes n
 WHERE n.job_id IN (SELECT d.job_id FROM downstream d)
 ORDER BY n.job_id

@@ -3,7 +3,7 @@
 -- indexes (unique or plain), columns of Baton's tables and of the queue's (their types, as pg_type names them: "_text"
 -- is an array of text), the states that oban_job_state knows, Baton's functions (a SHA-256 of all that makes them
 -- what they are, and whether they work on another schema), and the schema of the oban_jobs that Baton's tables go with
--- (oban), which is that of the type of a node's state.
+-- (oban), which is that of the type of a deleted job's state.
 SELECT
     'table' AS kind, c.relname::pg_catalog.text AS name, '' AS part,
     CASE WHEN c.relrowsecurity AND pg_catalog.row_security_active(c.oid) THEN 'secured' ELSE '' END AS detail
@@ -71,7 +71,7 @@ JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
-WHERE n.nspname = /*schema_literal*/'baton' AND c.relname = 'workflow_nodes' AND a.attname = 'state'
+WHERE n.nspname = /*schema_literal*/'baton' AND c.relname = 'workflow_deleted_jobs' AND a.attname = 'state'
     AND t.typname = 'oban_job_state'
 UNION ALL
 SELECT

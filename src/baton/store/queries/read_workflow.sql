@@ -12,7 +12,7 @@ SELECT
     row_to_json(c)::text AS completion,
     extract(epoch FROM clock_timestamp() - w.inserted_at)::double precision AS age,
     k.available, k.suspended, k.scheduled, k.executing, k.retryable,
-    k.completed, k.discarded, k.cancelled, k.gone
+    k.completed, k.discarded, k.cancelled, k.skipped, k.gone
 FROM (SELECT $1::uuid AS id) g
 LEFT JOIN /*schema.*/workflows w ON w.id = g.id
 LEFT JOIN /*schema.*/workflow_completions c ON c.workflow_id = g.id AND c.run = coalesce(w.run, c.run)
@@ -26,9 +26,10 @@ CROSS JOIN LATERAL (
         count(*) FILTER (WHERE s.state = 'completed') AS completed,
         count(*) FILTER (WHERE s.state = 'discarded') AS discarded,
         count(*) FILTER (WHERE s.state = 'cancelled') AS cancelled,
+        count(*) FILTER (WHERE s.state = 'skipped') AS skipped,
         count(*) FILTER (WHERE s.state IS NULL) AS gone
     FROM (
-        SELECT coalesce(n.state, j.state) AS state
+        SELECT coalesce(n.state::text, j.state::text) AS state
         FROM /*schema.*/workflow_nodes n
         -- The job of a step that has settled is not looked for.
         LEFT JOIN /*oban.*/oban_jobs j ON j.id = CASE WHEN n.state IS NULL THEN n.job_id END

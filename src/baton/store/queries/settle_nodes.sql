@@ -1,7 +1,7 @@
 -- Records settled states, once: a node that has settled keeps its state and its result. One whose id another job has
 -- meanwhile settles only as that of a job that is gone ($5).
 UPDATE /*schema.*/workflow_nodes n
-SET state = o.state::/*oban.*/oban_job_state,
+SET state = o.state::/*schema.*/step_state,
     result = coalesce(n.result, o.result::jsonb),
     trace = o.trace
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::boolean[]) AS o (id, state, result, trace, gone)
