@@ -23,7 +23,14 @@ BEGIN
             w.id,
             w.run,
             w.name,
-            CASE WHEN w.failed = 0 THEN 'completed' ELSE 'failed' END,
+            CASE
+                WHEN w.failed = 0 THEN 'completed'
+                WHEN EXISTS (
+                    SELECT FROM /*schema.*/workflow_nodes n
+                    WHERE n.workflow_id = w.id AND n.state = 'discarded'
+                ) THEN 'failed'
+                ELSE 'cancelled'
+            END,
             CASE WHEN w.failed = 0 THEN '{}' ELSE ARRAY(
                 SELECT n.name
                 FROM /*schema.*/workflow_nodes n

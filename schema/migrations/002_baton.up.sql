@@ -71,7 +71,7 @@ CREATE TABLE /*schema.*/workflow_completions (
     workflow_id   uuid NOT NULL,
     run           integer NOT NULL DEFAULT 1,
     workflow_name text,
-    outcome       text NOT NULL CHECK (outcome IN ('completed', 'failed')),
+    outcome       text NOT NULL CHECK (outcome IN ('completed', 'failed', 'cancelled')),
     failed_steps  text[] NOT NULL DEFAULT '{}',
     skipped_steps text[] NOT NULL DEFAULT '{}',
     failed_count  integer NOT NULL,
@@ -104,14 +104,14 @@ CREATE TABLE /*schema.*/baton_engines (
     steady_since  timestamptz NOT NULL DEFAULT now()
 );
 
--- For those who look: workflows newest first, all or those of one name, and the failed ones.
+-- For those who look: workflows newest first, all or those of one name, and those that ended otherwise than completed.
 -- What is indexed never changes, so that settling stays heap-only.
 CREATE INDEX workflows_inserted_index
     ON /*schema.*/workflows (inserted_at, id);
 CREATE INDEX workflows_name_index
     ON /*schema.*/workflows (name, inserted_at, id) WHERE name IS NOT NULL;
-CREATE INDEX workflow_completions_failed_index
-    ON /*schema.*/workflow_completions (inserted_at, workflow_id) WHERE outcome = 'failed';
+CREATE INDEX workflow_completions_outcome_index
+    ON /*schema.*/workflow_completions (outcome, inserted_at, workflow_id) WHERE outcome <> 'completed';
 
 -- Waiting for the world: groups of awaited events, what each waits for, and the mailbox of events.
 --

@@ -36,17 +36,20 @@ async def test_workflows_page_by_page(dsn: str) -> None:
         for workflow in flows:
             await seen.insert(workflow)
         await seen.end(flows[0], "failed")
+        await seen.end(flows[1], "cancelled")
     old, middle, new = (str(workflow.workflow_id) for workflow in flows)
     text = await shown(dsn, "workflows")
     titles, *lines = text.splitlines()
     assert titles.split()[:4] == ["workflow", "name", "state", "steps"]
     assert [line.split()[0] for line in lines] == [new, middle, old]
-    assert lines[1].split()[1:4] == ["yé", "running", "1"]
+    assert lines[1].split()[1:4] == ["yé", "cancelled", "1"]
     assert lines[2].split()[2] == "failed"
     text = await shown(dsn, "workflows", "--limit", "2")
     (place,) = [line.rpartition(" ")[2] for line in text.splitlines() if "more: --after" in line]
     page = await read(dsn, "workflows", "--limit", "2", "--after", place)
     assert ([row["workflow_id"] for row in page["rows"]], page["next"]) == ([old], None)
+    page = await read(dsn, "workflows", "--state", "cancelled")
+    assert [row["workflow_id"] for row in page["rows"]] == [middle]
     page = await read(dsn, "workflows", "--name", "x", "--state", "running")
     assert [row["workflow_id"] for row in page["rows"]] == [new]
     assert page["rows"][0]["finished_at"] is None
@@ -179,7 +182,7 @@ async def test_another_schema(empty_dsn: str) -> None:
         (["inbox", "--event", ""], 2, "event"),
         (["workflow", "x"], 2, "a UUID"),
         (["why", NOBODY, ""], 2, "1 to 255"),
-        (["workflows", "--state", "done"], 2, "running, completed or failed"),
+        (["workflows", "--state", "done"], 2, "running, completed, failed or cancelled"),
         (["workflows", "--limit", "0"], 2, "from 1 to 1000"),
         (["workflows", "--after", "x"], 2, "the page before"),
         (["workflows", "--since", "yesterday"], 2, "30min"),

@@ -78,11 +78,11 @@ async def test_states_and_labels_choose(dsn: str) -> None:
     async with sight(dsn) as seen:
         flows = [named(name) for name in ("a", "b", None) for _ in range(3)]
         await seen.insert(*flows)
-        states = ["running", "completed", "failed"] * 3
+        states = ["running", "completed", "failed", "cancelled"] * 2 + ["running"]
         for workflow, state in zip(flows, states, strict=True):
             if state != "running":
                 await seen.end(workflow, state)
-        for asked in (None, "running", "completed", WorkflowState.FAILED):
+        for asked in (None, "running", "completed", WorkflowState.FAILED, "cancelled"):
             for label in (None, "a", "b", "none"):
                 (found,) = await every(seen.look, asked, label)
                 wanted = [
@@ -104,15 +104,15 @@ async def test_pages_hold_each_workflow_once(
         await seen.insert(*flows[:6])
         for workflow in flows[6:]:
             await seen.insert(workflow)
-        ended = {"failed": flows[::3], "completed": flows[1:3]}
+        ended = {"failed": flows[::3], "completed": flows[1:3], "cancelled": flows[4:6]}
         for outcome, some in ended.items():
             for workflow in some:
                 await seen.end(workflow, outcome)
-        gone = [*ended["failed"], *ended["completed"]]
+        gone = [workflow for some in ended.values() for workflow in some]
         ended["running"] = [workflow for workflow in flows if workflow not in gone]
         newest = [row.workflow_id for row in (await seen.look.workflows()).rows]
         assert set(newest[:5]) == set(ids(*flows[6:]))
-        for state in (None, "running", "completed", "failed"):
+        for state in (None, "running", "completed", "failed", "cancelled"):
             for label in (None, "a", "b"):
                 pages = await every(seen.look, state, label, limit=limit)
                 wanted = {
@@ -309,8 +309,16 @@ Question = Callable[[Insights], Coroutine[Any, Any, object]]
 @pytest.mark.parametrize(
     ("question", "error", "words"),
     [
-        (lambda look: look.workflows("done"), InvalidOptionError, "running, completed or failed"),
-        (lambda look: look.workflows([]), InvalidOptionError, "running, completed or failed"),
+        (
+            lambda look: look.workflows("done"),
+            InvalidOptionError,
+            "running, completed, failed or cancelled",
+        ),
+        (
+            lambda look: look.workflows([]),
+            InvalidOptionError,
+            "running, completed, failed or cancelled",
+        ),
         (lambda look: look.workflows(limit=0), InvalidOptionError, "from 1 to 1000"),
         (lambda look: look.workflows(limit=1001), InvalidOptionError, "from 1 to 1000"),
         (lambda look: look.workflows(limit=True), InvalidOptionError, "from 1 to 1000"),

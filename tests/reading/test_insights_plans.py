@@ -37,7 +37,7 @@ OPEN = 100
 LIMIT = 12_000
 assert LIMIT < JOBS / STEPS / 2
 
-# Every tenth workflow has failed, one of ten thousand is rare.
+# Every tenth workflow has failed or was cancelled, one of ten thousand is rare.
 _WORKFLOWS = """
 INSERT INTO baton.workflows (id, name, steps, outstanding, failed, inserted_at, finished_at)
 SELECT gen_random_uuid(), CASE WHEN g % 10000 = 0 THEN 'rare' ELSE 'common' END, {steps}, 0,
@@ -46,8 +46,10 @@ FROM generate_series(1, $1::integer) AS g
 """
 _COMPLETIONS = """
 INSERT INTO baton.workflow_completions
-SELECT id, 1, name, CASE failed WHEN 0 THEN 'completed' ELSE 'failed' END, '{{}}', '{{}}', failed,
-    steps, inserted_at, finished_at
+SELECT id, 1, name,
+    CASE WHEN failed = 0 THEN 'completed' WHEN id < gen_random_uuid() THEN 'failed'
+        ELSE 'cancelled' END,
+    '{{}}', '{{}}', failed, steps, inserted_at, finished_at
 FROM baton.workflows
 """
 _JOBS = """
@@ -228,7 +230,7 @@ async def claiming(connection: asyncpg.Connection[Any]) -> Statement:
 async def ask(database: Watched) -> None:
     """Every question, in every form that leads to another plan."""
     look = Insights(database)
-    for state in (None, "running", "completed", "failed"):
+    for state in (None, "running", "completed", "failed", "cancelled"):
         for label in (None, "common", "rare"):
             page = await look.workflows(state, label, limit=20)
             if page.next:

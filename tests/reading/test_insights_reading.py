@@ -31,10 +31,10 @@ async def all_questions(seen: Sight, look: Insights) -> None:
     await seen.insert(workflow, ended)
     await seen.end(ended, "failed")
     await seen.engine()
-    for state in (None, "running", "completed", "failed"):
+    for state in (None, "running", "completed", "failed", "cancelled"):
         for label in (None, "w"):
             page = await look.workflows(state, label, limit=1)
-            assert len(page.rows) == (state != "completed")
+            assert len(page.rows) == (state not in ("completed", "cancelled"))
     assert (await look.workflow(workflow.workflow_id)).counts.suspended == 1
     assert len((await look.steps(workflow.workflow_id)).rows) == 2
     assert (await look.queues())[0].available == 2

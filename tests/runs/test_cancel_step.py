@@ -59,7 +59,7 @@ async def test_a_running_step_and_what_it_dooms(dsn: str) -> None:
         assert (event.step, event.action, event.run) == ("a", "cancel_step", 1)
         await flow.handle().send_event("go")
         end = await run.end(flow)
-        assert (end.outcome, end.failed_steps) == ("failed", ("a", "b", "c"))
+        assert (end.outcome, end.failed_steps) == ("cancelled", ("a", "b", "c"))
 
 
 async def test_a_step_that_runs_on_another_engine_is_interrupted(dsn: str) -> None:

@@ -187,7 +187,7 @@ async def test_a_failure_cascades_and_a_paused_workflow_may_end(dsn: str) -> Non
         await run.insert(flow)
         await flow.handle().pause()
         assert await flow.handle().cancel_step("a") == 2
-        assert (await run.end(flow)).outcome == "failed"
+        assert (await run.end(flow)).outcome == "cancelled"
         with pytest.raises(WorkflowFinishedError, match="nothing to pause"):
             await flow.handle().pause()
         # For a retry.
@@ -249,7 +249,7 @@ async def test_who_looks_sees_it(dsn: str) -> None:
         await flow.handle().cancel()
         assert (await flow.handle().status()).workflow.paused_at is None
         assert (await insights.workflows()).rows[0].paused_at is None
-        assert (await insights.workflows("failed")).rows[0].paused_at is None
+        assert (await insights.workflows("cancelled")).rows[0].paused_at is None
 
 
 async def test_an_unknown_workflow(dsn: str) -> None:

@@ -51,14 +51,14 @@ async def test_a_cascade_passes_it_by(dsn: str, fails: bool) -> None:
         await run.events.until(StepExecuting, 21)
         go.set()
         for workflow in others:
-            assert (await run.end(workflow)).outcome == ("failed" if fails else "completed")
+            assert (await run.end(workflow)).outcome == ("cancelled" if fails else "completed")
         ended = await run.tables.until(victim, "a", "cancelled" if fails else "completed")
         assert ended.settled == ended.state
         assert (await run.tables.step(victim, "b")).state == "paused"
         # Whoever paused it lets it go: then the gate decides.
         await run.tables.change(victim, "b", state="'available'")
         run.engine.queue("default").resume()
-        assert (await run.end(victim)).outcome == ("failed" if fails else "completed")
+        assert (await run.end(victim)).outcome == ("cancelled" if fails else "completed")
         assert len(run.events.of(StepExecuting, step="a")) == 21
 
 
@@ -76,7 +76,7 @@ async def test_it_is_shown_as_it_is(dsn: str) -> None:
             await run.engine.workflow(victim.workflow_id).completion(timeout=0.05)
         go.set()
         await run.engine.workflow(victim.workflow_id).cancel()
-        assert (await run.end(victim)).outcome == "failed"
+        assert (await run.end(victim)).outcome == "cancelled"
         assert (await run.tables.step(victim, "b")).state == "cancelled"
 
 

@@ -16,7 +16,7 @@ from baton.words.events import (
     StepExecuting,
     StepFenced,
     StepInterrupted,
-    WorkflowFailed,
+    WorkflowCancelled,
     WorkflowFinished,
 )
 from support.running import Recorder, fast, running
@@ -99,7 +99,7 @@ async def test_every_unfinished_step_is_cancelled(dsn: str) -> None:
         assert not run.events.of(StepFenced)
         assert {e.step for e in run.events.of(StepCancelled)} == set(end.failed_steps)
         assert not (await run.tables.step(workflow, "insists")).stored
-        assert len(run.events.of(WorkflowFinished)) == len(run.events.of(WorkflowFailed)) == 1
+        assert len(run.events.of(WorkflowFinished)) == len(run.events.of(WorkflowCancelled)) == 1
         # Again, and one that has ended.
         assert await run.engine.workflow(str(workflow.workflow_id)).cancel() == 0
         assert await run.end(workflow) == end

@@ -11,7 +11,7 @@ import pytest
 
 from baton import Baton, JobState, Step, WorkflowOutcome, completion, worker
 from baton.errors import InvalidArgumentError, NoEngineError
-from baton.words.events import StepCancelled, WorkflowFailed, WorkflowFinished
+from baton.words.events import StepCancelled, WorkflowCancelled, WorkflowFailed, WorkflowFinished
 from support.running import Run, running
 
 
@@ -100,11 +100,13 @@ async def test_a_failure_of_another_host_cascades(dsn: str, state: str) -> None:
         assert {event.step for event in run.events.of(StepCancelled)} == {"b", "c", "d"}
         await acknowledge(run, workflow, "a", state)
         last = await claim(run, workflow, "e")
-        assert await completion.check(last, "completed") is WorkflowOutcome.FAILED
+        outcome = await completion.check(last, "completed")
+        assert outcome == ("failed" if state == "discarded" else "cancelled")
         await acknowledge(run, workflow, "e", "completed")
         end = await run.end(workflow)
         assert end.failed_steps == ("a", "b", "c", "d")
-        assert len(run.events.of(WorkflowFailed)) == 1
+        told = WorkflowFailed if state == "discarded" else WorkflowCancelled
+        assert len(run.events.of(told)) == 1
         assert len(run.events.of(StepCancelled)) == 3
 
 
@@ -193,7 +195,7 @@ async def test_check_never_raises(dsn: str, caplog: pytest.LogCaptureFixture) ->
         # Jobs that are no steps are nobody's business.
         assert await completion.check(10**9, "completed") is None
         assert len(caplog.records) == len(bad) + 4
-        assert await completion.check(job, "cancelled") is WorkflowOutcome.FAILED
+        assert await completion.check(job, "cancelled") is WorkflowOutcome.CANCELLED
         await acknowledge(run, workflow, "a", "cancelled")
         engine = run.engine
     assert await completion.check(job, "completed") is None

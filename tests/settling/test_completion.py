@@ -331,4 +331,4 @@ async def test_an_end_that_comes_with_the_reason_counts(
 
         monkeypatch.setattr(completion_waiters, "read_unsettled_steps", ends_meanwhile)
         completion = await run.engine.workflow(workflow.workflow_id).completion(timeout=0)
-    assert completion.outcome is WorkflowOutcome.FAILED
+    assert completion.outcome is WorkflowOutcome.CANCELLED

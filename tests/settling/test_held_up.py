@@ -54,7 +54,7 @@ async def test_a_lock_holds_up_only_what_needs_it(dsn: str, what: str, fails: bo
         Baton().add("a", first.new()).add("b", second.new(), deps=["a"]) for _ in range(12)
     ]
     victim, others = workflows[3], workflows[:3] + workflows[4:]
-    outcome = "failed" if fails else "completed"
+    outcome = "cancelled" if fails else "completed"
     # One settlement at a time, so that all their outcomes make one batch.
     async with running(dsn, settlers=1, queues={"default": 50}) as run:
         await insert_all(workflows, engine=run.engine)

@@ -51,7 +51,7 @@ async def test_the_wait_ends(dsn: str) -> None:
         assert not kept.done()
         await run.engine.workflow(other.workflow_id).cancel()
         await waits._parts.waiters.poll()
-        assert (await asyncio.wait_for(kept, DEADLINE)).outcome == "failed"
+        assert (await asyncio.wait_for(kept, DEADLINE)).outcome == "cancelled"
 
 
 async def test_one_that_never_was_is_not_called_pruned(dsn: str) -> None:

@@ -129,7 +129,7 @@ async def test_jobs_do_not_end_the_steps_whose_ids_they_have(dsn: str) -> None:
         # The steps' own jobs are gone, and so the sweep takes it.
         await Plugin().sweep(run.engine.database)
         end = await run.engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
-        assert (end.outcome, end.failed_steps) == ("failed", ("a", "b"))
+        assert (end.outcome, end.failed_steps) == ("cancelled", ("a", "b"))
 
 
 async def test_another_hosts_check_does_not_settle_the_step(dsn: str) -> None:
@@ -150,7 +150,7 @@ async def test_a_cancelled_workflow_leaves_them_alone(dsn: str) -> None:
         assert await run.engine.workflow(workflow.workflow_id).cancel() == 0
         assert (
             await run.engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
-        ).outcome == "failed"
+        ).outcome == "cancelled"
         states = await run.tables.rows("SELECT state::text FROM baton.oban_jobs")
         assert [row["state"] for row in states] == ["suspended"] * 2
 

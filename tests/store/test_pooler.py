@@ -107,7 +107,7 @@ async def test_whole_workflows_run_through_a_pooler(pooler: Pooler, dsn: str) ->
         assert await engine.workflow(chains[0].workflow_id).result("c", int) == 3
         await send_event(waiting.workflow_id, "yes", 1)
         assert await engine.workflow(late.workflow_id).cancel() == 1
-        assert await ends(engine, failing, waiting, late) == ["failed", "completed", "failed"]
+        assert await ends(engine, failing, waiting, late) == ["failed", "completed", "cancelled"]
         assert await tables.violations() == []
     assert pooler.refused
     assert await left_behind(pooler) == set()

@@ -42,6 +42,7 @@ counts AS (
         count(*) FILTER (WHERE s.state IS NULL) AS outstanding,
         count(*) FILTER (WHERE s.state IN ('cancelled', 'discarded')) AS failed,
         count(*) FILTER (WHERE s.state = 'skipped') AS skipped,
+        count(*) FILTER (WHERE s.state = 'discarded') AS discarded,
         coalesce(
             array_agg(s.name ORDER BY s.job_id)
                 FILTER (WHERE s.state IN ('cancelled', 'discarded')),
@@ -72,7 +73,8 @@ JOIN baton.workflows w ON w.id = f.workflow_id AND w.run = f.run
 JOIN counts c ON c.workflow_id = f.workflow_id
 WHERE (f.total_count, f.failed_count, f.failed_steps, f.skipped_steps)
     <> (c.total, c.failed, c.failed_steps, c.skipped_steps)
-OR (f.outcome = 'failed') <> (c.failed > 0)
+OR f.outcome <> CASE WHEN c.failed = 0 THEN 'completed' WHEN c.discarded > 0 THEN 'failed'
+    ELSE 'cancelled' END
 UNION ALL
 SELECT format('step %s: settled %s, its job is %s', s.job_id, s.state, s.job_state)
 FROM steps s

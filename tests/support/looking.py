@@ -48,7 +48,7 @@ class Sight:
 
     async def end(self, workflow: Baton, outcome: str) -> None:
         """Make a workflow look ended."""
-        failed = int(outcome == "failed")
+        failed = int(outcome in ("failed", "cancelled"))
         await self.execute(
             "UPDATE baton.workflows SET outstanding = 0, failed = $2, finished_at = now()"
             " WHERE id = $1",

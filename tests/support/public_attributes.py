@@ -62,7 +62,7 @@ SHOWN: dict[str, str] = {
     ),
     "Retried": "run steps",
     "RetryMode": "ALL FAILED FAILED_AND_DOWNSTREAM",
-    "WorkflowOutcome": "COMPLETED FAILED",
+    "WorkflowOutcome": "CANCELLED COMPLETED FAILED",
     "Action": "action action_id actor details done_at reason result run step workflow_id",
     "EngineRow": "engine_id live name node queues rescue_after seen_at silent_for started_at",
     "Insights": "actions engines history queues steps waiting_steps why workflow workflows",
@@ -98,7 +98,7 @@ SHOWN: dict[str, str] = {
         "duration error failed_count failed_step finished_at inserted_at outstanding_count "
         "pause_reason paused_at state total_count workflow_id workflow_name"
     ),
-    "WorkflowState": "COMPLETED FAILED RUNNING",
+    "WorkflowState": "CANCELLED COMPLETED FAILED RUNNING",
     "Role": "ENQUEUE READ WORKER",
     "SchemaReport": "expected ok problems schema version warnings",
     "Capture": "attempt content id label recorded_at step workflow_id",

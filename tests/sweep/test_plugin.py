@@ -23,6 +23,7 @@ from baton.words.events import (
     StepsCancelled,
     StepsSettled,
     SweepFinished,
+    WorkflowCancelled,
     WorkflowFailed,
     WorkflowFinished,
 )
@@ -111,12 +112,12 @@ async def test_what_somebody_else_ended_is_settled(client: Run, how: str) -> Non
         await sweep(client)
     else:
         assert (b.state, b.error) == ("cancelled", f"dependency 'a' was {state}")
-    assert (await client.end(workflow)).outcome == (
-        "completed" if state == "completed" else "failed"
-    )
+    outcome = "failed" if state == "discarded" else state
+    assert (await client.end(workflow)).outcome == outcome
     await sweep(client)
     assert len(client.events.of(WorkflowFinished)) == 1
-    assert len(client.events.of(WorkflowFailed)) == (state != "completed")
+    assert len(client.events.of(WorkflowFailed)) == (state == "discarded")
+    assert len(client.events.of(WorkflowCancelled)) == (state == "cancelled")
 
 
 async def test_a_host_has_time_to_bring_its_result(client: Run) -> None:
@@ -171,11 +172,11 @@ async def test_a_corrupt_workflow_keeps_no_other(client: Run) -> None:
     await client.tables.execute("UPDATE baton.workflows SET outstanding = 1 WHERE id = $1", corrupt)
     await sweep(client)
     for workflow in (workflows[0], workflows[2]):
-        assert (await client.end(workflow)).outcome == "failed"
+        assert (await client.end(workflow)).outcome == "cancelled"
     assert client.events.of(SweepFinished)[-1].failed == ()
     await client.tables.execute("UPDATE baton.workflows SET outstanding = 2 WHERE id = $1", corrupt)
     await sweep(client)
-    assert (await client.end(workflows[1])).outcome == "failed"
+    assert (await client.end(workflows[1])).outcome == "cancelled"
 
 
 async def test_a_sweep_is_bounded_and_the_next_goes_on(

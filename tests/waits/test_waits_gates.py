@@ -230,7 +230,7 @@ async def test_cancelling_the_workflow_settles_its_groups(dsn: str) -> None:
         await run.insert(workflow)
         await until_waits(run.tables, workflow)
         assert await run.engine.workflow(workflow.workflow_id).cancel() == 3
-        assert (await run.end(workflow)).outcome == "failed"
+        assert (await run.end(workflow)).outcome == "cancelled"
         assert await statuses(run.tables, workflow) == ["cancelled"] * 2
 
 

@@ -41,7 +41,7 @@ def workflows(
     schema: Schema = DEFAULT_SCHEMA,
     oban_schema: ObanSchema = None,
     state: Annotated[
-        str | None, typer.Option(help="Only these: running, completed or failed.")
+        str | None, typer.Option(help="Only these: running, completed, failed or cancelled.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Only workflows of this name.")] = None,
     since: Annotated[
@@ -55,8 +55,8 @@ def workflows(
     as_json: Json = False,
     watching: Watch = False,
 ) -> None:
-    """List workflows, newest first, failed ones with their first failed step and its error. Times
-    are UTC.
+    """List workflows, newest first, failed and cancelled ones with their first failed step and its
+    error. Times are UTC.
     """
     asked = {"since": parse_time("--since", since), "until": parse_time("--until", until)}
 

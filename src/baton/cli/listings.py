@@ -14,7 +14,9 @@ _MOST_NAMED = 5
 
 
 def workflow_table(rows: Sequence[WorkflowRow], on: Console) -> Rows:
-    """Failed ones with the step that failed first: below them on a terminal, else in columns."""
+    """What failed or was cancelled has the step that failed first: below it on a terminal, else in
+    columns.
+    """
     columns = [
         Column("workflow"),
         Column("name", shrinks=True),

@@ -58,8 +58,9 @@ class WorkflowVerbs:
         """Cancel every unfinished step of the workflow; returns how many jobs that cancelled.
 
         Steps that run are interrupted, wherever they run, and whatever they still report is
-        dropped. The workflow ends at once, as failed. A workflow that has ended is left alone (0).
-        `by` says who cancels, for the record of actions.
+        dropped. The workflow ends at once, as cancelled unless a step was discarded. A workflow
+        that has ended is left alone (0). `by` says who cancels, for the record of actions.
+
         Raises UnknownWorkflowError; UnavailableError when it is unknown whether that was done, so
         that the call may be made again.
         """

@@ -75,9 +75,9 @@ class Insights:
         after: str | None = None,
         limit: int = 50,
     ) -> Page[WorkflowRow]:
-        """Workflows, newest first: those of a state (running, completed, failed), of a whole
-        workflow name, and inserted at `since` or later and before `until` (aware datetimes); None
-        for all. `after` is the `next` of the page before, `limit` 1 to 1,000.
+        """Workflows, newest first: those of a state (running, completed, failed, cancelled), of
+        a whole workflow name, and inserted at `since` or later and before `until` (aware
+        datetimes); None for all. `after` is the `next` of the page before, `limit` 1 to 1,000.
 
         One call looks at no more than 10,000 workflows: with a state or a name that few of them
         have, a page may be short and the list go on. A workflow that commits late may take its
@@ -234,7 +234,9 @@ def _workflow_state(given: WorkflowState | str | None) -> WorkflowState | None:
     try:
         return WorkflowState(given)
     except ValueError:
-        raise InvalidOptionError("state", given, "running, completed or failed") from None
+        raise InvalidOptionError(
+            "state", given, "running, completed, failed or cancelled"
+        ) from None
 
 
 def _step_state(given: JobState | StepState | str | None) -> str | None:

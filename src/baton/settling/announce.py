@@ -23,13 +23,18 @@ from baton.store.settlement import Ended, Settlement
 from baton.telemetry import seam
 from baton.words.argument_errors import InvalidArgumentError
 from baton.words.effects import Effects
-from baton.words.events import WorkflowFailed, WorkflowFinished
+from baton.words.events import WorkflowCancelled, WorkflowFailed, WorkflowFinished
 from baton.words.rows import Announced, Completion
 from baton.words.states import TERMINAL_STATES, JobState, StepState, WorkflowOutcome
 
 _log = logging.getLogger("baton")
 
 T = TypeVar("T")
+
+_UNSUCCESSFUL = {
+    WorkflowOutcome.FAILED: WorkflowFailed,
+    WorkflowOutcome.CANCELLED: WorkflowCancelled,
+}
 
 
 class HasId(Protocol):
@@ -154,9 +159,10 @@ def emit_finished(engine: str | None, completions: Sequence[Announced]) -> None:
                 completion.skipped_steps,
             )
         )
-        if completion.outcome is WorkflowOutcome.FAILED:
+        kind = _UNSUCCESSFUL.get(completion.outcome)
+        if kind is not None:
             seam.emit(
-                WorkflowFailed(
+                kind(
                     engine,
                     completion.workflow_id,
                     completion.workflow_name,

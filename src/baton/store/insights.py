@@ -35,6 +35,8 @@ MOST_LOOKED_AT = 10_000
 
 STEP_STATES = (*JobState, "skipped", "gone")
 
+_UNSUCCESSFUL = (WorkflowState.FAILED, WorkflowState.CANCELLED)
+
 
 class Place(NamedTuple):
     """Where a list of workflows goes on, newest first."""
@@ -53,9 +55,10 @@ async def list_workflows(
 ) -> tuple[list[WorkflowRow], Place | None]:
     """Up to `limit` workflows past a place, newest first, and where to go on."""
     place = (None, None) if after is None else after
-    if state is WorkflowState.FAILED:
+    if state in _UNSUCCESSFUL:
         look = limit + 1 if name is None else MOST_LOOKED_AT
-        rows = await follow(database, "list_failed_workflows", *place, name, look, limit + 1, since)
+        wanted = (name, look, limit + 1, since, state)
+        rows = await follow(database, "list_workflows_by_outcome", *place, *wanted)
     else:
         look = limit + 1 if state is None else MOST_LOOKED_AT
         query, own = ("list_workflows", ()) if name is None else ("list_named_workflows", (name,))
@@ -68,7 +71,7 @@ async def list_workflows(
         last = rows[-1]
     listed = listed[:limit]
     failures = await _read_failures(
-        database, [row["id"] for row in listed if row["state"] == WorkflowState.FAILED]
+        database, [row["id"] for row in listed if row["state"] in _UNSUCCESSFUL]
     )
     return (
         [_workflow(row, failures.get(row["id"])) for row in listed],

@@ -44,6 +44,7 @@ __all__ = [
     "SweepFinished",
     "WaitSettled",
     "WaitsObserved",
+    "WorkflowCancelled",
     "WorkflowFailed",
     "WorkflowFinished",
     "WorkflowInserted",
@@ -221,8 +222,8 @@ class WorkflowFinished(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFailed(Event):
-    """A run of a workflow ended with cancelled or discarded steps; emitted once, after
-    `WorkflowFinished`.
+    """A run of a workflow ended with a discarded step; emitted once, after `WorkflowFinished`.
+    `failed_count` counts cancelled steps too.
     """
 
     EVENT: ClassVar[str] = "baton.workflow.failed"
@@ -230,6 +231,20 @@ class WorkflowFailed(Event):
     workflow_id: UUID
     workflow_name: str | None
     failed_count: int
+    total_count: int
+    run: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowCancelled(Event):
+    """A run of a workflow ended with cancelled steps and no discarded one; emitted once, after
+    `WorkflowFinished`. `cancelled_count` counts those steps.
+    """
+
+    EVENT: ClassVar[str] = "baton.workflow.cancelled"
+    workflow_id: UUID
+    workflow_name: str | None
+    cancelled_count: int
     total_count: int
     run: int = 1
 

@@ -18,6 +18,7 @@ class WorkflowState(StrEnum):
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,9 @@ class WorkflowRow:
     """One workflow. `duration` is in seconds, to its end or, while it runs, until now.
 
     One that is running with no outstanding step has ended but was not announced yet. Of one that
-    failed, `failed_step` is the step that failed first and `error` its last error, capped; both are
-    None once the steps were pruned. `paused_at` and `pause_reason` are those of one that has not
-    ended and is paused.
+    failed or was cancelled, `failed_step` is the step that failed first and `error` its last error,
+    capped; both are None once the steps were pruned. `paused_at` and `pause_reason` are those of
+    one that has not ended and is paused.
     """
 
     workflow_id: UUID

@@ -47,10 +47,14 @@ FAILED_STATES = frozenset({StepState.CANCELLED, StepState.DISCARDED})
 
 
 class WorkflowOutcome(StrEnum):
-    """How a workflow ended: `failed` when any step is cancelled or discarded."""
+    """How a workflow ended."""
 
     COMPLETED = "completed"
+    """No step was cancelled or discarded."""
     FAILED = "failed"
+    """A step was discarded."""
+    CANCELLED = "cancelled"
+    """A step was cancelled, by request or by itself, and none was discarded."""
 
 
 class Delivery(StrEnum):

@@ -144,7 +144,11 @@ def _workflow(workflow: Workflow) -> list[Any]:
 
 def _completion(workflow: Workflow) -> list[Any]:
     failed = workflow.failed
-    return ["failed" if failed else "completed", failed, len(failed), len(workflow.steps)]
+    outcome = "completed"
+    if failed:
+        discarded = any(step.settled == "discarded" for step in workflow.steps)
+        outcome = "failed" if discarded else "cancelled"
+    return [outcome, failed, len(failed), len(workflow.steps)]
 
 
 def _node(step: Step, names: dict[int, str]) -> list[Any]:

@@ -141,6 +141,6 @@ KINDS: dict[str, tuple[int, Kind]] = {
     "gate": (6, Kind(_gate, event="go")),
     "wait": (6, Kind(lambda _, __: Baton().add("a", Waits()), event="go")),
     "key": (5, Kind(_keyed, event="go", by_key=True)),
-    "cancel": (3, Kind(_left, outcome="failed", cancelled=True)),
+    "cancel": (3, Kind(_left, outcome="cancelled", cancelled=True)),
     "usage": (5, Kind(lambda _, __: Baton(debug=True).add("a", Records()))),
 }

@@ -1,5 +1,6 @@
--- Lists workflows whose latest run failed, newest first, past the place ($1, $2), of the name $3 (NULL: any), inserted at $6 or
--- later (NULL: any). Looks at no more than $4 of them; the last one looked at is returned too, whatever its name: the next look goes on there.
+-- Lists workflows whose latest run ended as $7, 'failed' or 'cancelled', newest first, past the place ($1, $2), of the
+-- name $3 (NULL: any), inserted at $6 or later (NULL: any). Looks at no more than $4 of them; the last one looked at is
+-- returned too, whatever its name: the next look goes on there.
 SELECT
     l.workflow_id AS id,
     l.workflow_name AS name,
@@ -8,7 +9,7 @@ SELECT
     l.failed_count AS failed,
     l.inserted_at,
     l.finished_at,
-    CASE WHEN l.latest THEN 'failed' ELSE 'replaced' END AS state,
+    CASE WHEN l.latest THEN $7::text ELSE 'replaced' END AS state,
     extract(epoch FROM l.finished_at - l.inserted_at)::double precision AS duration,
     NULL::timestamptz AS paused_at,
     NULL::text AS pause_reason,
@@ -19,7 +20,8 @@ FROM (
         (SELECT w.run FROM /*schema.*/workflows w WHERE w.id = c.workflow_id) = c.run AS latest,
         row_number() OVER (ORDER BY c.inserted_at DESC, c.workflow_id DESC)::integer AS position
     FROM /*schema.*/workflow_completions c
-    WHERE c.outcome = 'failed' AND (c.inserted_at, c.workflow_id) < (
+    -- The second condition says nothing new, but names the partial index.
+    WHERE c.outcome = $7::text AND c.outcome <> 'completed' AND (c.inserted_at, c.workflow_id) < (
         coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
     ) AND c.inserted_at >= coalesce($6::timestamptz, '-infinity')
     ORDER BY c.inserted_at DESC, c.workflow_id DESC
