@@ -29,11 +29,12 @@ BatonError
 ├── WorkflowFinishedError       workflow_id
 ├── WorkflowExistsError         workflow_id
 ├── WorkflowInsertedError       workflow_id, step
-├── RetryError                  a retry that cannot be carried out; workflow_id
+├── RetryError                  a retry or a fork that cannot be done; workflow_id
 │   ├── NothingToRetryError     mode
 │   ├── StepRunningError        steps
 │   ├── FailedDependencyError   step, dependency, state
-│   └── DeletedJobError         steps
+│   ├── DeletedJobError         steps
+│   └── ForkUnsettledError      steps
 ├── UnknownRunError             workflow_id, run, latest
 ├── UnknownWorkflowError        workflow_id, pruned
 ├── UnknownStepError            workflow_id, step
@@ -84,6 +85,7 @@ from baton.words.graph_errors import (
 from baton.words.run_errors import (
     DeletedJobError,
     FailedDependencyError,
+    ForkUnsettledError,
     NothingToRetryError,
     RetryError,
     StepRunningError,
@@ -128,6 +130,7 @@ __all__ = [
     "EngineStateError",
     "EventLoopError",
     "FailedDependencyError",
+    "ForkUnsettledError",
     "GraphError",
     "InvalidArgsError",
     "InvalidArgumentError",

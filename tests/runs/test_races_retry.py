@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -14,6 +14,7 @@ from baton import Baton
 from baton.errors import NothingToRetryError, UnknownWorkflowError
 from baton.runs.actions import Told
 from baton.runs.cancel import cancel_workflow
+from baton.runs.fork import asked_fork, fork_workflow
 from baton.runs.retry import asked, retry_workflow
 from baton.settling.settle import settle_failures
 from baton.store.database import Database
@@ -189,4 +190,34 @@ async def test_retry_and_prune_at_once(ring: Arena) -> None:
         seen[retried] += 1
     await ends(ring)
     assert len(await runs(ring)) == seen[2]
+    assert await ring.violations() == []
+
+
+async def fork(database: Database, workflow_id: UUID) -> str:
+    options = asked_fork(None, None, None)
+    try:
+        await fork_workflow(database, workflow_id, uuid4(), options, Told(None, None), notify=True)
+    except UnknownWorkflowError:
+        return "gone"
+    return "forked"
+
+
+async def test_fork_and_prune_at_once(ring: Arena) -> None:
+    """Either the fork has everything, or there is none."""
+    workflows = await ring.insert(*(half() for _ in range(ROUNDS)))
+    await ends(ring)
+    await ring.monitor.execute("DELETE FROM baton.oban_jobs")
+    seen: Counter[Any] = Counter()
+    for number, workflow in enumerate(workflows):
+        pair: Any = (
+            partial(fork, workflow_id=workflow.id),
+            partial(prune, workflow_id=workflow.id),
+        )
+        found = await ring.together(*(pair if number % 2 else pair[::-1]))
+        forked, pruned = found if number % 2 else found[::-1]
+        assert (forked, pruned) in [("forked", 0), ("gone", 1)]
+        seen[forked] += 1
+    await ends(ring)
+    forks = "SELECT count(*) FROM baton.workflows WHERE forked_from IS NOT NULL AND outstanding = 0"
+    assert await ring.monitor.fetchval(forks) == seen["forked"]
     assert await ring.violations() == []

@@ -57,8 +57,8 @@ SHOWN: dict[str, str] = {
     ),
     "Worker": "backoff on_dep_cancelled on_dep_discarded timeout",
     "WorkflowHandle": (
-        "cancel cancel_step cancel_wait captures completion pause result resume retry send_event "
-        "status steps usage waiting_steps workflow_id"
+        "cancel cancel_step cancel_wait captures completion fork pause result resume retry "
+        "send_event status steps usage waiting_steps workflow_id"
     ),
     "Retried": "run steps",
     "RetryMode": "ALL FAILED FAILED_AND_DOWNSTREAM",
@@ -93,7 +93,7 @@ SHOWN: dict[str, str] = {
         "ahead dependencies engine error events executing job_id job_state live_engines queue "
         "reason sentence serving_engines settled since step until workflow_id"
     ),
-    "WorkflowDetail": "completion counts workflow",
+    "WorkflowDetail": "completion counts forked_from workflow",
     "WorkflowRow": (
         "duration error failed_count failed_step finished_at inserted_at outstanding_count "
         "pause_reason paused_at state total_count workflow_id workflow_name"

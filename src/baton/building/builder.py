@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Self, Unpack
@@ -22,8 +20,8 @@ from baton.building.fan_out import (
 from baton.building.insert import insert_all
 from baton.core.checks import flag, listed, parse_workflow_id
 from baton.core.names import validate_step_name, validate_workflow_name
-from baton.core.uuid7 import RANDOM_BYTES, uuid7
 from baton.handles.workflow import WorkflowHandle, handle_of
+from baton.runtime.ids import new_id
 from baton.steps.wait_options import (
     WAIT_STEP_QUEUE,
     WAIT_STEP_WORKER,
@@ -289,7 +287,7 @@ class Baton(HasDraft):
 
 def _workflow_id(given: UUID | str | None) -> UUID:
     if given is None:
-        return uuid7(time.time_ns() // 1_000_000, os.urandom(RANDOM_BYTES))
+        return new_id()
     return parse_workflow_id(given, _named_instead)
 
 

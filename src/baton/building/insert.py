@@ -17,8 +17,8 @@ from baton.store.borrowed import CallersConnection, borrowed
 from baton.store.insertion import insert_on, insert_through
 from baton.store.sql import Sql
 from baton.telemetry import seam
+from baton.telemetry.insertions import emit_inserted
 from baton.words.argument_errors import InvalidArgumentError
-from baton.words.events import WorkflowInserted
 from baton.words.rows import Job, NewWorkflow
 
 _log = logging.getLogger("baton")
@@ -103,14 +103,7 @@ async def _insert(
         for draft in drafts:
             draft.unseal()
         raise
-    if seam.active:
-        engine = engine_name(instance)
-        for workflow in prepared:
-            seam.emit(
-                WorkflowInserted(
-                    engine, workflow.workflow_id, workflow.workflow_name, len(workflow.steps)
-                )
-            )
+    emit_inserted(engine_name(instance), prepared)
     return jobs
 
 

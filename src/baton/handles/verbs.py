@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from uuid import UUID
 
 from baton.core.checks import check_reason, parse_workflow_id
@@ -13,12 +13,15 @@ from baton.handles.parts import EngineParts
 from baton.reading.missing_steps import missing_step
 from baton.runs.actions import Told, emit_action, told
 from baton.runs.cancel import cancel_step, cancel_workflow
+from baton.runs.fork import asked_fork, fork_workflow
 from baton.runs.pause import pause_workflow, resume_workflow
 from baton.runs.retry import asked, retry_workflow
+from baton.runtime.ids import new_id
 from baton.runtime.tasks import to_the_end
 from baton.settling.wait_events import emit_settled_waits
 from baton.store.ambient import Instance, opened
 from baton.store.database import Database
+from baton.telemetry.insertions import emit_inserted
 from baton.words.effects import Effects
 from baton.words.runs import Retried, RetryMode
 from baton.words.states import StepState
@@ -144,6 +147,45 @@ class WorkflowVerbs:
             )
             self._done(effects)
             return done
+
+        return await to_the_end(work())
+
+    async def fork(
+        self,
+        from_steps: Iterable[str] | None = None,
+        *,
+        args: Mapping[str, Mapping[str, Any]] | None = None,
+        workflow_name: str | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Self:
+        """Begin a new workflow like this one, and return its handle.
+
+        The named steps and everything below them are performed; all others must have settled, and
+        are taken over with their results. None: all are performed. `args` replaces arguments by
+        step; the name stays unless `workflow_name` gives another. Events and memos are not taken
+        over. This workflow stays as it is.
+
+        Raises UnknownWorkflowError, UnknownStepError, InvalidOptionError, InvalidArgsError,
+        NotStorableError, FailedDependencyError, ForkUnsettledError, DeletedJobError;
+        UnavailableError when it is unknown whether it was done.
+        """
+        engine = self._opened("fork")
+        given = asked_fork(from_steps, args, workflow_name)
+        who, fork_id = told(by, reason), new_id()
+
+        async def work() -> Self:
+            new, effects = await fork_workflow(
+                engine.database,
+                self._workflow_id,
+                fork_id,
+                given,
+                who,
+                notify=engine.settings.notify,
+            )
+            emit_inserted(engine.database.engine, [new])
+            self._done(effects)
+            return type(self)(self._parts, fork_id)
 
         return await to_the_end(work())
 

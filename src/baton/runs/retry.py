@@ -12,7 +12,7 @@ attempt that was taken away meets the fence: its job is not `executing` under th
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -79,11 +79,16 @@ def asked(
             raise InvalidOptionError("steps", steps, "at least one step, such as steps=['a']")
         chosen = NAMED
     return Retry(
-        chosen, names, _args(args), flag("keep_memos", keep_memos), flag("interrupt", interrupt)
+        chosen,
+        names,
+        checked_args(args),
+        flag("keep_memos", keep_memos),
+        flag("interrupt", interrupt),
     )
 
 
-def _args(given: Any) -> dict[str, Any]:
+def checked_args(given: Any) -> dict[str, Any]:
+    """Arguments by step. Raises InvalidOptionError, InvalidNameError."""
     if given is None:
         return {}
     expected = "arguments by step, such as args={'a': {'url': '…'}}"
@@ -123,8 +128,8 @@ async def _retry(
         # Its end comes first: what settled it may have died before it was announced.
         await resetting.finish_workflows([workflow_id])
         ended = Effects(completions=await resetting.announce([workflow_id]))
-    chosen = await _choose(resetting, workflow_id, retry)
-    args = await _encode(resetting, workflow_id, retry, frozenset(chosen))
+    chosen = await choose(resetting, workflow_id, retry.mode, retry.names, retry.args)
+    args = await encoded(resetting, workflow_id, retry.args, frozenset(chosen))
     jobs = await lock_chosen(resetting, workflow_id, chosen, interrupt=retry.interrupt)
     run, effects = await reset(resetting, workflow_id, jobs, course, retry.keep_memos, args)
     running = jobs.running
@@ -183,36 +188,48 @@ async def reset(
     return run, Effects(released=queues).plus(decided)
 
 
-async def _choose(resetting: Resetting, workflow_id: UUID, retry: Retry) -> list[int]:
-    named = await resetting.read_named(workflow_id, [*retry.names, *retry.args])
-    for name in (*retry.names, *retry.args):
+async def choose(
+    resetting: Resetting,
+    workflow_id: UUID,
+    mode: str,
+    names: Sequence[str],
+    args: Collection[str],
+) -> list[int]:
+    """The steps that are begun anew. Raises UnknownStepError, NothingToRetryError,
+    FailedDependencyError.
+    """
+    named = await resetting.read_named(workflow_id, [*names, *args])
+    for name in (*names, *args):
         if name not in named:
             raise UnknownStepError(workflow_id, name)
-    chosen = await resetting.choose(workflow_id, retry.mode, retry.names)
+    chosen = await resetting.choose(workflow_id, mode, names)
     if not chosen:
-        raise NothingToRetryError(workflow_id, retry.mode)
-    if retry.mode == NAMED:
+        raise NothingToRetryError(workflow_id, mode)
+    if mode == NAMED:
         doomed = await resetting.find_dooming(frozenset(chosen))
         if doomed is not None:
             raise FailedDependencyError(workflow_id, *doomed)
     return chosen
 
 
-async def _encode(
-    resetting: Resetting, workflow_id: UUID, retry: Retry, chosen: Container[int]
+async def encoded(
+    resetting: Resetting, workflow_id: UUID, args: Mapping[str, Any], chosen: Container[int]
 ) -> dict[int, str]:
-    if not retry.args:
+    """Arguments as JSON text by job id. Raises InvalidOptionError, InvalidArgsError,
+    NotStorableError.
+    """
+    if not args:
         return {}
-    encoded: dict[int, str] = {}
-    for name, step in (await resetting.read_named(workflow_id, list(retry.args))).items():
+    texts: dict[int, str] = {}
+    for name, step in (await resetting.read_named(workflow_id, list(args))).items():
         if step.job_id not in chosen:
-            raise InvalidOptionError("args", retry.args, f"no arguments for {name!r}, not retried")
-        text = encode(retry.args[name], what=f"the arguments of {name!r}", limit=ARGS_LIMIT)
+            raise InvalidOptionError("args", args, f"no arguments for {name!r}, not retried")
+        text = encode(args[name], what=f"the arguments of {name!r}", limit=ARGS_LIMIT)
         spec = None if step.worker is None else registry.find(step.worker)
         if spec is not None:
             spec.build(text)
-        encoded[step.job_id] = text
-    return encoded
+        texts[step.job_id] = text
+    return texts
 
 
 async def lock_chosen(

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 from baton.core.jsonvalue import encode
 from baton.core.names import validate_label, validate_model_name, validate_provider_name
-from baton.core.uuid7 import RANDOM_BYTES, uuid7
 from baton.runtime.executor import job_facts
+from baton.runtime.ids import new_id
 from baton.steps.pricing import price
 from baton.store.database import Database
 from baton.store.statistics import record_captures, record_usage
@@ -98,7 +95,7 @@ def usage_record(
     if provider is not None:
         provider = validate_provider_name(provider)
     return UsageRecord(
-        _fresh_id(),
+        new_id(),
         model,
         provider,
         **tokens,
@@ -112,7 +109,7 @@ def capture_record(label: str, content: object, limit: int) -> CaptureRecord:
     label = validate_label(label)
     # A capture is read by people: what it shows of a model need not be read back as one.
     text = encode(content, what="the capture", limit=limit, lossy=True)
-    return CaptureRecord(_fresh_id(), label, text)
+    return CaptureRecord(new_id(), label, text)
 
 
 async def write_usage(database: Database, job: ClaimedJob, *records: UsageRecord) -> None:
@@ -193,7 +190,3 @@ def _count(option: str, given: object) -> int:
             expected += f": {option}={round(given)}"
         raise InvalidOptionError(option, given, expected)
     return int(given)
-
-
-def _fresh_id() -> UUID:
-    return uuid7(time.time_ns() // 1_000_000, os.urandom(RANDOM_BYTES))

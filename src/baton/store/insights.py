@@ -125,7 +125,7 @@ async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail
             completion.duration.total_seconds(),
             *failures.get(workflow_id, (None, None)),
         )
-    return WorkflowDetail(workflow, counts, completion)
+    return WorkflowDetail(workflow, counts, completion, row["forked_from"])
 
 
 async def read_step_names(database: Database, workflow_id: UUID, limit: int) -> list[str]:

@@ -71,9 +71,14 @@ class Resetting(Settlement):
         (kept,) = await self._fetch("keep_history", workflow_id, job_ids, run)
         await self._fetch("count_again", job_ids)
         await self._fetch("reset_nodes", job_ids)
-        armed = await self._fetch("count_pending", job_ids, int(paused))
+        armed = await self.count_pending(job_ids, paused=paused)
         (row,) = await self._fetch("restart_workflow", workflow_id, *kept)
-        return row["run"], [row["job_id"] for row in armed]
+        return row["run"], armed
+
+    async def count_pending(self, job_ids: Sequence[int], *, paused: bool) -> list[int]:
+        """Count what unsettled steps wait for; returns the wait steps that wait for events only."""
+        rows = await self._fetch("count_pending", job_ids, int(paused))
+        return [row["job_id"] for row in rows]
 
     async def drop_waits(self, job_ids: Sequence[int], *, keep_memos: bool) -> None:
         """Have steps wait anew. With `keep_memos`, what was noted inside them stays, and so do the

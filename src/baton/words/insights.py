@@ -67,11 +67,14 @@ class StepCounts:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowDetail:
-    """One workflow, its steps counted, and its completion when it has ended."""
+    """One workflow, its steps counted, and its completion when it has ended. `forked_from` is the
+    workflow whose results it began with.
+    """
 
     workflow: WorkflowRow
     counts: StepCounts
     completion: Completion | None
+    forked_from: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from baton.words.base_error import BatonError
 
 
 class RetryError(BatonError):
-    """A retry that cannot be carried out; nothing was changed."""
+    """A retry, or a fork, that cannot be carried out; nothing was changed."""
 
     workflow_id: UUID
 
@@ -65,6 +65,19 @@ class DeletedJobError(RetryError):
             f"the jobs of these steps of workflow {workflow_id} were deleted, and no copy was kept:"
             f" {names} (TRUNCATE, or no trigger baton_keep_deleted_jobs on oban_jobs); insert a new"
             " workflow instead",
+            workflow_id=workflow_id,
+            steps=tuple(steps),
+        )
+
+
+class ForkUnsettledError(RetryError):
+    steps: tuple[str, ...]
+
+    def __init__(self, workflow_id: UUID, steps: Sequence[str]) -> None:
+        names = ", ".join(map(repr, steps))
+        super().__init__(
+            f"a fork of workflow {workflow_id} would take over steps that have not settled:"
+            f" {names}; name them in from_steps too, or wait until they have ended",
             workflow_id=workflow_id,
             steps=tuple(steps),
         )

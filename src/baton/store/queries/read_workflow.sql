@@ -9,6 +9,7 @@ SELECT
     w.inserted_at,
     w.paused_at,
     w.pause_reason,
+    w.forked_from,
     row_to_json(c)::text AS completion,
     extract(epoch FROM clock_timestamp() - w.inserted_at)::double precision AS age,
     k.available, k.suspended, k.scheduled, k.executing, k.retryable,

@@ -1,0 +1,21 @@
+"""Tells of workflows that were inserted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from baton.telemetry import seam
+from baton.words.events import WorkflowInserted
+from baton.words.rows import NewWorkflow
+
+
+def emit_inserted(engine: str | None, workflows: Iterable[NewWorkflow]) -> None:
+    """Emit the events of workflows that this engine, or this process without one, has written."""
+    if not seam.active:
+        return
+    for workflow in workflows:
+        seam.emit(
+            WorkflowInserted(
+                engine, workflow.workflow_id, workflow.workflow_name, len(workflow.steps)
+            )
+        )
