@@ -33,6 +33,7 @@ from baton.cli.reporting import FAILED, MISUSED, checked_dsn, fail, reported, sa
 from baton.cli.reports import Report, notice, set_up_logging
 from baton.cli.serving import serve
 from baton.cli.target import find_engine, overridden, warn_of_idleness
+from baton.cli.verbs import app as acting
 from baton.store.sql import DEFAULT_SCHEMA
 from baton.words.argument_errors import InvalidOptionError
 
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 
 app.add_typer(looking)
+app.add_typer(acting)
 
 
 def run() -> None:

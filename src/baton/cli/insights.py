@@ -11,13 +11,31 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from baton.cli.listings import engine_table, inbox_table, queue_table, step_table, workflow_table
+from baton.cli.listings import (
+    action_table,
+    engine_table,
+    history_table,
+    inbox_table,
+    queue_table,
+    step_table,
+    workflow_table,
+)
 from baton.cli.options import Dsn, ObanSchema, Schema, parse_time
 from baton.cli.reporting import checked_dsn, reported, say
 from baton.cli.tables import console, table
 from baton.cli.watching import Watch, show, watch
 from baton.core.jsonvalue import HIGHEST_LIMIT, encode
-from baton.insights import EngineRow, Insights, Page, QueueRow, StepRow, WorkflowDetail, WorkflowRow
+from baton.insights import (
+    Action,
+    EngineRow,
+    Insights,
+    Page,
+    QueueRow,
+    StepHistory,
+    StepRow,
+    WorkflowDetail,
+    WorkflowRow,
+)
 from baton.schema import require
 from baton.store.database import Database
 from baton.store.sql import DEFAULT_SCHEMA
@@ -197,6 +215,67 @@ def why(
         oban_schema,
         lambda look: look.why(workflow_id, step),
         lambda found: Text(found.sentence),
+        asdict,
+        as_json=as_json,
+        watching=watching,
+    )
+
+
+@app.command()
+def actions(
+    workflow_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Only what was done to this workflow.")
+    ] = None,
+    dsn: Dsn = None,
+    schema: Schema = DEFAULT_SCHEMA,
+    oban_schema: ObanSchema = None,
+    after: After = None,
+    limit: Annotated[int, typer.Option(help="Most actions, up to 1000.")] = 50,
+    as_json: Json = False,
+    watching: Watch = False,
+) -> None:
+    """List who did what to workflows, newest first. Times are UTC."""
+
+    def drawn(page: Page[Action]) -> RenderableType:
+        return Group(table(action_table(page.rows), console()), *_more(page))
+
+    _answer(
+        dsn,
+        schema,
+        oban_schema,
+        lambda look: look.actions(workflow_id, after=after, limit=limit),
+        drawn,
+        asdict,
+        as_json=as_json,
+        watching=watching,
+    )
+
+
+@app.command()
+def history(
+    workflow_id: WorkflowId,
+    step: Annotated[
+        str | None, typer.Argument(metavar="[STEP]", help="Only this step, by its name.")
+    ] = None,
+    dsn: Dsn = None,
+    schema: Schema = DEFAULT_SCHEMA,
+    oban_schema: ObanSchema = None,
+    after: After = None,
+    limit: Annotated[int, typer.Option(help="Most entries, up to 1000.")] = 50,
+    as_json: Json = False,
+    watching: Watch = False,
+) -> None:
+    """List what retries have replaced of a workflow's steps, newest first. Times are UTC."""
+
+    def drawn(page: Page[StepHistory]) -> RenderableType:
+        return Group(table(history_table(page.rows, on := console()), on), *_more(page))
+
+    _answer(
+        dsn,
+        schema,
+        oban_schema,
+        lambda look: look.history(workflow_id, step, after=after, limit=limit),
+        drawn,
         asdict,
         as_json=as_json,
         watching=watching,

@@ -1,4 +1,4 @@
-"""Which columns the commands show of workflows, steps, queues and engines."""
+"""Which columns the commands show of workflows, steps, queues, engines and actions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from baton.cli.tables import Column, Rows, ago, moment
-from baton.insights import EngineRow, QueueRow, StepRow, WorkflowRow
+from baton.insights import Action, EngineRow, QueueRow, StepHistory, StepRow, WorkflowRow
 from baton.words.rows import WaitingStep
 
 _MOST_NAMED = 5
@@ -149,6 +149,66 @@ def inbox_table(rows: Sequence[WaitingStep], on: Console) -> Rows:
             for row in rows
         ],
         {place: row.prompt for place, row in enumerate(rows) if row.prompt},
+    )
+
+
+def action_table(rows: Sequence[Action]) -> Rows:
+    return Rows(
+        [
+            Column("done"),
+            Column("workflow", rank=1),
+            Column("action"),
+            Column("step", shrinks=True),
+            Column("run", rank=2),
+            Column("by", shrinks=True),
+            Column("reason", shrinks=True),
+            Column("result", shrinks=True, rank=3),
+        ],
+        [
+            (
+                moment(row.done_at),
+                row.workflow_id,
+                row.action,
+                row.step,
+                row.run,
+                row.actor,
+                _first_line(row.reason),
+                ", ".join(f"{name} {value}" for name, value in row.result.items()),
+            )
+            for row in rows
+        ],
+    )
+
+
+def history_table(rows: Sequence[StepHistory], on: Console) -> Rows:
+    """Errors stand below their step on a terminal, else in a column."""
+    columns = [
+        Column("replaced"),
+        Column("step", shrinks=True),
+        Column("run"),
+        Column("state"),
+        Column("attempt", rank=2),
+        Column("began", rank=3),
+        Column("ended", rank=1),
+    ]
+    if not on.is_terminal:
+        columns.append(Column("error"))
+    return Rows(
+        columns,
+        [
+            (
+                moment(row.replaced_at),
+                row.step,
+                row.run,
+                row.state or "unsettled",
+                row.attempt,
+                moment(row.attempted_at),
+                moment(row.ended_at),
+                _first_line(row.error),
+            )[: len(columns)]
+            for row in rows
+        ],
+        {place: _first_line(row.error) for place, row in enumerate(rows) if row.error},
     )
 
 

@@ -1,0 +1,143 @@
+"""The commands that act on a workflow, as an operator meets them."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from uuid import UUID
+
+import pytest
+
+from baton import Baton, Discard, Engine, Step, worker
+from baton.insights import Action
+from cli.test_cli import NOWHERE, baton
+from cli.test_cli_insights import read, shown
+
+NOBODY = str(UUID(int=0))
+
+
+@worker(name="cli_verbs.fetch")
+async def fetch(step: Step, *, url: str = "") -> int | Discard:
+    return len(url) or Discard("no url\nat all")
+
+
+async def failed(dsn: str) -> str:
+    """The id of a workflow whose step `fetch` was discarded, and `store` cancelled for that."""
+    async with Engine(dsn, queues={"default": 2}) as engine:
+        flow = Baton().add("fetch", fetch.new()).add("store", fetch.new(url="x"), deps=["fetch"])
+        await flow.insert(engine=engine)
+        await flow.handle().completion(timeout=30)
+    return str(flow.workflow_id)
+
+
+async def waiting(dsn: str) -> str:
+    """The id of a workflow that waits for an event; its two steps hang on that."""
+    async with Engine(dsn) as engine:
+        flow = Baton().wait("gate", any_of=["go"]).add("a", fetch.new(), deps=["gate"])
+        await flow.add("b", fetch.new()).insert(engine=engine)
+    return str(flow.workflow_id)
+
+
+async def recorded(dsn: str, workflow_id: str) -> tuple[Action, ...]:
+    async with Engine(dsn) as engine:
+        return (await engine.insights.actions(workflow_id)).rows
+
+
+async def test_cancel(dsn: str) -> None:
+    flow = await waiting(dsn)
+    assert await read(dsn, "cancel", flow, "--step", "b", "--by", "ann") == {
+        "workflow_id": flow,
+        "cancelled": 1,
+    }
+    status, text = await baton("cancel", flow, "--step", "b", dsn=dsn)
+    assert (status, "has settled as cancelled" in text, len(text.splitlines())) == (1, True, 1)
+    assert await shown(dsn, "cancel", flow, "--reason", "no more") == "cancelled 2 steps\n"
+    assert await shown(dsn, "cancel", flow) == "nothing to cancel: it has ended\n"
+    whole, step = await recorded(dsn, flow)
+    assert (whole.action, whole.actor, whole.reason) == ("cancel", getpass.getuser(), "no more")
+    assert (step.action, step.step, step.actor) == ("cancel_step", "b", "ann")
+    assert step.reason == "cancelled by request"
+
+
+async def test_pause_and_resume(dsn: str) -> None:
+    flow = await waiting(dsn)
+    assert await read(dsn, "pause", flow, "--by", "ann", "--reason", "broken") == {
+        "workflow_id": flow,
+        "paused": True,
+    }
+    assert await shown(dsn, "pause", flow) == "it is paused already\n"
+    assert await shown(dsn, "resume", flow) == "resumed\n"
+    assert await shown(dsn, "resume", flow) == "it is not paused\n"
+    resumed, paused = await recorded(dsn, flow)
+    assert (resumed.action, resumed.actor) == ("resume", getpass.getuser())
+    assert (paused.action, paused.actor, paused.reason) == ("pause", "ann", "broken")
+
+
+async def test_retry(dsn: str) -> None:
+    flow = await failed(dsn)
+    args = json.dumps({"fetch": {"url": "http://a"}})
+    text = await shown(dsn, "retry", flow, "--args", args, "--reason", "typo", "--by", "ann")
+    assert text == "retried 2 steps, in run 2\n"
+    async with Engine(dsn, queues={"default": 2}) as engine:
+        assert (await engine.workflow(flow).completion(timeout=30)).outcome == "completed"
+    status, text = await baton("retry", flow, dsn=dsn)
+    assert (status, "mode='failed' retries nothing" in text) == (1, True)
+    for choice in (["--mode", "all"], ["--step", "fetch", "--keep-memos"]):
+        done = await read(dsn, "retry", flow, *choice)
+        assert (done["workflow_id"], done["steps"]) == (flow, 2)
+    named, everything, first = await recorded(dsn, flow)
+    assert (first.actor, first.reason, first.details["args"]) == ("ann", "typo", ["fetch"])
+    assert (everything.details["mode"], everything.actor) == ("all", getpass.getuser())
+    assert (named.details["steps"], named.details["keep_memos"]) == (["fetch"], True)
+
+
+async def test_actions_and_history(dsn: str) -> None:
+    flow, other = await failed(dsn), await waiting(dsn)
+    await shown(dsn, "retry", flow, "--mode", "failed-and-downstream", "--by", "ann")
+    await shown(dsn, "cancel", other, "--by", "bob", "--reason", "old\nand grey")
+    titles, newest, oldest = (await shown(dsn, "actions")).splitlines()
+    assert titles.split()[:4] == ["done", "workflow", "action", "step"]
+    assert newest.split()[2:] == [other, "cancel", "1", "bob", "old", "cancelled", "3"]
+    assert oldest.split()[2:5] == [flow, "retry", "2"]
+    page = await read(dsn, "actions", flow)
+    assert [row["actor"] for row in page["rows"]] == ["ann"]
+    text = await shown(dsn, "actions", "--limit", "1")
+    (place,) = [line.split()[-1] for line in text.splitlines() if "--after" in line]
+    assert flow in await shown(dsn, "actions", "--after", place)
+
+    text = await shown(dsn, "history", flow, "fetch")
+    assert "discarded" in text
+    assert text.splitlines()[1].endswith("  no url")
+    page = await read(dsn, "history", flow)
+    assert sorted(row["step"] for row in page["rows"]) == ["fetch", "store"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("cancel",),
+        ("cancel", "nonsense"),
+        ("cancel", NOBODY, "--step", ""),
+        ("retry", "nonsense"),
+        ("retry", NOBODY, "--mode", "some"),
+        ("retry", NOBODY, "--mode", "all", "--step", "a"),
+        ("retry", NOBODY, "--args", "{"),
+        ("retry", NOBODY, "--args", '{"a": 1}'),
+        ("retry", NOBODY, "--by", "x" * 2_001),
+        ("actions", "nonsense"),
+        ("history", "nonsense"),
+        ("history", NOBODY, "--after", "x"),
+    ],
+)
+async def test_what_is_no_option_is_refused(dsn: str, arguments: tuple[str, ...]) -> None:
+    status, text = await baton(*arguments, dsn=dsn)
+    assert (status, "Traceback" in text) == (2, False), text
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry", "pause", "resume"])
+async def test_what_is_not_there_is_told_in_one_line(dsn: str, verb: str) -> None:
+    status, text = await baton(verb, NOBODY, dsn=dsn)
+    assert (status, len(text.splitlines())) == (1, 1)
+    assert text.startswith(f"baton: there is no workflow {NOBODY}")
+    status, text = await baton(verb, NOBODY, dsn=NOWHERE)
+    assert (status, "Traceback" in text) == (1, False), text
