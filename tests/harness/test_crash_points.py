@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from crash_points.place import create_places, drop_places
+from crash_points.retries import RETRIES
 from crash_points.runs import RUNS
 from crash_points.scenarios import SCENARIOS
 from crash_points.sweep import at, every, some, sweep
@@ -60,6 +61,11 @@ LEAST = {
     "cancel_step": 10,
     "cancel_step_that_waits": 10,
     "pause_and_resume": 20,
+    "retry_what_ended": 18,
+    "retry_what_was_never_announced": 12,
+    "retry_what_was_deleted": 12,
+    "retry_what_runs": 18,
+    "retry_a_wait": 12,
 }
 
 
@@ -73,7 +79,7 @@ def places(server: str) -> Iterator[list[str]]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_a_broken_way(places: list[str], name: str) -> None:
-    plans = every() if THOROUGH else some(3 if name in WAITS | RUNS else 8)
+    plans = every() if THOROUGH else some(3 if name in WAITS | RUNS | RETRIES else 8)
     played = await sweep(places, SCENARIOS[name], plans)
     assert played.faults == []
     assert len(played.boundaries) >= LEAST[name], played

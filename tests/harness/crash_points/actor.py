@@ -32,6 +32,7 @@ class Actor(Protocol):
     async def cancel(self, workflow_id: UUID) -> None: ...
     async def cancel_wait(self, workflow_id: UUID, step: str) -> None: ...
     async def act(self, workflow_id: UUID, verb: str, *args: object) -> object: ...
+    async def retry(self, workflow_id: UUID, options: Mapping[str, Any]) -> None: ...
     async def insert(self, workflows: Sequence[Baton]) -> None: ...
     async def send(
         self, workflow_id: UUID | None, name: str, event_id: str, key: str | None
@@ -65,6 +66,9 @@ class Here:
     async def act(self, workflow_id: UUID, verb: str, *args: object) -> object:
         """What a workflow's handle does, by the name of its method."""
         return await getattr(self._engine.workflow(workflow_id), verb)(*args)
+
+    async def retry(self, workflow_id: UUID, options: Mapping[str, Any]) -> None:
+        await self._engine.workflow(workflow_id).retry(**options)
 
     async def insert(self, workflows: Sequence[Baton]) -> None:
         await insert_all(workflows, engine=self._engine)

@@ -152,10 +152,19 @@ class Place:
     ) -> None:
         ledger.get().sent(event_id, workflow_id, key, name, answer)
 
-    def expect(self, graph: Graph, cancelled: bool = False, *, seconds: float = 0.0) -> Baton:
+    def expect(
+        self,
+        graph: Graph,
+        cancelled: bool = False,
+        *,
+        seconds: float = 0.0,
+        runs: int = 1,
+        again: str = "",
+    ) -> Baton:
         """A workflow of this shape, which will be checked at the end."""
         workflow = graph.workflow(seconds)
-        self.expected.append(Expected(workflow.workflow_id, graph, cancelled))
+        one = Expected(workflow.workflow_id, graph, cancelled, runs, frozenset(again))
+        self.expected.append(one)
         return workflow
 
     async def orphan(self, engine: UUID | None = None) -> None:
@@ -185,6 +194,19 @@ class Place:
 
         async def look() -> bool:
             return bool(await self.tables.fetchval(query, self.loose, len(self.loose)))
+
+        await eventually(look, DEADLINE)
+
+    async def performing(self, workflow_id: UUID, step: str) -> None:
+        """Wait until the body of a step has started."""
+        job_id = await self.tables.fetchval(
+            "SELECT job_id FROM baton.workflow_nodes WHERE workflow_id = $1 AND name = $2",
+            workflow_id,
+            step,
+        )
+
+        async def look() -> bool:
+            return ledger.get().has_begun(job_id)
 
         await eventually(look, DEADLINE)
 
@@ -250,7 +272,8 @@ class Place:
 
     async def faults(self) -> list[Fault]:
         """All that is not as it has to be."""
-        await heard(self.notified, [one.workflow_id for one in self.expected])
+        runs = [one.workflow_id for one in self.expected for _ in range(one.runs)]
+        await heard(self.notified, runs)
         await ledger.get().load(self.dsn)
         found = await faults(self.tables, self.expected, self.notified, calm=False)
         query = "SELECT count(*) FROM baton.oban_jobs WHERE state = 'executing'"

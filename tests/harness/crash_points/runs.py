@@ -13,7 +13,7 @@ from two_engines.graphs import Graph
 from two_engines.workers import Awaited, Plan
 
 
-def _acted(place: Place, workflow: Baton, **counts: int) -> None:
+def acted(place: Place, workflow: Baton, **counts: int) -> None:
     """Each of these actions has to be recorded so often."""
 
     async def judge() -> list[str]:
@@ -36,7 +36,7 @@ async def cancel_step(place: Place) -> None:
         ignore_cancelled=frozenset("c"),
     )
     workflow = place.expect(graph, cancelled=True)
-    _acted(place, workflow, cancel_step=1)
+    acted(place, workflow, cancel_step=1)
 
     async def do(dsn: str) -> None:
         async with place.client(dsn, notify=True) as client:
@@ -58,7 +58,7 @@ async def cancel_step(place: Place) -> None:
 async def cancel_step_that_waits(place: Place) -> None:
     """The step sleeps until an event comes."""
     workflow = place.expect(waiting(Awaited(("x",))), cancelled=True)
-    _acted(place, workflow, cancel_step=1)
+    acted(place, workflow, cancel_step=1)
 
     async def do(dsn: str) -> None:
         async with place.client(dsn, notify=True) as client:
@@ -82,7 +82,7 @@ async def pause_and_resume(place: Place) -> None:
         gates={"g": Awaited(("x",))},
     )
     workflow = place.expect(graph, seconds=0.3)
-    _acted(place, workflow, pause=1, resume=1)
+    acted(place, workflow, pause=1, resume=1)
 
     async def do(dsn: str) -> None:
         async with place.client(dsn, notify=True) as client:

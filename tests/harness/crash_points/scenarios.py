@@ -8,6 +8,7 @@ from uuid import UUID
 from baton import schema
 from baton.errors import WorkflowExistsError
 from crash_points.place import Place
+from crash_points.retries import RETRIES
 from crash_points.runs import RUNS
 from crash_points.strange import STRANGE
 from crash_points.waits import WAITS, Scenario
@@ -255,4 +256,4 @@ SCENARIOS: dict[str, Scenario] = {
         shutdown,
     )
 }
-SCENARIOS |= STRANGE | WAITS | RUNS
+SCENARIOS |= STRANGE | WAITS | RUNS | RETRIES

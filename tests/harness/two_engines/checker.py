@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
@@ -37,7 +36,7 @@ WHERE n.workflow_id = ANY ($1::uuid[])
 """
 
 # The end that counts is that of the accepted result, or the first one of a failed step; a step that
-# was cancelled by a cascade has none.
+# was cancelled by a cascade has none. What a retry has replaced does not count.
 _EARLY = """
 WITH ends AS (
     SELECT n.job_id, min(l.seq) AS seq
@@ -45,6 +44,10 @@ WITH ends AS (
     JOIN public.ledger l ON l.job_id = n.job_id AND l.mark = 'end'
     WHERE n.workflow_id = ANY ($1::uuid[])
     AND (n.result IS NULL OR n.result -> 'value' ->> 'token' = l.token::text)
+    AND NOT EXISTS (
+        SELECT FROM baton.workflow_step_history h
+        WHERE h.workflow_id = n.workflow_id AND h.job_id = n.job_id AND h.attempt >= l.attempt
+    )
     GROUP BY n.job_id
 )
 SELECT n.workflow_id, n.name, d.job_id AS dependency
@@ -53,6 +56,10 @@ CROSS JOIN LATERAL unnest(n.deps) AS d (job_id)
 JOIN ends e ON e.job_id = d.job_id
 JOIN public.ledger l ON l.job_id = n.job_id AND l.mark = 'start' AND l.seq < e.seq
 WHERE n.workflow_id = ANY ($1::uuid[])
+AND NOT EXISTS (
+    SELECT FROM baton.workflow_step_history h
+    WHERE h.workflow_id = n.workflow_id AND h.job_id = n.job_id AND h.attempt >= l.attempt
+)
 """
 
 # Whoever read a result wrote down which one it was.
@@ -109,16 +116,12 @@ async def faults(
         found += [Fault(kind, str(tuple(row))) for row in await connection.fetch(query, ids)]
     found += await wait_faults(connection, expected)
     if notified is not None:
-        found += _announced("notified", ids, Counter(notified), least=1)
+        found += _announced("notified", expected, Counter(notified))
     rows = await connection.fetch("SELECT workflow_id::text FROM baton.workflow_completions")
-    found += _announced("completed", ids, Counter(row[0] for row in rows), least=1)
+    found += _announced("completed", expected, Counter(row[0] for row in rows))
     rows = await connection.fetch("SELECT workflow_id::text FROM public.told")
-    found += _announced(
-        "told",
-        ids,
-        Counter(row[0] for row in rows),
-        least=int(calm if all_told is None else all_told),
-    )
+    all_told = calm if all_told is None else all_told
+    found += _announced("told", expected, Counter(row[0] for row in rows), all_told=all_told)
     return found
 
 
@@ -168,12 +171,15 @@ def _performed(
     return [Fault(kind, f"{step}: performed {row['starts']} times, not {least} to {most}")]
 
 
-def _announced(what: str, ids: Sequence[UUID], seen: Counter[str], *, least: int) -> list[Fault]:
-    return [
-        Fault(
-            Kind.MISSING if seen[str(i)] < least else Kind.DUPLICATE,
-            f"{what} {seen[str(i)]} times: {i}",
-        )
-        for i in ids
-        if not least <= seen[str(i)] <= 1
-    ]
+def _announced(
+    what: str, expected: Sequence[Expected], seen: Counter[str], *, all_told: bool = True
+) -> list[Fault]:
+    """Each run of a workflow is announced once."""
+    found: list[Fault] = []
+    for one in expected:
+        count = seen[str(one.workflow_id)]
+        least = one.runs if all_told else 0
+        if not least <= count <= one.runs:
+            kind = Kind.MISSING if count < least else Kind.DUPLICATE
+            found.append(Fault(kind, f"{what} {count} times: {one.workflow_id}"))
+    return found

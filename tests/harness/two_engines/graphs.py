@@ -113,14 +113,25 @@ _UNNEEDED = Fate(frozenset({"skipped"}), 0, 0, doomed=True)
 
 @dataclass(frozen=True)
 class Expected:
-    """An inserted workflow. `cancelled`: somebody cancelled it, at a moment that nobody knows."""
+    """An inserted workflow. `cancelled`: somebody cancelled it, at a moment that nobody knows. Of
+    its `runs` one ended before somebody retried the steps `again`, which had been performed.
+    """
 
     workflow_id: UUID
     graph: Graph
     cancelled: bool = False
+    runs: int = 1
+    again: frozenset[str] = frozenset()
 
     def fates(self) -> dict[str, Fate]:
         fates = self.graph.fates()
+        for name in self.again:
+            fate = fates[name]
+            # One that hangs ends only because it is performed again.
+            more = 0 if self.graph.plans[name] is Plan.HANG else 1
+            fates[name] = fate._replace(
+                executions=fate.executions + more, attempts=fate.attempts + 1
+            )
         if not self.cancelled:
             return fates
         return {

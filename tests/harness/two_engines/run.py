@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -79,11 +80,13 @@ async def insert(
 async def finished(
     connection: asyncpg.Connection[Any], workflow_ids: Sequence[UUID], deadline: float
 ) -> None:
-    """Wait until each of the workflows has its completion."""
+    """Wait until each of the workflows has the completion of its run."""
 
     async def all_finished() -> bool:
         count: int = await connection.fetchval(
-            "SELECT count(*) FROM baton.workflow_completions WHERE workflow_id = ANY ($1::uuid[])",
+            "SELECT count(*) FROM baton.workflows w"
+            " JOIN baton.workflow_completions c ON c.workflow_id = w.id AND c.run = w.run"
+            " WHERE w.id = ANY ($1::uuid[])",
             workflow_ids,
         )
         return count >= len(workflow_ids)
@@ -92,11 +95,13 @@ async def finished(
 
 
 async def heard(notified: Sequence[str], workflow_ids: Sequence[UUID]) -> None:
-    """Wait for the notification of each workflow, which comes after its commit."""
-    wanted = {str(workflow_id) for workflow_id in workflow_ids}
+    """Wait for the notification of each workflow, which comes after its commit; of one that stands
+    here more than once, for as many.
+    """
+    wanted = Counter(map(str, workflow_ids))
 
     async def all_heard() -> bool:
-        return wanted.issubset(notified)
+        return wanted <= Counter(notified)
 
     await eventually(all_heard)
 

@@ -85,7 +85,8 @@ JOIN baton.workflow_events e ON e.correlation_key = g.correlation_key AND e.name
 WHERE g.workflow_id = ANY ($1::uuid[]) AND g.status = 'pending' AND e.state = 'kept'
 """
 
-# What was accepted is there, once, and was given to one group, or to as many as it says.
+# What was accepted is there, once, and was given to one group, or to as many as it says. A retry
+# drops what its steps had taken; the same may be sent again.
 _EVENTS = """
 SELECT s.id, s.name, s.answer, coalesce(e.rows, 0), 'rows'
 FROM (
@@ -93,15 +94,21 @@ FROM (
     WHERE workflow_id IS NULL OR workflow_id = ANY ($1::uuid[])
 ) s
 LEFT JOIN (
-    SELECT name, payload ->> 'id' AS id, count(*) AS rows FROM baton.workflow_events GROUP BY 1, 2
+    SELECT
+        name, payload ->> 'id' AS id,
+        count(*) FILTER (WHERE state <> 'dropped') AS rows,
+        count(*) FILTER (WHERE state = 'dropped') AS dropped
+    FROM baton.workflow_events
+    GROUP BY 1, 2
 ) e ON e.name = s.name AND e.id = s.id
-WHERE coalesce(e.rows, 0) <> 1
+WHERE coalesce(e.rows, 0) > 1 OR coalesce(e.rows + e.dropped, 0) = 0
 UNION ALL
 SELECT e.payload ->> 'id', e.name, e.state, count(m.group_id), 'receivers'
 FROM baton.workflow_events e
 LEFT JOIN baton.workflow_wait_members m ON m.event_id = e.id
 GROUP BY e.id
-HAVING count(m.group_id) <> e.receivers OR (e.workflow_id IS NOT NULL AND count(m.group_id) > 1)
+HAVING (count(m.group_id) <> e.receivers AND e.state <> 'dropped')
+OR (e.workflow_id IS NOT NULL AND count(m.group_id) > 1)
 OR e.state = 'open'
 """
 

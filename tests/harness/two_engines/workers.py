@@ -33,6 +33,8 @@ class Plan(StrEnum):
     SKIP = "skip"
     EXHAUST = "exhaust"
     HANG = "hang"
+    MEND = "mend"
+    """It is discarded; whoever retries it finds it mended."""
 
     @property
     def state(self) -> str:
@@ -54,6 +56,8 @@ class Plan(StrEnum):
 
 
 _TWICE = (Plan.RETRY, Plan.SNOOZE, Plan.HANG)
+_ONCE = (*_TWICE, Plan.MEND)
+"""What is done once, and not when the step is performed again."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Planned(Worker, name="two_engines.planned", backoff=0.02):
     async def perform(self, step: Step) -> object:
         token = uuid4()
         before = await self.ledger.start(step.job_id, step.attempt, token)
-        plan = Plan.SUCCEED if before and self.plan in _TWICE else self.plan
+        plan = Plan.SUCCEED if before and self.plan in _ONCE else self.plan
         try:
             results = await self._work(step, token, plan)
             await self.ledger.end(step.job_id, step.attempt, token, plan)
@@ -97,7 +101,7 @@ class Planned(Worker, name="two_engines.planned", backoff=0.02):
                 return {"token": str(token), "read": read, "gates": gates}
             case Plan.SNOOZE:
                 return Snooze(0.02)
-            case Plan.DISCARD:
+            case Plan.DISCARD | Plan.MEND:
                 return Discard("as planned")
             case Plan.CANCEL:
                 return Cancel("as planned")
