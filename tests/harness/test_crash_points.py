@@ -66,6 +66,8 @@ LEAST = {
     "retry_what_was_deleted": 12,
     "retry_what_runs": 18,
     "retry_a_wait": 12,
+    "complete_step_that_runs": 10,
+    "complete_step_that_failed": 15,
 }
 
 

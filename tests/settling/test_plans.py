@@ -14,6 +14,7 @@ import pytest
 
 from baton.runs.actions import Told
 from baton.runs.cancel import cancel_workflow
+from baton.runs.complete import complete_step
 from baton.runs.pause import pause_workflow, resume_workflow
 from baton.settling.settle import hold, settle_failures
 from baton.store.completions import find_missing_workflows, read_completions, read_unsettled_steps
@@ -195,6 +196,20 @@ async def pause(ring: Arena) -> Prepared:
     return both
 
 
+async def complete_by_hand(ring: Arena) -> Prepared:
+    workflow = await claimed(ring)
+    await cancel_workflow(ring.left, workflow.id, "by request", notify=False)
+
+    async def completes() -> None:
+        done = await complete_step(
+            ring.right, workflow.id, "a", '{"value":1}', Told(None, None), notify=True
+        )
+        assert done is not None
+        assert done.actions[0].result == {"begun_anew": 3}
+
+    return completes
+
+
 async def rescue(ring: Arena) -> Prepared:
     await claimed(ring)
     return lambda: find_orphans(
@@ -267,6 +282,7 @@ WORKS = (
     stage,
     cancel,
     pause,
+    complete_by_hand,
     rescue,
     lose,
     look_for_ends,

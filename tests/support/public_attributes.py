@@ -57,8 +57,8 @@ SHOWN: dict[str, str] = {
     ),
     "Worker": "backoff on_dep_cancelled on_dep_discarded timeout",
     "WorkflowHandle": (
-        "cancel cancel_step cancel_wait captures completion fork pause result resume retry "
-        "send_event status steps usage waiting_steps workflow_id"
+        "cancel cancel_step cancel_wait captures complete_step completion fork pause result resume "
+        "retry send_event status steps usage waiting_steps workflow_id"
     ),
     "Retried": "run steps",
     "RetryMode": "ALL FAILED FAILED_AND_DOWNSTREAM",

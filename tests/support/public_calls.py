@@ -159,6 +159,7 @@ CALLS: dict[str, Call] = {
     "WorkflowHandle.retry": lambda s: s.engine.workflow(s.workflow_id).retry("all", interrupt=True),
     "WorkflowHandle.cancel": lambda s: s.engine.workflow(s.workflow_id).cancel(),
     "WorkflowHandle.cancel_step": lambda s: s.engine.workflow(s.workflow_id).cancel_step("b"),
+    "WorkflowHandle.complete_step": lambda s: s.engine.workflow(s.workflow_id).complete_step("b"),
     "WorkflowHandle.pause": lambda s: s.engine.workflow(s.workflow_id).pause(),
     "WorkflowHandle.resume": lambda s: s.engine.workflow(s.workflow_id).resume(),
     "Insights.actions": lambda s: s.insights.actions(),

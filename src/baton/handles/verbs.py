@@ -13,12 +13,14 @@ from baton.handles.parts import EngineParts
 from baton.reading.missing_steps import missing_step
 from baton.runs.actions import Told, emit_action, told
 from baton.runs.cancel import cancel_step, cancel_workflow
+from baton.runs.complete import complete_step
 from baton.runs.fork import asked_fork, fork_workflow
 from baton.runs.pause import pause_workflow, resume_workflow
 from baton.runs.retry import asked, retry_workflow
 from baton.runtime.ids import new_id
 from baton.runtime.tasks import to_the_end
 from baton.settling.wait_events import emit_settled_waits
+from baton.steps.results import encode_result
 from baton.store.ambient import Instance, opened
 from baton.store.database import Database
 from baton.telemetry.insertions import emit_inserted
@@ -110,6 +112,39 @@ class WorkflowVerbs:
         if found.ended is not None:
             raise StepSettledError(self._workflow_id, step, StepState(found.ended))
         return len(found.effects.cancelled)
+
+    async def complete_step(
+        self,
+        name: str,
+        result: object = None,
+        *,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Settle a step by hand as completed with this result, whether it runs, waits, has not come
+        so far, or failed; what depends on it goes on.
+
+        An attempt that runs is interrupted and dropped, open waits of the step end. Of a step that
+        failed, what its failure had cancelled is begun after all; a workflow that had ended begins
+        its next run. Steps that went on in spite of the failure stay as they are.
+        Raises NotStorableError, TooLargeError (`result` is stored as any result); StepSettledError
+        for a completed step, UnknownWorkflowError, UnknownStepError, DeletedJobError;
+        UnavailableError when it is unknown whether that was done.
+        """
+        engine = self._opened("complete_step")
+        step = validate_step_name(name)
+        text = encode_result(result, engine.settings.result_limit)
+        who = told(by, reason)
+
+        async def work() -> None:
+            effects = await complete_step(
+                engine.database, self._workflow_id, step, text, who, notify=engine.settings.notify
+            )
+            if effects is None:
+                raise await missing_step(engine.database, self._workflow_id, step)
+            self._done(effects)
+
+        await to_the_end(work())
 
     async def retry(
         self,

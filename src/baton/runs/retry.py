@@ -123,11 +123,7 @@ async def _retry(
     course = await resetting.lock_course(workflow_id)
     if course is None:
         raise UnknownWorkflowError(workflow_id)
-    ended = Effects()
-    if course.outstanding == 0:
-        # Its end comes first: what settled it may have died before it was announced.
-        await resetting.finish_workflows([workflow_id])
-        ended = Effects(completions=await resetting.announce([workflow_id]))
+    ended = await announced(resetting, workflow_id, course)
     chosen = await choose(resetting, workflow_id, retry.mode, retry.names, retry.args)
     args = await encoded(resetting, workflow_id, retry.args, frozenset(chosen))
     jobs = await lock_chosen(resetting, workflow_id, chosen, interrupt=retry.interrupt)
@@ -154,6 +150,16 @@ async def _retry(
     return Retried(run, len(chosen)), ended.plus(effects).plus(done)
 
 
+async def announced(resetting: Resetting, workflow_id: UUID, course: Course) -> Effects:
+    """The end of a workflow comes before its next run: what settled it may have died before it was
+    announced.
+    """
+    if course.outstanding > 0:
+        return Effects()
+    await resetting.finish_workflows([workflow_id])
+    return Effects(completions=await resetting.announce([workflow_id]))
+
+
 class Jobs(NamedTuple):
     """The jobs of a reset, locked: those of the `chosen` steps, of which some are `running` and the
     rows of some are `missing`; and of those that wait for them `again`.
@@ -173,7 +179,25 @@ async def reset(
     keep_memos: bool = False,
     args: Mapping[int, str] | None = None,
 ) -> tuple[int, Effects]:
-    """Put these steps back to their beginning; returns the run that goes on."""
+    """Put these steps back to their beginning and begin the waits of those that wait for nothing
+    else; returns the run that goes on.
+    """
+    run, armed, queues = await put_back(resetting, workflow_id, jobs, course, keep_memos, args)
+    decided = await resetting.arm_waits(armed) if armed else Effects()
+    return run, Effects(released=queues).plus(decided)
+
+
+async def put_back(
+    resetting: Resetting,
+    workflow_id: UUID,
+    jobs: Jobs,
+    course: Course,
+    keep_memos: bool = False,
+    args: Mapping[int, str] | None = None,
+) -> tuple[int, list[int], list[str]]:
+    """Put these steps back to their beginning; returns the run that goes on, the wait steps whose
+    waits are to be begun, and the queues that got available jobs.
+    """
     chosen = jobs.chosen
     if jobs.missing:
         await resetting.remake_jobs(workflow_id, jobs.missing)
@@ -184,8 +208,7 @@ async def reset(
     if args:
         await resetting.replace_args(args)
     queues = await resetting.reset_jobs(workflow_id, chosen, jobs.again)
-    decided = await resetting.arm_waits(armed) if armed else Effects()
-    return run, Effects(released=queues).plus(decided)
+    return run, armed, queues
 
 
 async def choose(

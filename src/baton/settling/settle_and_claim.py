@@ -260,7 +260,9 @@ class WorkflowLedger:
             self._lanes.append(lane)
 
     async def _find_cancelled(self, stale: Collection[Claim]) -> frozenset[Claim]:
-        """Of stale claims, those lost because the job was cancelled while it ran."""
+        """Of stale claims, those lost because the job was cancelled, or completed by hand, while it
+        ran.
+        """
         if not stale:
             return frozenset()
         try:

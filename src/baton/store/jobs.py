@@ -263,7 +263,9 @@ async def find_lost_claims(database: Database, claims: Sequence[Claim]) -> set[C
 
 
 async def find_cancelled_claims(database: Database, claims: Sequence[Claim]) -> frozenset[Claim]:
-    """Of the given (job id, attempted_at), those whose jobs were cancelled under that claim."""
+    """Of the given (job id, attempted_at), those whose jobs were cancelled, or completed by hand,
+    under that claim.
+    """
     rows = await database.fetch(
         "find_cancelled_claims", [claim[0] for claim in claims], [claim[1] for claim in claims]
     )

@@ -169,8 +169,9 @@ class StepFenced(StepSettled):
 
 @dataclass(frozen=True, slots=True)
 class StepInterrupted(StepSettled):
-    """The step was cancelled while it ran, and the attempt has ended since: its outcome was
-    dropped. `StepCancelled` told of the step itself, from the process that cancelled it.
+    """The step was cancelled, or completed by hand, while it ran, and the attempt has ended since:
+    its outcome was dropped. `StepCancelled` told of the cancelled step itself, from the process
+    that cancelled it.
     """
 
     EVENT: ClassVar[str] = "baton.step.interrupted"

@@ -1,0 +1,49 @@
+-- Everything below step $1 that was cancelled before it was begun, as far as that goes: each with the failed
+-- dependencies that doomed it. What somebody cancelled by name in the run $2 is left out, and so is what is below it.
+WITH RECURSIVE below (job_id, dependents) AS (
+    SELECT n.job_id, n.dependents FROM /*schema.*/workflow_nodes n WHERE n.job_id = $1
+    UNION
+    SELECT n.job_id, n.dependents
+    FROM below b
+    CROSS JOIN LATERAL unnest(b.dependents) AS d (job_id)
+    -- One by one, by its key, whatever the statistics say.
+    CROSS JOIN LATERAL (
+        SELECT x.* FROM /*schema.*/workflow_nodes x WHERE x.job_id = d.job_id OFFSET 0
+    ) n
+    WHERE (n.state = 'cancelled') IS TRUE
+    AND NOT EXISTS (
+        SELECT FROM /*oban.*/oban_jobs j
+        WHERE j.id = n.job_id AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE AND j.attempted_at IS NOT NULL
+        -- An attempt from before its last reset does not count.
+        AND timezone('UTC', j.attempted_at) IS DISTINCT FROM (
+            SELECT h.attempted_at
+            FROM /*schema.*/workflow_step_history h
+            WHERE h.workflow_id = n.workflow_id AND h.job_id = n.job_id
+            ORDER BY h.id DESC
+            LIMIT 1
+        )
+    )
+    AND NOT EXISTS (
+        SELECT FROM /*schema.*/workflow_wait_groups g WHERE g.job_id = n.job_id AND g.armed_at IS NOT NULL
+    )
+    AND NOT EXISTS (
+        SELECT FROM /*schema.*/baton_actions a
+        WHERE a.workflow_id = n.workflow_id AND a.step = n.name AND a.action = 'cancel_step' AND a.run = $2
+    )
+)
+SELECT
+    n.job_id,
+    ARRAY(
+        SELECT p.job_id
+        FROM unnest(n.deps) AS p (job_id)
+        CROSS JOIN LATERAL (
+            SELECT x.state FROM /*schema.*/workflow_nodes x WHERE x.job_id = p.job_id OFFSET 0
+        ) d
+        WHERE (d.state = 'cancelled') IS TRUE AND NOT n.ignore_cancelled
+        OR (d.state = 'discarded') IS TRUE AND NOT n.ignore_discarded
+    ) AS doomed_by
+FROM below b
+CROSS JOIN LATERAL (
+    SELECT x.* FROM /*schema.*/workflow_nodes x WHERE x.job_id = b.job_id OFFSET 0
+) n
+WHERE n.job_id <> $1
