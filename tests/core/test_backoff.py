@@ -54,6 +54,12 @@ def test_attempt_ten_thousand_waits_for_the_cap(attempt: int) -> None:
     assert delay(attempt, base=5e-324, factor=1e308, unit_random=0.5) == 3600.0
 
 
+def test_a_power_that_overflows_alone_does_not() -> None:
+    waited = delay(366, base=5e-324, factor=7.0, cap=1.0, jitter=0.0, unit_random=0.0)
+    assert 0 < waited < 1
+    assert waited == pytest.approx(5e-324 * 7.0**364 * 7.0, rel=1e-9)
+
+
 def test_zero_and_one_are_legal() -> None:
     assert delay(5, base=0, unit_random=0.9) == 0
     assert delay(5, cap=0, unit_random=0.9) == 0

@@ -44,6 +44,7 @@ from baton.insights import (
     WorkflowDetail,
     WorkflowRow,
 )
+from baton.telemetry import seam
 from baton.words import events
 from baton.words.states import TERMINAL_STATES, JobState, StepState
 from support.places import ROOT
@@ -183,6 +184,9 @@ async def test_pages_run_from_top_to_bottom(
 ) -> None:
     module = ModuleType(f"docs_{name.replace('-', '_').removesuffix('.md')}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    # What a page subscribes goes with it.
+    monkeypatch.setattr(seam, "_subscribers", seam._subscribers)
+    monkeypatch.setattr(seam, "active", seam.active)
     module.__dict__["dsn"] = dsn
     async with asyncio.timeout(60):
         await run(DOCS / name, module.__dict__)

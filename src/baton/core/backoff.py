@@ -7,6 +7,9 @@ import math
 from baton.core.durations import seconds
 from baton.words.argument_errors import InvalidOptionError
 
+_LARGEST = 700.0
+"""No power of which the logarithm is smaller overflows a float."""
+
 
 def delay(
     attempt: int,
@@ -37,4 +40,8 @@ def _wait(exponent: int, base: float, factor: float, cap: float) -> float:
     # Attempt 10,000 would overflow the power, so logarithms are compared first.
     if factor > 1 and exponent >= (math.log(cap) - math.log(base)) / math.log(factor):
         return float(cap)
+    grown = exponent * math.log(factor)
+    if grown > _LARGEST:
+        # The power alone overflows, and its product with a very small base does not.
+        return min(float(cap), math.exp(math.log(base) + grown))
     return min(float(cap), base * float(factor) ** exponent)
