@@ -5,6 +5,8 @@
 --
 -- failed and skipped count the steps that settled so.
 --
+-- tags and attributes are NULL where none were given, and never change.
+--
 -- run counts how often the workflow was begun: what makes an ended workflow go on begins the next run, and each run
 -- ends once. While paused_at is set, every step that has not settled counts one more in `pending`.
 CREATE TABLE /*schema.*/workflows (
@@ -22,6 +24,8 @@ CREATE TABLE /*schema.*/workflows (
     paused_at     timestamptz,
     pause_reason  text,
     forked_from   uuid,
+    tags          text[],
+    attributes    jsonb,
     CONSTRAINT workflows_counts CHECK (
         outstanding BETWEEN 0 AND steps AND failed BETWEEN 0 AND steps AND skipped BETWEEN 0 AND steps AND run > 0
     )
@@ -110,6 +114,10 @@ CREATE INDEX workflows_inserted_index
     ON /*schema.*/workflows (inserted_at, id);
 CREATE INDEX workflows_name_index
     ON /*schema.*/workflows (name, inserted_at, id) WHERE name IS NOT NULL;
+CREATE INDEX workflows_tags_index
+    ON /*schema.*/workflows USING gin (tags) WHERE tags IS NOT NULL;
+CREATE INDEX workflows_attributes_index
+    ON /*schema.*/workflows USING gin (attributes jsonb_path_ops) WHERE attributes IS NOT NULL;
 CREATE INDEX workflow_completions_outcome_index
     ON /*schema.*/workflow_completions (outcome, inserted_at, workflow_id) WHERE outcome <> 'completed';
 

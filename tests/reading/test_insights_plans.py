@@ -39,9 +39,13 @@ assert LIMIT < JOBS / STEPS / 2
 
 # Every tenth workflow has failed or was cancelled, one of ten thousand is rare.
 _WORKFLOWS = """
-INSERT INTO baton.workflows (id, name, steps, outstanding, failed, inserted_at, finished_at)
+INSERT INTO baton.workflows (
+    id, name, steps, outstanding, failed, inserted_at, finished_at, tags, attributes
+)
 SELECT gen_random_uuid(), CASE WHEN g % 10000 = 0 THEN 'rare' ELSE 'common' END, {steps}, 0,
-    (g % 10 = 0)::integer, now() - g * interval '1 second', now()
+    (g % 10 = 0)::integer, now() - g * interval '1 second', now(),
+    CASE WHEN g % 10000 = 0 THEN '{{rare}}' WHEN g % 2 = 0 THEN '{{common}}' END::text[],
+    CASE WHEN g % 10000 = 0 THEN '{{"of": "rare"}}' WHEN g % 2 = 0 THEN '{{"of": "all"}}' END::jsonb
 FROM generate_series(1, $1::integer) AS g
 """
 _COMPLETIONS = """
@@ -235,6 +239,13 @@ async def ask(database: Watched) -> None:
             page = await look.workflows(state, label, limit=20)
             if page.next:
                 await look.workflows(state, label, limit=20, after=page.next)
+    for chosen in ({"tags": ["rare"]}, {"attributes": {"of": "rare"}}):
+        for state in (None, "running", "completed", "failed", "cancelled"):
+            rare = await look.workflows(state, limit=20, **chosen)
+            assert rare.next is None
+        await look.workflows(None, "rare", limit=2, **chosen)
+    await look.workflows(limit=20, tags=["common"])
+    await look.workflows("failed", limit=20, tags=["common"], attributes={"of": "all"})
     while page.next:
         page = await look.workflows("running", after=page.next, limit=200)
     async with database.connection() as connection:

@@ -95,8 +95,8 @@ SHOWN: dict[str, str] = {
     ),
     "WorkflowDetail": "completion counts forked_from workflow",
     "WorkflowRow": (
-        "duration error failed_count failed_step finished_at inserted_at outstanding_count "
-        "pause_reason paused_at state total_count workflow_id workflow_name"
+        "attributes duration error failed_count failed_step finished_at inserted_at "
+        "outstanding_count pause_reason paused_at state tags total_count workflow_id workflow_name"
     ),
     "WorkflowState": "CANCELLED COMPLETED FAILED RUNNING",
     "Role": "ENQUEUE READ WORKER",

@@ -18,6 +18,7 @@ from baton.building.fan_out import (
     job_of_model,
 )
 from baton.building.insert import insert_all
+from baton.core.attributes import checked_tags, encoded_attributes
 from baton.core.checks import flag, listed, parse_workflow_id
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.handles.workflow import WorkflowHandle, handle_of
@@ -53,7 +54,10 @@ class Baton(HasDraft):
     The choice is made when a step is added and stored with it, so that every process and every
     attempt sees the same `step.model`. A `model` that is not in the map is itself the model's name.
 
-    Raises InvalidArgumentError, InvalidNameError.
+    `tags` and `attributes` are what workflows are found by (`insights.workflows`): up to 32 texts,
+    and a JSON object of up to 8,192 bytes, such as `{"tenant": "acme"}`. They never change.
+
+    Raises InvalidArgumentError, InvalidNameError, NotStorableError.
     """
 
     def __init__(
@@ -64,12 +68,17 @@ class Baton(HasDraft):
         ignore_discarded: bool = False,
         debug: bool = False,
         model_map: Mapping[str, str] | None = None,
+        *,
+        tags: Iterable[str] | None = None,
+        attributes: Mapping[str, Any] | None = None,
     ) -> None:
         given = _workflow_id(workflow_id)
         name = None if workflow_name is None else validate_workflow_name(workflow_name)
         self._ignore_cancelled = flag("ignore_cancelled", ignore_cancelled)
         self._ignore_discarded = flag("ignore_discarded", ignore_discarded)
-        self._draft = Draft(given, name, flag("debug", debug))
+        self._draft = Draft(
+            given, name, flag("debug", debug), checked_tags(tags), encoded_attributes(attributes)
+        )
         self._steps = self._draft.steps
         self._model_map = checked_model_map(model_map)
 

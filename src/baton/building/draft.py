@@ -14,12 +14,30 @@ from baton.words.workflow_errors import WorkflowInsertedError
 class Draft:
     """The steps of one workflow, and whether more may be added."""
 
-    __slots__ = ("_seals", "debug", "engine", "steps", "workflow_id", "workflow_name")
+    __slots__ = (
+        "_seals",
+        "attributes",
+        "debug",
+        "engine",
+        "steps",
+        "tags",
+        "workflow_id",
+        "workflow_name",
+    )
 
-    def __init__(self, workflow_id: UUID, workflow_name: str | None, debug: bool) -> None:
+    def __init__(
+        self,
+        workflow_id: UUID,
+        workflow_name: str | None,
+        debug: bool,
+        tags: tuple[str, ...],
+        attributes: str | None,
+    ) -> None:
         self.workflow_id = workflow_id
         self.workflow_name = workflow_name
         self.debug = debug
+        self.tags = tags
+        self.attributes = attributes
         self.steps: dict[str, NewStep] = {}
         self.engine: Instance | None = None
         """The engine that it was last inserted through, if any."""
@@ -42,7 +60,12 @@ class Draft:
         """
         self.order()
         return NewWorkflow(
-            self.workflow_id, self.workflow_name, tuple(self.steps.values()), self.debug
+            self.workflow_id,
+            self.workflow_name,
+            tuple(self.steps.values()),
+            self.debug,
+            self.tags,
+            self.attributes,
         )
 
     def seal(self, through: Instance | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -14,13 +15,14 @@ from rich.text import Text
 from baton.cli.listings import (
     action_table,
     engine_table,
+    found_by,
     history_table,
     inbox_table,
     queue_table,
     step_table,
     workflow_table,
 )
-from baton.cli.options import Dsn, ObanSchema, Schema, parse_time
+from baton.cli.options import Dsn, ObanSchema, Schema, parse_attributes, parse_time
 from baton.cli.reporting import checked_dsn, reported, say
 from baton.cli.tables import console, table
 from baton.cli.watching import Watch, show, watch
@@ -50,6 +52,14 @@ After = Annotated[
     str | None, typer.Option(metavar="PLACE", help="Go on where the list before ended.")
 ]
 WorkflowId = Annotated[str, typer.Argument(metavar="ID", help="The workflow's UUID.")]
+Tags = Annotated[list[str] | None, typer.Option(help="Only those with this tag; may be repeated.")]
+Attributes = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Only those with this attribute; VALUE is JSON, else a text. May be repeated.",
+    ),
+]
 _TIME = "an ISO time (UTC unless it says otherwise), or an age such as 90s, 30min, 2h, 7d"
 
 
@@ -68,6 +78,8 @@ def workflows(
     until: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only those inserted before then.")
     ] = None,
+    tag: Tags = None,
+    attribute: Attributes = None,
     after: After = None,
     limit: Annotated[int, typer.Option(help="Most workflows, up to 1000.")] = 20,
     as_json: Json = False,
@@ -76,14 +88,20 @@ def workflows(
     """List workflows, newest first, failed and cancelled ones with their first failed step and its
     error. Times are UTC.
     """
-    asked = {"since": parse_time("--since", since), "until": parse_time("--until", until)}
+    list_some = partial(
+        Insights.workflows,
+        state=state,
+        workflow_name=name,
+        since=parse_time("--since", since),
+        until=parse_time("--until", until),
+        tags=tag,
+        attributes=parse_attributes("--attribute", attribute),
+    )
 
     async def ask(look: Insights) -> Page[WorkflowRow]:
-        page = await look.workflows(state, name, **asked, after=after, limit=limit)
+        page = await list_some(look, after=after, limit=limit)
         while page.next and len(page.rows) < limit:
-            more = await look.workflows(
-                state, name, **asked, after=page.next, limit=limit - len(page.rows)
-            )
+            more = await list_some(look, after=page.next, limit=limit - len(page.rows))
             page = replace(more, rows=page.rows + more.rows)
         return page
 
@@ -121,6 +139,7 @@ def workflow(
         parts: list[RenderableType] = [
             table(workflow_table([detail.workflow], on), on),
             Text(f"\nsteps: {', '.join(counts) or 'none left'}"),
+            *found_by(detail.workflow),
         ]
         if page.rows:
             parts += [Text(), table(step_table(page.rows, on), on)]

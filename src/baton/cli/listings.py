@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.text import Text
 
-from baton.cli.tables import Column, Rows, ago, moment
+from baton.cli.tables import Column, Rows, ago, moment, printable
+from baton.core.jsonvalue import HIGHEST_LIMIT, encode
 from baton.insights import Action, EngineRow, QueueRow, StepHistory, StepRow, WorkflowRow
 from baton.words.rows import WaitingStep
 
@@ -52,6 +54,17 @@ def workflow_table(rows: Sequence[WorkflowRow], on: Console) -> Rows:
             if row.failed_step is not None
         },
     )
+
+
+def found_by(row: WorkflowRow) -> list[Text]:
+    """Lines with the tags and the attributes of a workflow, where it has any."""
+    lines: list[str] = []
+    if row.tags:
+        lines.append(f"tags: {', '.join(row.tags)}")
+    if row.attributes:
+        shown = encode(dict(row.attributes), what="the attributes", limit=HIGHEST_LIMIT)
+        lines.append(f"attributes: {shown}")
+    return [Text(printable(line)) for line in lines]
 
 
 def step_table(rows: Sequence[StepRow], on: Console) -> Rows:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from baton.cli.reporting import MISUSED, fail
+from baton.core.jsonvalue import decode
 
 DSN_VARIABLE = "BATON_DATABASE_URL"
 SCHEMA_VARIABLE = "BATON_SCHEMA"
@@ -51,3 +52,19 @@ def parse_time(option: str, given: str | None) -> datetime | None:
     except (ValueError, OverflowError):
         expected = "a time such as 2026-01-31T08:00, or an age such as 90s, 30min, 2h, 7d"
         fail(f"{option} {given!r}: expected {expected}", MISUSED)
+
+
+def parse_attributes(option: str, given: list[str] | None) -> dict[str, Any] | None:
+    """Attributes from texts such as `tenant=acme`, whose values are JSON or else texts; ends the
+    command where one has no name.
+    """
+    found: dict[str, Any] = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            fail(f"{option} {text!r}: expected NAME=VALUE, such as tenant=acme", MISUSED)
+        try:
+            found[name] = decode(value)
+        except ValueError:
+            found[name] = value
+    return found or None

@@ -198,8 +198,8 @@ class WorkflowVerbs:
 
         The named steps and everything below them are performed; all others must have settled, and
         are taken over with their results. None: all are performed. `args` replaces arguments by
-        step; the name stays unless `workflow_name` gives another. Events and memos are not taken
-        over. This workflow stays as it is.
+        step; the name stays unless `workflow_name` gives another. Tags and attributes are taken
+        over, events and memos are not. This workflow stays as it is.
 
         Raises UnknownWorkflowError, UnknownStepError, InvalidOptionError, InvalidArgsError,
         NotStorableError, FailedDependencyError, ForkUnsettledError, DeletedJobError;

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
+from baton.core.attributes import checked_tags, encoded_attributes
 from baton.core.checks import check_page_limit, flag, parse_workflow_id
 from baton.core.gate import Dependency, DependencyRules
 from baton.core.names import (
@@ -72,12 +73,15 @@ class Insights:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        tags: Iterable[str] | None = None,
+        attributes: Mapping[str, Any] | None = None,
         after: str | None = None,
         limit: int = 50,
     ) -> Page[WorkflowRow]:
         """Workflows, newest first: those of a state (running, completed, failed, cancelled), of
         a whole workflow name, and inserted at `since` or later and before `until` (aware
-        datetimes); None for all. `after` is the `next` of the page before, `limit` 1 to 1,000.
+        datetimes), that have all these `tags` and whose attributes contain `attributes`; None
+        for all. `after` is the `next` of the page before, `limit` 1 to 1,000.
 
         One call looks at no more than 10,000 workflows: with a state or a name that few of them
         have, a page may be short and the list go on. A workflow that commits late may take its
@@ -91,8 +95,11 @@ class Insights:
             last_read = Place(*parse_place(after))
             place = last_read if place is None else min(place, last_read)
         check_page_limit(limit, MOST_ROWS)
+        chosen = store.WorkflowFilter(
+            wanted, name, first, checked_tags(tags) or None, encoded_attributes(attributes)
+        )
         rows, last = await self._read(
-            lambda: store.list_workflows(self._database, wanted, name, first, place, limit)
+            lambda: store.list_workflows(self._database, chosen, place, limit)
         )
         return Page(tuple(rows), None if last is None else place_text(*last))
 

@@ -115,7 +115,15 @@ async def _insert(
 async def _reserve(connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow]) -> Reserved:
     columns = zip(
         *(
-            (str(w.workflow_id), w.workflow_name, str(len(w.steps)), _bool(w.debug), _trace(w))
+            (
+                str(w.workflow_id),
+                w.workflow_name,
+                str(len(w.steps)),
+                _bool(w.debug),
+                _trace(w),
+                _text_array(w.tags) if w.tags else None,
+                w.attributes,
+            )
             for w in workflows
         ),
         strict=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import anyio
@@ -14,7 +14,7 @@ from baton.core.jsonvalue import decode
 from baton.core.why import MOST_COUNTED, StepFacts, StepWait
 from baton.store.completions import parse_completion
 from baton.store.database import Database
-from baton.store.following import follow
+from baton.store.following import follow, gather
 from baton.store.results import DependencyRow, job_state, parse_dependencies, step_state
 from baton.words.insights import (
     EngineRow,
@@ -45,30 +45,37 @@ class Place(NamedTuple):
     workflow_id: UUID
 
 
+class WorkflowFilter(NamedTuple):
+    """Which workflows are listed; None for any. `attributes` are JSON text; both are contained in
+    those of the workflow.
+    """
+
+    state: WorkflowState | None = None
+    name: str | None = None
+    since: datetime | None = None
+    tags: tuple[str, ...] | None = None
+    attributes: str | None = None
+
+
 async def list_workflows(
-    database: Database,
-    state: WorkflowState | None,
-    name: str | None,
-    since: datetime | None,
-    after: Place | None,
-    limit: int,
+    database: Database, wanted: WorkflowFilter, after: Place | None, limit: int
 ) -> tuple[list[WorkflowRow], Place | None]:
-    """Up to `limit` workflows past a place, newest first, and where to go on."""
+    """Up to `limit` workflows past a place, newest first, and where to go on.
+
+    They are looked for in the order of time. Where that does not find enough of those with tags or
+    attributes, few have them, and their index knows all.
+    """
     place = (None, None) if after is None else after
-    if state in _UNSUCCESSFUL:
-        look = limit + 1 if name is None else MOST_LOOKED_AT
-        wanted = (name, look, limit + 1, since, state)
-        rows = await follow(database, "list_workflows_by_outcome", *place, *wanted)
-    else:
-        look = limit + 1 if state is None else MOST_LOOKED_AT
-        query, own = ("list_workflows", ()) if name is None else ("list_named_workflows", (name,))
-        rows = await follow(database, query, *place, state, look, limit + 1, since, *own)
-    listed = [row for row in rows if state in (None, row["state"]) and name in (None, row["name"])]
+    rows, look = await _look(database, wanted, place, limit)
+    listed = [row for row in rows if row["fits"]]
     last = None
     if len(listed) > limit:
         last = listed[limit - 1]
     elif rows and rows[-1]["position"] == look:
         last = rows[-1]
+        gathered = await _gather(database, wanted, place, limit)
+        if gathered is not None:
+            listed, last = gathered, gathered[limit - 1] if len(gathered) > limit else None
     listed = listed[:limit]
     failures = await _read_failures(
         database, [row["id"] for row in listed if row["state"] in _UNSUCCESSFUL]
@@ -77,6 +84,42 @@ async def list_workflows(
         [_workflow(row, failures.get(row["id"])) for row in listed],
         None if last is None else Place(last["inserted_at"], last["id"]),
     )
+
+
+async def _look(
+    database: Database, wanted: WorkflowFilter, place: tuple[object, object], limit: int
+) -> tuple[list[asyncpg.Record], int]:
+    """What stands past a place, and how many of them were looked at at most."""
+    state, name, since, *found_by = wanted
+    chosen = found_by != [None, None]
+    if state in _UNSUCCESSFUL:
+        look = MOST_LOOKED_AT if chosen or name is not None else limit + 1
+        args = (name, look, limit + 1, since, state, *found_by)
+        return await follow(database, "list_workflows_by_outcome", *place, *args), look
+    look = MOST_LOOKED_AT if chosen or state is not None else limit + 1
+    args = (state, look, limit + 1, since)
+    if name is None:
+        return await follow(database, "list_workflows", *place, *args, *found_by), look
+    return await follow(database, "list_named_workflows", *place, *args, name, *found_by), look
+
+
+async def _gather(
+    database: Database, wanted: WorkflowFilter, place: tuple[object, object], limit: int
+) -> list[asyncpg.Record] | None:
+    """Up to one more than `limit` of those with the tags and attributes; None where there are too
+    many of them to know, or neither is asked for.
+    """
+    by: tuple[object, object] = wanted.attributes, wanted.tags
+    query = "list_attributed_workflows"
+    if wanted.attributes is None:
+        if wanted.tags is None:
+            return None
+        by, query = (wanted.tags, None), "list_tagged_workflows"
+    args = (*by, MOST_LOOKED_AT, wanted.name, wanted.state, *place, wanted.since, limit + 1)
+    rows = await gather(database, query, *args)
+    if rows[0]["found"] > MOST_LOOKED_AT:
+        return None
+    return [row for row in rows if row["id"] is not None]
 
 
 async def _read_failures(
@@ -111,6 +154,7 @@ async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail
             row["age"],
             paused_at=row["paused_at"],
             pause_reason=row["pause_reason"],
+            **_found_by(row),
         )
     else:
         workflow = WorkflowRow(
@@ -124,6 +168,7 @@ async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail
             completion.finished_at,
             completion.duration.total_seconds(),
             *failures.get(workflow_id, (None, None)),
+            **_found_by(row),
         )
     return WorkflowDetail(workflow, counts, completion, row["forked_from"])
 
@@ -256,7 +301,16 @@ def _workflow(row: asyncpg.Record, failure: tuple[str, str | None] | None) -> Wo
         error,
         paused_at=row["paused_at"],
         pause_reason=row["pause_reason"],
+        **_found_by(row),
     )
+
+
+def _found_by(row: asyncpg.Record) -> dict[str, Any]:
+    attributes = row["attributes"]
+    return {
+        "tags": tuple(row["tags"] or ()),
+        "attributes": {} if attributes is None else decode(attributes),
+    }
 
 
 def _engine(row: asyncpg.Record) -> EngineRow:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from baton.words.rows import Completion
@@ -28,7 +29,7 @@ class WorkflowRow:
     One that is running with no outstanding step has ended but was not announced yet. Of one that
     failed or was cancelled, `failed_step` is the step that failed first and `error` its last error,
     capped; both are None once the steps were pruned. `paused_at` and `pause_reason` are those of
-    one that has not ended and is paused.
+    one that has not ended and is paused. `tags` and `attributes` are those that it was given.
     """
 
     workflow_id: UUID
@@ -44,6 +45,8 @@ class WorkflowRow:
     error: str | None = None
     paused_at: datetime | None = None
     pause_reason: str | None = None
+    tags: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

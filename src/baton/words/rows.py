@@ -58,12 +58,16 @@ class NewStep:
 
 @dataclass(frozen=True, slots=True)
 class NewWorkflow:
-    """A validated graph, ready to insert. `steps` keep the order they were added in."""
+    """A validated graph, ready to insert. `steps` keep the order they were added in; `attributes`
+    are JSON text.
+    """
 
     workflow_id: UUID
     workflow_name: str | None
     steps: tuple[NewStep, ...]
     debug: bool = False
+    tags: tuple[str, ...] = ()
+    attributes: str | None = None
     trace_context: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

@@ -14,7 +14,7 @@ reserved AS MATERIALIZED (
 ),
 inserted AS (
     INSERT INTO /*schema.*/workflows AS w (
-        id, name, steps, outstanding, debug, trace_context, inserted_at
+        id, name, steps, outstanding, debug, trace_context, inserted_at, tags, attributes
     )
     SELECT
         n.id::pg_catalog.uuid,
@@ -23,14 +23,18 @@ inserted AS (
         n.steps::pg_catalog.int4,
         n.debug::pg_catalog.bool,
         n.trace_context::pg_catalog.jsonb,
-        c.now
+        c.now,
+        n.tags::pg_catalog.text[],
+        n.attributes::pg_catalog.jsonb
     FROM clock c, unnest(
         $1::pg_catalog.text[],
         $2::pg_catalog.text[],
         $3::pg_catalog.text[],
         $4::pg_catalog.text[],
-        $5::pg_catalog.text[]
-    ) AS n (id, name, steps, debug, trace_context)
+        $5::pg_catalog.text[],
+        $6::pg_catalog.text[],
+        $7::pg_catalog.text[]
+    ) AS n (id, name, steps, debug, trace_context, tags, attributes)
     ORDER BY n.id::pg_catalog.uuid
     ON CONFLICT DO NOTHING
     RETURNING w.id
@@ -39,7 +43,7 @@ SELECT
     (SELECT pg_catalog.string_agg(i.id::pg_catalog.text, ',') FROM inserted i) AS workflow_ids,
     (
         SELECT pg_catalog.string_agg(pg_catalog.nextval(r.sequence)::pg_catalog.text, ',')
-        FROM reserved r, pg_catalog.generate_series(1, $6::pg_catalog.text::pg_catalog.int4)
+        FROM reserved r, pg_catalog.generate_series(1, $8::pg_catalog.text::pg_catalog.int4)
     ) AS job_ids,
     pg_catalog.to_char(pg_catalog.timezone('UTC', c.now), 'YYYY-MM-DD"T"HH24:MI:SS.US') AS now
 FROM clock c

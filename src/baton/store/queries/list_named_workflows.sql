@@ -1,5 +1,6 @@
--- Lists workflows of the name $7, newest first, past the place ($1, $2), of the state $3 (NULL: any), inserted at
--- $6 or later (NULL: any). Looks at no more than $4 of them; the last one looked at is returned too, whatever its state: the next look goes on there.
+-- Lists workflows of the name $7, newest first, past the place ($1, $2), of the state $3, inserted at $6 or
+-- later, with the tags $8 and the attributes $9 (NULL: any). Looks at no more than $4 of them; the last one looked at is returned too, whether
+-- it fits or not: the next look goes on there.
 -- A query of its own: with an optional name the index by name would be lost to the generic plan.
 SELECT
     l.id,
@@ -13,10 +14,14 @@ SELECT
     extract(epoch FROM coalesce(c.finished_at, clock_timestamp()) - l.inserted_at)::double precision AS duration,
     CASE WHEN c.outcome IS NULL THEN l.paused_at END AS paused_at,
     CASE WHEN c.outcome IS NULL THEN l.pause_reason END AS pause_reason,
-    l.position
+    l.tags,
+    l.attributes::text AS attributes,
+    l.position,
+    f.fits
 FROM (
     SELECT
         w.id, w.name, w.steps, w.outstanding, w.failed, w.inserted_at, w.run, w.paused_at, w.pause_reason,
+        w.tags, w.attributes,
         row_number() OVER (ORDER BY w.inserted_at DESC, w.id DESC)::integer AS position
     FROM /*schema.*/workflows w
     WHERE w.name = $7 AND (w.inserted_at, w.id) < (
@@ -26,6 +31,13 @@ FROM (
     LIMIT $4::integer
 ) l
 LEFT JOIN /*schema.*/workflow_completions c ON c.workflow_id = l.id AND c.run = l.run
-WHERE $3::text IS NULL OR coalesce(c.outcome, 'running') = $3 OR l.position = $4
+CROSS JOIN LATERAL (
+    SELECT (
+        ($3::text IS NULL OR coalesce(c.outcome, 'running') = $3)
+        AND ($8::text[] IS NULL OR l.tags @> $8)
+        AND ($9::jsonb IS NULL OR l.attributes @> $9)
+    ) IS TRUE AS fits
+) f
+WHERE f.fits OR l.position = $4
 ORDER BY l.inserted_at DESC, l.id DESC
 LIMIT $5::integer

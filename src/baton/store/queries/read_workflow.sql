@@ -7,6 +7,8 @@ SELECT
     w.outstanding,
     w.failed,
     w.inserted_at,
+    w.tags,
+    w.attributes::text AS attributes,
     w.paused_at,
     w.pause_reason,
     w.forked_from,
