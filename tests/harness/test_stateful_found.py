@@ -9,8 +9,12 @@ import pytest
 from baton import Baton, Delivery, EngineSettings
 from baton.completion import check
 from baton.core.outcome import Ending, outcome
+from baton.runs.actions import told
 from baton.runs.cancel import cancel_workflow
-from baton.settling.settle import hold
+from baton.runs.retry import asked, retry_workflow
+from baton.runtime.executor import release
+from baton.settling.settle import hold, settle_failures
+from baton.store.jobs import requeue_jobs
 from baton.words.rows import NewWait
 from model.mutants import MUTANTS, mutated, mutated_schema
 from races.arena import done, join, noop, settle
@@ -110,6 +114,27 @@ async def test_a_running_step_counts_what_settled_beside_a_dependency_cancelled_
     await settle(side, [done(again)])
     await hold(side, [outcome(job, Ending.HELD)], notify=False)
     assert await ring.states([below]) == {"available": 1}
+
+
+async def test_a_retry_counts_what_a_doomed_step_that_runs_has_not_taken_off(
+    ring: WaitRing,
+) -> None:
+    (workflow,) = await ring.insert(lambda: join(1), 1)
+    above, below = workflow["p1"], workflow["d"]
+    side = ring.sides[0]
+    await ring.monitor.execute(
+        "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1", below
+    )
+    (job,) = (await settle(side, (), room=1)).jobs
+    # While it runs, before its gate has looked, what it depends on fails; then it is given back.
+    await settle_failures(side, [outcome(ring.claims[above], Ending.DISCARDED)], notify=False)
+    await requeue_jobs(side, [release(job)], notify=False)
+    retry = asked("failed", None, None, keep_memos=False, interrupt=False)
+    await retry_workflow(side, workflow.id, retry, told(None, None), notify=False)
+    (again,) = (await settle(side, (), room=1)).jobs
+    await settle(side, [done(again)])
+    assert await ring.states([above, below]) == {"completed": 1, "available": 1}
+    assert await ring.violations() == []
 
 
 async def hold_when_all_has_settled(ring: WaitRing) -> None:

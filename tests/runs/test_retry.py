@@ -288,6 +288,20 @@ async def test_memos_and_waits_inside_a_step(dsn: str, keep: bool) -> None:
         assert (await handle.result("a"))[1] == (1 if keep else 2)
 
 
+async def test_a_wait_that_was_not_over_when_its_step_ended_begins_anew(dsn: str) -> None:
+    async with running(dsn) as run:
+        flow = Baton().add("a", notes.new())
+        await flow.insert()
+        await until_waits(run.tables, flow)
+        handle = flow.handle()
+        await handle.cancel()
+        await handle.completion()
+        await handle.retry(keep_memos=True)
+        await handle.send_event("x", 1)
+        assert (await handle.completion()).outcome == "completed"
+        assert (await handle.result("a"))[1] == 1
+
+
 async def test_an_end_that_was_not_announced_is_announced_first(dsn: str) -> None:
     async with running(dsn) as run:
         flow = chain()

@@ -202,7 +202,7 @@ async def put_back(
     if jobs.missing:
         await resetting.remake_jobs(workflow_id, jobs.missing)
     run, armed = await resetting.reset_nodes(
-        workflow_id, chosen, run=course.run, paused=course.paused
+        workflow_id, chosen, jobs.again, run=course.run, paused=course.paused
     )
     await resetting.drop_waits(chosen, keep_memos=keep_memos)
     if args:

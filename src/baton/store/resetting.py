@@ -72,15 +72,22 @@ class Resetting(Settlement):
         await self._fetch("remake_jobs", workflow_id, job_ids)
 
     async def reset_nodes(
-        self, workflow_id: UUID, job_ids: Sequence[int], *, run: int, paused: bool
+        self,
+        workflow_id: UUID,
+        job_ids: Sequence[int],
+        again: Sequence[int],
+        *,
+        run: int,
+        paused: bool,
     ) -> tuple[int, list[int]]:
-        """Put nodes back to their beginning, and keep what that replaces as history of `run`.
+        """Put nodes back to their beginning, and keep what that replaces as history of `run`; those
+        that wait for them `again` count anew.
         Returns the run that goes on, the next one if the workflow had ended, and the wait steps
         that wait for events only.
         """
         (kept,) = await self._fetch("keep_history", workflow_id, job_ids, run)
-        await self._fetch("count_again", job_ids)
         await self._fetch("reset_nodes", job_ids)
+        await self._fetch("count_again", again, int(paused))
         armed = await self.count_pending(job_ids, paused=paused)
         (row,) = await self._fetch("restart_workflow", workflow_id, *kept)
         return row["run"], armed

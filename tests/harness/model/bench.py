@@ -18,6 +18,9 @@ from model.world import Engine, World
 
 T = TypeVar("T")
 
+BY_CALLER = ("cancel_workflow", "retry_workflow")
+"""Rules whose calls leave it to their callers to tell of ended workflows."""
+
 
 class Bench(RuleBasedStateMachine):
     """`world` and `coverage` are shared by all examples."""
@@ -91,11 +94,11 @@ class Bench(RuleBasedStateMachine):
         wanted = comparison.expected(self.model, self.ids, engines)
         wrong = comparison.differences(comparison.alike(found, self.model), wanted)
         assert not wrong, f"after {rule}:\n" + "\n".join(wrong)
-        silent, self.lost = self.lost or rule.endswith("cancel_workflow"), False
+        silent, self.lost = self.lost or rule.endswith(BY_CALLER), False
         for number, name in self.ids.items():
             untold = self.model.announcements.get(number, 0) - self.world.told[UUID(name)]
             assert untold >= 0, f"workflow {number} told twice"
-            # Who lost the reply cannot tell; of what is cancelled its caller does.
+            # Who lost the reply cannot tell; of what somebody does its caller does.
             known = self.untold.get(number, 0)
             assert silent or untold <= known, f"workflow {number} not told after {rule}"
             self.untold[number] = untold

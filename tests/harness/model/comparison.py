@@ -16,11 +16,11 @@ QUERY = """
 SELECT json_build_object(
     'workflows', (
         SELECT json_object_agg(w.id, json_build_array(
-            w.steps, w.outstanding, w.failed, w.finished_at IS NOT NULL
+            w.steps, w.outstanding, w.failed, w.finished_at IS NOT NULL, w.run
         )) FROM baton.workflows w
     ),
     'completions', (
-        SELECT json_object_agg(c.workflow_id, json_build_array(
+        SELECT json_object_agg(c.workflow_id || '/' || c.run, json_build_array(
             c.outcome, c.failed_steps, c.failed_count, c.total_count
         )) FROM baton.workflow_completions c
     ),
@@ -40,8 +40,19 @@ SELECT json_build_object(
             j.scheduled_at <= timezone('UTC', clock_timestamp()),
             CASE WHEN j.state = 'executing' THEN j.attempted_by[2] END,
             jsonb_array_length(j.errors),
-            (SELECT count(*) FROM jsonb_path_query(j.errors, '$[*] ? (@.rescued == true)'))
+            (SELECT count(*) FROM jsonb_path_query(j.errors, '$[*] ? (@.rescued == true)')),
+            coalesce((j.args ->> 'given')::integer, 0)
         )) FROM baton.oban_jobs j
+    ),
+    'history', (
+        SELECT json_object_agg(h.job_id, h.rows)
+        FROM (
+            SELECT h.job_id, json_agg(json_build_array(
+                h.run, h.state, h.result, h.attempt, h.max_attempts
+            ) ORDER BY h.id) AS rows
+            FROM baton.workflow_step_history h
+            GROUP BY h.job_id
+        ) h
     ),
     'groups', (
         SELECT json_object_agg(g.job_id || '/' || g.replay_key, json_build_array(
@@ -107,11 +118,14 @@ def expected(model: Model, names: dict[int, str], engines: dict[int, str]) -> Du
     return {
         "workflows": {names[n]: _workflow(w) for n, w in model.workflows.items()},
         "completions": {
-            names[n]: _completion(w) for n, w in model.workflows.items() if w.announced
+            f"{names[n]}/{run}": completion
+            for n, w in model.workflows.items()
+            for run, completion in w.completions.items()
         },
         "announcements": {names[n]: count for n, count in model.announcements.items()},
         "nodes": {str(step.id): _node(step, names) for step in model.steps},
         "jobs": {str(step.id): _job(step, engines) for step in model.steps if step.job},
+        "history": {str(step.id): step.history for step in model.steps if step.history},
         "groups": {group.id: _group(group) for group in model.groups},
         "events": {str(event.number): _event(event, names) for event in model.events},
         "illegal": {},
@@ -139,16 +153,7 @@ def differences(found: Dump, wanted: Dump) -> list[str]:
 
 def _workflow(workflow: Workflow) -> list[Any]:
     left = workflow.outstanding
-    return [len(workflow.steps), left, len(workflow.failed), left == 0]
-
-
-def _completion(workflow: Workflow) -> list[Any]:
-    failed = workflow.failed
-    outcome = "completed"
-    if failed:
-        discarded = any(step.settled == "discarded" for step in workflow.steps)
-        outcome = "failed" if discarded else "cancelled"
-    return [outcome, failed, len(failed), len(workflow.steps)]
+    return [len(workflow.steps), left, len(workflow.failed), left == 0, workflow.run]
 
 
 def _node(step: Step, names: dict[int, str]) -> list[Any]:
@@ -173,6 +178,7 @@ def _job(step: Step, engines: dict[int, str]) -> list[Any]:
         holder,
         job.errors,
         job.rescues,
+        job.given,
     ]
 
 

@@ -46,10 +46,12 @@ def transitions(rule: str, before: Dump, after: Dump) -> Iterator[Transition]:
 
 
 def legal(transition: Transition) -> bool:
-    """I7 and I9: what has ended stays as it is, but for a job that somebody retries; and what has
-    not ended and been announced does not vanish.
+    """I7 and I9: what has ended stays as it is, but for what somebody retries; and what has not
+    ended and been announced does not vanish.
     """
     kind, was, rule, now = transition
+    if rule == "retry_workflow" and (now != GONE or kind == "groups"):
+        return True
     pruned = rule.startswith(("prune", "plugin"))
     match kind:
         case "jobs" if was in TERMINAL:

@@ -30,6 +30,14 @@ jobs scheduled available: retry_by_hand stage
 jobs cancelled available: retry_by_hand sweep_and_retry
 jobs discarded available: retry_by_hand
 jobs completed available: retry_by_hand
+jobs cancelled available: retry_workflow
+jobs cancelled suspended: retry_workflow
+jobs discarded available: retry_workflow
+jobs completed available: retry_workflow
+jobs completed suspended: retry_workflow
+jobs executing available: retry_workflow
+jobs new available: retry_workflow
+jobs new suspended: retry_workflow
 jobs available gone: delete_by_hand
 jobs executing gone: delete_by_hand
 jobs suspended gone: delete_by_hand
@@ -40,6 +48,9 @@ nodes new unsettled: insert_workflow prune_between
 nodes unsettled completed: check expire plugin send_event send_key settle sweep
 nodes unsettled cancelled: cancel_wait cancel_workflow check expire plugin settle sweep
 nodes unsettled discarded: check expire plugin rescue settle sweep
+nodes cancelled unsettled: retry_workflow
+nodes discarded unsettled: retry_workflow
+nodes completed unsettled: retry_workflow
 nodes completed gone: prune prune_by_parts
 nodes cancelled gone: prune prune_by_parts
 nodes discarded gone: prune
@@ -52,6 +63,12 @@ groups dormant cancelled: cancel_wait cancel_workflow check
 groups pending completed: expire send_event send_key
 groups pending timeout: expire
 groups pending cancelled: cancel_wait cancel_workflow sweep
+groups cancelled dormant: retry_workflow
+groups cancelled pending: retry_workflow
+groups completed dormant: retry_workflow
+groups completed pending: retry_workflow
+groups pending dormant: retry_workflow
+groups completed gone: retry_workflow
 groups cancelled gone: prune
 events new kept: send_event send_key
 events new taken: send_event
@@ -60,9 +77,11 @@ events new open: send_key
 events kept taken: expire settle
 events open kept: expire
 events open given: expire
+events taken dropped: retry_workflow
 events kept gone: prune
 workflows new open: insert_workflow
 workflows open finished: cancel_wait cancel_workflow check expire send_event settle sweep
+workflows finished open: retry_workflow
 workflows finished gone: prune prune_by_parts
 completions new announced: announce cancel_workflow check expire send_event settle sweep
 completions announced gone: forget_announcement prune
@@ -86,6 +105,14 @@ MARKS = frozenset(
         "event: duplicate",
         "event: unknown",
         "event: finished",
+        "retry: in the same run",
+        "retry: in the next run",
+        "retry: interrupted",
+        "retry: unknown",
+        "retry: nothing",
+        "retry: doomed",
+        "retry: args",
+        "retry: running",
     }
 )
 """What no row shows."""

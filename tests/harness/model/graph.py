@@ -43,7 +43,7 @@ class Graph:
             if one.deps or one.wait:
                 state = "suspended"
             job = Job(state, one.max_attempts, stamp, due=not one.later)
-            named[one.name] = Step(job_id, workflow, one, job)
+            named[one.name] = Step(job_id, workflow, one, job, born=stamp)
         workflow.steps = list(named.values())
         for step in workflow.steps:
             step.deps = [named[name] for name in step.new.deps]
@@ -115,7 +115,7 @@ class Graph:
         for number in numbers:
             workflow = self.workflows[number]
             if workflow.outstanding == 0 and not workflow.announced:
-                workflow.announced = True
+                workflow.announce()
                 self.announcements[number] = self.announcements.get(number, 0) + 1
 
     def end_job(self, step: Step, state: str, *, error: bool = False) -> None:
@@ -128,7 +128,7 @@ class Graph:
     def close_waits(self, step: Step) -> None:
         for group in step.groups.values():
             if group.open:
-                group.status, group.due = "cancelled", None
+                group.status, group.due, group.unmet = "cancelled", None, True
 
     def arm(self, steps: Iterable[Step], *, new: bool = False) -> list[Group]:
         """Begin waits; returns those for which something is there already. New ones with a key are

@@ -9,6 +9,7 @@ from model import comparison
 from model.calls import Crash, Demand, Outcome
 from model.drawing import crashes, keys, names
 from model.requests import Requesting
+from model.retrying import Retrying
 from model.state import TERMINAL, Group, NewStep, Wait
 from model.sweeping import BETWEEN, Sweeping
 from model.working import Working
@@ -16,7 +17,7 @@ from model.working import Working
 ROUNDS = 40
 
 
-class Machine(Working, Requesting, Sweeping):
+class Machine(Working, Requesting, Retrying, Sweeping):
     """All rules."""
 
     @precondition(lambda self: len(self.model.workflows) < 4)
@@ -134,7 +135,7 @@ def rules() -> set[str]:
     between = {f"sweep_and_{what}" for what in BETWEEN}
     defined = {
         name
-        for part in (Working, Requesting, Sweeping)
+        for part in (Working, Requesting, Retrying, Sweeping)
         for name in vars(part)
         if not name.startswith("_")
     }

@@ -169,7 +169,38 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
         ),
     ),
 }
-QUICK = ("settle by id alone", "a dependency counted twice", "an event taken twice")
+MUTANTS |= {
+    "a reset step is not waited for again": (
+        Edit("count_again", "SET pending = w.pending, released_at", "SET released_at"),
+    ),
+    "a reset forgets what had failed": (
+        Edit("restart_workflow", "failed = w.failed - $3::integer", "failed = w.failed - 0 * $3"),
+    ),
+    "a retry keeps the run": (
+        Edit("restart_workflow", "run = w.run + (w.outstanding = 0)::integer", "run = w.run"),
+    ),
+    "a reset leaves waits as they are": (
+        Edit(
+            "drop_waits",
+            "WHERE w.id = g.id AND g.wait_step",
+            "WHERE w.id = g.id AND g.wait_step AND false",
+        ),
+    ),
+    "a reset step waits for none that was reset": (
+        Edit(
+            "count_pending", "AND d.state IS NULL", "AND d.state IS NULL AND d.job_id <> ALL ($1)"
+        ),
+    ),
+    "a retry keeps the former budget": (
+        Edit("reset_jobs", "least(j.attempt + j.max_attempts", "least(j.max_attempts"),
+    ),
+}
+QUICK = (
+    "settle by id alone",
+    "a dependency counted twice",
+    "an event taken twice",
+    "a retry keeps the run",
+)
 """Those that the ordinary test run tries."""
 
 

@@ -9,11 +9,12 @@ from model.calls import (
     Commits,
     Outcome,
 )
+from model.resetting import Resetting
 from model.state import TERMINAL, Entry, Event, Group, Step
-from model.work import Work, job_of
+from model.work import job_of
 
 
-class Model(Work):
+class Model(Resetting):
     """All calls."""
 
     # By request
@@ -218,7 +219,7 @@ class Model(Work):
             yield
             for step in self.steps:
                 if step.workflow.announced and step.state == state:
-                    step.job = None
+                    step.lose_job()
 
     def prunable(self) -> list[int]:
         return [

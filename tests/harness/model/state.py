@@ -53,6 +53,7 @@ class Job:
     claim: int = NOT_CLAIMED
     holder: int | None = None
     errors: int = 0
+    given: int = 0
     explained: set[int] = field(default_factory=set)
     rescues: int = 0
 
@@ -83,7 +84,7 @@ class Event:
 @dataclass(eq=False)
 class Group:
     """`cutoff`: time is over, and events after this number are late. `due`: somebody has to look,
-    in this order.
+    in this order. `unmet`: it was cancelled because its step ended.
     """
 
     order: int
@@ -94,6 +95,7 @@ class Group:
     received: dict[str, Event] = field(default_factory=dict)
     cutoff: int | None = None
     due: int | None = None
+    unmet: bool = False
 
     @property
     def id(self) -> str:
@@ -130,7 +132,10 @@ class Group:
 
 @dataclass(eq=False)
 class Step:
-    """A node with its job, which may be gone; `script` are the waits its body came to."""
+    """A node with its job, which may be gone; `script` are the waits its body came to. `born` is
+    the stamp of its insertion, `kept` what is known of a job that is gone, `base` the attempts that
+    a retry forgave, `ahead` the claim that had begun before a retry took back what it depends on.
+    """
 
     id: int
     workflow: Workflow
@@ -142,6 +147,16 @@ class Step:
     result: dict[str, Any] | None = None
     groups: dict[str, Group] = field(default_factory=dict)
     script: list[Wait] = field(default_factory=list)
+    born: int = 0
+    kept: tuple[int, int, int] = (0, 0, 0)
+    base: int = 0
+    ahead: int | None = None
+    history: list[list[Any]] = field(default_factory=list)
+
+    def lose_job(self) -> None:
+        if self.job is not None:
+            self.kept = self.job.attempt, self.job.max_attempts, self.job.given
+            self.job = None
 
     @property
     def gate(self) -> Group | None:
@@ -189,12 +204,24 @@ class Step:
 
 @dataclass(eq=False)
 class Workflow:
-    """`announced`: a completion is recorded; how often it was, `announcements` tells."""
+    """`completions` are those recorded, by run."""
 
     number: int
     steps: list[Step] = field(default_factory=list)
-    announced: bool = False
-    announcements: int = 0
+    run: int = 1
+    completions: dict[int, list[Any]] = field(default_factory=dict)
+
+    @property
+    def announced(self) -> bool:
+        return self.run in self.completions
+
+    def announce(self) -> None:
+        failed = self.failed
+        outcome = "completed"
+        if failed:
+            discarded = any(step.settled == "discarded" for step in self.steps)
+            outcome = "failed" if discarded else "cancelled"
+        self.completions[self.run] = [outcome, failed, len(failed), len(self.steps)]
 
     @property
     def outstanding(self) -> int:

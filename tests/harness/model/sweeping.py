@@ -70,7 +70,7 @@ class Sweeping(Bench):
                 )
             case _:
                 self.rule = "sweep_and_delete"
-                step.job = None
+                step.lose_job()
                 between = lambda: self.world.monitor.execute(_DELETE, step.id)  # noqa: E731
 
         async def pause() -> None:
@@ -212,7 +212,7 @@ class Sweeping(Bench):
         found = [step for step in self._steps() if step.job is not None]
         if found:
             step = pick_of(found, pick)
-            step.job = None
+            step.lose_job()
             self._by_hand("delete_by_hand", _DELETE, step.id)
 
     @precondition(lambda self: self.moves % 3 == 0 and self._announced())
@@ -220,12 +220,13 @@ class Sweeping(Bench):
     def forget_announcement(self, pick: int) -> None:
         """Some workflow has ended and was not announced."""
         workflow = pick_of(self._announced(), pick)
-        workflow.announced = False
+        del workflow.completions[workflow.run]
         self.unannounced[workflow.number] = self.unannounced.get(workflow.number, 0) + 1
         self._by_hand(
             "forget_announcement",
-            "DELETE FROM baton.workflow_completions WHERE workflow_id = $1",
+            "DELETE FROM baton.workflow_completions WHERE workflow_id = $1 AND run = $2",
             UUID(int=workflow.number),
+            workflow.run,
         )
 
 

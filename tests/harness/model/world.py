@@ -64,6 +64,9 @@ TABLES = (
     "workflow_wait_groups",
     "workflow_wait_members",
     "workflow_events",
+    "workflow_deleted_jobs",
+    "workflow_step_history",
+    "baton_actions",
     "baton_engines",
 )
 
@@ -219,11 +222,11 @@ class World:
         return engine
 
     def beat(self, engine: Engine, *, alive: bool) -> None:
-        """Its heart beats, or has not for a day."""
+        """Its heart beats, or has not for long; not so long that its row would be forgotten."""
         self.execute(
-            "UPDATE baton.baton_engines SET seen_at = now() + $2 * interval '1 day' WHERE id = $1",
+            "UPDATE baton.baton_engines SET seen_at = now() + $2 * interval '1 s' WHERE id = $1",
             engine.id,
-            1 if alive else -1,
+            86_400 if alive else -100,
         )
 
     def call(self, work: Callable[[], Awaitable[T]], crash: Crash | None = None) -> T | Lost:
@@ -261,7 +264,7 @@ acts: dict[int, Act] = {}
 
 
 @worker(name="model.act", backoff=3600)
-async def act(step: Step) -> object:
+async def act(step: Step, *, given: int = 0) -> object:
     return await acts[step.job_id](step)
 
 

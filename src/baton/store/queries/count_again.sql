@@ -1,11 +1,19 @@
--- The steps that have not settled count those among $1 again that had, and on which they depend.
+-- Counts anew what the steps $1 wait for, which have not settled and some of whose dependencies were reset: unsettled
+-- dependencies, open waits and, with $2 = 1, the end of the workflow's pause. What they counted before tells too little:
+-- while a failure dooms a step that runs, nothing is taken off.
 UPDATE /*schema.*/workflow_nodes x
-SET pending = x.pending + g.settled, released_at = NULL
+SET pending = w.pending, released_at = NULL
 FROM (
-    SELECT d.job_id, count(*)::integer AS settled
+    SELECT
+        o.job_id,
+        $2::integer + (
+            SELECT count(*) FROM /*schema.*/workflow_nodes d WHERE d.job_id = ANY (r.deps) AND d.state IS NULL
+        )::integer + (
+            SELECT count(*)
+            FROM /*schema.*/workflow_wait_groups g
+            WHERE g.job_id = o.job_id AND (g.wait_step OR g.status = 'pending')
+        )::integer AS pending
     FROM unnest($1::bigint[]) AS o (job_id)
-    JOIN /*schema.*/workflow_nodes n ON n.job_id = o.job_id AND n.state IS NOT NULL
-    CROSS JOIN LATERAL unnest(n.dependents) AS d (job_id)
-    GROUP BY d.job_id
-) g
-WHERE x.job_id = g.job_id AND x.state IS NULL
+    JOIN /*schema.*/workflow_nodes r ON r.job_id = o.job_id
+) w
+WHERE x.job_id = w.job_id

@@ -1,11 +1,12 @@
 -- What the steps $1 have waited for begins anew: waits inside them are deleted, with $2 only those that have not
--- settled; wait steps wait again. Events of their workflow that they had taken are theirs no more, and may be sent
--- again under the same dedupe_id.
+-- settled, or not before their step did; wait steps wait again. Events of their workflow that they had taken are theirs
+-- no more, and may be sent again under the same dedupe_id.
 WITH groups AS MATERIALIZED (
     SELECT g.id, g.wait_step
     FROM unnest($1::bigint[]) AS o (job_id)
     JOIN /*schema.*/workflow_wait_groups g ON g.job_id = o.job_id
     WHERE g.wait_step OR NOT $2::boolean OR g.status IN ('dormant', 'pending')
+    OR (g.status = 'cancelled' AND g.reason = 'the step ended without it')
 ),
 events AS (
     UPDATE /*schema.*/workflow_events e

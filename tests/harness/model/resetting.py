@@ -1,0 +1,143 @@
+"""How steps are begun anew, commit by commit, see `calls.run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from model.calls import Commits
+from model.state import FAILED, Job, Step, Workflow
+from model.work import Work, job_of
+
+STEPS = "steps"
+
+
+@dataclass(frozen=True)
+class Retry:
+    """What somebody asks for; `given` is what the steps `args` get as their argument."""
+
+    mode: str
+    names: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    given: int = 0
+    keep_memos: bool = False
+    interrupt: bool = False
+
+
+class Done(NamedTuple):
+    run: int
+    steps: int
+    interrupted: frozenset[int]
+
+
+class Resetting(Work):
+    """The opposite of settling."""
+
+    def retry_workflow(self, number: int, retry: Retry) -> Commits[Done | str]:
+        """What was done, or why nothing was: then there is no commit."""
+        workflow = self.workflows.get(number)
+        if workflow is None:
+            return "unknown"
+        chosen = _chosen(workflow, retry)
+        running = [step for step in chosen if step.state == "executing"]
+        if refused := _refused(chosen, running, retry):
+            return refused
+        yield
+        self._reset(workflow, chosen, retry)
+        return Done(workflow.run, len(chosen), frozenset(step.id for step in running))
+
+    def _reset(self, workflow: Workflow, chosen: list[Step], retry: Retry) -> None:
+        run = workflow.run
+        if workflow.outstanding == 0:
+            self.announce([workflow.number])
+            workflow.run += 1
+        again = [
+            step
+            for step in workflow.steps
+            if step.settled is None and step not in chosen
+            if any(dep in chosen and dep.settled is not None for dep in step.deps)
+        ]
+        for step in chosen:
+            self._begin(step, run, retry)
+        for step in chosen:
+            job = job_of(step)
+            runnable = "available" if job.due else "scheduled"
+            job.state = "suspended" if step.pending else runnable
+        for step in again:
+            if step.state in ("available", "scheduled", "retryable"):
+                job_of(step).state = "suspended"
+            elif step.state == "executing":
+                step.ahead = job_of(step).claim
+        self.decide(self.arm(step for step in chosen if step.gate and step.pending == 1))
+
+    def _begin(self, step: Step, run: int, retry: Retry) -> None:
+        if step.job is None:
+            attempt, most, given = step.kept
+            step.job = Job("suspended", most, step.born, due=True, attempt=attempt, given=given)
+        job = step.job
+        former, job.max_attempts = job.max_attempts, job.attempt + job.max_attempts - step.base
+        if step.settled is not None or job.attempt > 0:
+            step.history.append([run, step.settled, step.result, job.attempt, former])
+            step.base = job.attempt
+        if job.state == "retryable":
+            job.due, job.stamp = True, self.tick()
+        if step.new.name in retry.args:
+            job.given = retry.given
+        step.settled = step.result = None
+        self._drop_waits(step, retry.keep_memos)
+
+    def _drop_waits(self, step: Step, keep: bool) -> None:
+        if not keep:
+            step.script.clear()
+        for group in list(step.groups.values()):
+            if keep and group.key and not group.open and not group.unmet:
+                continue
+            for event in group.received.values():
+                if event.state == "taken":
+                    event.state, event.taken_by, event.dedupe_id = "dropped", None, None
+            if group.key:
+                del step.groups[group.key]
+            else:
+                group.status, group.received, group.unmet = "dormant", {}, False
+                group.cutoff = group.due = None
+
+
+def _chosen(workflow: Workflow, retry: Retry) -> list[Step]:
+    match retry.mode:
+        case "all":
+            return list(workflow.steps)
+        case "steps":
+            first = {step.id for step in workflow.steps if step.new.name in retry.names}
+            first |= _below(step for step in workflow.steps if step.id in first)
+        case _:
+            failed = [step for step in workflow.steps if step.settled in FAILED]
+            first = {step.id for step in failed}
+            if retry.mode == "failed_and_downstream":
+                below = _below(failed)
+                first |= {s.id for s in workflow.steps if s.id in below and s.settled is not None}
+    return [step for step in workflow.steps if step.id in first]
+
+
+def _below(steps: Iterable[Step]) -> set[int]:
+    found: dict[int, Step] = {}
+    left = list(steps)
+    while left:
+        for below in left.pop().dependents:
+            if below.id not in found:
+                found[below.id] = below
+                left.append(below)
+    return set(found)
+
+
+def _refused(chosen: list[Step], running: list[Step], retry: Retry) -> str | None:
+    if not chosen:
+        return "nothing"
+    failed = {dep for step in chosen for dep in step.deps if step.dooms(dep.settled)}
+    if retry.mode == STEPS and failed - set(chosen):
+        return "doomed"
+    if {*retry.args} - {step.new.name for step in chosen}:
+        return "args"
+    if running and not retry.interrupt:
+        return "running"
+    return None
