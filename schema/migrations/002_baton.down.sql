@@ -6,6 +6,7 @@ EXCEPTION WHEN undefined_table OR invalid_schema_name OR insufficient_privilege 
 END
 $keep$;
 DROP TABLE IF EXISTS /*schema.*/workflow_deleted_jobs;
+DROP TABLE IF EXISTS /*schema.*/baton_bulk;
 DROP TABLE IF EXISTS /*schema.*/baton_actions;
 DROP TABLE IF EXISTS /*schema.*/workflow_step_history;
 DROP TABLE IF EXISTS /*schema.*/workflow_debug_logs;

@@ -298,7 +298,8 @@ CREATE INDEX workflow_step_history_workflow
     ON /*schema.*/workflow_step_history (workflow_id, job_id, id);
 
 -- Who did what to a workflow: one row per action, written in the transaction that carries it out. details holds what
--- was asked for, result what came of it.
+-- was asked for, result what came of it. bulk_id is the operation on many workflows that it is part of: one that goes on
+-- after a crash finds here what it has done.
 CREATE TABLE /*schema.*/baton_actions (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     workflow_id uuid,
@@ -309,9 +310,35 @@ CREATE TABLE /*schema.*/baton_actions (
     run         integer,
     details     jsonb NOT NULL DEFAULT '{}',
     result      jsonb NOT NULL DEFAULT '{}',
+    bulk_id     uuid,
     done_at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX baton_actions_workflow ON /*schema.*/baton_actions (workflow_id, id);
+CREATE UNIQUE INDEX baton_actions_bulk ON /*schema.*/baton_actions (bulk_id, workflow_id) WHERE bulk_id IS NOT NULL;
+
+-- Operations on all workflows that match a filter, newest first. batch holds the workflows under way, cursor where the
+-- list goes on after them (NULL: nowhere); both, and the counts, move in one update per batch, which names the position
+-- it has seen, so that of several processes at it one moves it.
+CREATE TABLE /*schema.*/baton_bulk (
+    id          uuid PRIMARY KEY,
+    action      text NOT NULL,
+    filter      jsonb NOT NULL,
+    options     jsonb NOT NULL,
+    actor       text,
+    reason      text,
+    state       text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'finished')),
+    matched     integer NOT NULL,
+    done        integer NOT NULL DEFAULT 0,
+    passed      integer NOT NULL DEFAULT 0,
+    failed      integer NOT NULL DEFAULT 0,
+    failures    jsonb NOT NULL DEFAULT '[]',
+    batch       uuid[] NOT NULL DEFAULT '{}',
+    cursor      text,
+    position    integer NOT NULL DEFAULT 0,
+    started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at timestamptz
+);
+CREATE INDEX baton_bulk_started ON /*schema.*/baton_bulk (started_at, id);
 
 -- The jobs of steps whose rows somebody deleted before the workflow was pruned, so that a retry can make them again
 -- under their ids. Written by a trigger, baton_keep_deleted_jobs, so that whoever prunes oban_jobs need not know.

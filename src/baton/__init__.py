@@ -7,6 +7,7 @@ from baton.core.waits import WaitCancelled, WaitEvents, WaitOutcome, WaitTimeout
 from baton.engine import Engine
 from baton.handles.queue import QueueHandle
 from baton.handles.workflow import WorkflowHandle
+from baton.handles.workflows import WorkflowsHandle
 from baton.performing.process_executor import ProcessExecutor
 from baton.steps.step import Step, SyncStep
 from baton.store.database import Database
@@ -56,6 +57,7 @@ __all__ = [
     "Worker",
     "WorkflowHandle",
     "WorkflowOutcome",
+    "WorkflowsHandle",
     "insert_all",
     "send_event",
     "subscribe",

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeAlias, Unpack
@@ -13,10 +14,12 @@ from uuid import UUID, uuid4
 
 import anyio
 
+from baton.core.checks import parse_bulk_id
 from baton.core.dsn import DSN_EXPECTED
 from baton.core.near_names import unknown_option
 from baton.handles.queue import QueueHandle
 from baton.handles.workflow import WorkflowHandle
+from baton.handles.workflows import WorkflowsHandle, go_on
 from baton.migrating.schema_check import require
 from baton.reading.insights import Insights
 from baton.runtime.lifespan import Lifespan
@@ -30,8 +33,10 @@ from baton.store.sql import DEFAULT_SCHEMA
 from baton.sweep.plugin import Plugin, checked_plugins, sweep_in_turn
 from baton.wiring import wired
 from baton.words.argument_errors import InvalidOptionError
+from baton.words.bulk import Bulk
 from baton.words.config import EngineOptions, EngineSettings
 from baton.words.engine_errors import EngineStateError
+from baton.words.insights import WorkflowState
 
 __all__ = ["Engine", "EngineOptions"]
 
@@ -234,6 +239,32 @@ class Engine:
         InvalidArgumentError for what is no id.
         """
         return WorkflowHandle(self._parts, workflow_id)
+
+    def workflows(
+        self,
+        state: WorkflowState | str | None = None,
+        workflow_name: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> WorkflowsHandle:
+        """The handle of all workflows that match a filter, for one verb on each of them; the filter
+        is that of `Insights.workflows`.
+        """
+        return WorkflowsHandle(
+            self._parts, state=state, workflow_name=workflow_name, since=since, until=until
+        )
+
+    async def resume_bulk(
+        self, bulk_id: UUID | str, *, progress: Callable[[Bulk], None] | None = None
+    ) -> Bulk:
+        """Do the rest of a bulk operation whose process has died, or has given up. Any process may,
+        also several at once; one that has finished is returned as it is.
+
+        Raises UnknownBulkError, BulkStoppedError, InvalidArgumentError; EngineStateError unless
+        this engine runs.
+        """
+        return await go_on(self._parts, parse_bulk_id(bulk_id), progress)
 
     def queue(self, name: str) -> QueueHandle:
         """The handle of a queue that this engine serves. Raises InvalidArgumentError."""

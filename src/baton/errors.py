@@ -35,6 +35,9 @@ BatonError
 │   ├── FailedDependencyError   step, dependency, state
 │   ├── DeletedJobError         steps
 │   └── ForkUnsettledError      steps
+├── BulkError                   an operation on many workflows; bulk_id
+│   ├── UnknownBulkError
+│   └── BulkStoppedError        error (which stopped it)
 ├── UnknownRunError             workflow_id, run, latest
 ├── UnknownWorkflowError        workflow_id, pruned
 ├── UnknownStepError            workflow_id, step
@@ -83,12 +86,15 @@ from baton.words.graph_errors import (
     UnknownDependencyError,
 )
 from baton.words.run_errors import (
+    BulkError,
+    BulkStoppedError,
     DeletedJobError,
     FailedDependencyError,
     ForkUnsettledError,
     NothingToRetryError,
     RetryError,
     StepRunningError,
+    UnknownBulkError,
 )
 from baton.words.schema_errors import MigrationError, SchemaMismatchError, SchemaMissingError
 from baton.words.step_errors import (
@@ -118,6 +124,8 @@ from baton.words.workflow_errors import (
 
 __all__ = [
     "BatonError",
+    "BulkError",
+    "BulkStoppedError",
     "CompletionTimeoutError",
     "ConnectionTypeError",
     "CycleError",
@@ -157,6 +165,7 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "UndeclaredDependencyError",
+    "UnknownBulkError",
     "UnknownDependencyError",
     "UnknownRunError",
     "UnknownStepError",

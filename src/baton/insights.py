@@ -2,6 +2,7 @@
 
 from baton.reading.insights import Insights
 from baton.words.actions import Action
+from baton.words.bulk import Bulk, BulkFailure, BulkState
 from baton.words.insights import (
     EngineRow,
     QueueRow,
@@ -19,6 +20,9 @@ from baton.words.runs import StepHistory
 
 __all__ = [
     "Action",
+    "Bulk",
+    "BulkFailure",
+    "BulkState",
     "EngineRow",
     "Insights",
     "Page",

@@ -55,6 +55,7 @@ TABLES = (
     "workflow_step_history",
     "workflow_deleted_jobs",
     "baton_actions",
+    "baton_bulk",
 )
 
 

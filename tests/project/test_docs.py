@@ -34,6 +34,8 @@ from baton.core.gate import Dependency, DependencyRules, decide
 from baton.core.outcome import RULES
 from baton.insights import (
     Action,
+    Bulk,
+    BulkFailure,
     EngineRow,
     QueueRow,
     Reason,
@@ -317,6 +319,8 @@ def test_rows_table() -> None:
         StepRow,
         QueueRow,
         Action,
+        Bulk,
+        BulkFailure,
         StepHistory,
         EngineRow,
         WaitingStep,

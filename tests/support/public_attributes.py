@@ -19,8 +19,8 @@ SHOWN: dict[str, str] = {
     "Delivery": "BUFFERED DELIVERED DUPLICATE SETTLED",
     "Discard": "reason",
     "Engine": (
-        "database engine_id insights lifespan name plugins queue run settings state stop wake "
-        "workflow"
+        "database engine_id insights lifespan name plugins queue resume_bulk run settings state "
+        "stop wake workflow workflows"
     ),
     "EngineSettings": (
         "acquire_timeout capture_limit command_timeout debug foreign_rescue_after "
@@ -60,12 +60,19 @@ SHOWN: dict[str, str] = {
         "cancel cancel_step cancel_wait captures complete_step completion fork pause result resume "
         "retry send_event status steps usage waiting_steps workflow_id"
     ),
+    "WorkflowsHandle": "cancel count pause resume retry",
+    "Bulk": (
+        "action actor bulk_id done failed failures filter finished_at matched options passed "
+        "reason started_at state"
+    ),
+    "BulkFailure": "error workflow_id",
+    "BulkState": "FINISHED RUNNING",
     "Retried": "run steps",
     "RetryMode": "ALL FAILED FAILED_AND_DOWNSTREAM",
     "WorkflowOutcome": "CANCELLED COMPLETED FAILED",
-    "Action": "action action_id actor details done_at reason result run step workflow_id",
+    "Action": "action action_id actor bulk_id details done_at reason result run step workflow_id",
     "EngineRow": "engine_id live name node queues rescue_after seen_at silent_for started_at",
-    "Insights": "actions engines history queues steps waiting_steps why workflow workflows",
+    "Insights": "actions bulks engines history queues steps waiting_steps why workflow workflows",
     "Page": "next rows",
     "QueueRow": (
         "available available_for engines executing executing_for queue retryable room scheduled "

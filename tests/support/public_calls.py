@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
@@ -18,6 +18,7 @@ import baton.insights
 import baton.schema
 import baton.statistics
 from baton import Baton, Database, Engine, Step, worker
+from baton.errors import UnknownBulkError
 from support.running import fast
 from support.waiting import DEADLINE
 
@@ -123,6 +124,11 @@ async def _notifying(database: Database) -> None:
     await database.notifying(body, wanted=True)
 
 
+async def _resumed_bulk(scene: Scene) -> None:
+    with suppress(UnknownBulkError):
+        await scene.engine.resume_bulk(UUID(int=0))
+
+
 def _later() -> datetime:
     return datetime.now(UTC) + timedelta(hours=1)
 
@@ -162,6 +168,13 @@ CALLS: dict[str, Call] = {
     "WorkflowHandle.complete_step": lambda s: s.engine.workflow(s.workflow_id).complete_step("b"),
     "WorkflowHandle.pause": lambda s: s.engine.workflow(s.workflow_id).pause(),
     "WorkflowHandle.resume": lambda s: s.engine.workflow(s.workflow_id).resume(),
+    "WorkflowsHandle.count": lambda s: s.engine.workflows("running").count(),
+    "WorkflowsHandle.cancel": lambda s: s.engine.workflows("running").cancel(),
+    "WorkflowsHandle.retry": lambda s: s.engine.workflows("running").retry(),
+    "WorkflowsHandle.pause": lambda s: s.engine.workflows("running").pause(),
+    "WorkflowsHandle.resume": lambda s: s.engine.workflows("running").resume(),
+    "Engine.resume_bulk": lambda s: _resumed_bulk(s),
+    "Insights.bulks": lambda s: s.insights.bulks(),
     "Insights.actions": lambda s: s.insights.actions(),
     "Insights.history": lambda s: s.insights.history(s.workflow_id),
     "Insights.engines": lambda s: s.insights.engines(),

@@ -80,3 +80,11 @@ def parse_workflow_id(
         own = ": its workflow_id" if hasattr(given, "workflow_id") else ""
         expected = f"a UUID or its text{own}{advice(given)}"
         raise InvalidArgumentError("workflow_id", given, expected) from None
+
+
+def parse_bulk_id(given: UUID | str) -> UUID:
+    """The id of a bulk operation from a UUID or its text. Raises InvalidArgumentError."""
+    try:
+        return given if isinstance(given, UUID) else UUID(given)
+    except (ValueError, TypeError, AttributeError):
+        raise InvalidArgumentError("bulk_id", given, "a UUID or its text") from None

@@ -11,12 +11,12 @@ from baton.core.errortext import sanitize
 from baton.core.names import validate_step_name
 from baton.handles.parts import EngineParts
 from baton.reading.missing_steps import missing_step
-from baton.runs.actions import Told, emit_action, told
+from baton.runs.actions import Member, Told, emit_action, told
 from baton.runs.cancel import cancel_step, cancel_workflow
 from baton.runs.complete import complete_step
 from baton.runs.fork import asked_fork, fork_workflow
 from baton.runs.pause import pause_workflow, resume_workflow
-from baton.runs.retry import asked, retry_workflow
+from baton.runs.retry import Retry, asked, retry_workflow
 from baton.runtime.ids import new_id
 from baton.runtime.tasks import to_the_end
 from baton.settling.wait_events import emit_settled_waits
@@ -24,6 +24,7 @@ from baton.steps.results import encode_result
 from baton.store.ambient import Instance, opened
 from baton.store.database import Database
 from baton.telemetry.insertions import emit_inserted
+from baton.words.bulk import Bulk
 from baton.words.effects import Effects
 from baton.words.runs import Retried, RetryMode
 from baton.words.states import StepState
@@ -74,10 +75,15 @@ class WorkflowVerbs:
         actor = told(by, None).by
         return await to_the_end(self._cancel(sanitize(reason), actor))
 
-    async def _cancel(self, reason: str, by: str | None) -> int:
+    async def _cancel(self, reason: str, by: str | None, member: Member | None = None) -> int:
         engine = self._parts.engine
         effects = await cancel_workflow(
-            engine.database, self._workflow_id, reason, notify=engine.settings.notify, by=by
+            engine.database,
+            self._workflow_id,
+            reason,
+            notify=engine.settings.notify,
+            by=by,
+            member=member,
         )
         if effects is None:
             raise UnknownWorkflowError(self._workflow_id)
@@ -172,18 +178,17 @@ class WorkflowVerbs:
         DeletedJobError; nothing was changed then. UnavailableError when it is unknown whether it
         was done.
         """
-        engine = self._opened("retry")
+        self._opened("retry")
         given = asked(mode, steps, args, keep_memos=keep_memos, interrupt=interrupt)
-        who = told(by, reason)
+        return await to_the_end(self._retry(given, told(by, reason)))
 
-        async def work() -> Retried:
-            done, effects = await retry_workflow(
-                engine.database, self._workflow_id, given, who, notify=engine.settings.notify
-            )
-            self._done(effects)
-            return done
-
-        return await to_the_end(work())
+    async def _retry(self, given: Retry, told: Told) -> Retried:
+        engine = self._parts.engine
+        done, effects = await retry_workflow(
+            engine.database, self._workflow_id, given, told, notify=engine.settings.notify
+        )
+        self._done(effects)
+        return done
 
     async def fork(
         self,
@@ -260,3 +265,26 @@ class WorkflowVerbs:
         parts.runtime.producer.executor.interrupt(set(effects.accepted))
         for queue in effects.released:
             parts.runtime.producer.wake(queue)
+
+
+async def act(parts: EngineParts, workflow_id: UUID, bulk: Bulk, told: Told) -> None:
+    """Do to one workflow what a bulk operation does to all. Raises PassedByError, and what the verb
+    raises.
+    """
+    one = WorkflowVerbs(parts, workflow_id)
+    match bulk.action:
+        case "cancel":
+            await to_the_end(one._cancel(told.reason or "", told.by, told.member))
+        case "retry":
+            given = bulk.options
+            retry = asked(
+                given["mode"],
+                given["steps"],
+                given["args"],
+                keep_memos=given["keep_memos"],
+                interrupt=given["interrupt"],
+            )
+            await to_the_end(one._retry(retry, told))
+        case _:
+            verb = pause_workflow if bulk.action == "pause" else resume_workflow
+            await to_the_end(one._act(verb, told))

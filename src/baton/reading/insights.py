@@ -21,12 +21,14 @@ from baton.reading.missing_steps import missing_step
 from baton.reading.paging import page, parse_id, parse_place, place_text
 from baton.store import insights as store
 from baton.store.actions import list_actions, list_history
+from baton.store.bulk import list_bulks
 from baton.store.completions import find_missing_workflows
 from baton.store.database import Database
 from baton.store.insights import Place
 from baton.store.waits import WaitFilter, read_waiting
 from baton.words.actions import Action
 from baton.words.argument_errors import InvalidOptionError
+from baton.words.bulk import Bulk
 from baton.words.insights import (
     EngineRow,
     QueueRow,
@@ -195,6 +197,15 @@ class Insights:
         check_page_limit(limit, MOST_ROWS)
         rows = await list_actions(self._database, given, before, limit + 1)
         return page(rows, limit, lambda row: str(row.action_id))
+
+    async def bulks(self, *, after: str | None = None, limit: int = 100) -> Page[Bulk]:
+        """Operations on many workflows and how far they have come, newest first. `after` is the
+        `next` of the page before, `limit` 1 to 1,000. One that has finished is kept for 90 days.
+        """
+        place = None if after is None else parse_place(after)
+        check_page_limit(limit, MOST_ROWS)
+        rows = await list_bulks(self._database, place, limit + 1)
+        return page(rows, limit, lambda row: place_text(row.started_at, row.bulk_id))
 
     async def history(
         self,

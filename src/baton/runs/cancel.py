@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
+from baton.runs.actions import Member, Told, lock_for
 from baton.runs.steps import ByHand, lock_step
 from baton.settling.settle import as_it_ended, cancelled_step, settle_nodes
 from baton.store.database import Database
@@ -16,16 +17,23 @@ from baton.words.workflow_errors import StepSettledError
 
 
 async def cancel_workflow(
-    database: Database, workflow_id: UUID, reason: str, *, notify: bool, by: str | None = None
+    database: Database,
+    workflow_id: UUID,
+    reason: str,
+    *,
+    notify: bool,
+    by: str | None = None,
+    member: Member | None = None,
 ) -> Effects | None:
     """Cancel every unfinished step of a workflow, running ones too; None when there is no such
-    workflow.
+    workflow. Raises PassedByError for a `member` of a bulk operation.
     """
+    told = Told(by, reason, member)
 
     async def body(notify: bool) -> Effects | None:
         async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
-            course = await settlement.lock_course(workflow_id)
+            course = await lock_for(settlement, workflow_id, told)
             if course is None:
                 return None
             names = await settlement.read_unsettled(workflow_id)
@@ -35,7 +43,13 @@ async def cancel_workflow(
             effects = await _cancel(settlement, workflow_id, names, states, reason)
             cancelled = len(effects.accepted)
             action = NewAction(
-                workflow_id, "cancel", by, reason, course.run, result={"cancelled": cancelled}
+                workflow_id,
+                "cancel",
+                by,
+                reason,
+                course.run,
+                result={"cancelled": cancelled},
+                bulk_id=told.bulk_id,
             )
             await settlement.record_action(action)
             return effects._replace(actions=[action])

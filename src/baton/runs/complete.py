@@ -50,7 +50,13 @@ async def complete_step(
                 await resetting.notify_cancelled([job_id])
             settled = await settle_nodes(resetting, [Ended(job_id, StepState.COMPLETED, result)])
             action = NewAction(
-                workflow_id, "complete_step", *told, run, name, result={"begun_anew": back}
+                workflow_id,
+                "complete_step",
+                told.by,
+                told.reason,
+                run,
+                name,
+                result={"begun_anew": back},
             )
             await resetting.record_action(action)
             return before.plus(settled).plus(Effects(frozenset({job_id}), actions=[action]))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from baton.runs.actions import Told
+from baton.runs.actions import Told, lock_for
 from baton.store.database import Database
 from baton.store.settlement import Settlement
 from baton.words.actions import NewAction
@@ -33,7 +33,7 @@ async def pause_workflow(
     async def body(notify: bool) -> Effects:
         async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
-            course = await settlement.lock_course(workflow_id)
+            course = await lock_for(settlement, workflow_id, told)
             if course is None:
                 raise UnknownWorkflowError(workflow_id)
             if course.outstanding == 0:
@@ -49,6 +49,7 @@ async def pause_workflow(
                 told.reason,
                 course.run,
                 result={"suspended": suspended},
+                bulk_id=told.bulk_id,
             )
             await settlement.record_action(action)
             return Effects(actions=[action])
@@ -68,7 +69,7 @@ async def resume_workflow(
     async def body(notify: bool) -> Effects:
         async with database.committing() as connection:
             settlement = Settlement(connection, database.sql, notify=notify)
-            course = await settlement.lock_course(workflow_id)
+            course = await lock_for(settlement, workflow_id, told)
             if course is None:
                 raise UnknownWorkflowError(workflow_id)
             if not course.paused:
@@ -87,6 +88,7 @@ async def resume_workflow(
                 told.reason,
                 course.run,
                 result={"released": len(asleep)},
+                bulk_id=told.bulk_id,
             )
             await settlement.record_action(action)
             return Effects(released=released, actions=[action]).plus(armed)

@@ -20,7 +20,7 @@ from uuid import UUID
 from baton.core.checks import flag, listed
 from baton.core.jsonvalue import encode
 from baton.core.names import validate_step_name
-from baton.runs.actions import Told
+from baton.runs.actions import Told, lock_for
 from baton.store.database import Database
 from baton.store.resetting import Resetting
 from baton.store.settlement import Course
@@ -120,7 +120,7 @@ async def retry_workflow(
 async def _retry(
     resetting: Resetting, workflow_id: UUID, retry: Retry, told: Told
 ) -> tuple[Retried, Effects]:
-    course = await resetting.lock_course(workflow_id)
+    course = await lock_for(resetting, workflow_id, told)
     if course is None:
         raise UnknownWorkflowError(workflow_id)
     ended = await announced(resetting, workflow_id, course)
@@ -144,6 +144,7 @@ async def _retry(
             "interrupt": retry.interrupt,
         },
         result={"steps": len(chosen), "interrupted": len(running)},
+        bulk_id=told.bulk_id,
     )
     await resetting.record_action(action)
     done = Effects(accepted=frozenset(running), actions=[action])

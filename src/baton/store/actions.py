@@ -31,6 +31,7 @@ async def record_action(connection: asyncpg.Connection[Any], sql: Sql, action: N
         action.step,
         encode(dict(action.details), what="the details of an action", limit=_LIMIT),
         encode(dict(action.result), what="the result of an action", limit=_LIMIT),
+        action.bulk_id,
     )
 
 
@@ -79,6 +80,7 @@ async def list_actions(
             row["done_at"],
             decode(row["details"]),
             decode(row["result"]),
+            row["bulk_id"],
         )
         for row in rows
     ]

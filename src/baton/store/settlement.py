@@ -117,6 +117,13 @@ class Settlement:
         rows = await self._fetch("lock_course", workflow_id)
         return Course(*rows[0]) if rows else None
 
+    async def read_standing(self, workflow_id: UUID, bulk_id: UUID) -> tuple[bool, str]:
+        """Whether a bulk operation has acted on a workflow that is locked, and the state that lists
+        show of it.
+        """
+        (row,) = await self._fetch("read_standing", workflow_id, bulk_id)
+        return row["acted"], row["state"]
+
     async def record_action(self, action: NewAction) -> None:
         await record_action(self._connection, self._sql, action)
 

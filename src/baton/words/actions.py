@@ -20,12 +20,14 @@ class NewAction(NamedTuple):
     step: str | None = None
     details: Mapping[str, Any] = {}
     result: Mapping[str, Any] = {}
+    bulk_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """What somebody did to a workflow, or to one `step` of it. `actor` is what `by=` named, `run`
-    the workflow's run after it; `done_at` is UTC, by the database's clock.
+    the workflow's run after it; `done_at` is UTC, by the database's clock. `bulk_id` is the
+    operation on many workflows that it was part of.
     """
 
     action_id: int
@@ -38,3 +40,4 @@ class Action:
     done_at: datetime
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
     result: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    bulk_id: UUID | None = None

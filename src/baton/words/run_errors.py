@@ -1,4 +1,4 @@
-"""What refuses to begin a workflow, or a part of it, anew."""
+"""What refuses to begin a workflow, or a part of it, anew; what stops an operation on many."""
 
 from __future__ import annotations
 
@@ -80,4 +80,27 @@ class ForkUnsettledError(RetryError):
             f" {names}; name them in from_steps too, or wait until they have ended",
             workflow_id=workflow_id,
             steps=tuple(steps),
+        )
+
+
+class BulkError(BatonError):
+    """An operation on many workflows."""
+
+    bulk_id: UUID
+
+
+class UnknownBulkError(BulkError):
+    def __init__(self, bulk_id: UUID) -> None:
+        super().__init__(f"there is no bulk operation {bulk_id}", bulk_id=bulk_id)
+
+
+class BulkStoppedError(BulkError):
+    error: str
+
+    def __init__(self, bulk_id: UUID, error: str) -> None:
+        super().__init__(
+            f"bulk operation {bulk_id} has stopped on its way: {error}; what it has done stays"
+            f" done, and engine.resume_bulk({str(bulk_id)!r}) does the rest",
+            bulk_id=bulk_id,
+            error=error,
         )
