@@ -18,5 +18,6 @@ DROP TABLE IF EXISTS /*schema.*/workflow_wait_groups;
 DROP TABLE IF EXISTS /*schema.*/baton_engines;
 DROP TABLE IF EXISTS /*schema.*/workflow_completions;
 DROP TABLE IF EXISTS /*schema.*/workflow_nodes;
+DROP TABLE IF EXISTS /*schema.*/workflow_deadlines;
 DROP TABLE IF EXISTS /*schema.*/workflows;
 DROP TYPE IF EXISTS /*schema.*/step_state;

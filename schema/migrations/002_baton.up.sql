@@ -36,6 +36,15 @@ CREATE TABLE /*schema.*/workflows (
 DROP TYPE IF EXISTS /*schema.*/step_state;
 CREATE TYPE /*schema.*/step_state AS ENUM ('completed', 'cancelled', 'discarded', 'skipped');
 
+-- When a workflow is cancelled unless it has ended: a row for those that were given a deadline, until it is dealt with.
+-- A table of its own, so that workflows without one cost nothing.
+CREATE TABLE /*schema.*/workflow_deadlines (
+    workflow_id uuid PRIMARY KEY REFERENCES /*schema.*/workflows (id) ON DELETE CASCADE,
+    deadline    timestamptz NOT NULL
+);
+CREATE INDEX workflow_deadlines_due_index
+    ON /*schema.*/workflow_deadlines (deadline, workflow_id);
+
 -- deps and dependents are job ids. pending counts the dependencies that have not settled, one more while the step
 -- itself waits for events, and one more while its workflow is paused; waits marks a step that does so. released_at is
 -- when it came to 0.

@@ -7,12 +7,14 @@ from functools import partial
 
 from baton.handles.parts import EngineParts
 from baton.performing.perform import Performer
+from baton.runs.deadlines import Deadlines
 from baton.runtime.runtime import Runtime
 from baton.settling.announce import emit_finished
 from baton.settling.cascade_hooks import CascadeHooks
 from baton.settling.completion_waiters import CompletionWaiters
 from baton.settling.settle_and_claim import WorkflowLedger
 from baton.store.ambient import Instance
+from baton.store.sql import DEADLINES
 from baton.waits.expire import Expiry
 from baton.waits.spread import Handing
 from baton.words.rows import Announced
@@ -39,4 +41,5 @@ def wired(engine: Instance) -> EngineParts:
     runtime.on("baton_finished", waiters.notified)
     for what, timer in (("waits", Expiry()), ("events", Handing())):
         runtime.alarm("baton_waits", what, partial(timer.run, database, settings))
+    runtime.alarm(DEADLINES, "deadlines", partial(Deadlines().run, database, settings))
     return EngineParts(engine, waiters, hooks, ledger, runtime, finished)

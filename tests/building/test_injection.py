@@ -144,7 +144,14 @@ def told_apart(text: str, sql: Sql) -> str:
     """A statement without the schema's name where it stands quoted, as a name or as a text."""
     channels = [
         quote_identifier(sql.channel(name))
-        for name in ("oban_insert", "baton_finished", "baton_cancel", "baton_waits", "baton_probe")
+        for name in (
+            "oban_insert",
+            "baton_finished",
+            "baton_cancel",
+            "baton_waits",
+            "baton_deadline",
+            "baton_probe",
+        )
     ]
     for quoted in (*channels, sql.identifier, sql.literal, f"{sql.literal[:-1]}."):
         text = text.replace(quoted, "")

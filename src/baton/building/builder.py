@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Self, Unpack
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from baton.building.fan_out import (
 )
 from baton.building.insert import insert_all
 from baton.core.attributes import checked_tags, encoded_attributes
-from baton.core.checks import flag, listed, parse_workflow_id
+from baton.core.checks import checked_deadline, flag, listed, parse_workflow_id
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.handles.workflow import WorkflowHandle, handle_of
 from baton.runtime.ids import new_id
@@ -57,6 +58,9 @@ class Baton(HasDraft):
     `tags` and `attributes` are what workflows are found by (`insights.workflows`): up to 32 texts,
     and a JSON object of up to 8,192 bytes, such as `{"tenant": "acme"}`. They never change.
 
+    `deadline` is when the workflow is cancelled unless it has ended: seconds or a timedelta from
+    the insertion, or an aware datetime.
+
     Raises InvalidArgumentError, InvalidNameError, NotStorableError.
     """
 
@@ -71,13 +75,19 @@ class Baton(HasDraft):
         *,
         tags: Iterable[str] | None = None,
         attributes: Mapping[str, Any] | None = None,
+        deadline: float | timedelta | datetime | None = None,
     ) -> None:
         given = _workflow_id(workflow_id)
         name = None if workflow_name is None else validate_workflow_name(workflow_name)
         self._ignore_cancelled = flag("ignore_cancelled", ignore_cancelled)
         self._ignore_discarded = flag("ignore_discarded", ignore_discarded)
         self._draft = Draft(
-            given, name, flag("debug", debug), checked_tags(tags), encoded_attributes(attributes)
+            given,
+            name,
+            flag("debug", debug),
+            checked_tags(tags),
+            encoded_attributes(attributes),
+            checked_deadline(deadline),
         )
         self._steps = self._draft.steps
         self._model_map = checked_model_map(model_map)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from baton.core.dag import topological_order
@@ -17,6 +18,7 @@ class Draft:
     __slots__ = (
         "_seals",
         "attributes",
+        "deadline",
         "debug",
         "engine",
         "steps",
@@ -32,12 +34,14 @@ class Draft:
         debug: bool,
         tags: tuple[str, ...],
         attributes: str | None,
+        deadline: float | datetime | None,
     ) -> None:
         self.workflow_id = workflow_id
         self.workflow_name = workflow_name
         self.debug = debug
         self.tags = tags
         self.attributes = attributes
+        self.deadline = deadline
         self.steps: dict[str, NewStep] = {}
         self.engine: Instance | None = None
         """The engine that it was last inserted through, if any."""
@@ -66,6 +70,7 @@ class Draft:
             self.debug,
             self.tags,
             self.attributes,
+            self.deadline,
         )
 
     def seal(self, through: Instance | None) -> None:

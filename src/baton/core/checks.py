@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -22,6 +22,27 @@ def seconds(option: str, given: object) -> float:
     return durations.seconds(
         option, given.total_seconds() if isinstance(given, timedelta) else given
     )
+
+
+def checked_deadline(given: object) -> float | datetime | None:
+    """When a workflow is cancelled: seconds or a timedelta from its insertion, above 0, or an aware
+    datetime, here UTC; None for never. Raises InvalidOptionError.
+    """
+    if given is None:
+        return None
+    expected = "seconds or a timedelta above 0, or an aware datetime"
+    if not isinstance(given, datetime):
+        after = seconds("deadline", given)
+        if after <= 0:
+            raise InvalidOptionError("deadline", given, expected)
+        return after
+    if given.utcoffset() is None:
+        wrong = f"{expected}; this datetime is naive: use datetime.now(UTC)"
+        raise InvalidOptionError("deadline", given, wrong)
+    try:
+        return given.astimezone(UTC)
+    except OverflowError:
+        raise InvalidOptionError("deadline", given, "a datetime that exists in UTC") from None
 
 
 def flag(option: str, given: object) -> bool:

@@ -9,7 +9,7 @@ from baton.store.packaged import load_functions
 from baton.store.sql import DEFAULT_SCHEMA, Sql, quote_identifier, quote_literal
 from baton.words.argument_errors import InvalidOptionError
 
-_ENQUEUED = ("oban_jobs", "workflow_nodes", "workflows")
+_ENQUEUED = ("oban_jobs", "workflow_deadlines", "workflow_nodes", "workflows")
 
 
 class Role(StrEnum):

@@ -36,25 +36,25 @@ async def cancel_workflow(
             course = await lock_for(settlement, workflow_id, told)
             if course is None:
                 return None
-            names = await settlement.read_unsettled(workflow_id)
-            if not names:
-                return Effects()
-            states = await settlement.lock_jobs(list(names))
-            effects = await _cancel(settlement, workflow_id, names, states, reason)
-            cancelled = len(effects.accepted)
-            action = NewAction(
-                workflow_id,
-                "cancel",
-                by,
-                reason,
-                course.run,
-                result={"cancelled": cancelled},
-                bulk_id=told.bulk_id,
-            )
-            await settlement.record_action(action)
-            return effects._replace(actions=[action])
+            action = NewAction(workflow_id, "cancel", by, reason, course.run, bulk_id=told.bulk_id)
+            return await cancel_locked(settlement, action, reason)
 
     return await database.notifying(body, notify, idempotent=True)
+
+
+async def cancel_locked(settlement: Settlement, action: NewAction, reason: str) -> Effects:
+    """Cancel every unfinished step of the workflow of an action, whose lock the caller holds, and
+    record the action; nothing where the workflow has ended.
+    """
+    workflow_id = action.workflow_id
+    names = await settlement.read_unsettled(workflow_id)
+    if not names:
+        return Effects()
+    states = await settlement.lock_jobs(list(names))
+    effects = await _cancel(settlement, workflow_id, names, states, reason)
+    done = action._replace(result={"cancelled": len(effects.accepted)})
+    await settlement.record_action(done)
+    return effects._replace(actions=[done])
 
 
 async def cancel_step(

@@ -197,9 +197,12 @@ async def put_back(
     args: Mapping[int, str] | None = None,
 ) -> tuple[int, list[int], list[str]]:
     """Put these steps back to their beginning; returns the run that goes on, the wait steps whose
-    waits are to be begun, and the queues that got available jobs.
+    waits are to be begun, and the queues that got available jobs. The next run of a workflow that
+    ended after its deadline has none.
     """
     chosen = jobs.chosen
+    if course.outstanding == 0:
+        await resetting.take_deadline(workflow_id)
     if jobs.missing:
         await resetting.remake_jobs(workflow_id, jobs.missing)
     run, armed = await resetting.reset_nodes(

@@ -81,6 +81,18 @@ async def next_wait(database: Database) -> Next:
     return Next(*(await database.fetch("next_wait"))[0])
 
 
+async def find_due_deadlines(
+    database: Database, limit: int, after: tuple[str, UUID]
+) -> list[tuple[UUID, str]]:
+    """Workflows whose deadline has passed, oldest first, each with it as the database's text."""
+    rows = await database.fetch("find_due_deadlines", limit, *after)
+    return [(row["workflow_id"], row["deadline"]) for row in rows]
+
+
+async def next_deadline(database: Database) -> Next:
+    return Next(*(await database.fetch("next_deadline"))[0])
+
+
 async def find_open_events(database: Database, limit: int, after: Place) -> list[tuple[int, Place]]:
     """Events sent by a key whose sender has not finished, with their places."""
     rows = await database.fetch("find_open_events", limit, *after)

@@ -6,7 +6,7 @@ Everything crosses the connection as text, so that a caller's codecs cannot matt
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from baton.core.jsonvalue import encode
 from baton.core.plan import plan
 from baton.store.borrowed import Connection
 from baton.store.database import Database
-from baton.store.sql import OBAN_INSERT, Sql
+from baton.store.sql import DEADLINES, OBAN_INSERT, Sql
 from baton.store.translating import translating_database_errors
 from baton.store.waits import insert_wait_steps, wait_json
 from baton.words.argument_errors import NotStorableError
@@ -87,6 +87,7 @@ async def _insert(
     connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow], notify: bool
 ) -> Inserted:
     reserved = await _reserve(connection, sql, workflows)
+    await _insert_deadlines(connection, sql, workflows, reserved.now, notify=notify)
     jobs: list[Job] = []
     rows: list[Row] = []
     woken = set[str]()
@@ -138,6 +139,22 @@ async def _reserve(connection: Connection, sql: Sql, workflows: Sequence[NewWork
     if job_ids is None:
         raise DatabaseError("oban_jobs.id has no sequence of its own to take ids from")
     return Reserved(now, job_ids.split(","))
+
+
+async def _insert_deadlines(
+    connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow], now: str, *, notify: bool
+) -> None:
+    given = [(str(w.workflow_id), w.deadline) for w in workflows if w.deadline is not None]
+    if not given:
+        return
+    inserted = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    moments = [
+        (at if isinstance(at, datetime) else inserted + timedelta(seconds=at)).isoformat()
+        for _, at in given
+    ]
+    channel = sql.channel(DEADLINES) if notify else None
+    ids = [workflow_id for workflow_id, _ in given]
+    await connection.fetch(sql("insert_deadlines"), ids, moments, channel)
 
 
 def _rows(workflows: Sequence[NewWorkflow], reserved: Reserved) -> Iterator[tuple[Job, Row, int]]:

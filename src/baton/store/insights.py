@@ -170,7 +170,7 @@ async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail
             *failures.get(workflow_id, (None, None)),
             **_found_by(row),
         )
-    return WorkflowDetail(workflow, counts, completion, row["forked_from"])
+    return WorkflowDetail(workflow, counts, completion, row["forked_from"], row["deadline"])
 
 
 async def read_step_names(database: Database, workflow_id: UUID, limit: int) -> list[str]:

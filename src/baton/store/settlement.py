@@ -6,6 +6,7 @@ Every function takes the connection of an open transaction; `lock_*` comes first
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -111,6 +112,11 @@ class Settlement:
     async def lock_workflow(self, workflow_id: UUID) -> bool:
         """False when there is no such workflow."""
         return bool(await self.lock_workflows([workflow_id]))
+
+    async def take_deadline(self, workflow_id: UUID) -> datetime | None:
+        """Take away a deadline that has passed; None where there is none."""
+        rows = await self._fetch("take_deadline", workflow_id)
+        return rows[0]["deadline"] if rows else None
 
     async def lock_course(self, workflow_id: UUID) -> Course | None:
         """Lock a workflow; where it stands. None when there is no such workflow."""

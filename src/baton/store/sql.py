@@ -14,6 +14,8 @@ _FIRST_COMMENTS = re.compile(r"\A(?P<comments>(?:--[^\n]*\n)+)(?P<verb>\w+)")
 DEFAULT_SCHEMA = "baton"
 OBAN_INSERT = "oban_insert"
 """Oban's own channel for new jobs, which stands in the schema of oban_jobs."""
+DEADLINES = "baton_deadline"
+"""Rings the timers of deadlines: a workflow with one was inserted."""
 
 MAX_NAME_BYTES = 63
 MAX_CHANNEL_BYTES = len("baton_finished")

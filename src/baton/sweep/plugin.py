@@ -13,6 +13,7 @@ from time import monotonic
 
 from baton.core.checks import flag, seconds
 from baton.migrating.schema_check import require
+from baton.runs.deadlines import Deadlines
 from baton.runtime.tasks import END_TIMEOUT, is_cancelled
 from baton.store.connecting import Password
 from baton.store.database import Database
@@ -71,6 +72,7 @@ class Plugin:
         self._sweeper = Sweeper()
         self._expiry = Expiry()
         self._handing = Handing()
+        self._deadlines = Deadlines()
         self._pruner = Pruner(_limit(prune_limit), _ages(job_max_age))
         self._prunes_jobs = bool(job_max_age)
         self._debug_log_age = _age("debug_log_max_age", debug_log_max_age)
@@ -134,6 +136,7 @@ class Plugin:
         await part("announce", lambda: self._sweeper.announce(database, own))
         await part("match", lambda: self._sweeper.match(database))
         await part("expire", lambda: _done(self._expiry.run(database, own)))
+        await part("deadlines", lambda: _done(self._deadlines.run(database, own)))
         await part("hand out", lambda: _done(self._handing.run(database, own)))
         age = self._debug_log_age
         if age is not None:

@@ -71,13 +71,14 @@ class StepCounts:
 @dataclass(frozen=True, slots=True)
 class WorkflowDetail:
     """One workflow, its steps counted, and its completion when it has ended. `forked_from` is the
-    workflow whose results it began with.
+    workflow whose results it began with. `deadline` is when it is cancelled, until it was.
     """
 
     workflow: WorkflowRow
     counts: StepCounts
     completion: Completion | None
     forked_from: UUID | None = None
+    deadline: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class NewStep:
 @dataclass(frozen=True, slots=True)
 class NewWorkflow:
     """A validated graph, ready to insert. `steps` keep the order they were added in; `attributes`
-    are JSON text.
+    are JSON text, `deadline` is in seconds from the insertion or an aware datetime.
     """
 
     workflow_id: UUID
@@ -68,6 +68,7 @@ class NewWorkflow:
     debug: bool = False
     tags: tuple[str, ...] = ()
     attributes: str | None = None
+    deadline: float | datetime | None = None
     trace_context: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

@@ -8,6 +8,7 @@ SELECT
     w.failed,
     w.inserted_at,
     w.tags,
+    (SELECT d.deadline FROM /*schema.*/workflow_deadlines d WHERE d.workflow_id = g.id) AS deadline,
     w.attributes::text AS attributes,
     w.paused_at,
     w.pause_reason,
