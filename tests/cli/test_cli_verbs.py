@@ -141,3 +141,73 @@ async def test_what_is_not_there_is_told_in_one_line(dsn: str, verb: str) -> Non
     assert text.startswith(f"baton: there is no workflow {NOBODY}")
     status, text = await baton(verb, NOBODY, dsn=NOWHERE)
     assert (status, "Traceback" in text) == (1, False), text
+
+
+async def test_complete_step(dsn: str) -> None:
+    flow = await failed(dsn)
+    arguments = ("complete-step", flow, "fetch", "--result", '{"n": [1]}')
+    assert await shown(dsn, *arguments, "--by", "ann") == "completed fetch\n"
+    async with Engine(dsn) as engine:
+        assert await engine.workflow(flow).result("fetch") == {"n": [1]}
+    (action,) = await recorded(dsn, flow)
+    assert (action.action, action.step, action.actor) == ("complete_step", "fetch", "ann")
+    status, text = await baton(*arguments, dsn=dsn)
+    assert (status, len(text.splitlines())) == (1, 1)
+    status, text = await baton("complete-step", flow, "fetch", "--result", "{", dsn=dsn)
+    assert (status, "expected JSON" in text) == (2, True)
+
+
+async def test_many_at_once(dsn: str) -> None:
+    flows = [await failed(dsn) for _ in range(2)]
+    match = ("--where", "state=failed", "--where", "since=1h")
+    assert await shown(dsn, "retry", *match, "--dry-run") == "2 match\n"
+    assert await read(dsn, "retry", *match, "--dry-run") == {"matched": 2}
+    args = json.dumps({"fetch": {"url": "http://a"}})
+    text = await shown(dsn, "retry", *match, "--args", args, "--by", "ann", "--reason", "typo")
+    assert text.splitlines()[-1] == "retried 2 of 2"
+    assert ": 0 of 2" in text.splitlines()[0]
+    (action,) = await recorded(dsn, flows[0])
+    assert (action.actor, action.reason, action.run) == ("ann", "typo", 2)
+    for verb, done in (("pause", "paused"), ("resume", "resumed"), ("cancel", "cancelled")):
+        text = await shown(dsn, verb, "--where", "state=running")
+        assert text.splitlines()[-1] == f"{done} 2 of 2"
+    text = await shown(dsn, "bulks")
+    assert [line.split()[1] for line in text.splitlines()[1:]] == [
+        "cancel",
+        "resume",
+        "pause",
+        "retry",
+    ]
+    bulk_id = str(action.bulk_id)
+    assert await shown(dsn, "resume-bulk", bulk_id) == "retried 2 of 2\n"
+    done = await read(dsn, "resume-bulk", bulk_id)
+    assert (done["bulk_id"], done["state"], done["done"]) == (bulk_id, "finished", 2)
+
+
+async def test_workflows_that_refuse_are_told(dsn: str) -> None:
+    flow = await failed(dsn)
+    status, text = await baton("retry", "--where", "state=failed", "--step", "nope", dsn=dsn)
+    assert (status, "retried 0 of 1, 1 failed" in text) == (1, True), text
+    assert f"baton: {flow}: workflow {flow} has no step named 'nope'" in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("retry", "--where", "state"),
+        ("retry", "--where", "state="),
+        ("retry", "--where", "colour=red"),
+        ("retry", "--where", "state=some"),
+        ("retry", "--where", "since=then"),
+        ("retry", "--where", "state=failed", "--where", "state=running"),
+        ("retry", NOBODY, "--where", "state=failed"),
+        ("retry", NOBODY, "--dry-run"),
+        ("retry", "--dry-run"),
+        ("cancel", "--where", "state=running", "--step", "a"),
+        ("pause",),
+        ("resume-bulk", "x"),
+    ],
+)
+async def test_what_is_no_filter_is_refused(dsn: str, arguments: tuple[str, ...]) -> None:
+    status, text = await baton(*arguments, dsn=dsn)
+    assert (status, "Traceback" in text) == (2, False), text

@@ -17,6 +17,7 @@ import typer
 from baton import schema as schemas
 from baton.cli.health import parse_address
 from baton.cli.insights import app as looking
+from baton.cli.many import app as on_many
 from baton.cli.options import DSN_VARIABLE, Dsn, ObanSchema, Schema
 from baton.cli.options_of_worker import (
     Format,
@@ -47,6 +48,7 @@ app = typer.Typer(
 
 app.add_typer(looking)
 app.add_typer(acting)
+app.add_typer(on_many)
 
 
 def run() -> None:

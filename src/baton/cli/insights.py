@@ -14,6 +14,7 @@ from rich.text import Text
 
 from baton.cli.listings import (
     action_table,
+    bulk_table,
     engine_table,
     found_by,
     history_table,
@@ -22,13 +23,14 @@ from baton.cli.listings import (
     step_table,
     workflow_table,
 )
-from baton.cli.options import Dsn, ObanSchema, Schema, parse_attributes, parse_time
+from baton.cli.options import Dsn, Json, ObanSchema, Schema, parse_attributes, parse_time
 from baton.cli.reporting import checked_dsn, reported, say
 from baton.cli.tables import console, table
 from baton.cli.watching import Watch, show, watch
 from baton.core.jsonvalue import HIGHEST_LIMIT, encode
 from baton.insights import (
     Action,
+    Bulk,
     EngineRow,
     Insights,
     Page,
@@ -47,7 +49,6 @@ T = TypeVar("T")
 
 app = typer.Typer()
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 After = Annotated[
     str | None, typer.Option(metavar="PLACE", help="Go on where the list before ended.")
 ]
@@ -263,6 +264,33 @@ def actions(
         schema,
         oban_schema,
         lambda look: look.actions(workflow_id, after=after, limit=limit),
+        drawn,
+        asdict,
+        as_json=as_json,
+        watching=watching,
+    )
+
+
+@app.command()
+def bulks(
+    dsn: Dsn = None,
+    schema: Schema = DEFAULT_SCHEMA,
+    oban_schema: ObanSchema = None,
+    after: After = None,
+    limit: Annotated[int, typer.Option(help="Most operations, up to 1000.")] = 20,
+    as_json: Json = False,
+    watching: Watch = False,
+) -> None:
+    """List operations on many workflows and how far they have come, newest first. Times are UTC."""
+
+    def drawn(page: Page[Bulk]) -> RenderableType:
+        return Group(table(bulk_table(page.rows), console()), *_more(page))
+
+    _answer(
+        dsn,
+        schema,
+        oban_schema,
+        lambda look: look.bulks(after=after, limit=limit),
         drawn,
         asdict,
         as_json=as_json,

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from baton.cli.tables import Column, Rows, ago, moment, printable
 from baton.core.jsonvalue import HIGHEST_LIMIT, encode
-from baton.insights import Action, EngineRow, QueueRow, StepHistory, StepRow, WorkflowRow
+from baton.insights import Action, Bulk, EngineRow, QueueRow, StepHistory, StepRow, WorkflowRow
 from baton.words.rows import WaitingStep
 
 _MOST_NAMED = 5
@@ -187,6 +187,38 @@ def action_table(rows: Sequence[Action]) -> Rows:
                 row.actor,
                 _first_line(row.reason),
                 ", ".join(f"{name} {value}" for name, value in row.result.items()),
+            )
+            for row in rows
+        ],
+    )
+
+
+def bulk_table(rows: Sequence[Bulk]) -> Rows:
+    return Rows(
+        [
+            Column("bulk operation"),
+            Column("action"),
+            Column("state"),
+            Column("matched"),
+            Column("done"),
+            Column("passed by", rank=3),
+            Column("failed"),
+            Column("by", shrinks=True, rank=1),
+            Column("reason", shrinks=True, rank=2),
+            Column("started", rank=2),
+        ],
+        [
+            (
+                row.bulk_id,
+                row.action,
+                row.state,
+                row.matched,
+                row.done,
+                row.passed,
+                row.failed,
+                row.actor,
+                _first_line(row.reason),
+                moment(row.started_at),
             )
             for row in rows
         ],

@@ -36,6 +36,13 @@ ObanSchema = Annotated[
     ),
 ]
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+By = Annotated[
+    str | None,
+    typer.Option(metavar="WHO", help="Who does it, for the record. Default: the system's user."),
+]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the record.")]
+
 _AGE = re.compile(r"(\d{1,9})\s*(s|min|h|d|w)")
 _UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

@@ -1,36 +1,35 @@
-"""The commands that act on one workflow. Each is a call of the workflow's handle, made by an engine
-without queues.
+"""The commands that act on one workflow, or on all that match a filter. Each is a call of a
+handle, made by an engine without queues.
 """
 
 from __future__ import annotations
 
-import asyncio
-import getpass
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from typing import Annotated, Any
 
 import typer
 
-from baton.cli.options import Dsn, ObanSchema, Schema
-from baton.cli.reporting import MISUSED, checked_dsn, fail, reported
+from baton.cli.acting import act, actor
+from baton.cli.many import DryRun, Filter, Verb, Where, carry_out_on_many, read_target
+from baton.cli.options import By, Dsn, Json, ObanSchema, Reason, Schema
+from baton.cli.reporting import MISUSED, fail
 from baton.core.jsonvalue import decode, encode
 from baton.engine import Engine
+from baton.handles.workflow import WorkflowHandle
+from baton.handles.workflows import WorkflowsHandle
+from baton.runs.bulk import Progress
 from baton.store.sql import DEFAULT_SCHEMA
-from baton.words.database_errors import UnavailableError
+from baton.words.bulk import Bulk
 
 app = typer.Typer()
 
 CANCELLED = "cancelled by request"
 """The reason of a cancellation that is given none."""
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-By = Annotated[
-    str | None,
-    typer.Option(metavar="WHO", help="Who does it, for the record. Default: the system's user."),
+WorkflowId = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="The workflow's UUID; or give --where.")
 ]
-Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the record.")]
-WorkflowId = Annotated[str, typer.Argument(metavar="ID", help="The workflow's UUID.")]
 
 
 class Mode(Enum):
@@ -70,13 +69,15 @@ Interrupt = Annotated[bool, typer.Option("--interrupt", help="Interrupt chosen s
 
 @app.command()
 def cancel(
-    workflow_id: WorkflowId,
+    workflow_id: WorkflowId = None,
     dsn: Dsn = None,
     schema: Schema = DEFAULT_SCHEMA,
     oban_schema: ObanSchema = None,
     step: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this step, and what it dooms.")
     ] = None,
+    where: Where = None,
+    dry_run: DryRun = False,
     reason: Reason = None,
     by: By = None,
     as_json: Json = False,
@@ -86,25 +87,61 @@ def cancel(
     Exit status: 0 done, also where the workflow has ended already; 1 failed, such as for a step
     that has settled; 2 used wrongly.
     """
+    why, who = CANCELLED if reason is None else reason, actor(by)
+    target = read_target(workflow_id, where, dry_run)
+    if step is not None and not isinstance(target, str):
+        fail("--step names a step of one workflow: give its ID", MISUSED)
 
-    async def act(engine: Engine) -> dict[str, Any]:
-        handle, why = engine.workflow(workflow_id), CANCELLED if reason is None else reason
+    async def one(handle: WorkflowHandle) -> dict[str, Any]:
         if step is None:
-            count = await handle.cancel(why, by=actor(by))
-        else:
-            count = await handle.cancel_step(step, why, by=actor(by))
-        return {"workflow_id": handle.workflow_id, "cancelled": count}
+            return {"cancelled": await handle.cancel(why, by=who)}
+        return {"cancelled": await handle.cancel_step(step, why, by=who)}
 
     def said(done: Mapping[str, Any]) -> str:
         count = done["cancelled"]
         return f"cancelled {steps(count)}" if count else "nothing to cancel: it has ended"
 
-    carry_out(dsn, schema, oban_schema, act, said, as_json=as_json)
+    async def many(handle: WorkflowsHandle, progress: Progress) -> Bulk:
+        return await handle.cancel(why, by=who, progress=progress)
+
+    place = (dsn, schema, oban_schema)
+    carry_out(place, target, one, said, many, dry_run=dry_run, as_json=as_json)
+
+
+@app.command("complete-step")
+def complete_step(
+    workflow_id: Annotated[str, typer.Argument(metavar="ID", help="The workflow's UUID.")],
+    step: Annotated[str, typer.Argument(metavar="NAME", help="The step's name.")],
+    result: Annotated[str, typer.Option(metavar="JSON", help="The result of the step.")],
+    dsn: Dsn = None,
+    schema: Schema = DEFAULT_SCHEMA,
+    oban_schema: ObanSchema = None,
+    reason: Reason = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Settle a step as completed with a result that you bring. What its failure had cancelled is
+    begun after all.
+
+    Exit status: 0 done; 1 failed, such as for a step that has completed; 2 used wrongly.
+    """
+    try:
+        value = decode(result)
+    except ValueError as error:
+        fail(f"--result {result!r}: expected JSON: {error}", MISUSED)
+
+    async def body(engine: Engine) -> None:
+        handle = engine.workflow(workflow_id)
+        await handle.complete_step(step, value, by=actor(by), reason=reason)
+
+    act(dsn, schema, oban_schema, body)
+    answer = {"workflow_id": workflow_id, "step": step}
+    typer.echo(encode(answer, what="the answer") if as_json else f"completed {step}")
 
 
 @app.command()
 def retry(
-    workflow_id: WorkflowId,
+    workflow_id: WorkflowId = None,
     dsn: Dsn = None,
     schema: Schema = DEFAULT_SCHEMA,
     oban_schema: ObanSchema = None,
@@ -113,6 +150,8 @@ def retry(
     args: Args = None,
     keep_memos: KeepMemos = False,
     interrupt: Interrupt = False,
+    where: Where = None,
+    dry_run: DryRun = False,
     reason: Reason = None,
     by: By = None,
     as_json: Json = False,
@@ -122,33 +161,31 @@ def retry(
     Exit status: 0 done; 1 failed, such as when no step has failed, or a chosen one runs; 2 used
     wrongly.
     """
-    given = read_args(args)
+    chosen: dict[str, Any] = {"mode": mode.spoken, "steps": step or None, "args": read_args(args)}
+    chosen |= {"keep_memos": keep_memos, "interrupt": interrupt, "by": actor(by), "reason": reason}
 
-    async def act(engine: Engine) -> dict[str, Any]:
-        handle = engine.workflow(workflow_id)
-        done = await handle.retry(
-            mode.spoken,
-            steps=step or None,
-            args=given,
-            keep_memos=keep_memos,
-            interrupt=interrupt,
-            by=actor(by),
-            reason=reason,
-        )
-        return {"workflow_id": handle.workflow_id, "run": done.run, "steps": done.steps}
+    async def one(handle: WorkflowHandle) -> dict[str, Any]:
+        done = await handle.retry(**chosen)
+        return {"run": done.run, "steps": done.steps}
 
     def said(done: Mapping[str, Any]) -> str:
         return f"retried {steps(done['steps'])}, in run {done['run']}"
 
-    carry_out(dsn, schema, oban_schema, act, said, as_json=as_json)
+    async def many(handle: WorkflowsHandle, progress: Progress) -> Bulk:
+        return await handle.retry(**chosen, progress=progress)
+
+    place, target = (dsn, schema, oban_schema), read_target(workflow_id, where, dry_run)
+    carry_out(place, target, one, said, many, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
 def pause(
-    workflow_id: WorkflowId,
+    workflow_id: WorkflowId = None,
     dsn: Dsn = None,
     schema: Schema = DEFAULT_SCHEMA,
     oban_schema: ObanSchema = None,
+    where: Where = None,
+    dry_run: DryRun = False,
     reason: Reason = None,
     by: By = None,
     as_json: Json = False,
@@ -158,24 +195,29 @@ def pause(
     Exit status: 0 done, also where it is paused already; 1 failed, such as for a workflow that has
     ended; 2 used wrongly.
     """
+    who = actor(by)
 
-    async def act(engine: Engine) -> dict[str, Any]:
-        handle = engine.workflow(workflow_id)
-        done = await handle.pause(reason, by=actor(by))
-        return {"workflow_id": handle.workflow_id, "paused": done}
+    async def one(handle: WorkflowHandle) -> dict[str, Any]:
+        return {"paused": await handle.pause(reason, by=who)}
 
     def said(done: Mapping[str, Any]) -> str:
         return "paused" if done["paused"] else "it is paused already"
 
-    carry_out(dsn, schema, oban_schema, act, said, as_json=as_json)
+    async def many(handle: WorkflowsHandle, progress: Progress) -> Bulk:
+        return await handle.pause(reason, by=who, progress=progress)
+
+    place, target = (dsn, schema, oban_schema), read_target(workflow_id, where, dry_run)
+    carry_out(place, target, one, said, many, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
 def resume(
-    workflow_id: WorkflowId,
+    workflow_id: WorkflowId = None,
     dsn: Dsn = None,
     schema: Schema = DEFAULT_SCHEMA,
     oban_schema: ObanSchema = None,
+    where: Where = None,
+    dry_run: DryRun = False,
     reason: Reason = None,
     by: By = None,
     as_json: Json = False,
@@ -185,54 +227,38 @@ def resume(
     Exit status: 0 done, also where it is not paused; 1 failed, such as for a workflow that has
     ended; 2 used wrongly.
     """
+    who = actor(by)
 
-    async def act(engine: Engine) -> dict[str, Any]:
-        handle = engine.workflow(workflow_id)
-        done = await handle.resume(reason, by=actor(by))
-        return {"workflow_id": handle.workflow_id, "resumed": done}
+    async def one(handle: WorkflowHandle) -> dict[str, Any]:
+        return {"resumed": await handle.resume(reason, by=who)}
 
     def said(done: Mapping[str, Any]) -> str:
         return "resumed" if done["resumed"] else "it is not paused"
 
-    carry_out(dsn, schema, oban_schema, act, said, as_json=as_json)
+    async def many(handle: WorkflowsHandle, progress: Progress) -> Bulk:
+        return await handle.resume(reason, by=who, progress=progress)
+
+    place, target = (dsn, schema, oban_schema), read_target(workflow_id, where, dry_run)
+    carry_out(place, target, one, said, many, dry_run=dry_run, as_json=as_json)
 
 
 def carry_out(
-    dsn: str | None,
-    schema: str,
-    oban_schema: str | None,
-    act: Callable[[Engine], Awaitable[dict[str, Any]]],
+    place: tuple[str | None, str, str | None],
+    target: str | Filter,
+    one: Callable[[WorkflowHandle], Awaitable[dict[str, Any]]],
     said: Callable[[Mapping[str, Any]], str],
+    many: Verb,
     *,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Act by an engine without queues, and tell what was done, as a sentence or as JSON."""
-    dsn = checked_dsn(dsn)
-
-    async def work() -> dict[str, Any]:
-        async with Engine(
-            dsn, schema=schema, oban_schema=oban_schema, name="baton-cli", pool_size=2
-        ) as engine:
-            return await act(engine)
-
-    with reported(dsn):
-        try:
-            done = asyncio.run(work())
-        except UnavailableError as error:
-            if error.in_doubt:
-                fail(f"{error.message}; whether it was done is unknown: call it again")
-            raise
-        typer.echo(encode(done, what="the answer") if as_json else said(done))
-
-
-def actor(by: str | None) -> str | None:
-    """Who acts: the one named, else the system's user, where it has a name."""
-    if by is not None:
-        return by
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return None
+    """Act on one workflow, or on all that match; tell what was done, as a sentence or as JSON."""
+    if not isinstance(target, str):
+        carry_out_on_many(*place, target, many, dry_run=dry_run, as_json=as_json)
+        return
+    done = act(*place, lambda engine: one(engine.workflow(target)))
+    answer = {"workflow_id": target, **done}
+    typer.echo(encode(answer, what="the answer") if as_json else said(done))
 
 
 def steps(count: int) -> str:

@@ -100,7 +100,8 @@ class BulkStoppedError(BulkError):
     def __init__(self, bulk_id: UUID, error: str) -> None:
         super().__init__(
             f"bulk operation {bulk_id} has stopped on its way: {error}; what it has done stays"
-            f" done, and engine.resume_bulk({str(bulk_id)!r}) does the rest",
+            f" done, and engine.resume_bulk({str(bulk_id)!r}), or `baton resume-bulk {bulk_id}`,"
+            " does the rest",
             bulk_id=bulk_id,
             error=error,
         )
