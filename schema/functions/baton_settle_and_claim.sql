@@ -2,7 +2,7 @@
 -- to the caller, fills its remaining room with available jobs, and announces workflows that ended.
 -- One round trip, one commit.
 --
--- Steps that have not completed are settled by several statements, in src/baton/settling/settle.py. What both write must
+-- Steps that have not completed are settled by several statements, in src/baton/settling/settle_failures.py. What both write must
 -- stay equal: docs/architecture.md has the lines under "Two ways of settling", tests/settling/test_two_ways.py compares.
 --
 -- Every decision is read after the workflows are locked; each statement of a PL/pgSQL function takes a new

@@ -13,7 +13,7 @@ from baton.runs.actions import told
 from baton.runs.cancel import cancel_workflow
 from baton.runs.retry import asked, retry_workflow
 from baton.runtime.executor import release
-from baton.settling.settle import hold, settle_failures
+from baton.settling.settle_failures import hold, settle_failures
 from baton.store.jobs import requeue_jobs
 from baton.words.rows import NewWait
 from model.mutants import MUTANTS, mutated, mutated_schema

@@ -10,7 +10,7 @@ import pytest
 
 from baton.errors import StepSettledError
 from baton.runs.cancel import cancel_step, cancel_workflow
-from baton.settling.settle import settle_failures
+from baton.settling.settle_failures import settle_failures
 from baton.store.database import Database
 from baton.words.rows import Outcome
 from baton.words.states import JobState

@@ -13,7 +13,7 @@ from baton.runs.actions import Told
 from baton.runs.cancel import cancel_workflow
 from baton.runs.complete import complete_step
 from baton.runs.retry import asked, retry_workflow
-from baton.settling.settle import settle_failures
+from baton.settling.settle_failures import settle_failures
 from baton.store.database import Database
 from baton.store.jobs import requeue_jobs
 from baton.words.rows import Outcome

@@ -13,7 +13,7 @@ from baton.errors import WorkflowFinishedError
 from baton.runs.actions import Told
 from baton.runs.cancel import cancel_workflow
 from baton.runs.pause import pause_workflow, resume_workflow
-from baton.settling.settle import hold, settle_failures
+from baton.settling.settle_failures import hold, settle_failures
 from baton.store.database import Database
 from baton.store.jobs import requeue_jobs
 from baton.words.rows import ClaimedJob, Outcome

@@ -16,7 +16,7 @@ from baton.runs.actions import Told
 from baton.runs.cancel import cancel_workflow
 from baton.runs.fork import asked_fork, fork_workflow
 from baton.runs.retry import asked, retry_workflow
-from baton.settling.settle import settle_failures
+from baton.settling.settle_failures import settle_failures
 from baton.store.database import Database
 from baton.store.pruning import prune_workflows
 from baton.store.resetting import Resetting

@@ -16,7 +16,7 @@ from baton.runs.actions import Told
 from baton.runs.cancel import cancel_workflow
 from baton.runs.complete import complete_step
 from baton.runs.pause import pause_workflow, resume_workflow
-from baton.settling.settle import hold, settle_failures
+from baton.settling.settle_failures import hold, settle_failures
 from baton.store.completions import find_missing_workflows, read_completions, read_unsettled_steps
 from baton.store.jobs import find_lost_claims, find_orphans, requeue_jobs, stage_jobs
 from baton.store.results import read_dependencies, read_own_result, read_result, read_results

@@ -15,7 +15,7 @@ from baton import Baton
 from baton.errors import UnavailableError
 from baton.runs.cancel import cancel_workflow
 from baton.settling.announce import announce_all
-from baton.settling.settle import hold, settle_failures
+from baton.settling.settle_failures import hold, settle_failures
 from baton.store.database import Database
 from baton.store.jobs import Settled, requeue_jobs
 from baton.words.effects import Effects

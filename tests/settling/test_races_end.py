@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from baton.settling.settle import settle_failures
+from baton.settling.settle_failures import settle_failures
 from baton.store.database import Database
 from baton.words.rows import Outcome
 from baton.words.states import JobState

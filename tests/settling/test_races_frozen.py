@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from baton.errors import UnavailableError
-from baton.settling.settle import settle_failures
+from baton.settling.settle_failures import settle_failures
 from baton.store.database import Database
 from baton.words.effects import Effects
 from baton.words.rows import Outcome

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from baton.performing.perform import Performer
-from baton.settling.settle import hold, settle_failures
+from baton.settling.settle_failures import hold, settle_failures
 from baton.store.database import Database
 from baton.store.jobs import requeue_jobs
 from baton.words.config import EngineSettings

@@ -22,7 +22,7 @@ from baton import (
 )
 from baton.errors import FailedDependencyError, NoResultError
 from baton.performing.perform import Performer
-from baton.settling.settle import hold, settle_failures
+from baton.settling.settle_failures import hold, settle_failures
 from baton.store.database import Database
 from baton.words.config import EngineSettings
 from baton.words.events import StepCancelled, StepCompleted, StepSkipped, WorkflowFinished

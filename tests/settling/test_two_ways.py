@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from baton import Baton, Database, Step, send_event, worker
-from baton.settling.settle import settle_nodes
+from baton.settling.settle_failures import settle_nodes
 from baton.store.jobs import Claimant, settle_and_claim
 from baton.store.settlement import Ended, Settlement
 from baton.store.waits import suspend_jobs

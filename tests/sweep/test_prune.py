@@ -83,8 +83,13 @@ async def test_rows_go_when_the_jobs_have_gone(run: Run) -> None:
     # A workflow goes whole or not at all.
     assert await rows(run) == (1, 2, 1, 1)
     (event,) = run.events.of(RowsPruned)
-    assert event.count == 4
-    assert event.tables == {"workflow_nodes": 2, "workflows": 1, "workflow_completions": 1}
+    assert event.count == 6
+    assert event.tables == {
+        "workflow_nodes": 2,
+        "workflows": 1,
+        "workflow_completions": 1,
+        "workflow_deleted_jobs": 2,
+    }
     assert (await run.engine.workflow(first.workflow_id).completion()).outcome == "completed"
     with pytest.raises(UnknownWorkflowError):
         await run.engine.workflow(second.workflow_id).completion()

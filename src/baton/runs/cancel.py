@@ -7,7 +7,7 @@ from uuid import UUID
 
 from baton.runs.actions import Member, Told, lock_for
 from baton.runs.steps import ByHand, lock_step
-from baton.settling.settle import as_it_ended, cancelled_step, settle_nodes
+from baton.settling.settle_failures import as_it_ended, cancelled_step, settle_nodes
 from baton.store.database import Database
 from baton.store.settlement import Settlement
 from baton.words.actions import NewAction

@@ -13,7 +13,7 @@ from baton.core.revival import revived
 from baton.runs.actions import Told
 from baton.runs.retry import announced, lock_chosen, put_back
 from baton.runs.steps import lock_step
-from baton.settling.settle import settle_nodes
+from baton.settling.settle_failures import settle_nodes
 from baton.store.database import Database
 from baton.store.resetting import Resetting
 from baton.store.settlement import Course, Ended

@@ -14,7 +14,7 @@ from uuid import UUID
 from baton.core.checks import parse_workflow_id
 from baton.runtime.tasks import to_the_end
 from baton.settling.cascade_hooks import emit_cancelled_steps
-from baton.settling.settle import settle_nodes
+from baton.settling.settle_failures import settle_nodes
 from baton.steps.results import encode_result
 from baton.store.ambient import EngineOrName, Instance, opened
 from baton.store.completions import parse_completion

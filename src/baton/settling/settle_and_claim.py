@@ -29,7 +29,7 @@ from uuid import UUID
 
 from baton.performing.perform import Performer
 from baton.runtime.ledger_protocol import Reply
-from baton.settling.settle import hold, settle_failures
+from baton.settling.settle_failures import hold, settle_failures
 from baton.settling.suspend import suspend
 from baton.settling.wait_events import emit_settled_waits
 from baton.store.database import Database

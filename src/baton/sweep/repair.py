@@ -14,7 +14,7 @@ from baton.runtime.quarantine import Quarantine, bisect
 from baton.runtime.tasks import to_the_end
 from baton.settling.announce import announce_all, emit_finished
 from baton.settling.cascade_hooks import emit_cancelled_steps
-from baton.settling.settle import as_it_ended, settle_nodes
+from baton.settling.settle_failures import as_it_ended, settle_nodes
 from baton.store.database import Database
 from baton.store.faults import holds_up_all, is_lock_timeout
 from baton.store.settlement import Ended, Settlement

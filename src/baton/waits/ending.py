@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
-from baton.settling.settle import cancelled_step, settle_nodes
+from baton.settling.settle_failures import cancelled_step, settle_nodes
 from baton.store.settlement import Ended, Settlement
 from baton.store.waits import EndedGroup
 from baton.words.effects import Effects, SettledWait
