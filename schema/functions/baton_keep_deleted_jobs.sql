@@ -6,6 +6,9 @@ RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
 AS $keep$
 BEGIN
     INSERT INTO /*schema.*/workflow_deleted_jobs (

@@ -39,7 +39,7 @@ CREATE TYPE /*schema.*/step_state AS ENUM ('completed', 'cancelled', 'discarded'
 -- When a workflow is cancelled unless it has ended: a row for those that were given a deadline, until it is dealt with.
 -- A table of its own, so that workflows without one cost nothing.
 CREATE TABLE /*schema.*/workflow_deadlines (
-    workflow_id uuid PRIMARY KEY REFERENCES /*schema.*/workflows (id) ON DELETE CASCADE,
+    workflow_id uuid PRIMARY KEY,
     deadline    timestamptz NOT NULL
 );
 CREATE INDEX workflow_deadlines_due_index

@@ -215,7 +215,8 @@ async def test_fork_and_prune_at_once(ring: Arena) -> None:
         )
         found = await ring.together(*(pair if number % 2 else pair[::-1]))
         forked, pruned = found if number % 2 else found[::-1]
-        assert (forked, pruned) in [("forked", 0), ("gone", 1)]
+        # A fork that came first leaves the source to the pruner.
+        assert (forked, pruned) in [("forked", 0), ("forked", 1), ("gone", 1)]
         seen[forked] += 1
     await ends(ring)
     forks = "SELECT count(*) FROM baton.workflows WHERE forked_from IS NOT NULL AND outstanding = 0"

@@ -71,7 +71,7 @@ async def test_what_failed_is_performed_again_in_the_next_run(dsn: str) -> None:
         assert (completion.run, completion.outcome, completion.failed_steps) == (2, "completed", ())
         assert performed == {"a": 1, "b": 2, "c": 1}
         assert (await handle.completion(run=1)).failed_steps == ("b", "c")
-        assert [e.run for e in run.events.of(WorkflowFinished)] == [1, 2]
+        assert [e.run for e in await run.events.until(WorkflowFinished, 2)] == [1, 2]
         (event,) = run.events.of(ActionDone)
         assert (event.action, event.actor, event.reason, event.run) == ("retry", "ann", "fixed", 2)
         (action,) = await run.engine.insights.actions(flow.workflow_id)

@@ -90,6 +90,7 @@ async def test_everything_runs_on_it(empty_dsn: str, kind: str) -> None:
                 "oban_jobs",
                 "workflow_nodes",
                 "workflow_completions",
+                "workflow_deleted_jobs",
                 "workflows",
             }
             with pytest.raises(UnknownWorkflowError):

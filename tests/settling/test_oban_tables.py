@@ -55,6 +55,7 @@ async def test_what_oban_made_stays_as_it_is(
     assert await schema.migrate(empty_dsn) == ALL
     assert (await schema.verify(empty_dsn)).ok
     after = await describe(connection)
+    _without_trigger(after)
     assert {name: after[name] for name in before} == before
     expected = (
         states if "suspended" in states else states.replace("scheduled", "suspended scheduled")
@@ -67,6 +68,15 @@ async def test_what_oban_made_stays_as_it_is(
     assert await describe(connection) == {**before, STATE: [expected]}
     assert await connection.fetchval("SELECT count(*) FROM oban_jobs") == 2
     assert await schema.migrate(empty_dsn) == ALL
+
+
+def _without_trigger(found: dict[str, list[str]]) -> None:
+    """Take away the one thing that Baton adds to the table."""
+    lines = found["table oban_jobs"]
+    (trigger,) = [
+        line for line in lines if line.startswith("trigger") and "baton_keep_deleted_jobs" in line
+    ]
+    lines.remove(trigger)
 
 
 async def test_the_added_state_stands_where_oban_puts_it(
@@ -87,6 +97,8 @@ async def test_oban_finds_everything_in_place_after_baton(
     before = await describe(connection)
     await connection.execute(oban("oban_py"))
     after = await describe(connection)
+    _without_trigger(before)
+    _without_trigger(after)
     assert {name: after[name] for name in before} == before
     assert {name.split("(")[0] for name in after.keys() - before.keys()} == {
         "table oban_leaders",

@@ -19,6 +19,7 @@ from baton.store.resetting import Resetting
 from baton.store.settlement import Course, Ended
 from baton.words.actions import NewAction
 from baton.words.effects import Effects
+from baton.words.run_errors import DeletedJobError
 from baton.words.states import FAILED_STATES, JobState, StepState
 from baton.words.workflow_errors import StepSettledError
 
@@ -49,6 +50,9 @@ async def complete_step(
             if states.get(job_id) is JobState.EXECUTING:
                 await resetting.notify_cancelled([job_id])
             settled = await settle_nodes(resetting, [Ended(job_id, StepState.COMPLETED, result)])
+            if job_id not in settled.accepted:
+                # Another job has its id.
+                raise DeletedJobError(workflow_id, [name])
             action = NewAction(
                 workflow_id,
                 "complete_step",

@@ -18,7 +18,7 @@ from uuid import UUID
 from baton.core.checks import listed
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.runs.actions import Told
-from baton.runs.retry import NAMED, checked_args, choose, encoded
+from baton.runs.retry import NAMED, announced, checked_args, choose, encoded
 from baton.store.database import Database
 from baton.store.forking import Forking, Source, SourceStep
 from baton.words.actions import NewAction
@@ -75,6 +75,7 @@ async def _fork(
     course = await forking.lock_course(source_id)
     if course is None:
         raise UnknownWorkflowError(source_id)
+    ended = await announced(forking, source_id, course)
     mode = "all" if fork.names is None else NAMED
     chosen = frozenset(await choose(forking, source_id, mode, fork.names or (), fork.args))
     args = await encoded(forking, source_id, fork.args, chosen)
@@ -107,7 +108,7 @@ async def _fork(
         result={"workflow_id": str(fork_id), "steps": len(begun), "taken_over": len(taken)},
     )
     await forking.record_action(action)
-    return new, effects.plus(Effects(actions=[action]))
+    return new, ended.plus(effects).plus(Effects(actions=[action]))
 
 
 def _check(source_id: UUID, source: Source, chosen: Container[int]) -> None:

@@ -153,10 +153,13 @@ async def _retry(
 
 async def announced(resetting: Resetting, workflow_id: UUID, course: Course) -> Effects:
     """The end of a workflow comes before its next run: what settled it may have died before it was
-    announced.
+    announced. Raises UnknownWorkflowError for one that is pruned in part.
     """
     if course.outstanding > 0:
         return Effects()
+    if await resetting.count_nodes(workflow_id) < course.steps:
+        # What is left of it is about to be pruned.
+        raise UnknownWorkflowError(workflow_id, pruned=True)
     await resetting.finish_workflows([workflow_id])
     return Effects(completions=await resetting.announce([workflow_id]))
 
@@ -232,7 +235,7 @@ async def choose(
     chosen = await resetting.choose(workflow_id, mode, names)
     if not chosen:
         raise NothingToRetryError(workflow_id, mode)
-    if mode == NAMED:
+    if mode != RetryMode.ALL:
         doomed = await resetting.find_dooming(frozenset(chosen))
         if doomed is not None:
             raise FailedDependencyError(workflow_id, *doomed)

@@ -65,6 +65,10 @@ class Resetting(Settlement):
     async def complete_job(self, job_id: int) -> None:
         await self._fetch("complete_job", job_id)
 
+    async def count_nodes(self, workflow_id: UUID) -> int:
+        (row,) = await self._fetch("count_nodes", workflow_id)
+        return int(row["nodes"])
+
     async def read_names(self, job_ids: Sequence[int]) -> list[str]:
         return [row["name"] for row in await self._fetch("name_steps", job_ids)]
 

@@ -6,13 +6,19 @@ WITH counted AS (
     FROM (
         SELECT
             o.job_id,
-            r.waits::integer + $2::integer + (
+            g.wait_step::integer + $2::integer + (
                 SELECT count(*) FROM /*schema.*/workflow_nodes d WHERE d.job_id = ANY (r.deps) AND d.state IS NULL
-            )::integer AS pending
+            )::integer AS pending,
+            g.wait_step
         FROM unnest($1::bigint[]) AS o (job_id)
         JOIN /*schema.*/workflow_nodes r ON r.job_id = o.job_id
+        CROSS JOIN LATERAL (
+            SELECT EXISTS (
+                SELECT FROM /*schema.*/workflow_wait_groups g WHERE g.job_id = o.job_id AND g.wait_step
+            ) AS wait_step
+        ) g
     ) w
     WHERE n.job_id = w.job_id
-    RETURNING n.job_id, n.pending, n.waits
+    RETURNING n.job_id, n.pending, w.wait_step
 )
-SELECT c.job_id FROM counted c WHERE c.waits AND c.pending = 1 ORDER BY c.job_id
+SELECT c.job_id FROM counted c WHERE c.wait_step AND c.pending = 1 ORDER BY c.job_id

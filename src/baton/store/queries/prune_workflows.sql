@@ -11,6 +11,9 @@ WITH workflows AS (
     AND NOT EXISTS (SELECT FROM /*schema.*/baton_actions a WHERE a.workflow_id = w.id)
     RETURNING w.id
 ),
+deadlines AS (
+    DELETE FROM /*schema.*/workflow_deadlines d USING workflows w WHERE d.workflow_id = w.id
+),
 completions AS (
     DELETE FROM /*schema.*/workflow_completions c USING workflows w WHERE c.workflow_id = w.id
     RETURNING c.workflow_id

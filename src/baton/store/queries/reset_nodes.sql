@@ -3,6 +3,7 @@ UPDATE /*schema.*/workflow_nodes n
 SET state = NULL,
     result = NULL,
     trace = NULL,
-    waits = EXISTS (SELECT FROM /*schema.*/workflow_wait_groups g WHERE g.job_id = n.job_id AND g.wait_step)
+    -- What is kept of waits inside a step counts too: it is pruned with them.
+    waits = EXISTS (SELECT FROM /*schema.*/workflow_wait_groups g WHERE g.job_id = n.job_id)
 FROM unnest($1::bigint[]) AS o (job_id)
 WHERE n.job_id = o.job_id
