@@ -10,7 +10,7 @@ from baton.core.names import validate_step_name
 from baton.runtime.tasks import to_the_end
 from baton.store.ambient import EngineOrName, opened
 from baton.store.settlement import Settlement
-from baton.waits.ending import Ending, end_wait
+from baton.waits.end_and_wake import Ending, end_wait
 from baton.waits.expire import emit_effects
 from baton.words.effects import Effects
 from baton.words.workflow_errors import UnknownStepError, UnknownWorkflowError

@@ -31,7 +31,7 @@ from baton.store.due import (
 )
 from baton.store.faults import is_lock_timeout, is_outage
 from baton.store.settlement import Settlement
-from baton.waits.ending import Ending, end_wait
+from baton.waits.end_and_wake import Ending, end_wait
 from baton.words.config import EngineSettings
 from baton.words.effects import Effects
 
