@@ -18,7 +18,7 @@ from uuid import UUID
 from baton.core.checks import listed
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.runs.actions import Told
-from baton.runs.retry import NAMED, announced, checked_args, choose, encoded
+from baton.runs.retry import NAMED, announced, checked_args, choose
 from baton.store.database import Database
 from baton.store.forking import Forking, Source, SourceStep
 from baton.words.actions import NewAction
@@ -77,8 +77,8 @@ async def _fork(
         raise UnknownWorkflowError(source_id)
     ended = await announced(forking, source_id, course)
     mode = "all" if fork.names is None else NAMED
-    chosen = frozenset(await choose(forking, source_id, mode, fork.names or (), fork.args))
-    args = await encoded(forking, source_id, fork.args, chosen)
+    found, args = await choose(forking, source_id, mode, fork.names or (), fork.args)
+    chosen = frozenset(found)
     source = await forking.read_source(source_id)
     _check(source_id, source, chosen)
     new = _new_workflow(fork_id, fork, source, chosen, args)

@@ -12,7 +12,7 @@ attempt that was taken away meets the fence: its job is not `executing` under th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -22,7 +22,7 @@ from baton.core.jsonvalue import encode
 from baton.core.names import validate_step_name
 from baton.runs.actions import Told, lock_for
 from baton.store.database import Database
-from baton.store.resetting import Resetting
+from baton.store.resetting import NamedStep, Resetting
 from baton.store.settlement import Course
 from baton.words.actions import NewAction
 from baton.words.argument_errors import InvalidOptionError
@@ -124,8 +124,7 @@ async def _retry(
     if course is None:
         raise UnknownWorkflowError(workflow_id)
     ended = await announced(resetting, workflow_id, course)
-    chosen = await choose(resetting, workflow_id, retry.mode, retry.names, retry.args)
-    args = await encoded(resetting, workflow_id, retry.args, frozenset(chosen))
+    chosen, args = await choose(resetting, workflow_id, retry.mode, retry.names, retry.args)
     jobs = await lock_chosen(resetting, workflow_id, chosen, interrupt=retry.interrupt)
     run, effects = await reset(resetting, workflow_id, jobs, course, retry.keep_memos, args)
     running = jobs.running
@@ -223,13 +222,15 @@ async def choose(
     workflow_id: UUID,
     mode: str,
     names: Sequence[str],
-    args: Collection[str],
-) -> list[int]:
-    """The steps that are begun anew. Raises UnknownStepError, NothingToRetryError,
-    FailedDependencyError.
+    args: Mapping[str, Any],
+) -> tuple[list[int], dict[int, str]]:
+    """The steps that are begun anew, and the arguments of some as JSON text by job id. Raises
+    UnknownStepError, NothingToRetryError, FailedDependencyError; InvalidOptionError,
+    InvalidArgsError, NotStorableError.
     """
-    named = await resetting.read_named(workflow_id, [*names, *args])
-    for name in (*names, *args):
+    wanted = [*names, *args]
+    named = await resetting.read_named(workflow_id, wanted) if wanted else {}
+    for name in wanted:
         if name not in named:
             raise UnknownStepError(workflow_id, name)
     chosen = await resetting.choose(workflow_id, mode, names)
@@ -239,22 +240,18 @@ async def choose(
         doomed = await resetting.find_dooming(frozenset(chosen))
         if doomed is not None:
             raise FailedDependencyError(workflow_id, *doomed)
-    return chosen
+    return chosen, _encoded(args, named, frozenset(chosen))
 
 
-async def encoded(
-    resetting: Resetting, workflow_id: UUID, args: Mapping[str, Any], chosen: Container[int]
+def _encoded(
+    args: Mapping[str, Any], named: Mapping[str, NamedStep], chosen: Container[int]
 ) -> dict[int, str]:
-    """Arguments as JSON text by job id. Raises InvalidOptionError, InvalidArgsError,
-    NotStorableError.
-    """
-    if not args:
-        return {}
     texts: dict[int, str] = {}
-    for name, step in (await resetting.read_named(workflow_id, list(args))).items():
+    for name, values in args.items():
+        step = named[name]
         if step.job_id not in chosen:
             raise InvalidOptionError("args", args, f"no arguments for {name!r}, not retried")
-        text = encode(args[name], what=f"the arguments of {name!r}", limit=ARGS_LIMIT)
+        text = encode(values, what=f"the arguments of {name!r}", limit=ARGS_LIMIT)
         spec = None if step.worker is None else registry.find(step.worker)
         if spec is not None:
             spec.build(text)

@@ -7,16 +7,14 @@ from uuid import UUID
 
 import asyncpg
 
-from baton.core.errortext import sanitize
 from baton.core.jsonvalue import decode, encode
 from baton.store.database import Database
+from baton.store.insights import ERROR_LIMIT, error_text
 from baton.store.sql import Sql
 from baton.words.actions import Action, NewAction
 from baton.words.runs import StepHistory
 
 _LIMIT = 1_000_000
-ERROR_LIMIT = 2_000
-"""Most bytes of an error's text."""
 
 
 async def record_action(connection: asyncpg.Connection[Any], sql: Sql, action: NewAction) -> None:
@@ -50,7 +48,7 @@ async def list_history(
             row["run"],
             row["state"],
             None if row["result"] is None else decode(row["result"])["value"],
-            None if row["error"] is None else sanitize(row["error"], ERROR_LIMIT),
+            error_text(row["error"]),
             row["attempt"],
             row["attempted_at"],
             row["ended_at"],

@@ -129,7 +129,7 @@ async def _read_failures(
     if not workflow_ids:
         return {}
     rows = await database.fetch("read_first_failures", workflow_ids, ERROR_LIMIT + 1)
-    return {row["workflow_id"]: (row["name"], _error(row["error"])) for row in rows}
+    return {row["workflow_id"]: (row["name"], error_text(row["error"])) for row in rows}
 
 
 async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail | None:
@@ -197,7 +197,7 @@ async def read_steps(
             scheduled_at=row["scheduled_at"],
             attempted_at=row["attempted_at"],
             finished_at=row["finished_at"],
-            error=_error(row["error"]),
+            error=error_text(row["error"]),
             dependencies=tuple(row["dependencies"]),
             has_result=row["has_result"],
         )
@@ -256,7 +256,7 @@ def _facts(workflow_id: UUID, step: str, row: asyncpg.Record) -> StepFacts:
         scheduled_at=row["scheduled_at"],
         attempted_at=row["attempted_at"],
         finished_at=row["finished_at"],
-        error=_error(row["error"]),
+        error=error_text(row["error"]),
         host=row["host"],
         by_baton=row["by_baton"],
         engine=None if row["engine_id"] is None else _engine(row),
@@ -327,5 +327,6 @@ def _engine(row: asyncpg.Record) -> EngineRow:
     )
 
 
-def _error(text: str | None) -> str | None:
+def error_text(text: str | None) -> str | None:
+    """The text of an error as it is shown, capped."""
     return None if text is None else sanitize(text, ERROR_LIMIT)

@@ -34,14 +34,11 @@ class Ended(NamedTuple):
 
 
 class Course(NamedTuple):
-    """Where a workflow stands: its run, how many steps it has, how many have not settled, and how
-    many were cancelled or discarded.
-    """
+    """Where a workflow stands: its run, how many steps it has, and how many have not settled."""
 
     run: int
     steps: int
     outstanding: int
-    failed: int
     paused: bool
 
 
