@@ -10,7 +10,7 @@ import pytest
 from baton import Database, Plugin
 from baton.words.events import SweepFinished, WorkflowFinished
 from support.race import race
-from support.running import Run, running
+from support.running import Run, recorded, running
 from sweep.test_plugin import chain, sweep, vanish
 
 
@@ -94,3 +94,17 @@ async def test_a_locked_workflow_keeps_no_other_for_long(
         for _ in range(2):
             await plugin.sweep(database)
     assert await client.tables.value(counted) == 7
+
+
+async def test_a_sweep_tells_once_that_the_database_is_away(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(dsn)
+    await database.open()
+    await database.close()
+    with recorded() as events:
+        await Plugin().sweep(database)
+    (finished,) = events.of(SweepFinished)
+    assert {"settle", "announce", "expire", "hand out"} <= set(finished.failed)
+    (line,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert line.startswith("the part 'settle' of the sweep failed: UnavailableError")

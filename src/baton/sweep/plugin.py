@@ -17,6 +17,7 @@ from baton.runs.deadlines import Deadlines
 from baton.runtime.tasks import END_TIMEOUT, is_cancelled
 from baton.store.connecting import Password
 from baton.store.database import Database
+from baton.store.faults import holds_up_all
 from baton.store.pruning import Pruned
 from baton.store.sweeping import sweep_lock
 from baton.sweep.observe import Observer
@@ -123,14 +124,19 @@ class Plugin:
         own = settings or EngineSettings(name="plugin")
         begun = monotonic()
         failed: list[str] = []
+        is_told = False
 
         async def part(name: str, work: Callable[[], Awaitable[None]]) -> None:
-            # What one part stumbles over must not keep the others from their work.
+            # What one part stumbles over must not keep the others from their work. That the
+            # database is away, all parts would tell alike: the first one does.
+            nonlocal is_told
             try:
                 await work()
             except Exception as error:
                 failed.append(name)
-                _log.warning("the part %r of the sweep failed: %r", name, error)
+                if not (is_told and holds_up_all(error)):
+                    _log.warning("the part %r of the sweep failed: %r", name, error)
+                is_told = is_told or holds_up_all(error)
 
         await part("settle", lambda: self._sweeper.settle(database, own))
         await part("announce", lambda: self._sweeper.announce(database, own))

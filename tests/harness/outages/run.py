@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from re import split, sub
 from time import monotonic
 
 from baton import Baton, Engine, Plugin, Step, insert_all, schema, worker
@@ -20,8 +21,9 @@ from support.running import fast, opened
 
 WORKFLOWS = 20
 PATIENCE = 60.0
-# At once, and in each second: every loop tells of its trouble, and of its end.
-LINES = 10
+# Whoever meets the trouble tells of it, and again at each of its turns, every half second; all the
+# running jobs, numbers aside, are one teller. There is some time before and after it.
+LINES_AT_ONCE, LINES_A_SECOND = 3, 2
 
 _NOT_AT_ONCE = """
 SELECT format('%s is %s at attempt %s', worker, state, attempt) FROM baton.oban_jobs
@@ -47,6 +49,7 @@ class Report:
     seconds: float
     recovered_after: float = 0.0
     lines: int = 0
+    # The number of lines of each teller.
     said: dict[str, int] = field(default_factory=dict[str, int])
     refused: dict[str, int] = field(default_factory=dict[str, int])
     faults: list[str] = field(default_factory=list[str])
@@ -144,11 +147,20 @@ async def _refusal(engine: Engine) -> str:
     return "inserted"
 
 
+def _teller(message: str) -> str:
+    """Who tells, whatever the number of the job and the error."""
+    return sub(r"\d+", "N", split(r" failed|: the database|: no connection", message)[0])[:60]
+
+
 def _judge(report: Report, records: Sequence[logging.LogRecord]) -> None:
-    kinds = Counter(record.getMessage().partition(" failed")[0][:60] for record in records)
-    report.lines, report.said = len(records), dict(kinds)
-    if report.lines > LINES + LINES * report.seconds:
-        report.faults.append(f"{report.lines} lines were logged")
+    tellers = Counter(_teller(record.getMessage()) for record in records)
+    report.lines, report.said = len(records), dict(tellers)
+    allowed = LINES_AT_ONCE + LINES_A_SECOND * report.seconds
+    report.faults += [
+        f"{count} lines of {teller!r} were logged"
+        for teller, count in tellers.items()
+        if count > allowed
+    ]
     report.faults += [f"a traceback: {r.getMessage()[:200]}" for r in records if r.exc_info]
     if set(report.refused) <= {"inserted"}:
         report.faults.append("no caller met it")
