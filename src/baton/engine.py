@@ -20,16 +20,18 @@ from baton.core.near_names import unknown_option
 from baton.handles.queue import QueueHandle
 from baton.handles.workflow import WorkflowHandle
 from baton.handles.workflows import WorkflowsHandle, go_on
-from baton.migrating.schema_check import require
+from baton.migrating.schema_check import require_schema
 from baton.reading.insights import Insights
 from baton.runtime.lifespan import Lifespan
 from baton.runtime.runtime import STOP_SECONDS
 from baton.runtime.tasks import END_TIMEOUT, Deadline
 from baton.store import ambient
+from baton.store.ambient import Instance
 from baton.store.connecting import Password
-from baton.store.database import Database
+from baton.store.database import database_of
 from baton.store.jobs import Claimant
 from baton.store.sql import DEFAULT_SCHEMA
+from baton.store.store import Store
 from baton.sweep.plugin import Plugin, checked_plugins, sweep_in_turn
 from baton.wiring import wired
 from baton.words.argument_errors import InvalidOptionError
@@ -51,7 +53,7 @@ START_TIMEOUT = 3.0
 _PARTS_OF_DSN = frozenset({"host", "port", "user", "password", "database", "dbname", "passfile"})
 
 
-class Engine:
+class Engine(Instance):
     """Runs the steps of some queues inside this event loop; without queues, it is a client.
 
         async with Engine("postgresql://…", queues={"default": 20}) as engine:
@@ -94,7 +96,7 @@ class Engine:
             settings = self.settings = EngineSettings(**options)
         except TypeError:
             raise _unknown(options) from None
-        self.database = Database(
+        self._store = Store(
             dsn,
             schema=schema,
             oban_schema=oban_schema,
@@ -106,6 +108,7 @@ class Engine:
             pooled=pooled,
             engine=settings.name,
         )
+        self.database = database_of(self._store)
         self._parts = wired(self)
         self._state = "new"
         self._stop_asked = asyncio.Event()
@@ -150,7 +153,7 @@ class Engine:
                 self.settings.poll_interval, "completions", self._parts.waiters.poll
             )
             for plugin in self.plugins:
-                sweep = partial(sweep_in_turn, plugin, self.database, self.settings)
+                sweep = partial(sweep_in_turn, plugin, self._store, self.settings)
                 self._parts.runtime.every(plugin.interval, "sweep", sweep)
         except BaseException:
             self._state = "stopping"
@@ -169,8 +172,8 @@ class Engine:
             made = partial(self.lifespan, self)
             self._lifespan = Lifespan(made, self._lifespan_failed, LIFESPAN_TIMEOUT)
             await self._lifespan.start()
-        await self.database.open()
-        await require(self.database)
+        await self._store.open()
+        await require_schema(self._store)
         # Before anything starts: what this engine performs inserts through this engine.
         ambient.enter(self)
         self._engine_id = uuid4()
@@ -275,7 +278,8 @@ class Engine:
         """Read-only questions about all workflows, queues and engines. Raises EngineStateError
         unless this engine runs.
         """
-        return Insights(ambient.opened("insights", self).database)
+        ambient.opened("insights", self)
+        return Insights(self.database)
 
     def wake(self, queue: str) -> None:
         """Look for available jobs of a queue now, without waiting for a notification or a poll. A
@@ -311,10 +315,10 @@ class Engine:
         )
 
     async def _close_pool(self, deadline: Deadline) -> None:
-        await self.database.close(deadline.left(END_TIMEOUT))
+        await self._store.close(deadline.left(END_TIMEOUT))
 
     def _expect_own_loop(self) -> None:
-        self.database.expect_own_loop(f"engine {self.name!r}")
+        self._store.expect_own_loop(f"engine {self.name!r}")
 
 
 def _unknown(options: Mapping[str, object]) -> InvalidOptionError:

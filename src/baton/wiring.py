@@ -15,6 +15,7 @@ from baton.settling.completion_waiters import CompletionWaiters
 from baton.settling.settle_and_claim import WorkflowLedger
 from baton.store.ambient import Instance
 from baton.store.sql import DEADLINES
+from baton.store.store import store_of
 from baton.waits.expire import Expiry
 from baton.waits.spread import Handing
 from baton.words.rows import Announced
@@ -22,7 +23,7 @@ from baton.words.rows import Announced
 
 def wired(engine: Instance) -> EngineParts:
     """The parts of an engine, from its database and its settings. Nothing runs yet."""
-    database, settings = engine.database, engine.settings
+    database, settings = store_of(engine), engine.settings
     waiters = CompletionWaiters(database, tuple(settings.queues))
     hooks = CascadeHooks(database, settings)
 

@@ -12,11 +12,12 @@ import asyncpg
 import pytest
 from opentelemetry import context, trace
 
-from baton import Baton, Database, EngineSettings, Job, insert_all, subscribe
+from baton import Baton, EngineSettings, Job, insert_all, subscribe
 from baton.errors import WorkflowExistsError
 from baton.schema import migrate
 from baton.store import insertion
 from baton.store.sql import Sql
+from baton.store.store import Store, store_of
 from baton.words.events import Event, WorkflowInserted
 from baton.words.states import JobState
 from support.inserting import (
@@ -173,7 +174,7 @@ class TestRows:
         await db.execute(f"CREATE SCHEMA {sql.identifier}")
         await db.execute(sql.render((OBAN / f"{kind}.sql").read_text("utf-8")))
         await migrate(db, schema=sql.schema)
-        client = Client(Database(empty_dsn, schema=sql.schema), EngineSettings())
+        client = Client(Store(empty_dsn, schema=sql.schema), EngineSettings())
         await client.database.open()
         jobs = await diamond().insert(engine=client)
         rows = await db.fetch(
@@ -221,7 +222,7 @@ class TestNotices:
     async def test_an_engine_without_notifications_sends_none(
         self, client: Client, db: Connection
     ) -> None:
-        silent = Client(client.database, EngineSettings(notify=False))
+        silent = Client(store_of(client), EngineSettings(notify=False))
         assert await self.heard(db, lambda: diamond().insert(engine=silent)) == []
 
     async def test_a_failed_insertion_wakes_nobody(self, client: Client, db: Connection) -> None:

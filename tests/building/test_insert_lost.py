@@ -12,12 +12,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from baton import Baton, Database, EngineSettings, insert_all
+from baton import Baton, EngineSettings, insert_all
 from baton.errors import WorkflowExistsError
+from baton.store.store import Store
 from support.inserting import Client, Connection, counts, process
 
 
-class Lossy(Database):
+class Lossy(Store):
     """Loses the connection at the end of its first transaction: before or after its commit."""
 
     def __init__(self, dsn: str, *, committed: bool, rival: Baton | None = None) -> None:

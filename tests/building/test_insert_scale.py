@@ -13,7 +13,8 @@ from support.places import TESTS
 
 SCALE = """
 import asyncio, resource, sys
-from baton import Baton, Database, EngineSettings, Step, insert_all, worker
+from baton import Baton, EngineSettings, Step, insert_all, worker
+from baton.store.store import Store
 from support.inserting import Client, process
 
 def chain(n):
@@ -36,10 +37,10 @@ def layers(n):
     return workflow
 
 async def main(dsn, shape):
-    database = Database(dsn)
-    await database.open()
-    await shape(100_000).insert(engine=Client(database, EngineSettings()))
-    await database.close()
+    store = Store(dsn)
+    await store.open()
+    await shape(100_000).insert(engine=Client(store, EngineSettings()))
+    await store.close()
     print(peak())
 
 def peak():

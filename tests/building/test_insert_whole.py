@@ -11,7 +11,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from baton import Baton, Database, EngineSettings, insert_all
+from baton import Baton, EngineSettings, insert_all
 from baton.building.draft import draft_of
 from baton.errors import (
     BatonError,
@@ -23,6 +23,7 @@ from baton.errors import (
 )
 from baton.store import insertion
 from baton.store.insertion import insert_through
+from baton.store.store import Store, store_of
 from support.inserting import (
     Client,
     Connection,
@@ -118,7 +119,7 @@ class TestAllOrNothing:
         first, second = workflow.steps
         broken = replace(workflow, steps=(replace(first, queue="x\x1fy"), second))
         with pytest.raises(NotStorableError):
-            await insert_through(client.database, [broken], notify=True)
+            await insert_through(store_of(client), [broken], notify=True)
         assert await counts(db) == (0, 0, 0)
 
 
@@ -156,7 +157,7 @@ async def test_bad_input_is_a_typed_error_and_no_row(
     assert await db.fetchval("SELECT is_called FROM oban_jobs_id_seq") is False
 
 
-class LosingReplies(Database):
+class LosingReplies(Store):
     """Loses the connection at the end of transactions, before or after the commit."""
 
     losses: list[str]
@@ -219,7 +220,7 @@ class TestLostConnections:
         await database.close()
 
     async def test_a_schema_that_is_not_there(self, dsn: str) -> None:
-        database = Database(dsn, schema="elsewhere")
+        database = Store(dsn, schema="elsewhere")
         await database.open()
         with pytest.raises(SchemaMissingError) as caught:
             await diamond().insert(engine=Client(database, EngineSettings()))

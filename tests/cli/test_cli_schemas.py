@@ -7,6 +7,7 @@ import pytest
 
 from baton import Engine, schema
 from baton.cli.target import overridden
+from baton.store.store import store_of
 from cli.test_cli import baton, ended, start
 
 LATEST = schema.latest_version()
@@ -67,7 +68,7 @@ async def test_a_queue_elsewhere_is_named_by_the_error(empty_dsn: str) -> None:
 def test_a_worker_keeps_the_queue_of_its_engine_unless_told_otherwise() -> None:
     engine = Engine("postgresql://a@h/x", oban_schema="public")
     moved = overridden(engine, None, "jobs", None)
-    assert (moved.database.schema, moved.database.sql.oban) == ("jobs", "public")
+    assert (store_of(moved).schema, store_of(moved).sql.oban) == ("jobs", "public")
     other = overridden(engine, None, None, None, "elsewhere")
-    assert (other.database.schema, other.database.sql.oban) == ("baton", "elsewhere")
+    assert (store_of(other).schema, store_of(other).sql.oban) == ("baton", "elsewhere")
     assert overridden(engine, None, None, None, "public") is engine

@@ -7,15 +7,16 @@ import threading
 
 import pytest
 
-from baton import Database, EngineSettings
+from baton import EngineSettings
 from baton.errors import NoEngineError
 from baton.store import ambient
+from baton.store.store import Store, store_of
 from support.inserting import Client, Connection, counts, diamond
 
 
 class TestAmbient:
     def named(self, client: Client, name: str) -> Client:
-        return Client(client.database, EngineSettings(name=name))
+        return Client(store_of(client), EngineSettings(name=name))
 
     async def test_the_nearest_then_the_default_then_the_only_one(self, client: Client) -> None:
         other, third = self.named(client, "other"), self.named(client, "third")
@@ -59,12 +60,12 @@ class TestAmbient:
             ambient.leave(instance)
 
     async def test_of_two_of_one_name_none_is_guessed(self, client: Client) -> None:
-        twin = Client(client.database, EngineSettings(name="default", node="twin"))
+        twin = Client(store_of(client), EngineSettings(name="default", node="twin"))
         ambient.enter(twin)
         # Both would do the same: the later one outlives the other in a change-over.
         assert ambient.current("default") is twin
-        database = Database(client.database.dsn, schema="elsewhere")
-        stranger = Client(database, EngineSettings(name="default"))
+        store = Store(client.database.dsn, schema="elsewhere")
+        stranger = Client(store, EngineSettings(name="default"))
         ambient.enter(stranger)
         with pytest.raises(NoEngineError, match=r"3 engines named 'default' run here.*engine=…"):
             ambient.current("default")

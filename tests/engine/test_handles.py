@@ -25,6 +25,7 @@ from baton.errors import (
     UnknownWorkflowError,
 )
 from baton.settling.completion_waiters import CompletionWaiters
+from baton.store.store import store_of
 from support.inserting import Client
 from support.running import fast, running
 from support.waiting import DEADLINE
@@ -145,7 +146,7 @@ def test_there_is_one_way_to_each_thing() -> None:
 
 
 async def test_who_asks_while_the_engine_closes_does_not_wait_for_ever(client: Client) -> None:
-    waiters = CompletionWaiters(client.database, ())
+    waiters = CompletionWaiters(store_of(client), ())
     waiting = asyncio.create_task(waiters.wait(uuid4(), None))
     await asyncio.sleep(0)  # it has begun, and has not looked yet
     await waiters.stop()

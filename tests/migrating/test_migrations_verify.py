@@ -10,8 +10,9 @@ import pytest
 from baton import schema
 from baton.errors import SchemaMissingError
 from baton.migrating.declared import declared_relations
-from baton.store.database import Database
+from baton.store.database import database_of
 from baton.store.packaged import load_functions, load_migrations
+from baton.store.store import Store
 
 LATEST = schema.latest_version()
 
@@ -31,17 +32,17 @@ async def test_a_schema_that_is_missing_or_old(empty_dsn: str) -> None:
 
 
 async def test_an_engine_requires_the_version(empty_dsn: str) -> None:
-    database = Database(empty_dsn, pool_size=1)
+    database = Store(empty_dsn, pool_size=1)
     await database.open()
     try:
         with pytest.raises(SchemaMissingError):
-            await schema.require(database)
+            await schema.require(database_of(database))
         await schema.migrate(empty_dsn, to=LATEST - 1)
         with pytest.raises(SchemaMissingError) as caught:
-            await schema.require(database)
+            await schema.require(database_of(database))
         assert caught.value.found == LATEST - 1
         await schema.migrate(empty_dsn)
-        await schema.require(database)
+        await schema.require(database_of(database))
     finally:
         await database.close()
 

@@ -9,10 +9,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from baton import Baton, Engine, Plugin, Step, schema, worker
+from baton import Baton, Database, Engine, Plugin, Step, schema, worker
 from baton.errors import SchemaMismatchError
 from baton.migrating.declared import declared_columns
-from baton.store.database import Database
 from baton.store.packaged import load_migrations
 from baton.store.sql import quote_identifier
 from support.copying import copy_schema

@@ -12,9 +12,10 @@ from baton import schema
 from baton.errors import MigrationError, SchemaMismatchError
 from baton.migrating.functions import declared_functions
 from baton.store import packaged
-from baton.store.database import Database
+from baton.store.database import database_of
 from baton.store.packaged import load_functions
 from baton.store.sql import Sql
+from baton.store.store import Store
 from support.schema_snapshot import describe
 
 LATEST = schema.latest_version()
@@ -66,13 +67,13 @@ async def test_an_edited_function_is_required_and_applied_at_the_newest_version(
     await schema.migrate(empty_dsn)
     functions["baton_wake"] = functions["baton_wake"].replace("\nDECLARE", "\n-- New.\nDECLARE")
     declared_functions.cache_clear()
-    database = Database(empty_dsn, pool_size=1)
+    database = Store(empty_dsn, pool_size=1)
     await database.open()
     try:
         with pytest.raises(SchemaMismatchError, match="function baton_wake"):
-            await schema.require(database)
+            await schema.require(database_of(database))
         assert await schema.migrate(empty_dsn) == []
-        await schema.require(database)
+        await schema.require(database_of(database))
     finally:
         await database.close()
     assert "-- New." in await connection.fetchval(WAKE)

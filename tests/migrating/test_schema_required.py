@@ -10,7 +10,8 @@ import pytest
 
 from baton import Engine, schema
 from baton.errors import MissingRightError, SchemaMismatchError
-from baton.store.database import Database
+from baton.store.database import database_of
+from baton.store.store import Store
 from support.running import FAST
 
 GUARD = "index workflow_events_dedupe_index is missing"
@@ -95,13 +96,13 @@ async def test_a_role_that_no_policy_lets_read_is_told_so(
 
 
 async def test_the_start_asks_twice(dsn: str) -> None:
-    database = Database(dsn, pool_size=1)
+    database = Store(dsn, pool_size=1)
     await database.open()
     asked: list[str] = []
     try:
         async with database.connection() as pooled:
             pooled.add_query_logger(lambda query: asked.append(query.query))
-        await schema.require(database)
+        await schema.require(database_of(database))
     finally:
         await database.close()
     assert (

@@ -14,8 +14,8 @@ from baton.completion import check
 from baton.errors import MigrationError, SchemaMismatchError, SchemaMissingError
 from baton.insights import Insights
 from baton.migrating.functions import declared_functions
-from baton.store.database import Database
 from baton.store.sql import OBAN_INSERT, Sql
+from baton.store.store import Store
 from baton.words.states import JobState
 from support.databases import execute
 from support.places import FIXTURES
@@ -292,5 +292,5 @@ def test_one_place_renders_both_names() -> None:
 
 
 def test_a_database_keeps_both_names() -> None:
-    database = Database("postgresql://nowhere", oban_schema="public")
+    database = Store("postgresql://nowhere", oban_schema="public")
     assert (database.schema, database.sql.oban) == ("baton", "public")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from baton import Baton, Cancel, Discard, Step, completion, worker
-from baton.store.database import Database
 from baton.store.results import DependencyRow, read_dependencies
+from baton.store.store import Store
 from baton.words.events import (
     StepCancelled,
     StepCompleted,
@@ -76,7 +76,7 @@ Between = Callable[[list[DependencyRow]], Any]
 def look_then(monkeypatch: pytest.MonkeyPatch, between: Between) -> None:
     """Let something happen between the gate's look at the dependencies and what it does then."""
 
-    async def look(database: Database, job_id: int) -> list[DependencyRow]:
+    async def look(database: Store, job_id: int) -> list[DependencyRow]:
         rows = await read_dependencies(database, job_id)
         await between(rows)
         return rows

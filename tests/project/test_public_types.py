@@ -14,9 +14,6 @@ PUBLIC = {
     id(getattr(module, name)) for module in PUBLIC_MODULES for name in vars(module)["__all__"]
 }
 
-INSIDE = {"Database.dedicated"}
-"""Methods that are no part of the public face, though they stand on public objects."""
-
 
 def functions() -> Iterator[tuple[str, Any]]:
     """Every public function, method and property, by name."""
@@ -60,7 +57,6 @@ def test_what_public_calls_return_can_be_imported() -> None:
     found = {
         name: [kind.__name__ for kind in ours(returned(function)) if id(kind) not in PUBLIC]
         for name, function in functions()
-        if name not in INSIDE
     }
     assert {"Baton.handle", "WorkflowHandle.steps", "insert_all"} <= found.keys()
     assert {name: kinds for name, kinds in found.items() if kinds} == {}

@@ -18,9 +18,9 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from baton import Baton, Step, insert_all, worker
-from baton.store.database import Database
 from baton.store.jobs import Claimant, Settled, settle_and_claim
 from baton.store.session import server_settings
+from baton.store.store import Store
 from baton.words.rows import ClaimedJob, Demand, Job, Outcome
 from baton.words.states import JobState
 from support.invariants import violations
@@ -38,7 +38,7 @@ async def noop(step: Step) -> None:
     """Never performed: the tests settle by hand."""
 
 
-class Side(Database):
+class Side(Store):
     """A database that does not try again: a deadlock is to be seen."""
 
     def __init__(self, dsn: str, name: str, *, idle_timeout: float = DEADLINE) -> None:
@@ -122,8 +122,8 @@ class Arena:
     def __init__(
         self,
         held: HeldSide,
-        left: Database,
-        right: Database,
+        left: Store,
+        right: Store,
         monitor: asyncpg.Connection[Any],
     ) -> None:
         self.held = held
@@ -155,7 +155,7 @@ class Arena:
         return Outcome(job.id, job.attempted_at, job.attempt, state, **fields)
 
     async def in_order(
-        self, first: Callable[[Database], Awaitable[A]], second: Callable[[Database], Awaitable[B]]
+        self, first: Callable[[Store], Awaitable[A]], second: Callable[[Store], Awaitable[B]]
     ) -> Ordered[A, B]:
         """Run `first` up to its commit, then `second` until it waits or ends, then let go."""
         self.held.arm()
@@ -180,7 +180,7 @@ class Arena:
         return False
 
     async def together(
-        self, left: Callable[[Database], Awaitable[A]], right: Callable[[Database], Awaitable[B]]
+        self, left: Callable[[Store], Awaitable[A]], right: Callable[[Store], Awaitable[B]]
     ) -> tuple[A, B]:
         """Run both at once."""
         async with asyncio.timeout(DEADLINE):
@@ -231,7 +231,7 @@ async def arena(dsn: str) -> AsyncIterator[Arena]:
 
 
 async def settle(
-    database: Database,
+    database: Store,
     outcomes: Sequence[Outcome],
     *,
     room: int = 0,

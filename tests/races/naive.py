@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.words.rows import Outcome
 
 # The workflow's lock is missing: of two last parents, neither sees that the other has settled.
@@ -38,14 +38,14 @@ AND n.state IS NULL
 _TELL = "SELECT pg_notify('baton.baton_finished', $1)"
 
 
-async def settle_without_lock(database: Database, job_ids: Sequence[int]) -> list[int]:
+async def settle_without_lock(database: Store, job_ids: Sequence[int]) -> list[int]:
     """Complete, then release every dependent that has no unsettled dependency; returns those."""
     async with database.transaction() as connection:
         await connection.execute(_COMPLETE, job_ids)
         return [row[0] for row in await connection.fetch(_RELEASE, job_ids)]
 
 
-async def finish_without_lock(database: Database, job_id: int) -> bool:
+async def finish_without_lock(database: Store, job_id: int) -> bool:
     """Complete, count what is left, tell if nothing is; returns whether it told."""
     async with database.transaction() as connection:
         await connection.execute(_COMPLETE, [job_id])
@@ -55,7 +55,7 @@ async def finish_without_lock(database: Database, job_id: int) -> bool:
         return True
 
 
-async def tell_unless_told(database: Database, workflow_id: UUID) -> bool:
+async def tell_unless_told(database: Store, workflow_id: UUID) -> bool:
     """Announce with NOT EXISTS instead of a unique row; `told` is a table without a key."""
     async with database.transaction() as connection:
         rows = await connection.fetch(
@@ -67,7 +67,7 @@ async def tell_unless_told(database: Database, workflow_id: UUID) -> bool:
         return bool(rows)
 
 
-async def look_then_tell(database: Database, workflow_id: UUID) -> bool:
+async def look_then_tell(database: Store, workflow_id: UUID) -> bool:
     """Announce after a look; `told` is a table without a key."""
     async with database.transaction() as connection:
         if await connection.fetchval(
@@ -78,7 +78,7 @@ async def look_then_tell(database: Database, workflow_id: UUID) -> bool:
         return True
 
 
-async def write_by_id(database: Database, outcome: Outcome) -> None:
+async def write_by_id(database: Store, outcome: Outcome) -> None:
     """An outcome without a fence."""
     async with database.transaction() as connection:
         await connection.execute(
@@ -88,7 +88,7 @@ async def write_by_id(database: Database, outcome: Outcome) -> None:
         )
 
 
-async def write_by_attempt(database: Database, outcome: Outcome) -> int:
+async def write_by_attempt(database: Store, outcome: Outcome) -> int:
     """An outcome fenced on the number of the attempt; returns how many rows it changed."""
     async with database.transaction() as connection:
         rows = await connection.fetch(
@@ -101,7 +101,7 @@ async def write_by_attempt(database: Database, outcome: Outcome) -> int:
         return len(rows)
 
 
-async def claim_in_limit(database: Database, limit: int) -> list[int]:
+async def claim_in_limit(database: Store, limit: int) -> list[int]:
     """`IN (SELECT … LIMIT …)`: a nested loop runs the subquery again for every row."""
     async with database.transaction() as connection:
         rows = await connection.fetch(
@@ -113,7 +113,7 @@ async def claim_in_limit(database: Database, limit: int) -> list[int]:
         return [row[0] for row in rows]
 
 
-async def claim_without_lock(database: Database, limit: int) -> list[int]:
+async def claim_without_lock(database: Store, limit: int) -> list[int]:
     """Look, then take: two may have looked before one took."""
     async with database.transaction() as connection:
         rows = await connection.fetch(
@@ -128,7 +128,7 @@ async def claim_without_lock(database: Database, limit: int) -> list[int]:
         return ids
 
 
-async def hold_without_lock(database: Database, job_id: int) -> None:
+async def hold_without_lock(database: Store, job_id: int) -> None:
     """Put a job to sleep by what its counter says, without the workflow's lock."""
     async with database.transaction() as connection:
         await connection.execute(
@@ -139,7 +139,7 @@ async def hold_without_lock(database: Database, job_id: int) -> None:
         )
 
 
-async def pause_by_a_mark(database: Database, workflow_id: UUID) -> None:
+async def pause_by_a_mark(database: Store, workflow_id: UUID) -> None:
     """Mark the workflow as paused and put to sleep what could run, without counting."""
     async with database.transaction() as connection:
         await connection.execute(
@@ -152,7 +152,7 @@ async def pause_by_a_mark(database: Database, workflow_id: UUID) -> None:
         )
 
 
-async def complete_under_the_claim(database: Database, job_id: int) -> None:
+async def complete_under_the_claim(database: Store, job_id: int) -> None:
     """Complete by hand and leave the claim as it is: the late outcome is taken for its echo."""
     async with database.transaction() as connection:
         await connection.execute(
@@ -165,7 +165,7 @@ async def complete_under_the_claim(database: Database, job_id: int) -> None:
         )
 
 
-async def settle_node_without_lock(database: Database, job_id: int, state: str) -> bool:
+async def settle_node_without_lock(database: Store, job_id: int, state: str) -> bool:
     """Look whether the step has settled, then record it; returns whether it recorded."""
     async with database.transaction() as connection:
         settled = await connection.fetchval(
@@ -182,7 +182,7 @@ async def settle_node_without_lock(database: Database, job_id: int, state: str) 
 
 
 async def lock_in_turn(
-    database: Database, workflow_ids: Sequence[UUID], meet: asyncio.Barrier
+    database: Store, workflow_ids: Sequence[UUID], meet: asyncio.Barrier
 ) -> None:
     """Lock two workflows in the order given, meeting the other side half-way."""
     async with database.transaction() as connection:
@@ -194,7 +194,7 @@ async def lock_in_turn(
                 await meet.wait()
 
 
-async def stage_by_id(database: Database) -> list[int]:
+async def stage_by_id(database: Store) -> list[int]:
     """Look for due jobs, then stage them by id."""
     async with database.transaction() as connection:
         rows = await connection.fetch(

@@ -9,15 +9,15 @@ from uuid import uuid4
 from baton.performing.perform import Performer
 from baton.runtime.rescuer import Rescuer
 from baton.settling.settle_and_claim import WorkflowLedger
-from baton.store.database import Database
 from baton.store.jobs import Claimant
+from baton.store.store import Store
 from baton.sweep.rescue import NoJobs
 from baton.words.config import EngineSettings
 from support.running import beating
 
 
 @asynccontextmanager
-async def ledger(database: Database) -> AsyncIterator[WorkflowLedger]:
+async def ledger(database: Store) -> AsyncIterator[WorkflowLedger]:
     """The ledger of an engine."""
     books = WorkflowLedger(
         database,
@@ -33,7 +33,7 @@ async def ledger(database: Database) -> AsyncIterator[WorkflowLedger]:
         books.close()
 
 
-async def rescue(database: Database) -> None:
+async def rescue(database: Store) -> None:
     """One pass of the rescuer; the arena's claimants never had a heartbeat."""
     settings, engine = EngineSettings(queues={"other": 1}), uuid4()
     await beating(database, engine)

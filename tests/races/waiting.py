@@ -17,8 +17,8 @@ from baton import Baton, Delivery, EngineSettings, insert_all, send_event
 from baton.core.outcome import Ending, outcome
 from baton.settling.suspend import suspend
 from baton.settling.wait_events import emit_settled_waits
-from baton.store.database import Database
 from baton.store.session import server_settings
+from baton.store.store import Store
 from baton.waits.control import cancel_wait
 from baton.waits.expire import expire_waits
 from baton.waits.spread import hand_out
@@ -39,7 +39,7 @@ SELECT EXISTS (
 ) OR EXISTS (SELECT FROM baton.workflow_events WHERE state = 'open')
 """
 
-Move = Callable[[Database], Awaitable[object]]
+Move = Callable[[Store], Awaitable[object]]
 
 
 class WaitRing:
@@ -77,7 +77,7 @@ class WaitRing:
     def complete(self, job_id: int) -> Move:
         """Settle a claimed step: the hot path, which arms what is below."""
 
-        async def move(database: Database) -> None:
+        async def move(database: Store) -> None:
             reply = await settle(database, [done(self.claims[job_id])], room=0)
             emit_settled_waits(None, reply.waits)
 
@@ -86,7 +86,7 @@ class WaitRing:
     def suspend(self, job_id: int, wait: NewWait) -> Move:
         """Put a claimed step to sleep that waits."""
 
-        async def move(database: Database) -> int:
+        async def move(database: Store) -> int:
             ended = outcome(self.claims[job_id], Ending.SUSPENDED)._replace(wait=wait)
             failures = await suspend(database, [ended], notify=True)
             emit_settled_waits(None, failures.waits)
@@ -94,12 +94,12 @@ class WaitRing:
 
         return move
 
-    async def reclaim(self, database: Database) -> None:
+    async def reclaim(self, database: Store) -> None:
         """Claim what has become available again."""
         for job in (await settle(database, (), room=100_000)).jobs:
             self.claims[job.id] = job
 
-    async def look(self, database: Database) -> None:
+    async def look(self, database: Store) -> None:
         """Let the timers look when all that is asked for soon is due."""
 
         async def asked() -> bool:
@@ -172,7 +172,7 @@ async def mutate(
 
 
 def send(workflow_id: UUID | None, name: str, payload: object = None, **options: Any) -> Move:
-    async def move(database: Database) -> Delivery:
+    async def move(database: Store) -> Delivery:
         client = Client(database, EngineSettings())
         return await send_event(workflow_id, name, payload, engine=client, **options)
 
@@ -180,13 +180,13 @@ def send(workflow_id: UUID | None, name: str, payload: object = None, **options:
 
 
 def cancel(workflow_id: UUID, step: str) -> Move:
-    async def move(database: Database) -> bool:
+    async def move(database: Store) -> bool:
         return await cancel_wait(workflow_id, step, "no", engine=Client(database, EngineSettings()))
 
     return move
 
 
-async def sweep(database: Database) -> int:
+async def sweep(database: Store) -> int:
     """One look of the timers."""
     settled = await expire_waits(database, EngineSettings())
     return settled + await hand_out(database, EngineSettings())

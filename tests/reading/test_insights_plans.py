@@ -18,12 +18,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from baton import Database
 from baton.errors import UnknownStepError, UnknownWorkflowError
 from baton.insights import Insights
 from baton.store import insights as store
 from baton.store.completions import read_completions
+from baton.store.database import database_of
 from baton.store.jobs import find_orphans, stage_jobs
+from baton.store.store import Store
 from support.databases import create_database, drop_database, run_apart
 
 pytestmark = pytest.mark.timeout(600)
@@ -107,7 +108,7 @@ class Statement(NamedTuple):
     """What its transaction had set before."""
 
 
-class Watched(Database):
+class Watched(Store):
     """A database that keeps what it is asked."""
 
     def __init__(self, dsn: str) -> None:
@@ -233,7 +234,7 @@ async def claiming(connection: asyncpg.Connection[Any]) -> Statement:
 
 async def ask(database: Watched) -> None:
     """Every question, in every form that leads to another plan."""
-    look = Insights(database)
+    look = Insights(database_of(database))
     for state in (None, "running", "completed", "failed", "cancelled"):
         for label in (None, "common", "rare"):
             page = await look.workflows(state, label, limit=20)
@@ -341,7 +342,7 @@ async def test_no_query_goes_through_what_has_finished(large: str) -> None:
 
 async def test_jobs_of_settled_steps_are_not_looked_for(large: str) -> None:
     async with watched(large) as database:
-        look = Insights(database)
+        look = Insights(database_of(database))
         (ended,) = (await look.workflows("completed", limit=1)).rows
         assert (await look.workflow(ended.workflow_id)).counts.completed == STEPS
         (asked,) = database.named()["read_workflow"]

@@ -12,6 +12,7 @@ import pytest
 from baton import Baton, Step, worker
 from baton.insights import Insights, Reason
 from baton.store.jobs import find_orphans
+from baton.store.store import store_of
 from support.running import Run, running
 from support.waits import until_waits
 
@@ -83,7 +84,7 @@ async def test_a_far_claim_keeps_no_other_from_rescue(dsn: str, far: str) -> Non
             workflow, "lost", **foreign, attempted_at="timezone('UTC', now()) - interval '1 hour'"
         )
         found = await find_orphans(
-            run.engine.database,
+            store_of(run.engine),
             rescue_after=60.0,
             engine=uuid4(),
             known=[],

@@ -10,8 +10,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from baton import Baton, Database, Step, Worker
+from baton import Baton, Step, Worker
 from baton.insights import Insights, Reason
+from baton.store.database import database_of
+from baton.store.store import Store
 from support.inserting import session
 from support.looking import noop, sight
 from support.running import running
@@ -132,7 +134,7 @@ class _Slow:
         return await self._connection.fetch(query, *args)
 
 
-class _Overtaken(Database):
+class _Overtaken(Store):
     """While it reads, somebody else commits. `naive`: it reads without one snapshot."""
 
     def __init__(self, dsn: str, between: Callable[[], Awaitable[None]], *, naive: bool) -> None:
@@ -168,7 +170,7 @@ async def test_the_answer_is_of_one_moment(dsn: str, naive: bool, reason: str) -
         database = _Overtaken(dsn, settle, naive=naive)
         await database.open()
         try:
-            why = await Insights(database).why(workflow.workflow_id, "b")
+            why = await Insights(database_of(database)).why(workflow.workflow_id, "b")
         finally:
             await database.close()
         assert why.reason == reason

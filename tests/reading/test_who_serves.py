@@ -13,8 +13,8 @@ from baton import Baton, Engine, Step, worker
 from baton.errors import CompletionTimeoutError
 from baton.insights import Insights, Why
 from baton.runtime import heartbeat
-from baton.store.database import Database
 from baton.store.jobs import forget_engines, read_neighbours
+from baton.store.store import Store
 from support.looking import sight
 from support.running import fast, running
 from support.waiting import eventually
@@ -119,8 +119,8 @@ async def test_a_dead_engine_is_forgotten_when_its_jobs_are_rescued(dsn: str) ->
 
 
 @asynccontextmanager
-async def open_database(dsn: str) -> AsyncIterator[Database]:
-    database = Database(dsn)
+async def open_database(dsn: str) -> AsyncIterator[Store]:
+    database = Store(dsn)
     await database.open()
     try:
         yield database

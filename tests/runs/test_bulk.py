@@ -24,6 +24,7 @@ from baton.errors import (
 from baton.handles.verbs import act
 from baton.insights import Bulk
 from baton.runs import bulk as walking
+from baton.store.store import store_of
 from support.programs import program
 from support.running import Run, running
 from support.waiting import eventually
@@ -164,7 +165,7 @@ async def test_what_has_left_the_state_is_passed_by(dsn: str) -> None:
                 await oldest.handle().completion(timeout=30)
             await act(parts, workflow_id, *rest)
 
-        bulk = await walking.walk(run.engine.database, bulk_id, meddling, None)
+        bulk = await walking.walk(store_of(run.engine), bulk_id, meddling, None)
         assert counts(bulk) == ("finished", 2, 1, 1, 0)
         assert (await oldest.handle().completion()).run == 2
 
@@ -200,7 +201,7 @@ async def test_an_outage_stops_it_and_it_goes_on(dsn: str) -> None:
                 raise UnavailableError("gone")
 
         with pytest.raises(BulkStoppedError, match="gone") as stopped:
-            await walking.walk(run.engine.database, bulk_id, failing, None)
+            await walking.walk(store_of(run.engine), bulk_id, failing, None)
         assert stopped.value.bulk_id == bulk_id
         bulk = await run.engine.resume_bulk(bulk_id)
         assert counts(bulk) == ("finished", 3, 3, 0, 0)
@@ -231,7 +232,7 @@ async def test_a_process_that_is_killed_again_and_again(dsn: str) -> None:
             assert bulk.state == "running"
         bulk = await engine.resume_bulk(bulk.bulk_id)
         assert counts(bulk) == ("finished", MANY, MANY, 0, 0)
-        rows = await engine.database.fetch("count_queues")
+        rows = await store_of(engine).fetch("count_queues")
         assert [(row["queue"], row["available"]) for row in rows] == [("default", MANY)]
         if MANY <= 1_000:
             found = await acted(engine, bulk)

@@ -11,7 +11,7 @@ import pytest
 from baton.errors import StepSettledError
 from baton.runs.cancel import cancel_step, cancel_workflow
 from baton.settling.settle_failures import settle_failures
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.words.rows import Outcome
 from baton.words.states import JobState
 from races import naive
@@ -24,7 +24,7 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
         yield made
 
 
-async def cancel(database: Database, workflow_id: UUID, name: str) -> int | str:
+async def cancel(database: Store, workflow_id: UUID, name: str) -> int | str:
     """Cancel a step; how many jobs that cancelled, or how the step had settled."""
     try:
         found = await cancel_step(database, workflow_id, name, "by request", notify=True)
@@ -34,11 +34,11 @@ async def cancel(database: Database, workflow_id: UUID, name: str) -> int | str:
     return len(found.effects.cancelled)
 
 
-async def complete(database: Database, outcome: Outcome, room: int = 0) -> bool:
+async def complete(database: Store, outcome: Outcome, room: int = 0) -> bool:
     return (await settle(database, [outcome], room=room, notify=True)).stale == []
 
 
-async def discard(database: Database, outcome: Outcome) -> int:
+async def discard(database: Store, outcome: Outcome) -> int:
     """Settle a failure; how many steps its cascade cancelled, -1 when the claim was lost."""
     effects = await settle_failures(database, [outcome], notify=True)
     return len(effects.cancelled) if effects.accepted else -1
@@ -103,7 +103,7 @@ async def test_a_cascade_and_the_request_at_once(ring: Arena, dsn: str) -> None:
 async def test_the_whole_workflow_and_one_step_at_once(ring: Arena, dsn: str) -> None:
     workflows = await ring.insert(*(diamond() for _ in range(ROUNDS)))
 
-    async def whole(database: Database, workflow_id: UUID) -> int:
+    async def whole(database: Store, workflow_id: UUID) -> int:
         effects = await cancel_workflow(database, workflow_id, "all", notify=True)
         assert effects is not None
         return len(effects.accepted)

@@ -14,8 +14,8 @@ from baton.runs.cancel import cancel_workflow
 from baton.runs.complete import complete_step
 from baton.runs.retry import asked, retry_workflow
 from baton.settling.settle_failures import settle_failures
-from baton.store.database import Database
 from baton.store.jobs import requeue_jobs
+from baton.store.store import Store
 from baton.words.rows import Outcome
 from baton.words.run_errors import NothingToRetryError
 from baton.words.states import JobState
@@ -32,7 +32,7 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
         yield made
 
 
-async def by_hand(database: Database, workflow_id: UUID, name: str) -> int | str:
+async def by_hand(database: Store, workflow_id: UUID, name: str) -> int | str:
     """Complete a step; how many steps that begins anew, or how it had settled."""
     try:
         found = await complete_step(database, workflow_id, name, BY_HAND, NOBODY, notify=True)
@@ -44,11 +44,11 @@ async def by_hand(database: Database, workflow_id: UUID, name: str) -> int | str
     return begun
 
 
-async def complete(database: Database, outcome: Outcome, room: int = 0) -> bool:
+async def complete(database: Store, outcome: Outcome, room: int = 0) -> bool:
     return (await settle(database, [outcome], room=room, notify=True)).stale == []
 
 
-async def discard(database: Database, outcome: Outcome) -> bool:
+async def discard(database: Store, outcome: Outcome) -> bool:
     return bool((await settle_failures(database, [outcome], notify=True)).accepted)
 
 
@@ -206,7 +206,7 @@ async def test_a_retry_at_once(ring: Arena) -> None:
     await ring.claim()
     failed = asked("failed", None, None, keep_memos=False, interrupt=False)
 
-    async def retry(database: Database, workflow_id: UUID) -> bool:
+    async def retry(database: Store, workflow_id: UUID) -> bool:
         try:
             await retry_workflow(database, workflow_id, failed, NOBODY, notify=True)
         except NothingToRetryError:

@@ -10,7 +10,7 @@ import pytest
 
 from baton.runs.cancel import cancel_workflow
 from baton.runs.deadlines import cancel_overdue
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.words.config import EngineSettings
 from baton.words.rows import Outcome
 from races.arena import ROUNDS, Arena, arena, heard, roots, settle
@@ -26,15 +26,15 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
         yield made
 
 
-async def overdue(database: Database, workflow_id: UUID) -> bool:
+async def overdue(database: Store, workflow_id: UUID) -> bool:
     return await cancel_overdue(database, EngineSettings(name="timer"), workflow_id)
 
 
-async def complete(database: Database, outcome: Outcome) -> bool:
+async def complete(database: Store, outcome: Outcome) -> bool:
     return (await settle(database, [outcome], notify=True)).stale == []
 
 
-async def request(database: Database, workflow_id: UUID) -> int:
+async def request(database: Store, workflow_id: UUID) -> int:
     effects = await cancel_workflow(database, workflow_id, "by request", notify=True)
     assert effects is not None
     return len(effects.accepted)

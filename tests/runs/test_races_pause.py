@@ -14,8 +14,8 @@ from baton.runs.actions import Told
 from baton.runs.cancel import cancel_workflow
 from baton.runs.pause import pause_workflow, resume_workflow
 from baton.settling.settle_failures import hold, settle_failures
-from baton.store.database import Database
 from baton.store.jobs import requeue_jobs
+from baton.store.store import Store
 from baton.words.rows import ClaimedJob, Outcome
 from baton.words.states import JobState
 from races import naive
@@ -30,7 +30,7 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
         yield made
 
 
-async def pause(database: Database, workflow_id: UUID) -> bool | None:
+async def pause(database: Store, workflow_id: UUID) -> bool | None:
     """Whether this paused it; None when it had ended."""
     try:
         effects = await pause_workflow(database, workflow_id, NOBODY, notify=True)
@@ -39,7 +39,7 @@ async def pause(database: Database, workflow_id: UUID) -> bool | None:
     return bool(effects.actions)
 
 
-async def resume(database: Database, workflow_id: UUID) -> bool | None:
+async def resume(database: Store, workflow_id: UUID) -> bool | None:
     try:
         effects = await resume_workflow(database, workflow_id, NOBODY, notify=True)
     except WorkflowFinishedError:
@@ -47,14 +47,14 @@ async def resume(database: Database, workflow_id: UUID) -> bool | None:
     return bool(effects.actions)
 
 
-async def complete(database: Database, outcome: Outcome, room: int = 0) -> list[ClaimedJob]:
+async def complete(database: Store, outcome: Outcome, room: int = 0) -> list[ClaimedJob]:
     """Settle a success; returns what is handed over."""
     reply = await settle(database, [outcome], room=room, claim=False, notify=True)
     assert reply.stale == []
     return reply.jobs
 
 
-async def discard(database: Database, outcome: Outcome) -> None:
+async def discard(database: Store, outcome: Outcome) -> None:
     assert (await settle_failures(database, [outcome], notify=True)).accepted
 
 

@@ -17,10 +17,10 @@ from baton.runs.cancel import cancel_workflow
 from baton.runs.fork import asked_fork, fork_workflow
 from baton.runs.retry import asked, retry_workflow
 from baton.settling.settle_failures import settle_failures
-from baton.store.database import Database
 from baton.store.pruning import prune_workflows
 from baton.store.resetting import Resetting
 from baton.store.settlement import Course
+from baton.store.store import Store
 from baton.words.rows import Outcome
 from baton.words.states import JobState
 from races.arena import ROUNDS, Arena, arena, heard, noop, settle
@@ -32,7 +32,7 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
         yield made
 
 
-async def retry(database: Database, workflow_id: UUID, mode: str = "failed") -> int | str:
+async def retry(database: Store, workflow_id: UUID, mode: str = "failed") -> int | str:
     """Retry; the run that goes on, or why nothing was done."""
     options = asked(mode, None, None, keep_memos=False, interrupt=False)
     try:
@@ -44,13 +44,13 @@ async def retry(database: Database, workflow_id: UUID, mode: str = "failed") -> 
     return done.run
 
 
-async def cancel(database: Database, workflow_id: UUID) -> int:
+async def cancel(database: Store, workflow_id: UUID) -> int:
     effects = await cancel_workflow(database, workflow_id, "by request", notify=True)
     assert effects is not None
     return len(effects.accepted)
 
 
-async def complete(database: Database, outcome: Outcome, room: int = 0) -> bool:
+async def complete(database: Store, outcome: Outcome, room: int = 0) -> bool:
     return (await settle(database, [outcome], room=room, notify=True)).stale == []
 
 
@@ -167,7 +167,7 @@ async def test_without_the_lock_two_retries_count_a_step_twice(
         await ring.in_order(again, again)
 
 
-async def prune(database: Database, workflow_id: UUID) -> int:
+async def prune(database: Store, workflow_id: UUID) -> int:
     return (await prune_workflows(database, [workflow_id], 1_000)).workflows
 
 
@@ -193,7 +193,7 @@ async def test_retry_and_prune_at_once(ring: Arena) -> None:
     assert await ring.violations() == []
 
 
-async def fork(database: Database, workflow_id: UUID) -> str:
+async def fork(database: Store, workflow_id: UUID) -> str:
     options = asked_fork(None, None, None)
     try:
         await fork_workflow(database, workflow_id, uuid4(), options, Told(None, None), notify=True)

@@ -9,11 +9,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from baton import Baton, Database, Plugin, Step, worker
+from baton import Baton, Plugin, Step, worker
 from baton.insights import Insights
 from baton.runtime import rescuer
 from baton.runtime.rescuer import Rescuer
 from baton.store.jobs import find_orphans
+from baton.store.store import Store, store_of
 from support.running import Run, Tables, beat, beating, running
 from support.waiting import eventually
 
@@ -85,7 +86,7 @@ async def test_one_that_beats_on_is_not_called_dead(dsn: str) -> None:
     """Between the jump and its next beat its stamp lies ahead, and it lives."""
     asking, living = uuid4(), uuid4()
     async with running(dsn, queues={}) as run:
-        database = run.engine.database
+        database = store_of(run.engine)
         workflow = later("a")
         await run.insert(workflow)
         await claimed(run.tables, workflow, "a", living)
@@ -107,7 +108,7 @@ async def test_one_that_beats_on_is_not_called_dead(dsn: str) -> None:
         await run.engine.workflow(workflow.workflow_id).cancel()
 
 
-async def asked(database: Database, engine: UUID) -> list[object]:
+async def asked(database: Store, engine: UUID) -> list[object]:
     found = await find_orphans(
         database,
         rescue_after=6.0,
@@ -150,7 +151,7 @@ def made(run: Run) -> Rescuer:
     """Another rescuer of the same engine, to be called by hand."""
     runtime = run.engine._parts.runtime
     return Rescuer(
-        run.engine.database,
+        store_of(run.engine),
         run.engine.settings,
         run.engine.engine_id,
         runtime._ledger,

@@ -10,6 +10,7 @@ import pytest
 from baton import Baton, Step, send_event, worker
 from baton.contrib.otel.metrics import LONG_SECONDS
 from baton.store.jobs import Claimant, read_claims, settle_and_claim
+from baton.store.store import store_of
 from baton.telemetry import seam
 from baton.words.events import StepExecuting
 from baton.words.rows import Demand
@@ -151,8 +152,8 @@ async def test_a_claim_whose_reply_was_lost_tells_the_same(dsn: str) -> None:
         await run.tables.change(workflow, "a", inserted_at=AGO, scheduled_at=AGO)
         claimant = Claimant("node", uuid4(), "7")
         demand = Demand("default", 1, True)
-        reply = await settle_and_claim(run.engine.database, [], [demand], claimant, notify=False)
-        ((_, found),) = await read_claims(run.engine.database, claimant, ["7"])
+        reply = await settle_and_claim(store_of(run.engine), [], [demand], claimant, notify=False)
+        ((_, found),) = await read_claims(store_of(run.engine), claimant, ["7"])
         assert [job.queue_time for job in reply.jobs] == [found.queue_time]
         assert found.queue_time is not None
         assert found.queue_time >= LONG

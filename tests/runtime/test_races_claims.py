@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
-from baton.store.database import Database
 from baton.store.jobs import requeue_jobs
+from baton.store.store import Store
 from baton.words.rows import Outcome
 from baton.words.states import JobState
 from races import naive
@@ -24,7 +24,7 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
         yield made
 
 
-async def write(database: Database, outcome: Outcome) -> bool:
+async def write(database: Store, outcome: Outcome) -> bool:
     """Hand any outcome to the real ledger; returns whether it was accepted."""
     async with ledger(database) as books:
         reply = await books.settle([outcome], [])

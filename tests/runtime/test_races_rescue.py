@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from baton import Baton, Step, Worker
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.words.events import StepCompleted, StepFenced, StepSettled
 from races.arena import DEADLINE, Arena, arena, roots
 from races.rescuing import rescue
@@ -60,7 +60,7 @@ async def test_two_rescuers_give_the_attempt_back_once(ring: Arena) -> None:
 async def test_a_rescue_without_the_fence_gives_the_attempt_back_twice(ring: Arena) -> None:
     ids = await orphans(ring)
 
-    async def naive(database: Database) -> None:
+    async def naive(database: Store) -> None:
         async with database.transaction() as connection:
             rows = await connection.fetch(
                 "SELECT id FROM baton.oban_jobs WHERE state = 'executing'"

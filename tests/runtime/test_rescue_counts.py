@@ -13,6 +13,7 @@ from baton import Baton, Engine, Step, worker
 from baton.runtime import rescuer as rescuers
 from baton.runtime.ledger_protocol import Reply
 from baton.runtime.rescuer import Rescuer
+from baton.store.store import store_of
 from baton.sweep.rescue import NoJobs
 from baton.words.config import EngineSettings
 from baton.words.events import JobsRescued, StepDiscarded
@@ -72,11 +73,11 @@ async def test_a_job_is_rescued_as_often_as_is_allowed(
     dsn: str, db: Connection, rescues: int, state: tuple[str, int]
 ) -> None:
     settings, engine = EngineSettings(max_rescues=MOST), uuid4()
-    async with Engine(dsn) as client, ledger(client.database) as books:
+    async with Engine(dsn) as client, ledger(store_of(client)) as books:
         await orphaned(client, db, 1, rescues)
-        await beating(client.database, engine)
+        await beating(store_of(client), engine)
         with recorded() as told:
-            await Rescuer(client.database, settings, engine, books, Wakes()).rescue()
+            await Rescuer(store_of(client), settings, engine, books, Wakes()).rescue()
     assert await states(db) == [state]
     assert len(told.of(StepDiscarded)) == (state[0] == "discarded")
     assert len(told.of(JobsRescued)) == 1
@@ -87,11 +88,11 @@ async def test_one_pass_rescues_all_in_however_many_batches(
 ) -> None:
     monkeypatch.setattr(rescuers, "BATCH", 2)
     engine, wakes = uuid4(), Wakes()
-    async with Engine(dsn) as client, ledger(client.database) as books:
+    async with Engine(dsn) as client, ledger(store_of(client)) as books:
         job_ids = await orphaned(client, db, 5)
-        await beating(client.database, engine)
+        await beating(store_of(client), engine)
         with recorded() as told:
-            await Rescuer(client.database, EngineSettings(), engine, books, wakes).rescue()
+            await Rescuer(store_of(client), EngineSettings(), engine, books, wakes).rescue()
     assert await states(db) == [("available", 0)] * 5
     rescued = [job_id for event in told.of(JobsRescued) for job_id in event.job_ids]
     assert sorted(rescued) == job_ids
@@ -127,9 +128,9 @@ async def test_what_could_not_be_written_is_not_told_of(
     engine, books, wakes = uuid4(), Answers(which), Wakes()
     async with Engine(dsn) as client:
         first, second = await orphaned(client, db, 2)
-        await beating(client.database, engine)
+        await beating(store_of(client), engine)
         with recorded() as told:
-            rescuer = Rescuer(client.database, EngineSettings(), engine, cast(Any, books), wakes)
+            rescuer = Rescuer(store_of(client), EngineSettings(), engine, cast(Any, books), wakes)
             await rescuer.rescue()
     assert first < second
     assert [event.job_ids for event in told.of(JobsRescued)] == [(second,)]
@@ -145,9 +146,9 @@ async def test_what_cannot_be_written_hides_nothing_behind_it(
     engine, books, wakes = uuid4(), Answers("all"), Wakes()
     async with Engine(dsn) as client, asyncio.timeout(DEADLINE):
         job_ids = await orphaned(client, db, 5)
-        await beating(client.database, engine)
+        await beating(store_of(client), engine)
         with recorded() as told:
-            rescuer = Rescuer(client.database, EngineSettings(), engine, cast(Any, books), wakes)
+            rescuer = Rescuer(store_of(client), EngineSettings(), engine, cast(Any, books), wakes)
             await rescuer.rescue()
     assert books.offered == job_ids
     assert told.of(JobsRescued) == []

@@ -12,9 +12,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from baton import Baton, Database, Engine, Step, worker
+from baton import Baton, Engine, Step, worker
 from baton.runtime.rescuer import OwnJobs, Rescuer
 from baton.store.jobs import find_orphans
+from baton.store.store import Store, store_of
 from baton.words.config import EngineSettings
 from races.rescuing import ledger
 from support.inserting import Connection
@@ -45,9 +46,9 @@ async def executing(client: Engine, db: Connection, engine: UUID) -> int:
 async def test_a_long_step_of_its_own_is_left_alone(dsn: str, db: Connection, known: bool) -> None:
     """However long ago it was claimed; one that it does not know was claimed in a lost reply."""
     settings, own = EngineSettings(command_timeout=1.0), uuid4()
-    async with Engine(dsn) as client, ledger(client.database) as books:
+    async with Engine(dsn) as client, ledger(store_of(client)) as books:
         job_id = await executing(client, db, own)
-        await beating(client.database, own)
+        await beating(store_of(client), own)
         told: list[None] = []
         jobs = SimpleNamespace(
             known_ids=[job_id] if known else [],
@@ -55,7 +56,7 @@ async def test_a_long_step_of_its_own_is_left_alone(dsn: str, db: Connection, kn
             interrupt_claims=lambda _: 0,
             wake=lambda: told.append(None),
         )
-        rescuer = Rescuer(client.database, settings, own, books, cast(OwnJobs, jobs))
+        rescuer = Rescuer(store_of(client), settings, own, books, cast(OwnJobs, jobs))
         for _ in range(3):
             await rescuer.rescue()
         row = await db.fetchrow(
@@ -65,7 +66,7 @@ async def test_a_long_step_of_its_own_is_left_alone(dsn: str, db: Connection, kn
     assert bool(told) is not known
 
 
-async def orphans(database: Database, engine: UUID) -> Sequence[int]:
+async def orphans(database: Store, engine: UUID) -> Sequence[int]:
     found = await find_orphans(
         database,
         rescue_after=RESCUE_AFTER,
@@ -108,9 +109,9 @@ async def test_only_a_steady_engine_calls_another_dead(
     asking = uuid4()
     async with Engine(dsn) as client:
         job_id = await executing(client, db, uuid4())
-        await beat(client.database, asking, RESCUE_AFTER)
+        await beat(store_of(client), asking, RESCUE_AFTER)
         await beats(db, asking, last=last, steady=steady)
-        assert await orphans(client.database, asking) == ([job_id] if judges else [])
+        assert await orphans(store_of(client), asking) == ([job_id] if judges else [])
 
 
 @pytest.mark.parametrize(
@@ -122,19 +123,19 @@ async def test_a_beat_after_a_long_silence_begins_anew(
     engine = uuid4()
     look = "SELECT steady_since FROM baton.baton_engines WHERE id = $1"
     async with Engine(dsn) as client:
-        await beat(client.database, engine, RESCUE_AFTER)
+        await beat(store_of(client), engine, RESCUE_AFTER)
         await beats(db, engine, last=silence, steady=7200.0)
         before: datetime = await db.fetchval(look, engine)
-        await beat(client.database, engine, RESCUE_AFTER)
+        await beat(store_of(client), engine, RESCUE_AFTER)
         after: datetime = await db.fetchval(look, engine)
         assert (after == before) is kept
         job_id = await executing(client, db, uuid4())
-        assert await orphans(client.database, engine) == ([job_id] if kept else [])
+        assert await orphans(store_of(client), engine) == ([job_id] if kept else [])
 
 
 async def test_an_engine_that_begins_calls_nobody_dead(dsn: str, db: Connection) -> None:
     engine = uuid4()
     async with Engine(dsn) as client:
         await executing(client, db, uuid4())
-        await beat(client.database, engine, RESCUE_AFTER)
-        assert await orphans(client.database, engine) == []
+        await beat(store_of(client), engine, RESCUE_AFTER)
+        assert await orphans(store_of(client), engine) == []

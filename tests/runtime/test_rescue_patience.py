@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
-from baton import Baton, Database, Engine, Step, worker
+from baton import Baton, Engine, Step, worker
 from baton.store.jobs import find_orphans
+from baton.store.store import Store, store_of
 from support.running import beat, beating
 
 
@@ -15,7 +16,7 @@ async def works(step: Step) -> None:
 
 
 async def orphans(
-    database: Database, rescue_after: float, engine: UUID | None = None
+    database: Store, rescue_after: float, engine: UUID | None = None
 ) -> set[str | None]:
     if engine is None:
         engine = uuid4()
@@ -33,7 +34,7 @@ async def orphans(
     return {orphan.engine for orphan in found}
 
 
-async def claim(database: Database, job_id: int, engine: UUID, rescue_after: float) -> None:
+async def claim(database: Store, job_id: int, engine: UUID, rescue_after: float) -> None:
     await beat(database, engine, rescue_after)
     async with database.connection() as connection:
         await connection.execute(
@@ -53,15 +54,15 @@ async def test_an_engine_that_may_be_silent_for_longer_is_left_alone(dsn: str) -
     patient, hasty = uuid4(), uuid4()
     async with Engine(dsn) as client:
         jobs = await Baton().add("a", works.new()).add("b", works.new()).insert(engine=client)
-        await claim(client.database, jobs[0].id, patient, 60.0)
-        await claim(client.database, jobs[1].id, hasty, 1.0)
-        assert await orphans(client.database, 3.0) == {str(hasty)}
-        assert await orphans(client.database, 30.0) == set()
-        async with client.database.connection() as connection:
+        await claim(store_of(client), jobs[0].id, patient, 60.0)
+        await claim(store_of(client), jobs[1].id, hasty, 1.0)
+        assert await orphans(store_of(client), 3.0) == {str(hasty)}
+        assert await orphans(store_of(client), 30.0) == set()
+        async with store_of(client).connection() as connection:
             await connection.execute(
                 "UPDATE baton.baton_engines SET seen_at = now() - interval '61 seconds'"
             )
-        assert await orphans(client.database, 3.0) == {str(patient), str(hasty)}
+        assert await orphans(store_of(client), 3.0) == {str(patient), str(hasty)}
 
 
 async def test_after_an_outage_nobody_is_dead_at_first(dsn: str) -> None:
@@ -70,7 +71,7 @@ async def test_after_an_outage_nobody_is_dead_at_first(dsn: str) -> None:
     """
     first, other = uuid4(), uuid4()
     async with Engine(dsn) as client:
-        database = client.database
+        database = store_of(client)
         (job,) = await Baton().add("a", works.new()).insert(engine=client)
         await claim(database, job.id, other, 6.0)
         await beating(database, first, rescue_after=6.0)

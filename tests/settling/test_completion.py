@@ -24,6 +24,7 @@ from baton.errors import (
 )
 from baton.settling import completion_waiters
 from baton.store.completions import read_unsettled_steps
+from baton.store.store import store_of
 from baton.words.events import WorkflowFailed, WorkflowFinished, WorkflowInserted
 from baton.words.rows import UnsettledStep
 from support.running import fast, recorded, running
@@ -94,13 +95,13 @@ class Counting:
 
     def __init__(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
         self.queries: Counter[str] = Counter()
-        fetch = engine.database.fetch
+        fetch = store_of(engine).fetch
 
         async def counted(query: str, *args: object) -> list[Any]:
             self.queries[query] += 1
             return await fetch(query, *args)
 
-        monkeypatch.setattr(engine.database, "fetch", counted)
+        monkeypatch.setattr(store_of(engine), "fetch", counted)
 
 
 async def test_five_hundred_waiters_cost_a_few_queries(

@@ -9,13 +9,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from baton import Baton, Database, Step, insert_all, send_event, worker
+from baton import Baton, Step, insert_all, send_event, worker
 from baton.errors import UnavailableError
 from baton.runtime import executor
-from baton.store.database import ATTEMPTS
 from baton.store.dedicated import Dedicated
 from baton.store.jobs import Claimant, read_claims, settle_and_claim
 from baton.store.settlement import Settlement
+from baton.store.store import ATTEMPTS, Store, store_of
 from baton.store.translating import translating_database_errors
 from baton.words.events import StepCompleted, StepExecuting
 from baton.words.rows import Demand
@@ -123,10 +123,10 @@ async def test_the_calls_of_another_engine_are_its_own(dsn: str) -> None:
         mine, theirs = (Claimant("node", uuid4(), "7") for _ in range(2))
         demand, claimed = [Demand("default", 1, True)], list[int]()
         for claimant in (mine, theirs):
-            reply = await settle_and_claim(run.engine.database, [], demand, claimant, notify=False)
+            reply = await settle_and_claim(store_of(run.engine), [], demand, claimant, notify=False)
             claimed += [job.id for job in reply.jobs]
         assert claimed == [job.id for job in jobs]
-        found = await read_claims(run.engine.database, mine, ["6", "7"])
+        found = await read_claims(store_of(run.engine), mine, ["6", "7"])
         assert [(call, job.id) for call, job in found] == [("7", claimed[0])]
         await run.engine.workflow(jobs[0].workflow_id).cancel()
 
@@ -165,16 +165,16 @@ async def test_they_are_looked_for_also_when_another_settlement_found_no_work(
 def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Names of queries, each of which fails once, as if the connection were lost."""
     queries: list[str] = []
-    fetch = Database.fetch
+    fetch = Store.fetch
 
-    async def once(database: Database, query: str, *args: object) -> list[asyncpg.Record]:
+    async def once(database: Store, query: str, *args: object) -> list[asyncpg.Record]:
         if query in queries:
             queries.remove(query)
             with translating_database_errors():
                 raise asyncpg.ConnectionDoesNotExistError("connection was closed")
         return await fetch(database, query, *args)
 
-    monkeypatch.setattr(Database, "fetch", once)
+    monkeypatch.setattr(Store, "fetch", once)
     yield queries
     assert queries == []
 

@@ -10,6 +10,7 @@ import pytest
 from baton import Baton, Cancel, Engine, Plugin, Snooze, Step, schema, worker
 from baton.errors import UnknownWorkflowError
 from baton.store.sql import Sql
+from baton.store.store import store_of
 from baton.sweep.plugin import sweep_in_turn
 from baton.words.events import JobsRescued, RowsPruned, SweepFinished
 from settling.test_oban_tables import KINDS, oban
@@ -63,7 +64,7 @@ async def test_everything_runs_on_it(empty_dsn: str, kind: str) -> None:
             assert end.failed_steps == ("fails", "cancels", "never")
             assert await engine.workflow(workflow.workflow_id).result("naps") == 7
 
-            await beating(engine.database, engine.engine_id)
+            await beating(store_of(engine), engine.engine_id)
             await tables.execute(
                 f"UPDATE {own}.oban_jobs SET state = 'executing', attempt = 1,"
                 " attempted_at = timezone('UTC', now()) - interval '1 day',"
@@ -80,7 +81,7 @@ async def test_everything_runs_on_it(empty_dsn: str, kind: str) -> None:
                 f" FROM {own}.workflow_nodes WHERE workflow_id = $1)",
                 lost.workflow_id,
             )
-            await sweep_in_turn(Plugin(), engine.database, engine.settings)
+            await sweep_in_turn(Plugin(), store_of(engine), engine.settings)
             end = await engine.workflow(lost.workflow_id).completion(timeout=20)
             assert end.failed_steps == ("a", "b")
             for _ in range(2):

@@ -10,8 +10,8 @@ import pytest
 
 from baton.runs.cancel import cancel_workflow
 from baton.settling.settle_failures import settle_failures
-from baton.store.database import Database
 from baton.store.jobs import requeue_jobs, stage_jobs
+from baton.store.store import Store
 from baton.words.rows import Outcome
 from baton.words.states import JobState
 from races import naive
@@ -26,19 +26,19 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
         yield made
 
 
-async def cancel(database: Database, workflow_id: UUID) -> int:
+async def cancel(database: Store, workflow_id: UUID) -> int:
     """Cancel; returns how many jobs that cancelled."""
     failures = await cancel_workflow(database, workflow_id, "by request", notify=True)
     assert failures is not None
     return len(failures.accepted)
 
 
-async def complete(database: Database, outcome: Outcome, room: int = 0) -> bool:
+async def complete(database: Store, outcome: Outcome, room: int = 0) -> bool:
     """Settle a success; returns whether it was accepted."""
     return (await settle(database, [outcome], room=room, notify=True)).stale == []
 
 
-async def discard(database: Database, outcome: Outcome) -> bool:
+async def discard(database: Store, outcome: Outcome) -> bool:
     failures = await settle_failures(database, [outcome], notify=True)
     return outcome.job_id in failures.accepted
 
@@ -122,7 +122,7 @@ async def due(ring: Arena, job_id: int) -> None:
     assert await requeue_jobs(ring.right, [retry], notify=False) == {job_id}
 
 
-async def stage(database: Database) -> dict[str, int]:
+async def stage(database: Store) -> dict[str, int]:
     return await stage_jobs(database, 100, notify=False)
 
 

@@ -16,8 +16,8 @@ from baton.errors import UnavailableError
 from baton.runs.cancel import cancel_workflow
 from baton.settling.announce import announce_all
 from baton.settling.settle_failures import hold, settle_failures
-from baton.store.database import Database
 from baton.store.jobs import Settled, requeue_jobs
+from baton.store.store import Store
 from baton.words.effects import Effects
 from baton.words.states import JobState
 from races import naive
@@ -49,12 +49,12 @@ def bipartite(size: int = 4) -> Baton:
     return workflow
 
 
-async def fail(database: Database, ring: Arena, job_ids: list[int]) -> Effects:
+async def fail(database: Store, ring: Arena, job_ids: list[int]) -> Effects:
     outcomes = [ring.ended(job_id, JobState.DISCARDED, error="no") for job_id in job_ids]
     return await settle_failures(database, outcomes, notify=False)
 
 
-async def complete(database: Database, ring: Arena, job_ids: list[int]) -> Settled:
+async def complete(database: Store, ring: Arena, job_ids: list[int]) -> Settled:
     return await settle(database, ring.done(*job_ids))
 
 
@@ -98,7 +98,7 @@ async def test_locks_in_the_order_given_end_in_a_circle(ring: Arena) -> None:
         )
 
 
-async def requeue(database: Database, ring: Arena, job_ids: list[int]) -> set[int]:
+async def requeue(database: Store, ring: Arena, job_ids: list[int]) -> set[int]:
     """What takes the locks of jobs without that of their workflow: retries, snoozes, rescues."""
     outcomes = [
         ring.ended(job_id, JobState.RETRYABLE, error="no", delay=60.0) for job_id in job_ids
@@ -106,7 +106,7 @@ async def requeue(database: Database, ring: Arena, job_ids: list[int]) -> set[in
     return await requeue_jobs(database, outcomes, notify=False)
 
 
-async def cancel(database: Database, workflow_id: UUID) -> Effects | None:
+async def cancel(database: Store, workflow_id: UUID) -> Effects | None:
     return await cancel_workflow(database, workflow_id, "by request", notify=False)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from baton.settling.settle_failures import settle_failures
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.words.rows import Outcome
 from baton.words.states import JobState
 from races import naive
@@ -25,12 +25,12 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
         yield made
 
 
-async def succeed(database: Database, outcome: Outcome) -> int:
+async def succeed(database: Store, outcome: Outcome) -> int:
     """Settle one success; returns how many workflows that announced."""
     return len((await settle(database, [outcome], notify=True)).completions)
 
 
-async def fail(database: Database, outcome: Outcome) -> int:
+async def fail(database: Store, outcome: Outcome) -> int:
     return len((await settle_failures(database, [outcome], notify=True)).completions)
 
 
@@ -95,7 +95,7 @@ async def test_with_not_exists_both_announce(ring: Arena) -> None:
     assert race == (True, True, False)
 
 
-async def announced(database: Database, workflow_ids: Sequence[UUID]) -> int:
+async def announced(database: Store, workflow_ids: Sequence[UUID]) -> int:
     return len(await database.fetch("announce_workflows", workflow_ids, True))
 
 

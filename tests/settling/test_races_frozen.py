@@ -9,7 +9,7 @@ import pytest
 
 from baton.errors import UnavailableError
 from baton.settling.settle_failures import settle_failures
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.words.effects import Effects
 from baton.words.rows import Outcome
 from baton.words.states import JobState
@@ -27,7 +27,7 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
 class Retrying(HeldSide):
     """Tries again, as the real one does."""
 
-    retrying = Database.retrying
+    retrying = Store.retrying
 
 
 async def frozen(side: HeldSide, outcome: Outcome) -> asyncio.Task[Effects]:

@@ -9,8 +9,8 @@ import pytest
 
 from baton.performing.perform import Performer
 from baton.settling.settle_failures import hold, settle_failures
-from baton.store.database import Database
 from baton.store.jobs import requeue_jobs
+from baton.store.store import Store
 from baton.words.config import EngineSettings
 from baton.words.effects import Effects
 from baton.words.rows import ClaimedJob, Outcome
@@ -51,7 +51,7 @@ async def gated(ring: Arena, *, ignore_discarded: bool = False) -> tuple[Workflo
     return workflow, outcome
 
 
-async def fail(database: Database, ring: Arena, job_id: int) -> Effects:
+async def fail(database: Store, ring: Arena, job_id: int) -> Effects:
     outcome = ring.ended(job_id, JobState.DISCARDED, error="no")
     return await settle_failures(database, [outcome], notify=False)
 

@@ -16,6 +16,7 @@ from baton import Baton, Discard, Plugin, Step, send_event, worker
 from baton.completion import check
 from baton.insights import Insights
 from baton.store.jobs import Claimant, read_claims, settle_and_claim
+from baton.store.store import store_of
 from baton.words.events import JobsRescued, StepCompleted, StepDiscarded
 from baton.words.rows import Demand
 from support.running import Run, fast, opened, recorded
@@ -213,7 +214,7 @@ async def test_a_claim_whose_reply_was_lost_is_no_step_either(dsn: str) -> None:
         await run.tables.execute(BEGIN_ANEW)
         await foreign(run)
         claimant = Claimant("node", uuid4(), "7")
-        database = run.engine.database
+        database = store_of(run.engine)
         await settle_and_claim(database, [], [Demand("default", 1, True)], claimant, notify=False)
         ((_, job),) = await read_claims(database, claimant, ["7"])
         assert (job.id, job.node) == (1, None)

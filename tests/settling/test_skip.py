@@ -23,7 +23,7 @@ from baton import (
 from baton.errors import FailedDependencyError, NoResultError
 from baton.performing.perform import Performer
 from baton.settling.settle_failures import hold, settle_failures
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.words.config import EngineSettings
 from baton.words.events import StepCancelled, StepCompleted, StepSkipped, WorkflowFinished
 from races.arena import Arena, Workflow, arena, noop, settle
@@ -208,7 +208,7 @@ async def join(ring: Arena, *, run_when_skipped: bool = False) -> Workflow:
     return made
 
 
-async def end(database: Database, ring: Arena, job_id: int, ends: str) -> object:
+async def end(database: Store, ring: Arena, job_id: int, ends: str) -> object:
     """Settle a claimed job, as an engine does it."""
     if ends == "completed":
         return await settle(database, ring.done(job_id))

@@ -13,10 +13,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from baton import Baton, Database, Step, send_event, worker
+from baton import Baton, Step, send_event, worker
 from baton.settling.settle_failures import settle_nodes
 from baton.store.jobs import Claimant, settle_and_claim
 from baton.store.settlement import Ended, Settlement
+from baton.store.store import Store
 from baton.store.waits import suspend_jobs
 from baton.words.rows import NewWait, Outcome
 from baton.words.states import JobState, StepState
@@ -57,7 +58,7 @@ class Brought(NamedTuple):
 class Side:
     """One of two databases with the same rows."""
 
-    def __init__(self, database: Database, connection: Connection) -> None:
+    def __init__(self, database: Store, connection: Connection) -> None:
         self.database = database
         self.connection = connection
 
@@ -110,7 +111,7 @@ async def sides(server: str, template: str) -> AsyncIterator[tuple[Side, Side]]:
         for _ in range(2):
             dsn = await create_database(server, template)
             stack.push_async_callback(drop_database, server, dsn)
-            database = Database(dsn)
+            database = Store(dsn)
             await database.open()
             stack.push_async_callback(database.close)
             made.append(Side(database, await stack.enter_async_context(session(dsn))))

@@ -26,6 +26,7 @@ from baton.statistics import ModelUsage, WorkflowUsage
 from baton.steps import usage as usage_module
 from baton.steps.step import notes_of, step_of, sync_step_of
 from baton.store.statistics import read_usage, record_usage
+from baton.store.store import store_of
 from baton.words.rows import Node, UsageRecord
 from support.apart import spend_apart
 from support.running import Run, running
@@ -274,9 +275,9 @@ async def test_a_repeated_write_counts_once(dsn: str) -> None:
         job = claimed(Node(workflow_id, "a", 0, None, 0, None))
         records = [UsageRecord(uuid4(), "m", None, n, 0, 0, 0, None, None) for n in (1, 10)]
         # The commit of the first happened, its reply was lost.
-        await record_usage(run.engine.database, job, records[:1])
-        await record_usage(run.engine.database, job, records)
-        assert summed(await read_usage(run.engine.database, workflow_id))[:2] == (2, 11)
+        await record_usage(store_of(run.engine), job, records[:1])
+        await record_usage(store_of(run.engine), job, records)
+        assert summed(await read_usage(store_of(run.engine), workflow_id))[:2] == (2, 11)
 
 
 async def test_a_timeout_that_hits_the_write_loses_nothing(dsn: str) -> None:

@@ -20,8 +20,9 @@ from baton.errors import (
     MissingRightError,
     UnavailableError,
 )
-from baton.store import database as pooled
+from baton.store import store as pooled
 from baton.store.faults import driver_error
+from baton.store.store import store_of
 from support.public_calls import (
     CALLS,
     LOGS_ITS_FAILURES,
@@ -188,8 +189,9 @@ async def test_what_connecting_raises_is_a_baton_error(
 
         with monkeypatch.context() as patch:
             patch.setattr(asyncpg, "connect", connect)
-            assert scene.database._pool is not None
-            await scene.database._pool.expire_connections()
+            pool = store_of(scene.engine)._pool
+            assert pool is not None
+            await pool.expire_connections()
             found = await raised(lambda: CALLS[name](scene), trouble)
         if wrong := fault(name, trouble, found):
             faults.append(wrong)

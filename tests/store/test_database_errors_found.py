@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from baton import Baton, Database, Engine, EngineSettings, Plugin, Step, schema, send_event, worker
+from baton import Baton, Engine, EngineSettings, Plugin, Step, schema, send_event, worker
 from baton.errors import (
     DatabaseError,
     MigrationError,
@@ -19,6 +19,7 @@ from baton.errors import (
     SchemaMissingError,
     UnavailableError,
 )
+from baton.store.store import Store
 from support.databases import execute
 from support.inserting import Client, Connection
 from support.public_calls import CALLS, LOGS_ITS_FAILURES, opened_scene
@@ -55,7 +56,7 @@ async def works(step: Step) -> str:
 @asynccontextmanager
 async def impatient(dsn: str) -> AsyncIterator[Client]:
     """A client that waits for a lock only a moment."""
-    client = Client(Database(dsn, lock_timeout=0.02), EngineSettings())
+    client = Client(Store(dsn, lock_timeout=0.02), EngineSettings())
     await client.database.open()
     try:
         yield client
@@ -191,7 +192,7 @@ async def test_tables_that_are_not_there_are_told_by_every_call(dsn: str, db: Co
             "ALTER TABLE workflows RENAME TO gone; ALTER TABLE baton_migrations RENAME TO m"
         )
         asked = {
-            "Database.connection", "Database.transaction", "WorkflowHandle.completion",
+            "Store.connection", "Store.transaction", "WorkflowHandle.completion",
             "Baton.completion",
             "current_version", "migrate", "rollback", "verify", "require",
             *LOGS_ITS_FAILURES,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from baton import Baton, Database, EngineSettings, Step, worker
+from baton import Baton, EngineSettings, Step, worker
 from baton.runtime import notifier
 from baton.store.dedicated import Dedicated
+from baton.store.store import Store
 from support.door import Door, door
 from support.inserting import Client
 from support.running import fast, opened
@@ -25,7 +26,7 @@ async def _insert(dsn: str, workflow: Baton) -> None:
     """So that nobody in this process is woken by it."""
     connection = await asyncpg.connect(dsn)
     try:
-        await workflow.insert(engine=Client(Database(dsn), EngineSettings()), conn=connection)
+        await workflow.insert(engine=Client(Store(dsn), EngineSettings()), conn=connection)
     finally:
         await connection.close()
 

@@ -14,6 +14,7 @@ import pytest
 from baton import Baton, Step, schema, worker
 from baton.errors import CompletionTimeoutError, UnavailableError
 from baton.runtime import executor
+from baton.store.store import store_of
 from baton.words.events import StepExecuting
 from support.databases import execute, run_apart
 from support.guarding import guarded_server
@@ -60,7 +61,7 @@ async def test_every_call_says_that_the_login_is_refused(guarded: str, change: s
         async def refused() -> bool:
             # Until then a pooled connection may not know that it was ended.
             (found,) = await asyncio.gather(
-                scene.database.fetch("count_queues"), return_exceptions=True
+                store_of(scene.engine).fetch("count_queues"), return_exceptions=True
             )
             return isinstance(found, UnavailableError) and found.refused
 

@@ -10,6 +10,7 @@ import pytest
 from baton import Baton, Cancel, Step, schema, worker
 from baton.store import notifications
 from baton.store.notifications import MUTED, ROOM, Notifications
+from baton.store.store import store_of
 from support.databases import create_database
 from support.full_queue import full_queue, small_queue_server
 from support.running import running
@@ -63,7 +64,7 @@ async def test_a_full_queue_loses_nothing_and_performs_nothing_twice(
             warnings = [r for r in caplog.records if "queue of notifications" in r.message]
             assert len(warnings) == 1
             # Whoever calls an engine meets no full queue either.
-            muted = run.engine.database.notifications
+            muted = store_of(run.engine).notifications
             monkeypatch.setattr(muted, "_muted_until", 0.0)
             await run.engine.workflow(two.workflow_id).cancel()
             assert (await run.tables.step(two, "b")).state == "cancelled"

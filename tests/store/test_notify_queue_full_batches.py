@@ -8,10 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from baton import Baton, Database, EngineSettings, Plugin, Step, schema, send_event, worker
+from baton import Baton, EngineSettings, Plugin, Step, schema, send_event, worker
 from baton.runs.cancel import cancel_workflow
 from baton.runtime.stager import Stager
 from baton.settling.announce import announce_all
+from baton.store.database import database_of
+from baton.store.store import Store, store_of
 from baton.waits.expire import expire_waits
 from support.databases import create_database, drop_database
 from support.full_queue import full_queue, small_queue_server
@@ -38,20 +40,20 @@ async def run(small_queue: str) -> AsyncIterator[Run]:
     await drop_database(small_queue, dsn)
 
 
-async def _stage(database: Database, workflow: Baton) -> None:
+async def _stage(database: Store, workflow: Baton) -> None:
     await Stager(database, EngineSettings(), lambda queue: None).stage()
 
 
-async def _announce(database: Database, workflow: Baton) -> None:
+async def _announce(database: Store, workflow: Baton) -> None:
     assert await announce_all(database, [workflow.workflow_id], notify=True)
 
 
-async def _cancel(database: Database, workflow: Baton) -> None:
+async def _cancel(database: Store, workflow: Baton) -> None:
     assert await cancel_workflow(database, workflow.workflow_id, "no", notify=True)
 
 
-async def _sweep(database: Database, workflow: Baton) -> None:
-    await Plugin().sweep(database)
+async def _sweep(database: Store, workflow: Baton) -> None:
+    await Plugin().sweep(database_of(database))
 
 
 _ENDED = """
@@ -63,7 +65,7 @@ _JOBS = "UPDATE baton.oban_jobs SET {}"
 _COMPLETIONS = "SELECT count(*) = 1 FROM baton.workflow_completions"
 _STATES = "SELECT bool_and(state = '{}') FROM baton.oban_jobs"
 
-Case = tuple[str, Callable[[Database, Baton], Awaitable[None]], str]
+Case = tuple[str, Callable[[Store, Baton], Awaitable[None]], str]
 CASES: dict[str, Case] = {
     "stage": (
         _JOBS.format("scheduled_at = timezone('UTC', now())"),
@@ -83,7 +85,7 @@ async def test_a_full_queue_keeps_nothing_from(run: Run, case: str) -> None:
     workflow = Baton().add("a", works.new(), schedule_in=3_600)
     await run.insert(workflow)
     await run.tables.execute(prepare)
-    database = Database(run.engine.database.dsn)
+    database = Store(run.engine.database.dsn)
     await database.open()
     try:
         async with full_queue(database.dsn):
@@ -92,7 +94,7 @@ async def test_a_full_queue_keeps_nothing_from(run: Run, case: str) -> None:
     finally:
         await database.close()
         if case == "stage":
-            await cancel_workflow(run.engine.database, workflow.workflow_id, "end", notify=False)
+            await cancel_workflow(store_of(run.engine), workflow.workflow_id, "end", notify=False)
 
 
 def _waits(**options: Any) -> Baton:
@@ -116,7 +118,7 @@ _ENDINGS: dict[str, tuple[Baton, Callable[[Run, UUID], Awaitable[object]]]] = {
 
 async def _expire(run: Run) -> None:
     await run.tables.execute(_OVERDUE)
-    await expire_waits(run.engine.database, EngineSettings())
+    await expire_waits(store_of(run.engine), EngineSettings())
 
 
 @pytest.mark.parametrize("how", _ENDINGS)

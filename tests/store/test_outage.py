@@ -11,6 +11,7 @@ import pytest
 
 from baton import Baton, Engine, Step, schema, worker
 from baton.engine import EngineOptions
+from baton.store.store import store_of
 from baton.words.events import ConnectionLost, ConnectionRegained, StepExecuting
 from support.restarting import RestartingServer, restarting_server
 from support.running import fast, recorded
@@ -82,7 +83,7 @@ async def test_an_outage_is_told_briefly(
 def counting(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each query of the pool failed."""
     failed: Counter[str] = Counter()
-    fetch = engine.database.fetch
+    fetch = store_of(engine).fetch
 
     async def counted(query: str, *args: object) -> list[Any]:
         try:
@@ -91,5 +92,5 @@ def counting(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
             failed[query] += 1
             raise
 
-    monkeypatch.setattr(engine.database, "fetch", counted)
+    monkeypatch.setattr(store_of(engine), "fetch", counted)
     return failed

@@ -11,6 +11,7 @@ import pytest
 from baton import Baton, Database, Engine, Plugin, Step, schema, worker
 from baton.cli.target import overridden
 from baton.errors import InvalidOptionError, UnavailableError
+from baton.store.store import store_of
 from support.databases import execute, run_apart
 from support.guarding import guarded_server
 from support.running import fast, running
@@ -93,7 +94,7 @@ async def test_a_rotated_password_is_asked_for_anew(guarded: str) -> None:
 
             async def works_again() -> bool:
                 (found,) = await asyncio.gather(
-                    engine.database.fetch("count_queues"), return_exceptions=True
+                    store_of(engine).fetch("count_queues"), return_exceptions=True
                 )
                 return isinstance(found, list)
 
@@ -129,8 +130,9 @@ async def test_a_function_that_fails_later_costs_no_attempt(
     async with running(guarded.replace("app@", "postgres@")) as run:
         async with fast(guarded, password=tokens, queues={}) as engine:
             await workflow.insert(engine=engine)
-            assert engine.database._pool is not None
-            await engine.database._pool.expire_connections()
+            pool = store_of(engine)._pool
+            assert pool is not None
+            await pool.expire_connections()
             monkeypatch.setattr(tokens, "later", None)
             tokens.password = None  # type: ignore[assignment]
             with pytest.raises(InvalidOptionError, match="returns a text"):
@@ -151,7 +153,7 @@ def test_a_command_keeps_the_function_unless_its_dsn_has_a_password() -> None:
     tokens = Tokens()
     engine = Engine("postgresql://u@h/x", password=tokens, pooled=True)
     kept = overridden(engine, "postgresql://u@other/x", None, None)
-    assert kept.database.connector.password is tokens
-    assert kept.database.connector.pooled
+    assert store_of(kept).connector.password is tokens
+    assert store_of(kept).connector.pooled
     own = overridden(engine, "postgresql://u:p@other/x", None, None)
-    assert own.database.connector.password is None
+    assert store_of(own).connector.password is None

@@ -22,6 +22,7 @@ from baton import (
     worker,
 )
 from baton.engine import EngineOptions
+from baton.store.store import store_of
 from baton.words.events import StepCompleted, StepExecuting
 from support.databases import execute
 from support.pooling import Pooler, pooled
@@ -181,14 +182,14 @@ async def test_a_cancelled_call_leaves_no_transaction_open(pooler: Pooler, dsn: 
     await database.open()
     try:
         for turns in range(0, 160, 2):
-            call = asyncio.create_task(database.fetch("count_queues"))
+            call = asyncio.create_task(store_of(database).fetch("count_queues"))
             for wait in (turns, 1 + turns % 5):
                 for _ in range(wait):
                     await asyncio.sleep(0)
                 call.cancel()
             await asyncio.gather(call, return_exceptions=True)
         # The fixture of the loop fails the test when the driver had to clean up.
-        assert await database.fetch("count_queues") == []
+        assert await store_of(database).fetch("count_queues") == []
     finally:
         await database.close()
     async with opened(dsn) as tables:

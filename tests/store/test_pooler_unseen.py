@@ -20,6 +20,7 @@ from baton import (
 )
 from baton.engine import EngineOptions
 from baton.errors import InvalidOptionError
+from baton.store.store import store_of
 from support.inserting import Client, Connection
 from support.pooling import pooled
 from support.running import fast, opened
@@ -119,6 +120,6 @@ async def test_a_role_with_the_same_bound_does_not_hide_it(dsn: str, db: Connect
         try:
             async with database.connection() as connection:
                 assert "SET LOCAL lock_timeout" in connection.lent  # type: ignore[attr-defined]
-            await insert_all([chain()], engine=Client(database, EngineSettings()))
+            await insert_all([chain()], engine=Client(store_of(database), EngineSettings()))
         finally:
             await database.close()

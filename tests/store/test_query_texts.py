@@ -8,6 +8,7 @@ from pathlib import PurePath
 import pytest
 
 from baton.store.sql import Sql
+from baton.store.store import store_of
 from support.inserting import Connection
 from support.running import fast
 
@@ -30,7 +31,7 @@ def test_a_query_begins_with_its_verb(name: str) -> None:
 
 async def test_what_the_server_shows_begins_with_it_too(dsn: str, db: Connection) -> None:
     async with fast(dsn) as engine:
-        await engine.database.fetch("count_queues")
+        await store_of(engine).fetch("count_queues")
         shown = await db.fetch(
             "SELECT query FROM pg_stat_activity WHERE application_name LIKE 'baton%'"
             " AND datname = current_database() AND query <> ''"

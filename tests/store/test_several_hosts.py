@@ -15,6 +15,7 @@ import pytest
 from baton import Baton, Database, Step, schema, worker
 from baton.errors import UnavailableError
 from baton.store.connecting import Connector
+from baton.store.store import store_of
 from support.door import door
 from support.running import fast
 from support.waiting import DEADLINE, eventually
@@ -78,7 +79,7 @@ async def test_a_host_that_hangs_is_left_within_its_share(dsn: str) -> None:
             end = await engine.workflow(workflow.workflow_id).completion(timeout=DEADLINE)
             assert end.outcome == "completed"
             for _ in range(5):
-                await (await engine.database.connector.connect(timeout=DEADLINE)).close()
+                await (await store_of(engine).connector.connect(timeout=DEADLINE)).close()
             # The host that worked comes first.
             assert silent.tried == tried
         assert (await schema.verify(several)).ok

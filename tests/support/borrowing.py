@@ -10,7 +10,9 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from baton import Baton, Database, EngineSettings, Step, Worker
+from baton import Baton, EngineSettings, Step, Worker
+from baton.store.ambient import Instance
+from baton.store.store import Store
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -21,11 +23,11 @@ class Fetch(Worker):
     async def perform(self, step: Step) -> None: ...
 
 
-class Client:
+class Client(Instance):
     """An engine as insertion sees it, which must not be asked for a connection."""
 
     def __init__(self, schema: str = "baton", name: str = "default") -> None:
-        self.database = Database("postgresql://nowhere", schema=schema)
+        self._store = Store("postgresql://nowhere", schema=schema)
         self.settings = EngineSettings(name=name)
 
 

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 import asyncpg
 
 from baton import Baton, Engine, Step, worker
+from baton.store.store import store_of
 
 HELD = 4711
 """Advisory lock that keeps the steps from ending."""
@@ -64,7 +65,7 @@ async def use(client: Engine) -> None:
     for attempt in (
         lambda: client.workflow(client.engine_id).completion(timeout=5),
         lambda: Baton().add("a", holds.new()).insert(engine=client),
-        lambda: client.database.fetch("read_engines"),
+        lambda: store_of(client).fetch("read_engines"),
     ):
         try:
             await asyncio.wait_for(attempt(), 5)
@@ -79,7 +80,7 @@ async def share() -> None:
             asyncio.run(use(client))
             os._exit(0)
         await asyncio.to_thread(os.waitpid, child, 0)
-        say(await client.database.fetch("read_engines"))
+        say(await store_of(client).fetch("read_engines"))
 
 
 if __name__ == "__main__":

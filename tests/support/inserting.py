@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
 
-from baton import Baton, Database, EngineSettings, Step, Worker, worker
+from baton import Baton, EngineSettings, Step, Worker, worker
 from baton.store import ambient
+from baton.store.ambient import Instance
+from baton.store.database import database_of
+from baton.store.store import Store
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 
-@dataclass(frozen=True)
-class Client:
+class Client(Instance):
     """An engine as insertion sees it."""
 
-    database: Database
-    settings: EngineSettings
+    def __init__(self, store: Store, settings: EngineSettings) -> None:
+        self._store = store
+        self.database = database_of(store)
+        self.settings = settings
 
 
 class Fetch(Worker, queue="io", max_attempts=4, priority=1, tags=["eu"]):
@@ -37,7 +40,7 @@ async def process(step: Step, *, n: int = 0) -> None: ...
 @asynccontextmanager
 async def opened_client(dsn: str) -> AsyncGenerator[Client, None]:
     """A client of a database, ambient."""
-    client = Client(Database(dsn, engine="default"), EngineSettings())
+    client = Client(Store(dsn, engine="default"), EngineSettings())
     await client.database.open()
     ambient.enter(client)
     yield client

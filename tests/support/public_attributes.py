@@ -11,11 +11,7 @@ SHOWN: dict[str, str] = {
         "announced_at duration failed_count failed_steps finished_at inserted_at outcome run "
         "skipped_steps total_count workflow_id workflow_name"
     ),
-    "Database": (
-        "application_name close committing connection connector dedicated dsn engine "
-        "expect_own_loop fetch notifications notifying oban_schema open read retrying schema sql "
-        "state transaction"
-    ),
+    "Database": ("application_name close connection dsn oban_schema open schema state transaction"),
     "Delivery": "BUFFERED DELIVERED DUPLICATE SETTLED",
     "Discard": "reason",
     "Engine": (

@@ -37,7 +37,7 @@ NO_CALLS = {
     "Engine.stop": "logs what fails",
     "Worker.on_dep_cancelled": "the application's",
     "Worker.on_dep_discarded": "the application's",
-    "Plugin.run": "starts with Database.open and then logs what fails",
+    "Plugin.run": "connects and then logs what fails",
 }
 """Public, and not to be called here."""
 
@@ -57,7 +57,8 @@ def _methods(kind: type) -> Iterator[str]:
     for name in dir(kind):
         method = inspect.getattr_static(kind, name)
         method = inspect.unwrap(getattr(method, "__func__", method))
-        waits = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
+        gives = getattr(method, "__annotations__", {}).get("return", "")
+        waits = inspect.iscoroutinefunction(method) or "AsyncContextManager" in str(gives)
         if waits and not name.startswith("_"):
             yield f"{kind.__name__}.{name}"
 
@@ -108,20 +109,6 @@ async def opened_scene(dsn: str) -> AsyncIterator[Scene]:
 async def _within(context: Any) -> None:
     async with context as connection:
         await connection.fetch("SELECT 1")
-
-
-async def _retrying(database: Database) -> None:
-    async def body() -> None:
-        await database.fetch("count_queues")
-
-    await database.retrying(body)
-
-
-async def _notifying(database: Database) -> None:
-    async def body(notify: bool) -> None:
-        await database.fetch("count_queues")
-
-    await database.notifying(body, wanted=True)
 
 
 async def _resumed_bulk(scene: Scene) -> None:
@@ -185,11 +172,6 @@ CALLS: dict[str, Call] = {
     "Insights.workflows": lambda s: s.insights.workflows(),
     "Database.connection": lambda s: _within(s.database.connection()),
     "Database.transaction": lambda s: _within(s.database.transaction()),
-    "Database.committing": lambda s: _within(s.database.committing()),
-    "Database.fetch": lambda s: s.database.fetch("count_queues"),
-    "Database.read": lambda s: s.database.read("count_queues"),
-    "Database.retrying": lambda s: _retrying(s.database),
-    "Database.notifying": lambda s: _notifying(s.database),
     "Plugin.sweep": lambda s: baton.Plugin(prune=True).sweep(s.database),
     "current_version": lambda s: baton.schema.current_version(s.dsn),
     "migrate": lambda s: baton.schema.migrate(s.dsn),

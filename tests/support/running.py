@@ -13,10 +13,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from baton import Baton, Completion, Database, Engine, Job, Plugin, subscribe
+from baton import Baton, Completion, Engine, Job, Plugin, subscribe
 from baton.engine import EngineOptions
 from baton.errors import CompletionTimeoutError
 from baton.store.connecting import Password
+from baton.store.store import Store
 from baton.words.events import Event, StepSettled, WorkflowFinished
 from support.invariants import violations
 from support.waiting import DEADLINE, eventually
@@ -201,18 +202,18 @@ class Tables:
         return [row[0] for row in rows]
 
 
-async def beat(database: Database, engine: UUID, rescue_after: float) -> None:
+async def beat(store: Store, engine: UUID, rescue_after: float) -> None:
     """One heartbeat of an engine whose process nobody knows."""
     facts = (str(engine), "beating", "node", rescue_after, None, None, None, "{}")
-    await database.fetch("beat_engine", *facts)
+    await store.fetch("beat_engine", *facts)
 
 
-async def beating(database: Database, engine: UUID, *, rescue_after: float = 60.0) -> None:
+async def beating(store: Store, engine: UUID, *, rescue_after: float = 60.0) -> None:
     """Make the tables say that an engine has been alive and steady for a day."""
-    await beat(database, engine, rescue_after)
-    async with database.connection() as connection:
+    await beat(store, engine, rescue_after)
+    async with store.connection() as connection:
         await connection.execute(
-            f"UPDATE {database.sql.identifier}.baton_engines "
+            f"UPDATE {store.sql.identifier}.baton_engines "
             "SET steady_since = now() - interval '1 day' WHERE id = $1",
             engine,
         )

@@ -13,6 +13,7 @@ from baton import Baton, Database, Plugin, Step, schema, worker
 from baton.completion import check
 from baton.errors import BatonError, InvalidOptionError
 from baton.runtime import heartbeat
+from baton.store.store import store_of
 from baton.sweep.observe import STATES, Observer
 from baton.sweep.plugin import sweep_in_turn
 from baton.words.config import EngineSettings
@@ -300,14 +301,14 @@ async def test_one_sweeps_at_a_time(dsn: str) -> None:
             "SELECT pg_advisory_xact_lock(hashtextextended('baton.baton_sweep', 0))"
         )
         with recorded() as events:
-            await sweep_in_turn(Plugin(), one, EngineSettings())
+            await sweep_in_turn(Plugin(), store_of(one), EngineSettings())
             assert not events.of(SweepFinished)
             await Plugin().sweep(other)
             assert len(events.of(SweepFinished)) == 1
-            await sweep_in_turn(Plugin(), elsewhere, EngineSettings())
+            await sweep_in_turn(Plugin(), store_of(elsewhere), EngineSettings())
             assert len(events.of(SweepFinished)) == 2
             await tables.execute("ROLLBACK")
-            await sweep_in_turn(Plugin(), one, EngineSettings())
+            await sweep_in_turn(Plugin(), store_of(one), EngineSettings())
             assert len(events.of(SweepFinished)) == 3
         await elsewhere.close()
         await one.close()
@@ -320,7 +321,7 @@ async def test_an_empty_queue_is_told_of(dsn: str) -> None:
         workflow = Baton().add("a", works.new(), queue="brief")
         await run.insert(workflow)
         for available in (1, 0):
-            await observer.observe(run.engine.database)
+            await observer.observe(store_of(run.engine))
             told = run.events.of(QueueObserved, queue="brief")[-1]
             assert told.depth == {**dict.fromkeys(STATES, 0), "available": available}
             await run.engine.workflow(workflow.workflow_id).cancel()

@@ -11,6 +11,7 @@ import pytest
 from baton import Baton, Delivery, Plugin, Step, send_event, worker
 from baton.errors import InvalidOptionError
 from baton.store.pruning import BEGINNING
+from baton.store.store import store_of
 from baton.words.events import RowsPruned, StepCompleted
 from support.race import race
 from support.running import Run, running
@@ -174,7 +175,7 @@ async def test_who_receives_it_between_look_and_deletion_is_seen(run: Run, dsn: 
         assert await events(run) == []
         await run.tables.execute("ROLLBACK")
         await run.tables.execute("DELETE FROM baton.workflow_wait_members")
-    sql = run.engine.database.sql
+    sql = store_of(run.engine).sql
     async with race(dsn) as lock:
         (found,) = await lock.winner.fetch(sql("lock_key_events"), 60.0, *BEGINNING, 10)
         receiver = await lock.behind(run.tables.execute(RECEIVE))

@@ -12,8 +12,9 @@ import pytest
 
 from baton import Baton, Plugin, Step, worker
 from baton.settling import announce
-from baton.store.database import Database
+from baton.store.database import database_of
 from baton.store.settlement import Settlement
+from baton.store.store import Store
 from baton.words.events import SweepFinished, WorkflowFailed, WorkflowFinished
 from races import naive
 from races.arena import Arena, Workflow, arena, heard, join, settle
@@ -61,8 +62,8 @@ async def broken(ring: Arena) -> tuple[Workflow, Workflow]:
     return unannounced, unsettled
 
 
-async def sweep(database: Database) -> None:
-    await Plugin().sweep(database)
+async def sweep(database: Store) -> None:
+    await Plugin().sweep(database_of(database))
 
 
 async def test_two_sweepers_at_once(ring: Arena, dsn: str) -> None:

@@ -30,6 +30,7 @@ from baton import (
     worker,
 )
 from baton.completion import check
+from baton.store.store import store_of
 from baton.sweep.plugin import sweep_in_turn
 from baton.words.events import (
     ConnectionLost,
@@ -207,7 +208,7 @@ class Side:
         await self.tables.execute("DELETE FROM baton.oban_jobs WHERE id = $1", job_id)
         begun = len(self.seen.all)
         plugin = Plugin(prune=True, job_max_age={"cancelled": 0})
-        await sweep_in_turn(plugin, self.engine.database, self.engine.settings)
+        await sweep_in_turn(plugin, store_of(self.engine), self.engine.settings)
         kinds = (SweepFinished, RowsPruned, WaitsObserved, StepsSettled, StepsCancelled)
         for kind in kinds:
             found = [event for event in self.seen.all[begun:] if isinstance(event, kind)]

@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from baton import Baton, Delivery, Step, send_event, worker
 from baton.errors import UnknownWorkflowError
-from baton.store.database import Database
+from baton.store.store import Store
 from support.otel import Telemetry
 from support.running import running
 from support.waits import until_waits
@@ -147,14 +147,14 @@ async def test_where_nobody_traces_nothing_is_kept_and_nothing_is_looked_for(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[object, ...]] = []
-    fetch = Database.fetch
+    fetch = Store.fetch
 
-    async def watched(database: Database, query: str, *args: object) -> Any:
+    async def watched(database: Store, query: str, *args: object) -> Any:
         if query == "read_waits":
             asked.append(args)
         return await fetch(database, query, *args)
 
-    monkeypatch.setattr(Database, "fetch", watched)
+    monkeypatch.setattr(Store, "fetch", watched)
     async with running(dsn) as run:
         workflow = Baton().add("a", waits.new())
         await run.insert(workflow)

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from baton import Baton, Delivery, send_event
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.store.waits import wait_json
 from baton.words.rows import NewWait
 from races.arena import noop
@@ -55,7 +55,7 @@ async def send_some(ring: WaitRing, key: str, count: int) -> None:
 
 
 async def suspended(
-    ring: WaitRing, side: Database, connection: asyncpg.Connection[Any], job_id: int, key: str
+    ring: WaitRing, side: Store, connection: asyncpg.Connection[Any], job_id: int, key: str
 ) -> None:
     """Put a step to sleep in an open transaction."""
     job = ring.claims[job_id]

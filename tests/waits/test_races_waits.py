@@ -11,8 +11,8 @@ import pytest
 
 from baton import Baton, Delivery
 from baton.runtime.executor import release
-from baton.store.database import Database
 from baton.store.jobs import requeue_jobs
+from baton.store.store import Store
 from baton.words.rows import ClaimedJob, NewWait
 from races.arena import noop
 from races.waiting import WaitRing, cancel, send, sweep, wait_ring
@@ -236,7 +236,7 @@ async def zombies(ring: WaitRing, rounds: int) -> Counter[tuple[bool, bool]]:
     for workflow in workflows:
         first = ring.claims[workflow["s"]]
 
-        async def rescue(database: Database, job: ClaimedJob = first) -> bool:
+        async def rescue(database: Store, job: ClaimedJob = first) -> bool:
             return bool(await requeue_jobs(database, [release(job)], notify=False))
 
         slept, ran = await ring.at_once(

@@ -16,6 +16,7 @@ from baton.store.ambient import EngineOrName, Instance, engine_name, named
 from baton.store.borrowed import CallersConnection, borrowed
 from baton.store.insertion import insert_on, insert_through
 from baton.store.sql import Sql
+from baton.store.store import store_of
 from baton.telemetry import seam
 from baton.telemetry.insertions import emit_inserted
 from baton.words.argument_errors import InvalidArgumentError
@@ -95,8 +96,8 @@ async def _insert(
 ) -> list[Job]:
     try:
         if conn is None and instance is not None:
-            write = partial(insert_through, instance.database, prepared)
-            jobs = await instance.database.notifications.send(write, instance.settings.notify)
+            write = partial(insert_through, store_of(instance), prepared)
+            jobs = await store_of(instance).notifications.send(write, instance.settings.notify)
         else:
             jobs = await _insert_borrowing(prepared, instance, conn)
     except BaseException:
@@ -111,7 +112,7 @@ async def _insert_borrowing(
     prepared: Sequence[NewWorkflow], instance: Instance | None, conn: object
 ) -> list[Job]:
     notify = instance is None or instance.settings.notify
-    sql = Sql() if instance is None else instance.database.sql
+    sql = Sql() if instance is None else store_of(instance).sql
     async with borrowed(conn, sql) as connection:
         return await insert_on(connection, sql, prepared, notify=notify)
 

@@ -349,23 +349,19 @@ def _answer(
         return drawn(answer)
 
     async def answer() -> None:
-        database = Database(
+        async with Database(
             dsn,
             schema=schema,
             oban_schema=oban_schema,
             application_name="baton-insights",
             pool_size=1,
-        )
-        await database.open()
-        try:
+        ) as database:
             await require(database)
             insights = Insights(database)
             if watching:
                 await watch(lambda: ask(insights), picture)
             else:
                 show(picture(await ask(insights)))
-        finally:
-            await database.close()
 
     with reported(dsn):
         asyncio.run(answer())

@@ -15,6 +15,7 @@ from typing import Any
 from baton.cli.reporting import MISUSED, fail, fail_with_traceback
 from baton.core.dsn import read_dsn
 from baton.engine import Engine
+from baton.store.store import store_of
 from baton.workers import registry
 
 _log = logging.getLogger("baton.worker")
@@ -65,7 +66,7 @@ def overridden(
         )
     options: dict[str, Any] = {item.name: getattr(own, item.name) for item in fields(own)}
     options["queues"] = queues
-    connector = database.connector
+    connector = store_of(engine).connector
     # A password in the DSN is that of whoever gave it.
     password = None if read_dsn(dsn).has_password else connector.password
     return Engine(

@@ -22,7 +22,7 @@ from baton.runtime.tasks import to_the_end
 from baton.settling.wait_events import emit_settled_waits
 from baton.steps.results import encode_result
 from baton.store.ambient import Instance, opened
-from baton.store.database import Database
+from baton.store.store import Store, store_of
 from baton.telemetry.insertions import emit_inserted
 from baton.words.bulk import Bulk
 from baton.words.effects import Effects
@@ -35,7 +35,7 @@ class Verb(Protocol):
     """What somebody does to a workflow."""
 
     async def __call__(
-        self, database: Database, workflow_id: UUID, told: Told, /, *, notify: bool
+        self, database: Store, workflow_id: UUID, told: Told, /, *, notify: bool
     ) -> Effects: ...
 
 
@@ -78,7 +78,7 @@ class WorkflowVerbs:
     async def _cancel(self, reason: str, by: str | None, member: Member | None = None) -> int:
         engine = self._parts.engine
         effects = await cancel_workflow(
-            engine.database,
+            store_of(engine),
             self._workflow_id,
             reason,
             notify=engine.settings.notify,
@@ -110,10 +110,10 @@ class WorkflowVerbs:
     async def _cancel_step(self, step: str, reason: str, by: str | None) -> int:
         engine = self._parts.engine
         found = await cancel_step(
-            engine.database, self._workflow_id, step, reason, notify=engine.settings.notify, by=by
+            store_of(engine), self._workflow_id, step, reason, notify=engine.settings.notify, by=by
         )
         if found is None:
-            raise await missing_step(engine.database, self._workflow_id, step)
+            raise await missing_step(store_of(engine), self._workflow_id, step)
         self._done(found.effects)
         if found.ended is not None:
             raise StepSettledError(self._workflow_id, step, StepState(found.ended))
@@ -144,10 +144,10 @@ class WorkflowVerbs:
 
         async def work() -> None:
             effects = await complete_step(
-                engine.database, self._workflow_id, step, text, who, notify=engine.settings.notify
+                store_of(engine), self._workflow_id, step, text, who, notify=engine.settings.notify
             )
             if effects is None:
-                raise await missing_step(engine.database, self._workflow_id, step)
+                raise await missing_step(store_of(engine), self._workflow_id, step)
             self._done(effects)
 
         await to_the_end(work())
@@ -185,7 +185,7 @@ class WorkflowVerbs:
     async def _retry(self, given: Retry, told: Told) -> Retried:
         engine = self._parts.engine
         done, effects = await retry_workflow(
-            engine.database, self._workflow_id, given, told, notify=engine.settings.notify
+            store_of(engine), self._workflow_id, given, told, notify=engine.settings.notify
         )
         self._done(effects)
         return done
@@ -216,14 +216,14 @@ class WorkflowVerbs:
 
         async def work() -> Self:
             new, effects = await fork_workflow(
-                engine.database,
+                store_of(engine),
                 self._workflow_id,
                 fork_id,
                 given,
                 who,
                 notify=engine.settings.notify,
             )
-            emit_inserted(engine.database.engine, [new])
+            emit_inserted(store_of(engine).engine, [new])
             self._done(effects)
             return type(self)(self._parts, fork_id)
 
@@ -250,7 +250,7 @@ class WorkflowVerbs:
     async def _act(self, verb: Verb, told: Told) -> bool:
         engine = self._parts.engine
         notify = engine.settings.notify
-        effects = await verb(engine.database, self._workflow_id, told, notify=notify)
+        effects = await verb(store_of(engine), self._workflow_id, told, notify=notify)
         self._done(effects)
         return bool(effects.actions)
 
@@ -258,7 +258,7 @@ class WorkflowVerbs:
         """Tell of what an action has done; what runs here for steps that it took is interrupted."""
         parts = self._parts
         for action in effects.actions:
-            emit_action(parts.engine.database, action)
+            emit_action(store_of(parts.engine), action)
         emit_settled_waits(self._name, effects.waits)
         parts.hooks.run(effects.cancelled)
         parts.finished(effects.completions)

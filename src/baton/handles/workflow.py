@@ -14,7 +14,9 @@ from baton.reading.statistics import workflow_captures, workflow_usage
 from baton.steps.results import typed
 from baton.store.ambient import Instance
 from baton.store.borrowed import CallersConnection
+from baton.store.database import database_of
 from baton.store.results import read_step_result
+from baton.store.store import store_of
 from baton.waits.control import cancel_wait
 from baton.waits.send import send_event
 from baton.words.argument_errors import InvalidArgumentError
@@ -67,7 +69,7 @@ class WorkflowHandle(WorkflowVerbs):
         Raises UnknownWorkflowError, UnknownStepError, NoResultError (it has not completed),
         ResultTypeError, InvalidNameError.
         """
-        database = self._opened("result").database
+        database = store_of(self._opened("result"))
         name = validate_step_name(step)
         found = await read_step_result(database, self._workflow_id, name)
         if found is None:
@@ -154,7 +156,7 @@ class WorkflowHandle(WorkflowVerbs):
         and attempts repeated after a crash used their tokens too. Zeros where nothing was recorded.
         Raises UnknownWorkflowError.
         """
-        return await workflow_usage(self._opened("usage").database, self._workflow_id)
+        return await workflow_usage(store_of(self._opened("usage")), self._workflow_id)
 
     async def captures(
         self, *, step: str | None = None, after: str | None = None, limit: int = 100
@@ -167,7 +169,7 @@ class WorkflowHandle(WorkflowVerbs):
         InvalidNameError.
         """
         return await workflow_captures(
-            self._opened("captures").database,
+            store_of(self._opened("captures")),
             self._workflow_id,
             step=step,
             after=after,
@@ -175,7 +177,7 @@ class WorkflowHandle(WorkflowVerbs):
         )
 
     def _insights(self, call: str) -> Insights:
-        return Insights(self._opened(call).database)
+        return Insights(database_of(store_of(self._opened(call))))
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ from baton.runs.bulk import Progress, count_matching, walk
 from baton.runs.retry import asked
 from baton.store.ambient import opened
 from baton.store.bulk import insert_bulk
+from baton.store.store import store_of
 from baton.words.argument_errors import InvalidOptionError
 from baton.words.bulk import Bulk
 from baton.words.insights import WorkflowState
@@ -61,7 +62,7 @@ class WorkflowsHandle:
 
     async def count(self) -> int:
         """How many there are now: what a verb would go through."""
-        return await count_matching(opened("count", self._parts.engine).database, self._chosen)
+        return await count_matching(store_of(opened("count", self._parts.engine)), self._chosen)
 
     async def cancel(
         self,
@@ -127,7 +128,7 @@ class WorkflowsHandle:
         reason: str | None,
         progress: Progress | None,
     ) -> Bulk:
-        database = opened(action, self._parts.engine).database
+        database = store_of(opened(action, self._parts.engine))
         who = told(by, reason)
         chosen = self._chosen
         if all(value is None for value in chosen.values()):
@@ -141,5 +142,5 @@ class WorkflowsHandle:
 
 async def go_on(parts: EngineParts, bulk_id: UUID, progress: Progress | None) -> Bulk:
     """Do what is left of a bulk operation."""
-    database = opened("resume_bulk", parts.engine).database
+    database = store_of(opened("resume_bulk", parts.engine))
     return await walk(database, bulk_id, partial(act, parts), progress)

@@ -28,10 +28,11 @@ from baton.migrating.surroundings import (
     surroundings_warnings,
 )
 from baton.store.connecting import Password
-from baton.store.database import Database
+from baton.store.database import Database, given_store
 from baton.store.diagnosis import find_installations
 from baton.store.packaged import latest_version
 from baton.store.sql import DEFAULT_SCHEMA, Sql
+from baton.store.store import Store
 from baton.words.schema_errors import SchemaMismatchError, SchemaMissingError
 
 _log = logging.getLogger("baton")
@@ -84,8 +85,14 @@ async def require(database: Database) -> None:
     Baton.
 
     Raises SchemaMissingError when Baton is not installed there or older, SchemaMismatchError,
-    MissingRightError when row-level security hides its version from this role.
+    MissingRightError when row-level security hides its version from this role,
+    InvalidArgumentError for what is no Database.
     """
+    await require_schema(given_store(database))
+
+
+async def require_schema(database: Store) -> None:
+    """`require`, of what is below a Database."""
     async with database.connection() as connection:
         report, slow = await _compare(connection, database.sql)
     if not report.ok:

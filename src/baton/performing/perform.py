@@ -14,8 +14,8 @@ from baton.performing.gating import decision
 from baton.runtime.executor import NotBegunError, attempt_begins, interrupted
 from baton.steps.step import Step, SyncStep, notes_of, step_of, suspension_of, sync_step_of
 from baton.steps.usage import Notes, write_notes
-from baton.store.database import Database
 from baton.store.results import UnreadError, read_dependencies, read_paused
+from baton.store.store import Store
 from baton.words.argument_errors import InvalidArgsError
 from baton.words.config import EngineSettings
 from baton.words.rows import ClaimedJob, Node, Outcome
@@ -39,7 +39,7 @@ _BEFORE = {
 class Performer:
     """Turns a claimed job into its outcome. What the step's code raises never leaves `perform`."""
 
-    def __init__(self, database: Database, settings: EngineSettings) -> None:
+    def __init__(self, database: Store, settings: EngineSettings) -> None:
         self._database = database
         self._settings = settings
         self._calls = Calls(settings.threads)

@@ -23,7 +23,7 @@ from baton.store import insights as store
 from baton.store.actions import list_actions, list_history
 from baton.store.bulk import list_bulks
 from baton.store.completions import find_missing_workflows
-from baton.store.database import Database
+from baton.store.database import Database, given_store
 from baton.store.insights import Place
 from baton.store.waits import WaitFilter, read_waiting
 from baton.words.actions import Action
@@ -66,7 +66,7 @@ class Insights:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._database = given_store(database)
 
     async def workflows(
         self,

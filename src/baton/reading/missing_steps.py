@@ -6,13 +6,13 @@ from uuid import UUID
 
 from baton.core.near_names import MOST_COMPARED, did_you_mean
 from baton.store.completions import find_missing_workflows
-from baton.store.database import Database
 from baton.store.insights import read_step_names
+from baton.store.store import Store
 from baton.words.workflow_errors import UnknownStepError, UnknownWorkflowError
 
 
 async def missing_step(
-    database: Database, workflow_id: UUID, step: str
+    database: Store, workflow_id: UUID, step: str
 ) -> UnknownStepError | UnknownWorkflowError:
     """The error for a step that was not found, with a name that is near."""
     if await find_missing_workflows(database, [workflow_id]):

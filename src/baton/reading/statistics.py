@@ -8,8 +8,8 @@ from baton.core.checks import check_page_limit
 from baton.core.names import validate_step_name
 from baton.reading.paging import page, parse_place, place_text
 from baton.store.completions import find_missing_workflows
-from baton.store.database import Database
 from baton.store.statistics import read_captures, read_usage
+from baton.store.store import Store
 from baton.words.paging import Page
 from baton.words.rows import Capture, WorkflowUsage
 from baton.words.workflow_errors import UnknownWorkflowError
@@ -17,7 +17,7 @@ from baton.words.workflow_errors import UnknownWorkflowError
 _MOST = 10_000
 
 
-async def workflow_usage(database: Database, workflow_id: UUID) -> WorkflowUsage:
+async def workflow_usage(database: Store, workflow_id: UUID) -> WorkflowUsage:
     """What a workflow used of models so far. Raises UnknownWorkflowError."""
     usage = await read_usage(database, workflow_id)
     if not usage.records and await find_missing_workflows(database, [workflow_id]):
@@ -26,7 +26,7 @@ async def workflow_usage(database: Database, workflow_id: UUID) -> WorkflowUsage
 
 
 async def workflow_captures(
-    database: Database, workflow_id: UUID, *, step: str | None, after: str | None, limit: int
+    database: Store, workflow_id: UUID, *, step: str | None, after: str | None, limit: int
 ) -> Page[Capture]:
     """A page of the debug log of a workflow, or of one of its steps. Raises InvalidOptionError,
     InvalidNameError.

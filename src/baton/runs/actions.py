@@ -6,8 +6,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from baton.core.errortext import sanitize
-from baton.store.database import Database
 from baton.store.settlement import Course, Settlement
+from baton.store.store import Store
 from baton.telemetry import seam
 from baton.words.actions import NewAction
 from baton.words.argument_errors import InvalidOptionError
@@ -66,7 +66,7 @@ async def lock_for(settlement: Settlement, workflow_id: UUID, told: Told) -> Cou
     return course
 
 
-def emit_action(database: Database, action: NewAction) -> None:
+def emit_action(database: Store, action: NewAction) -> None:
     """Emit the event of an action that this process has committed."""
     if seam.active:
         seam.emit(

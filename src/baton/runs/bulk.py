@@ -20,8 +20,9 @@ from baton.core.errortext import sanitize
 from baton.reading.insights import Insights
 from baton.runs.actions import Member, PassedByError, Told
 from baton.store.bulk import Walk, advance_bulk, read_walk
-from baton.store.database import Database
+from baton.store.database import database_of
 from baton.store.faults import is_lock_timeout
+from baton.store.store import Store
 from baton.words.base_error import BatonError
 from baton.words.bulk import Bulk, BulkFailure, BulkState
 from baton.words.database_errors import MissingRightError, UnavailableError
@@ -50,9 +51,9 @@ _NOTHING_TO_DO = (
 _STOPS = (UnavailableError, MissingRightError, SchemaMissingError, EngineStateError, EventLoopError)
 
 
-async def count_matching(database: Database, chosen: dict[str, Any]) -> int:
+async def count_matching(database: Store, chosen: dict[str, Any]) -> int:
     """How many workflows match a filter now. Raises InvalidOptionError, InvalidNameError."""
-    insights, count, after = Insights(database), 0, None
+    insights, count, after = Insights(database_of(database)), 0, None
     while True:
         page = await insights.workflows(**chosen, after=after, limit=MOST_COUNTED)
         count += len(page)
@@ -61,7 +62,7 @@ async def count_matching(database: Database, chosen: dict[str, Any]) -> int:
             return count
 
 
-async def walk(database: Database, bulk_id: UUID, act: Act, progress: Progress | None) -> Bulk:
+async def walk(database: Store, bulk_id: UUID, act: Act, progress: Progress | None) -> Bulk:
     """Act on whatever is left, until the operation has finished.
 
     Raises UnknownBulkError; BulkStoppedError when the database is away, or refuses everything.
@@ -81,7 +82,7 @@ async def walk(database: Database, bulk_id: UUID, act: Act, progress: Progress |
         raise BulkStoppedError(bulk_id, str(error)) from error
 
 
-async def _advance(database: Database, here: Walk, failures: list[BulkFailure]) -> None:
+async def _advance(database: Store, here: Walk, failures: list[BulkFailure]) -> None:
     batch, cursor = await _next_batch(database, here)
     kept = [*here.bulk.failures, *failures][:MOST_FAILURES]
     failed = [one.workflow_id for one in failures]
@@ -104,7 +105,7 @@ async def _act_on_batch(here: Walk, act: Act) -> list[BulkFailure]:
     return failures
 
 
-async def _next_batch(database: Database, here: Walk) -> tuple[list[UUID], str | None]:
+async def _next_batch(database: Store, here: Walk) -> tuple[list[UUID], str | None]:
     """The workflows behind the batch, newest first, none that was inserted later than the operation
     began; and where the list goes on behind these.
     """
@@ -115,7 +116,7 @@ async def _next_batch(database: Database, here: Walk) -> tuple[list[UUID], str |
     began = here.bulk.started_at
     chosen["until"] = began if chosen["until"] is None else min(chosen["until"], began)
     while True:
-        page = await Insights(database).workflows(**chosen, after=after, limit=BATCH)
+        page = await Insights(database_of(database)).workflows(**chosen, after=after, limit=BATCH)
         if page.rows or page.next is None:
             return [row.workflow_id for row in page], page.next
         after = page.next

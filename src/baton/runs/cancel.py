@@ -8,8 +8,8 @@ from uuid import UUID
 from baton.runs.actions import Member, Told, lock_for
 from baton.runs.steps import ByHand, lock_step
 from baton.settling.settle_failures import as_it_ended, cancelled_step, settle_nodes
-from baton.store.database import Database
 from baton.store.settlement import Settlement
+from baton.store.store import Store
 from baton.words.actions import NewAction
 from baton.words.effects import Effects
 from baton.words.states import TERMINAL_STATES, JobState
@@ -17,7 +17,7 @@ from baton.words.workflow_errors import StepSettledError
 
 
 async def cancel_workflow(
-    database: Database,
+    database: Store,
     workflow_id: UUID,
     reason: str,
     *,
@@ -58,7 +58,7 @@ async def cancel_locked(settlement: Settlement, action: NewAction, reason: str) 
 
 
 async def cancel_step(
-    database: Database,
+    database: Store,
     workflow_id: UUID,
     name: str,
     reason: str,

@@ -14,9 +14,9 @@ from baton.runs.actions import Told
 from baton.runs.retry import announced, lock_chosen, put_back
 from baton.runs.steps import lock_step
 from baton.settling.settle_failures import settle_nodes
-from baton.store.database import Database
 from baton.store.resetting import Resetting
 from baton.store.settlement import Course, Ended
+from baton.store.store import Store
 from baton.words.actions import NewAction
 from baton.words.effects import Effects
 from baton.words.run_errors import DeletedJobError
@@ -25,7 +25,7 @@ from baton.words.workflow_errors import StepSettledError
 
 
 async def complete_step(
-    database: Database, workflow_id: UUID, name: str, result: str, told: Told, *, notify: bool
+    database: Store, workflow_id: UUID, name: str, result: str, told: Told, *, notify: bool
 ) -> Effects | None:
     """Settle a step as completed with a result, JSON text as it is stored; `accepted` are the jobs
     of which nothing counts that they still come to. None when there is no such step.

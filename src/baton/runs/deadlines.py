@@ -15,10 +15,10 @@ from baton.runtime.quarantine import Quarantine
 from baton.settling.announce import emit_finished
 from baton.settling.cascade_hooks import emit_cancelled_steps
 from baton.settling.wait_events import emit_settled_waits
-from baton.store.database import Database
 from baton.store.due import find_due_deadlines, next_deadline
 from baton.store.faults import is_outage
 from baton.store.settlement import Settlement
+from baton.store.store import Store
 from baton.store.sweeping import START
 from baton.waits.expire import FIRST_LOOK, LONGEST_LOOK, until
 from baton.words.actions import NewAction
@@ -36,7 +36,7 @@ class Deadlines:
         self._refused: Quarantine[UUID] = Quarantine("workflow %s cannot be cancelled in time")
         self._pause = FIRST_LOOK
 
-    async def run(self, database: Database, settings: EngineSettings) -> float | None:
+    async def run(self, database: Store, settings: EngineSettings) -> float | None:
         """Cancel what is due; returns the seconds until the next look, None for no need of one."""
         due = await next_deadline(database)
         if due.due:
@@ -45,7 +45,7 @@ class Deadlines:
             self._pause = FIRST_LOOK if done else min(self._pause * 2, LONGEST_LOOK)
         return until(due, self._pause)
 
-    async def _cancel_due(self, database: Database, settings: EngineSettings) -> int:
+    async def _cancel_due(self, database: Store, settings: EngineSettings) -> int:
         again = set(self._refused.take_due())
         done, after = 0, ("-infinity", START)
         while True:
@@ -66,7 +66,7 @@ class Deadlines:
             after = (found[-1][1], found[-1][0])
 
 
-async def cancel_overdue(database: Database, settings: EngineSettings, workflow_id: UUID) -> bool:
+async def cancel_overdue(database: Store, settings: EngineSettings, workflow_id: UUID) -> bool:
     """Cancel a workflow whose deadline has passed and that has not ended; False where somebody else
     has it locked, or has dealt with the deadline.
     """

@@ -19,8 +19,8 @@ from baton.core.checks import listed
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.runs.actions import Told
 from baton.runs.retry import NAMED, announced, checked_args, choose
-from baton.store.database import Database
 from baton.store.forking import Forking, Source, SourceStep
+from baton.store.store import Store
 from baton.words.actions import NewAction
 from baton.words.argument_errors import InvalidOptionError
 from baton.words.effects import Effects
@@ -53,7 +53,7 @@ def asked_fork(
 
 
 async def fork_workflow(
-    database: Database, source_id: UUID, fork_id: UUID, fork: Fork, told: Told, *, notify: bool
+    database: Store, source_id: UUID, fork_id: UUID, fork: Fork, told: Told, *, notify: bool
 ) -> tuple[NewWorkflow, Effects]:
     """Begin the workflow `fork_id` with what the source has, in one transaction.
 

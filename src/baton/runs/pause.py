@@ -14,8 +14,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from baton.runs.actions import Told, lock_for
-from baton.store.database import Database
 from baton.store.settlement import Settlement
+from baton.store.store import Store
 from baton.words.actions import NewAction
 from baton.words.effects import Effects
 from baton.words.states import JobState
@@ -23,7 +23,7 @@ from baton.words.workflow_errors import UnknownWorkflowError, WorkflowFinishedEr
 
 
 async def pause_workflow(
-    database: Database, workflow_id: UUID, told: Told, *, notify: bool
+    database: Store, workflow_id: UUID, told: Told, *, notify: bool
 ) -> Effects:
     """Start no further step of a workflow. Without an action when it is paused already.
 
@@ -58,7 +58,7 @@ async def pause_workflow(
 
 
 async def resume_workflow(
-    database: Database, workflow_id: UUID, told: Told, *, notify: bool
+    database: Store, workflow_id: UUID, told: Told, *, notify: bool
 ) -> Effects:
     """Have a paused workflow go on. Without an action when it is not paused.
 

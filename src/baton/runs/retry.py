@@ -21,9 +21,9 @@ from baton.core.checks import flag, listed
 from baton.core.jsonvalue import encode
 from baton.core.names import validate_step_name
 from baton.runs.actions import Told, lock_for
-from baton.store.database import Database
 from baton.store.resetting import NamedStep, Resetting
 from baton.store.settlement import Course
+from baton.store.store import Store
 from baton.words.actions import NewAction
 from baton.words.argument_errors import InvalidOptionError
 from baton.words.effects import Effects
@@ -101,7 +101,7 @@ def checked_args(given: Any) -> dict[str, Any]:
 
 
 async def retry_workflow(
-    database: Database, workflow_id: UUID, retry: Retry, told: Told, *, notify: bool
+    database: Store, workflow_id: UUID, retry: Retry, told: Told, *, notify: bool
 ) -> tuple[Retried, Effects]:
     """Reset steps in one transaction; with the effects to emit.
 

@@ -18,9 +18,9 @@ from uuid import UUID
 
 from baton.runtime.processes import own_process
 from baton.runtime.tasks import END_TIMEOUT
-from baton.store.database import Database
 from baton.store.dedicated import Dedicated
 from baton.store.jobs import retire_engine
+from baton.store.store import Store
 from baton.words.config import EngineSettings
 
 _log = logging.getLogger("baton")
@@ -33,7 +33,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        database: Database,
+        database: Store,
         settings: EngineSettings,
         engine_id: UUID,
         queues: Callable[[], str] = lambda: "{}",

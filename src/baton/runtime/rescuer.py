@@ -17,7 +17,6 @@ from uuid import UUID
 from baton.runtime.ledger_protocol import Ledger
 from baton.runtime.processes import Process, is_gone, own_process
 from baton.runtime.quarantine import Quarantine, bisect
-from baton.store.database import Database
 from baton.store.jobs import (
     Neighbour,
     Orphan,
@@ -26,6 +25,7 @@ from baton.store.jobs import (
     forget_engines,
     read_neighbours,
 )
+from baton.store.store import Store
 from baton.telemetry import seam
 from baton.words.config import EngineSettings
 from baton.words.events import JobsRescued, StepDiscarded
@@ -66,7 +66,7 @@ class Rescuer:
 
     def __init__(
         self,
-        database: Database,
+        database: Store,
         settings: EngineSettings,
         engine_id: UUID,
         ledger: Ledger,

@@ -19,8 +19,8 @@ from baton.runtime.producer import Producer
 from baton.runtime.rescuer import Rescuer
 from baton.runtime.stager import Stager
 from baton.runtime.tasks import END_TIMEOUT, Deadline
-from baton.store.database import Database
 from baton.store.dedicated import Dedicated
+from baton.store.store import Store
 from baton.telemetry import seam
 from baton.words.config import EngineSettings
 from baton.words.events import EngineStarted, EngineStopped
@@ -35,7 +35,7 @@ STOP_SECONDS = 12.0
 class Runtime:
     """The loops and tasks of one engine. Start once, stop once."""
 
-    def __init__(self, database: Database, settings: EngineSettings, ledger: Ledger) -> None:
+    def __init__(self, database: Store, settings: EngineSettings, ledger: Ledger) -> None:
         self._database = database
         self._ledger = ledger
         self._settings = settings

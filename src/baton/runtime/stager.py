@@ -7,9 +7,9 @@ from functools import partial
 from typing import TypeVar
 
 from baton.runtime.quarantine import Quarantine, bisect
-from baton.store.database import Database
 from baton.store.faults import holds_up_all, is_too_slow
 from baton.store.jobs import find_due_jobs, stage_chosen, stage_jobs
+from baton.store.store import Store
 from baton.words.config import EngineSettings
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ class Stager:
     """
 
     def __init__(
-        self, database: Database, settings: EngineSettings, wake: Callable[[str], None]
+        self, database: Store, settings: EngineSettings, wake: Callable[[str], None]
     ) -> None:
         self._database = database
         self._settings = settings

@@ -18,8 +18,8 @@ from baton.settling.settle_failures import settle_nodes
 from baton.steps.results import encode_result
 from baton.store.ambient import EngineOrName, Instance, opened
 from baton.store.completions import parse_completion
-from baton.store.database import Database
 from baton.store.settlement import Ended, Settlement
+from baton.store.store import Store, store_of
 from baton.telemetry import seam
 from baton.words.argument_errors import InvalidArgumentError
 from baton.words.effects import Effects
@@ -94,7 +94,7 @@ async def announce(
     instance = opened("announce", engine)
     given = parse_workflow_id(workflow_id)
     completions = await to_the_end(
-        announce_all(instance.database, [given], notify=instance.settings.notify)
+        announce_all(store_of(instance), [given], notify=instance.settings.notify)
     )
     if completions:
         _log.info("workflow %s (%s) announced", workflow_id, workflow_name)
@@ -102,7 +102,7 @@ async def announce(
 
 
 async def announce_all(
-    database: Database, workflow_ids: Sequence[UUID], *, notify: bool, pass_by: bool = False
+    database: Store, workflow_ids: Sequence[UUID], *, notify: bool, pass_by: bool = False
 ) -> list[Announced]:
     """Announce those of these workflows that have ended and were not announced, and tell. With
     `pass_by`, those that somebody else has locked are left as they are.
@@ -122,7 +122,7 @@ async def announce_all(
 
 
 async def _settle(instance: Instance, job_id: int, state: JobState, result: str | None) -> Effects:
-    database = instance.database
+    database = store_of(instance)
 
     async def body(notify: bool) -> Effects:
         async with database.committing() as connection:

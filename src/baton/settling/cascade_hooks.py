@@ -12,7 +12,7 @@ from datetime import datetime
 from baton.runtime.meta import workflow_name_of
 from baton.steps.step import step_of
 from baton.store.ambient import enter_engine_of
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.telemetry import seam
 from baton.words.config import EngineSettings
 from baton.words.events import StepCancelled, StepSkipped
@@ -29,7 +29,7 @@ STOP_TIMEOUT = 5.0
 class CascadeHooks:
     """Runs `on_dep_cancelled` and `on_dep_discarded` of cancelled steps in tasks of their own."""
 
-    def __init__(self, database: Database, settings: EngineSettings) -> None:
+    def __init__(self, database: Store, settings: EngineSettings) -> None:
         self._database = database
         self._settings = settings
         self._tasks: set[asyncio.Task[None]] = set()
@@ -52,7 +52,7 @@ _calls: set[asyncio.Task[None]] = set()
 
 
 def emit_cancelled_steps(
-    database: Database, settings: EngineSettings, steps: Sequence[CancelledStep]
+    database: Store, settings: EngineSettings, steps: Sequence[CancelledStep]
 ) -> list[asyncio.Task[None]]:
     """Emit the events of steps that a cascade cancelled or skipped and start the hooks, in
     tasks.
@@ -69,7 +69,7 @@ def emit_cancelled_steps(
     return started
 
 
-async def _call(database: Database, settings: EngineSettings, step: CancelledStep) -> None:
+async def _call(database: Store, settings: EngineSettings, step: CancelledStep) -> None:
     found = _hook(step)
     if found is None:
         return

@@ -17,7 +17,7 @@ from baton.store.completions import (
     read_completions,
     read_unsettled_steps,
 )
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.words.engine_errors import EngineStateError
 from baton.words.rows import Announced, Completion
 from baton.words.states import JobState
@@ -55,7 +55,7 @@ class CompletionWaiters:
     the table.
     """
 
-    def __init__(self, database: Database, queues: Sequence[str]) -> None:
+    def __init__(self, database: Store, queues: Sequence[str]) -> None:
         self._database = database
         self._queues = queues
         self._waiters: dict[UUID, set[_Waiter]] = {}

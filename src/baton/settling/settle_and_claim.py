@@ -32,7 +32,6 @@ from baton.runtime.ledger_protocol import Reply
 from baton.settling.settle_failures import hold, settle_failures
 from baton.settling.suspend import suspend
 from baton.settling.wait_events import emit_settled_waits
-from baton.store.database import Database
 from baton.store.dedicated import Dedicated
 from baton.store.faults import is_connection_loss, is_lock_timeout
 from baton.store.hurried import Hurried
@@ -49,6 +48,7 @@ from baton.store.jobs import (
 )
 from baton.store.lock_holders import Watch
 from baton.store.refused_claims import find_refused_claims, try_claims
+from baton.store.store import Store
 from baton.telemetry import seam
 from baton.words.database_errors import DatabaseError
 from baton.words.effects import Effects, SettledWait
@@ -77,7 +77,7 @@ class WorkflowLedger:
 
     def __init__(
         self,
-        database: Database,
+        database: Store,
         performer: Performer,
         claimant: Claimant | None = None,
         *,
@@ -152,7 +152,7 @@ class WorkflowLedger:
                 raise
         return Reply(blocked=await self._find_blocked([outcome]), holders=watch.holders)
 
-    def _hurried(self, lock_timeout: float | None) -> Database:
+    def _hurried(self, lock_timeout: float | None) -> Store:
         return self._database if lock_timeout is None else Hurried(self._database, lock_timeout)
 
     async def _find_blocked(self, outcomes: Sequence[Outcome]) -> frozenset[int]:
@@ -162,14 +162,14 @@ class WorkflowLedger:
         return blocked
 
     async def _notifying(
-        self, database: Database, outcomes: Sequence[Outcome], demands: Sequence[Demand]
+        self, database: Store, outcomes: Sequence[Outcome], demands: Sequence[Demand]
     ) -> Reply:
         write = partial(self._settle, database, outcomes, demands)
         return await self._database.notifications.send(write, self._notify)
 
     async def _settle(
         self,
-        database: Database,
+        database: Store,
         outcomes: Sequence[Outcome],
         demands: Sequence[Demand],
         notify: bool,
@@ -225,7 +225,7 @@ class WorkflowLedger:
 
     async def _settle_completed(
         self,
-        database: Database,
+        database: Store,
         completed: Sequence[Outcome],
         demands: Sequence[Demand],
         notify: bool,
@@ -316,7 +316,7 @@ class WorkflowLedger:
         return self.claimant
 
     async def _settle_unfinished(
-        self, database: Database, outcomes: Sequence[Outcome], notify: bool
+        self, database: Store, outcomes: Sequence[Outcome], notify: bool
     ) -> list[str]:
         released: list[str] = []
         requeued = [o for o in outcomes if o.state in _REQUEUED]
@@ -335,7 +335,7 @@ class WorkflowLedger:
         return released
 
     async def _requeue(
-        self, database: Database, outcomes: Sequence[Outcome], notify: bool
+        self, database: Store, outcomes: Sequence[Outcome], notify: bool
     ) -> set[int]:
         try:
             written = await requeue_jobs(database, outcomes, notify=notify)

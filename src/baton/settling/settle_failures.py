@@ -16,7 +16,6 @@ from uuid import UUID
 
 from baton.core.gate import Cascade, Cause, GraphNode, Verdict, cascade
 from baton.performing.gating import decision
-from baton.store.database import Database
 from baton.store.settlement import (
     CancelledJob,
     Counts,
@@ -25,6 +24,7 @@ from baton.store.settlement import (
     SettledNode,
     Settlement,
 )
+from baton.store.store import Store
 from baton.words.effects import Effects
 from baton.words.rows import CancelledStep, Outcome
 from baton.words.states import FAILED_STATES, JobState, StepState
@@ -33,9 +33,7 @@ NO_RESULT = '{"value": null}'
 """Stored for a job that somebody else completed and brought no result for, as `check` does."""
 
 
-async def settle_failures(
-    database: Database, outcomes: Sequence[Outcome], *, notify: bool
-) -> Effects:
+async def settle_failures(database: Store, outcomes: Sequence[Outcome], *, notify: bool) -> Effects:
     """Write cancelled and discarded jobs, fenced, and settle their steps, skipped ones too."""
 
     async def body() -> Effects:
@@ -58,7 +56,7 @@ async def _finish(settlement: Settlement, outcomes: Sequence[Outcome]) -> Effect
     return effects._replace(accepted=frozenset(accepted))
 
 
-async def hold(database: Database, outcomes: Sequence[Outcome], *, notify: bool) -> Effects:
+async def hold(database: Store, outcomes: Sequence[Outcome], *, notify: bool) -> Effects:
     """Put jobs back to sleep whose dependencies have not settled.
 
     The gate looked before the lock, and a cascade passes by a job that runs: one whose dependency

@@ -32,7 +32,7 @@ from baton.steps.wait_options import (
     new_wait,
     payload_types,
 )
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.store.waits import StoredWait, read_memo, read_waits, write_memo
 from baton.telemetry import seam
 from baton.words.argument_errors import InvalidArgumentError, InvalidOptionError
@@ -63,7 +63,7 @@ class Replay:
     __slots__ = ("_count", "_database", "_job_id", "_stored", "step", "suspension", "workflow_id")
 
     def __init__(
-        self, database: Database, job_id: int, step: str | None, workflow_id: UUID | None
+        self, database: Store, job_id: int, step: str | None, workflow_id: UUID | None
     ) -> None:
         self._database = database
         self._job_id = job_id

@@ -13,7 +13,6 @@ from baton.runtime.meta import read_meta, workflow_name_of
 from baton.steps.replay import WAITS, Replay, StepWaits, Suspension
 from baton.steps.results import typed
 from baton.steps.usage import Notes, capture_record, usage_record, write_captures, write_usage
-from baton.store.database import Database
 from baton.store.results import (
     DependencyResult,
     read_dependency_names,
@@ -21,6 +20,7 @@ from baton.store.results import (
     read_result,
     read_results,
 )
+from baton.store.store import Store
 from baton.words.config import EngineSettings
 from baton.words.rows import ClaimedJob
 from baton.words.step_errors import NoResultError, StepError, UndeclaredDependencyError
@@ -64,7 +64,7 @@ class Step(StepFacts, StepWaits):
 
     __slots__ = ("_database", "_job", "_replay")
 
-    _database: Database
+    _database: Store
     _job: ClaimedJob
     _replay: Replay
 
@@ -245,7 +245,7 @@ class SyncStep(StepFacts):
             self._notes.add(capture_record(label, content, self._capture_limit))
 
 
-def step_of(job: ClaimedJob, database: Database, settings: EngineSettings) -> Step:
+def step_of(job: ClaimedJob, database: Store, settings: EngineSettings) -> Step:
     """The step of a claimed job."""
     step = Step(*_facts(job, settings))
     object.__setattr__(step, "_database", database)
@@ -260,7 +260,7 @@ def suspension_of(step: Step) -> Suspension | None:
     return step._replay.suspension
 
 
-async def sync_step_of(job: ClaimedJob, database: Database, settings: EngineSettings) -> SyncStep:
+async def sync_step_of(job: ClaimedJob, database: Store, settings: EngineSettings) -> SyncStep:
     """The step of a claimed job, its dependencies' results read."""
     names: tuple[str, ...] = ()
     stored: dict[str, DependencyResult] = {}

@@ -14,8 +14,8 @@ from baton.core.names import validate_label, validate_model_name, validate_provi
 from baton.runtime.executor import job_facts
 from baton.runtime.ids import new_id
 from baton.steps.pricing import price
-from baton.store.database import Database
 from baton.store.statistics import record_captures, record_usage
+from baton.store.store import Store
 from baton.telemetry import seam
 from baton.words.argument_errors import InvalidOptionError
 from baton.words.events import StepUsage
@@ -112,7 +112,7 @@ def capture_record(label: str, content: object, limit: int) -> CaptureRecord:
     return CaptureRecord(new_id(), label, text)
 
 
-async def write_usage(database: Database, job: ClaimedJob, *records: UsageRecord) -> None:
+async def write_usage(database: Store, job: ClaimedJob, *records: UsageRecord) -> None:
     """Write and tell records of one attempt; a cancellation does not stop it. What the database
     refuses is logged, not raised.
     """
@@ -120,13 +120,13 @@ async def write_usage(database: Database, job: ClaimedJob, *records: UsageRecord
         await _unstopped(_write_usage(database, job, records))
 
 
-async def write_captures(database: Database, job: ClaimedJob, *records: CaptureRecord) -> None:
+async def write_captures(database: Store, job: ClaimedJob, *records: CaptureRecord) -> None:
     """Write captures of one attempt, as `write_usage` does."""
     if records:
         await _unstopped(_write_captures(database, job, records))
 
 
-async def write_notes(database: Database, job: ClaimedJob, notes: Notes) -> None:
+async def write_notes(database: Store, job: ClaimedJob, notes: Notes) -> None:
     """Write what an attempt collected, and in time what its thread still adds."""
     loop = asyncio.get_running_loop()
 
@@ -143,7 +143,7 @@ async def write_notes(database: Database, job: ClaimedJob, notes: Notes) -> None
         await write_captures(database, job, capture)
 
 
-async def _write_usage(database: Database, job: ClaimedJob, records: Sequence[UsageRecord]) -> None:
+async def _write_usage(database: Store, job: ClaimedJob, records: Sequence[UsageRecord]) -> None:
     try:
         await record_usage(database, job, records)
     except Exception:
@@ -158,7 +158,7 @@ async def _write_usage(database: Database, job: ClaimedJob, records: Sequence[Us
 
 
 async def _write_captures(
-    database: Database, job: ClaimedJob, records: Sequence[CaptureRecord]
+    database: Store, job: ClaimedJob, records: Sequence[CaptureRecord]
 ) -> None:
     try:
         await record_captures(database, job, records)

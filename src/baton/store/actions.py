@@ -8,9 +8,9 @@ from uuid import UUID
 import asyncpg
 
 from baton.core.jsonvalue import decode, encode
-from baton.store.database import Database
 from baton.store.insights import ERROR_LIMIT, error_text
 from baton.store.sql import Sql
+from baton.store.store import Store
 from baton.words.actions import Action, NewAction
 from baton.words.runs import StepHistory
 
@@ -34,7 +34,7 @@ async def record_action(connection: asyncpg.Connection[Any], sql: Sql, action: N
 
 
 async def list_history(
-    database: Database, workflow_id: UUID, step: str | None, before: int | None, limit: int
+    database: Store, workflow_id: UUID, step: str | None, before: int | None, limit: int
 ) -> list[StepHistory]:
     """Up to `limit` entries of what retries replaced of a workflow's steps, or of one, newest
     first, before an entry's id.
@@ -59,7 +59,7 @@ async def list_history(
 
 
 async def list_actions(
-    database: Database, workflow_id: UUID | None, before: int | None, limit: int
+    database: Store, workflow_id: UUID | None, before: int | None, limit: int
 ) -> list[Action]:
     """Up to `limit` actions on a workflow (None: on any), newest first, before an action's id."""
     if workflow_id is None:

@@ -7,21 +7,17 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from baton.store.database import Database
+from baton.store.sql import Sql
+from baton.store.store import HasStore, Store, store_of
 from baton.words.argument_errors import InvalidArgumentError
 from baton.words.config import EngineSettings
 from baton.words.engine_errors import EngineStateError, NoEngineError
 
 
-@runtime_checkable
-class Instance(Protocol):
-    """What an ambient engine offers here."""
+class Instance(HasStore):
+    """An engine, as what stands below it uses it."""
 
-    @property
-    def database(self) -> Database: ...
-
-    @property
-    def settings(self) -> EngineSettings: ...
+    settings: EngineSettings
 
 
 EngineOrName: TypeAlias = Instance | str
@@ -50,12 +46,12 @@ def enter(instance: Instance) -> None:
     _nearest.set(instance)
 
 
-def enter_engine_of(database: Database) -> None:
+def enter_engine_of(database: Store) -> None:
     """Make the running engine of a database, if there is one, the default for the current task:
     whoever began the task does not lend it an engine of its own.
     """
     for instance in running():
-        if instance.database is database:
+        if store_of(instance) is database:
             _nearest.set(instance)
 
 
@@ -85,7 +81,7 @@ def current(engine: EngineOrName | None = None) -> Instance:
     if engine is None and nearest is not None and any(nearest is instance for instance in here):
         return nearest
     of_name = [one for one in here if one.settings.name == (engine or "default")]
-    if len({(one.database.dsn, one.database.sql) for one in of_name}) == 1:
+    if len({_place(store_of(one)) for one in of_name}) == 1:
         return of_name[-1]
     if engine is None and len(here) == 1:
         return here[0]
@@ -101,10 +97,11 @@ def opened(call: str, engine: EngineOrName | None = None) -> Instance:
     step may run until its pool is closed. Raises EngineStateError too.
     """
     instance = current(engine)
-    state = instance.database.state
+    store = store_of(instance)
+    state = store.state
     if state != "open":
         raise EngineStateError("stopped" if state == "closed" else state, "running", call)
-    instance.database.expect_own_loop(f"engine {instance.settings.name!r}")
+    store.expect_own_loop(f"engine {instance.settings.name!r}")
     return instance
 
 
@@ -119,19 +116,22 @@ def named(call: str, engine: EngineOrName | None, conn: object) -> Instance | No
 
 def engine_name(instance: Instance | None) -> str | None:
     """The name that the events of what is done through this engine, or through none, carry."""
-    return None if instance is None else instance.database.engine
+    return None if instance is None else store_of(instance).engine
 
 
-def wake(database: Database, queues: Iterable[str]) -> None:
+def wake(database: Store, queues: Iterable[str]) -> None:
     """Have the engines of this loop that work on this database look at queues that got jobs: sooner
     than a notification comes back to them.
     """
     for queue in queues:
         for instance in running():
-            theirs = instance.database
-            same = (theirs.dsn, theirs.sql) == (database.dsn, database.sql)
+            same = _place(store_of(instance)) == _place(database)
             if same and isinstance(instance, Wakes):
                 instance.wake(queue)
+
+
+def _place(store: Store) -> tuple[str, Sql]:
+    return store.dsn, store.sql
 
 
 def running() -> list[Instance]:

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from baton.core.jsonvalue import decode, encode
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.words.bulk import Bulk, BulkFailure, BulkState
 
 KEPT_DAYS = 90
@@ -30,7 +30,7 @@ class Walk(NamedTuple):
 
 
 async def insert_bulk(
-    database: Database,
+    database: Store,
     bulk_id: UUID,
     action: str,
     filter: Mapping[str, Any],
@@ -55,14 +55,14 @@ async def insert_bulk(
     await database.retrying(write, idempotent=True)
 
 
-async def read_walk(database: Database, bulk_id: UUID) -> Walk | None:
+async def read_walk(database: Store, bulk_id: UUID) -> Walk | None:
     """None when there is no such operation."""
     rows = await database.read("read_bulk", bulk_id)
     return _walk(rows[0]) if rows else None
 
 
 async def list_bulks(
-    database: Database, after: tuple[datetime, UUID] | None, limit: int
+    database: Store, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[Bulk]:
     """Up to `limit` operations past a place, newest first."""
     rows = await database.read("list_bulks", *(after or (None, None)), limit)
@@ -70,7 +70,7 @@ async def list_bulks(
 
 
 async def advance_bulk(
-    database: Database,
+    database: Store,
     walk: Walk,
     batch: Sequence[UUID],
     cursor: str | None,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.words.rows import Completion, UnsettledStep
 from baton.words.states import WorkflowOutcome, state_of
 
@@ -43,7 +43,7 @@ def parse_completion(text: str) -> Completion:
 
 
 async def read_completions(
-    database: Database, asked: Sequence[tuple[UUID, int]]
+    database: Store, asked: Sequence[tuple[UUID, int]]
 ) -> list[FoundCompletion]:
     """What there is to tell of runs of workflows, run 0 for the current one: those that have
     finished, those that asked for the current run, and those that do not exist.
@@ -64,7 +64,7 @@ async def read_completions(
     ]
 
 
-async def find_missing_workflows(database: Database, workflow_ids: Sequence[UUID]) -> list[UUID]:
+async def find_missing_workflows(database: Store, workflow_ids: Sequence[UUID]) -> list[UUID]:
     """Of the given ids, those of no workflow in this schema."""
     rows = await database.read("find_missing_workflows", workflow_ids)
     return [row["id"] for row in rows]
@@ -80,7 +80,7 @@ class Unsettled(NamedTuple):
 
 
 async def read_unsettled_steps(
-    database: Database, workflow_id: UUID, queues: Sequence[str], limit: int
+    database: Store, workflow_id: UUID, queues: Sequence[str], limit: int
 ) -> Unsettled:
     """What has not settled, at most `limit` steps by name, first what is available in another queue
     than these; nothing when the workflow has ended or is unknown.

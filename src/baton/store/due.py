@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from baton.core.jsonvalue import decode
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.store.waits import decided
 from baton.words.effects import Effects
 
@@ -62,55 +62,55 @@ class SpreadBatch(NamedTuple):
     more: bool
 
 
-async def find_due_waits(database: Database, limit: int, after: Place) -> list[DueWait]:
+async def find_due_waits(database: Store, limit: int, after: Place) -> list[DueWait]:
     """Groups whose time has come, oldest first."""
     return [DueWait(*row) for row in await database.fetch("find_due_waits", limit, *after)]
 
 
-async def rest_waits(database: Database, groups: Sequence[int]) -> set[int]:
+async def rest_waits(database: Store, groups: Sequence[int]) -> set[int]:
     """Let those of these groups sleep until their deadlines whose mailboxes show nothing."""
     return {row["id"] for row in await database.fetch("rest_waits", groups)}
 
 
-async def expire_groups(database: Database, groups: Sequence[int], *, notify: bool) -> Effects:
+async def expire_groups(database: Store, groups: Sequence[int], *, notify: bool) -> Effects:
     """Decide what is due of these groups, where no one else holds the workflow, step or job."""
     return decided(await database.fetch("expire_waits", groups, notify))
 
 
-async def next_wait(database: Database) -> Next:
+async def next_wait(database: Store) -> Next:
     return Next(*(await database.fetch("next_wait"))[0])
 
 
 async def find_due_deadlines(
-    database: Database, limit: int, after: tuple[str, UUID]
+    database: Store, limit: int, after: tuple[str, UUID]
 ) -> list[tuple[UUID, str]]:
     """Workflows whose deadline has passed, oldest first, each with it as the database's text."""
     rows = await database.fetch("find_due_deadlines", limit, *after)
     return [(row["workflow_id"], row["deadline"]) for row in rows]
 
 
-async def next_deadline(database: Database) -> Next:
+async def next_deadline(database: Store) -> Next:
     return Next(*(await database.fetch("next_deadline"))[0])
 
 
-async def find_open_events(database: Database, limit: int, after: Place) -> list[tuple[int, Place]]:
+async def find_open_events(database: Store, limit: int, after: Place) -> list[tuple[int, Place]]:
     """Events sent by a key whose sender has not finished, with their places."""
     rows = await database.fetch("find_open_events", limit, *after)
     return [(row["id"], Place(row["wake_at"], row["id"])) for row in rows]
 
 
-async def next_open_event(database: Database) -> Next:
+async def next_open_event(database: Store) -> Next:
     return Next(*(await database.fetch("next_open_event"))[0])
 
 
-async def read_event(database: Database, event_id: int) -> tuple[str, str] | None:
+async def read_event(database: Store, event_id: int) -> tuple[str, str] | None:
     """Name and payload of an event, as JSON text; None when it is gone."""
     rows = await database.fetch("read_event", event_id)
     return (rows[0]["name"], rows[0]["payload"]) if rows else None
 
 
 async def spread_event(
-    database: Database,
+    database: Store,
     event_id: int,
     after: tuple[UUID, int],
     fitting: str,
@@ -140,7 +140,7 @@ async def spread_event(
 
 
 async def next_waiting(
-    database: Database, event_id: int, after: tuple[UUID, int]
+    database: Store, event_id: int, after: tuple[UUID, int]
 ) -> tuple[UUID, int] | None:
     """The next group past this one that waits for an event sent by a key."""
     rows = await database.fetch("next_waiting", event_id, *after)

@@ -8,15 +8,15 @@ from typing import Any
 
 import asyncpg
 
-from baton.store.database import Database
+from baton.store.store import Store
 
 
-class Hurried(Database):
+class Hurried(Store):
     """The same pool. Each transaction bounds its waits for locks to `lock_timeout` seconds;
     `pid` is the server's process of the one that began last.
     """
 
-    def __init__(self, database: Database, lock_timeout: float) -> None:
+    def __init__(self, database: Store, lock_timeout: float) -> None:
         self.__dict__.update(database.__dict__)
         self._lock_timeout = lock_timeout
         self.pid: int | None = None

@@ -13,8 +13,8 @@ from uuid import UUID
 from baton.core.jsonvalue import encode
 from baton.core.plan import plan
 from baton.store.borrowed import Connection
-from baton.store.database import Database
 from baton.store.sql import DEADLINES, OBAN_INSERT, Sql
+from baton.store.store import Store
 from baton.store.translating import translating_database_errors
 from baton.store.waits import insert_wait_steps, wait_json
 from baton.words.argument_errors import NotStorableError
@@ -49,7 +49,7 @@ class Reserved(NamedTuple):
 
 
 async def insert_through(
-    database: Database, workflows: Sequence[NewWorkflow], notify: bool
+    database: Store, workflows: Sequence[NewWorkflow], notify: bool
 ) -> list[Job]:
     """Insert in a transaction of our own, again after passing failures.
 

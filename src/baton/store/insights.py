@@ -13,9 +13,9 @@ from baton.core.errortext import sanitize
 from baton.core.jsonvalue import decode
 from baton.core.why import MOST_COUNTED, StepFacts, StepWait
 from baton.store.completions import parse_completion
-from baton.store.database import Database
 from baton.store.following import follow, gather
 from baton.store.results import DependencyRow, job_state, parse_dependencies, step_state
+from baton.store.store import Store
 from baton.words.insights import (
     EngineRow,
     QueueRow,
@@ -58,7 +58,7 @@ class WorkflowFilter(NamedTuple):
 
 
 async def list_workflows(
-    database: Database, wanted: WorkflowFilter, after: Place | None, limit: int
+    database: Store, wanted: WorkflowFilter, after: Place | None, limit: int
 ) -> tuple[list[WorkflowRow], Place | None]:
     """Up to `limit` workflows past a place, newest first, and where to go on.
 
@@ -87,7 +87,7 @@ async def list_workflows(
 
 
 async def _look(
-    database: Database, wanted: WorkflowFilter, place: tuple[object, object], limit: int
+    database: Store, wanted: WorkflowFilter, place: tuple[object, object], limit: int
 ) -> tuple[list[asyncpg.Record], int]:
     """What stands past a place, and how many of them were looked at at most."""
     state, name, since, *found_by = wanted
@@ -104,7 +104,7 @@ async def _look(
 
 
 async def _gather(
-    database: Database, wanted: WorkflowFilter, place: tuple[object, object], limit: int
+    database: Store, wanted: WorkflowFilter, place: tuple[object, object], limit: int
 ) -> list[asyncpg.Record] | None:
     """Up to one more than `limit` of those with the tags and attributes; None where there are too
     many of them to know, or neither is asked for.
@@ -123,7 +123,7 @@ async def _gather(
 
 
 async def _read_failures(
-    database: Database, workflow_ids: list[UUID]
+    database: Store, workflow_ids: list[UUID]
 ) -> dict[UUID, tuple[str, str | None]]:
     """The step that failed first in each of these workflows, and its error."""
     if not workflow_ids:
@@ -132,7 +132,7 @@ async def _read_failures(
     return {row["workflow_id"]: (row["name"], error_text(row["error"])) for row in rows}
 
 
-async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail | None:
+async def read_workflow(database: Store, workflow_id: UUID) -> WorkflowDetail | None:
     """None when neither the workflow nor its completion exists."""
     rows = await database.fetch("read_workflow", workflow_id)
     if not rows:
@@ -173,13 +173,13 @@ async def read_workflow(database: Database, workflow_id: UUID) -> WorkflowDetail
     return WorkflowDetail(workflow, counts, completion, row["forked_from"], row["deadline"])
 
 
-async def read_step_names(database: Database, workflow_id: UUID, limit: int) -> list[str]:
+async def read_step_names(database: Store, workflow_id: UUID, limit: int) -> list[str]:
     """The names of the steps of a workflow, at most `limit`, in the order they were added."""
     return [row["name"] for row in await database.read("read_step_names", workflow_id, limit)]
 
 
 async def read_steps(
-    database: Database, workflow_id: UUID, state: str | None, after: int, limit: int
+    database: Store, workflow_id: UUID, state: str | None, after: int, limit: int
 ) -> list[StepRow]:
     """Up to `limit` steps past a job id, of a state or of any, in the order they were added."""
     # One character more, so that a text that was cut says so.
@@ -205,22 +205,22 @@ async def read_steps(
     ]
 
 
-async def count_queues(database: Database) -> list[QueueRow]:
+async def count_queues(database: Store) -> list[QueueRow]:
     return [QueueRow(*row) for row in await database.fetch("count_queues")]
 
 
-async def count_open_waits(database: Database) -> tuple[int, float]:
+async def count_open_waits(database: Store) -> tuple[int, float]:
     """How many waits are not over, and the age of the oldest in seconds."""
     (row,) = await database.fetch("count_open_waits")
     return row["open"], max(row["oldest"], 0.0)
 
 
-async def read_engines(database: Database) -> list[EngineRow]:
+async def read_engines(database: Store) -> list[EngineRow]:
     return [_engine(row) for row in await database.fetch("read_engines")]
 
 
 async def read_step_facts(
-    database: Database, workflow_id: UUID, step: str
+    database: Store, workflow_id: UUID, step: str
 ) -> tuple[StepFacts, list[DependencyRow]] | None:
     """One step and its dependencies, of one moment; None when there is no such step."""
     async with database.connection() as connection:

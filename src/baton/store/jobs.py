@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.store.waits import Fetches, settled_wait
 from baton.words.effects import SettledWait
 from baton.words.rows import Announced, Claim, ClaimedJob, Demand, Node, Outcome
@@ -160,22 +160,20 @@ def _claimed(row: Any) -> ClaimedJob:
 
 
 async def read_claims(
-    database: Database, claimant: Claimant, calls: Sequence[str]
+    database: Store, claimant: Claimant, calls: Sequence[str]
 ) -> list[tuple[str, ClaimedJob]]:
     """What an engine holds by these calls of its own, each with its call."""
     rows = await database.fetch("read_claims", str(claimant.engine), calls)
     return [(row["call"], _claimed(row)) for row in rows]
 
 
-async def find_blocked(database: Database, job_ids: Sequence[int]) -> frozenset[int]:
+async def find_blocked(database: Store, job_ids: Sequence[int]) -> frozenset[int]:
     """Of these jobs, those that cannot be settled now: somebody else holds a lock."""
     rows = await database.fetch("find_blocked", job_ids)
     return frozenset(row["outcome"] for row in rows)
 
 
-async def requeue_jobs(
-    database: Database, outcomes: Sequence[Outcome], *, notify: bool
-) -> set[int]:
+async def requeue_jobs(database: Store, outcomes: Sequence[Outcome], *, notify: bool) -> set[int]:
     """Write outcomes that leave jobs unfinished; returns the ids whose claim still held."""
     rows = await database.fetch(
         "requeue_jobs",
@@ -190,7 +188,7 @@ async def requeue_jobs(
     return {row["id"] for row in rows}
 
 
-async def find_requeued(database: Database, outcomes: Sequence[Outcome]) -> set[int]:
+async def find_requeued(database: Store, outcomes: Sequence[Outcome]) -> set[int]:
     """Of outcomes given to a `requeue_jobs` whose reply was lost, the ids of those it wrote."""
     rows = await database.fetch(
         "find_requeued",
@@ -202,7 +200,7 @@ async def find_requeued(database: Database, outcomes: Sequence[Outcome]) -> set[
     return {row["id"] for row in rows}
 
 
-async def read_lost_ends(database: Database, claims: Sequence[Claim]) -> list[Announced]:
+async def read_lost_ends(database: Store, claims: Sequence[Claim]) -> list[Announced]:
     """The completions recorded by the calls that completed these claims, as JSON text."""
     ids, times = [claim[0] for claim in claims], [claim[1] for claim in claims]
     rows = await database.fetch("read_lost_ends", ids, times)
@@ -210,28 +208,26 @@ async def read_lost_ends(database: Database, claims: Sequence[Claim]) -> list[An
 
 
 async def stage_jobs(
-    database: Database, limit: int, left_out: Sequence[int] = (), *, notify: bool
+    database: Store, limit: int, left_out: Sequence[int] = (), *, notify: bool
 ) -> dict[str, int]:
     """Make due scheduled and retryable jobs available; returns how many per queue."""
     rows = await database.fetch("stage_jobs", limit, left_out, notify)
     return {row["queue"]: row["staged"] for row in rows}
 
 
-async def find_due_jobs(database: Database, limit: int, left_out: Sequence[int]) -> list[int]:
+async def find_due_jobs(database: Store, limit: int, left_out: Sequence[int]) -> list[int]:
     """The ids of the jobs that the next call of `stage_jobs` would make available."""
     return [row["id"] for row in await database.fetch("find_due_jobs", limit, left_out)]
 
 
-async def stage_chosen(
-    database: Database, job_ids: Sequence[int], *, notify: bool
-) -> dict[str, int]:
+async def stage_chosen(database: Store, job_ids: Sequence[int], *, notify: bool) -> dict[str, int]:
     """Make those of these jobs available that are due; returns how many per queue."""
     rows = await database.fetch("stage_chosen", job_ids, notify)
     return {row["queue"]: row["staged"] for row in rows}
 
 
 async def find_orphans(
-    database: Database,
+    database: Store,
     *,
     rescue_after: float,
     engine: UUID,
@@ -252,7 +248,7 @@ async def find_orphans(
     return [Orphan(*row) for row in rows]
 
 
-async def find_lost_claims(database: Database, claims: Sequence[Claim]) -> set[Claim]:
+async def find_lost_claims(database: Store, claims: Sequence[Claim]) -> set[Claim]:
     """Of the given (job id, attempted_at), those that are no longer held."""
     if not claims:
         return set()
@@ -262,7 +258,7 @@ async def find_lost_claims(database: Database, claims: Sequence[Claim]) -> set[C
     return {(row["id"], row["claim"]) for row in rows}
 
 
-async def find_cancelled_claims(database: Database, claims: Sequence[Claim]) -> frozenset[Claim]:
+async def find_cancelled_claims(database: Store, claims: Sequence[Claim]) -> frozenset[Claim]:
     """Of the given (job id, attempted_at), those whose jobs were cancelled, or completed by hand,
     under that claim.
     """
@@ -273,18 +269,18 @@ async def find_cancelled_claims(database: Database, claims: Sequence[Claim]) -> 
 
 
 async def read_neighbours(
-    database: Database, engine: UUID, place: str | None, rescue_after: float
+    database: Store, engine: UUID, place: str | None, rescue_after: float
 ) -> list[Neighbour]:
     """The other engines whose processes were recorded at this place, or that are forgotten."""
     rows = await database.fetch("read_neighbours", str(engine), place, rescue_after)
     return [Neighbour(*row) for row in rows]
 
 
-async def forget_engines(database: Database, engines: Sequence[str]) -> None:
+async def forget_engines(database: Store, engines: Sequence[str]) -> None:
     """Remove the rows of dead engines that hold no job any more."""
     if engines:
         await database.fetch("forget_engines", engines)
 
 
-async def retire_engine(database: Database, engine: UUID) -> None:
+async def retire_engine(database: Store, engine: UUID) -> None:
     await database.fetch("retire_engine", str(engine))

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import asyncpg
 
-from baton.store.database import Database
 from baton.store.hurried import Hurried
+from baton.store.store import Store
 from baton.words.base_error import BatonError
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ FIRST_LOOK = 0.01
 LOOK_INTERVAL = 0.02
 
 
-async def find_lock_holders(database: Database, pid: int) -> str:
+async def find_lock_holders(database: Store, pid: int) -> str:
     """For whom a session waits now, in words; empty when it does not wait."""
     return "; ".join(_worded(row) for row in await database.fetch("find_lock_holders", pid))
 
@@ -27,7 +27,7 @@ async def find_lock_holders(database: Database, pid: int) -> str:
 class Watch:
     """Looks from another connection for whom a transaction waits, until it has seen it."""
 
-    def __init__(self, database: Database, watched: Hurried) -> None:
+    def __init__(self, database: Store, watched: Hurried) -> None:
         self._database = database
         self._watched = watched
         self.holders = ""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.store.sweeping import START
 from baton.words.states import JobState
 
@@ -73,14 +73,14 @@ class Loose(NamedTuple):
     logs: UUID = START
 
 
-async def find_prunable(database: Database, after: UUID, limit: int) -> Prunable:
+async def find_prunable(database: Store, after: UUID, limit: int) -> Prunable:
     """Of the next `limit` announced workflows, those whose job rows are all gone."""
     (row,) = await database.fetch("find_prunable", after, limit)
     workflows = list(zip(row["prunable"], row["steps"], strict=True))
     return Prunable(workflows, row["last"] if row["looked_at"] == limit else START)
 
 
-async def prune_workflows(database: Database, workflow_ids: Sequence[UUID], limit: int) -> Pruned:
+async def prune_workflows(database: Store, workflow_ids: Sequence[UUID], limit: int) -> Pruned:
     """Delete what belongs to these workflows, at most `limit` rows of a table; and the workflows
     that nothing is left of. Those that somebody works on are passed by.
     """
@@ -107,7 +107,7 @@ async def prune_workflows(database: Database, workflow_ids: Sequence[UUID], limi
 
 
 async def prune_debug_logs(
-    database: Database, age: float, place: LogPlace, limit: int, *, delete: bool = True
+    database: Store, age: float, place: LogPlace, limit: int, *, delete: bool = True
 ) -> tuple[Pruned, LogPlace]:
     """Delete what was captured more than `age` seconds ago, at most `limit` rows. Returns where the
     next look goes on; without `delete` that is all.
@@ -118,7 +118,7 @@ async def prune_debug_logs(
 
 
 async def prune_jobs(
-    database: Database,
+    database: Store,
     ages: Mapping[JobState, float],
     places: Mapping[JobState, Place],
     limit: int,
@@ -144,7 +144,7 @@ async def prune_jobs(
 
 
 async def prune_key_events(
-    database: Database, age: float, place: Place, limit: int, *, delete: bool = True
+    database: Store, age: float, place: Place, limit: int, *, delete: bool = True
 ) -> tuple[Pruned, Place]:
     """Delete events that were sent by a key more than `age` seconds ago and that no wait has
     received, or none that is left; looks at `limit`. Returns where the next look goes on; without
@@ -161,7 +161,7 @@ async def prune_key_events(
 
 
 async def prune_loose(
-    database: Database, places: Loose, limit: int, *, delete: bool = True
+    database: Store, places: Loose, limit: int, *, delete: bool = True
 ) -> tuple[Pruned, Loose]:
     """Delete what jobs outside workflows recorded and captured, once their rows are gone; looks at
     `limit` of each. Returns where the next look goes on; without `delete` that is all.

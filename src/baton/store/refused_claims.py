@@ -9,8 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from baton.store.bisecting import Refused, bisected
-from baton.store.database import Database
 from baton.store.jobs import Claimant
+from baton.store.store import Store
 
 
 class _UndoError(Exception):
@@ -18,7 +18,7 @@ class _UndoError(Exception):
 
 
 async def find_refused_claims(
-    database: Database, engine: UUID, queue: str, limit: int, left_out: Sequence[int]
+    database: Store, engine: UUID, queue: str, limit: int, left_out: Sequence[int]
 ) -> list[Refused[int]]:
     """Of the next `limit` jobs of a queue that a claim would take, those that the database refuses
     to give out. Claims nothing.
@@ -27,15 +27,13 @@ async def find_refused_claims(
     return await try_claims(database, engine, [row["id"] for row in rows])
 
 
-async def try_claims(
-    database: Database, engine: UUID, job_ids: Sequence[int]
-) -> list[Refused[int]]:
+async def try_claims(database: Store, engine: UUID, job_ids: Sequence[int]) -> list[Refused[int]]:
     """Of these jobs, those that the database refuses to give out. Claims nothing."""
     tried = bisected(job_ids, partial(_try, database, Claimant("", engine)))
     return [part async for part in tried if isinstance(part, Refused)]
 
 
-async def _try(database: Database, claimant: Claimant, job_ids: Sequence[int]) -> None:
+async def _try(database: Store, claimant: Claimant, job_ids: Sequence[int]) -> None:
     try:
         async with database.transaction() as connection:
             await _claim(connection, database.sql("try_claims"), job_ids, claimant)

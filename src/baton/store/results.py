@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from baton.core.gate import DependencyRules
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.words.database_errors import UnavailableError
 from baton.words.states import JobState, StepState, state_of
 
@@ -51,7 +51,7 @@ def step_state(text: str | None) -> StepState | None:
     return None if text is None else StepState(text)
 
 
-async def read_for_step(database: Database, query: str, *args: object) -> list[asyncpg.Record]:
+async def read_for_step(database: Store, query: str, *args: object) -> list[asyncpg.Record]:
     """What a step needs, by a query that may be repeated. Raises UnreadError."""
     try:
         return await database.read(query, *args)
@@ -59,11 +59,11 @@ async def read_for_step(database: Database, query: str, *args: object) -> list[a
         raise UnreadError(error.what, error.timeout, refused=error.refused) from error
 
 
-async def read_dependencies(database: Database, job_id: int) -> list[DependencyRow]:
+async def read_dependencies(database: Store, job_id: int) -> list[DependencyRow]:
     return parse_dependencies(await read_for_step(database, "read_dependencies", job_id))
 
 
-async def read_paused(database: Database, job_id: int) -> bool:
+async def read_paused(database: Store, job_id: int) -> bool:
     """Whether the job's workflow is paused."""
     rows = await read_for_step(database, "read_paused", job_id)
     return bool(rows and rows[0]["paused"])
@@ -89,7 +89,7 @@ def parse_dependencies(rows: Sequence[asyncpg.Record]) -> list[DependencyRow]:
     ]
 
 
-async def read_result(database: Database, job_id: int, name: str) -> StoredResult | None:
+async def read_result(database: Store, job_id: int, name: str) -> StoredResult | None:
     """The named step of the job's workflow; None when there is no step of that name."""
     rows = await read_for_step(database, "read_result", job_id, name)
     if not rows:
@@ -98,21 +98,21 @@ async def read_result(database: Database, job_id: int, name: str) -> StoredResul
     return StoredResult(row["declared"], step_state(row["state"]), row["result"])
 
 
-async def read_results(database: Database, job_id: int) -> list[DependencyResult]:
+async def read_results(database: Store, job_id: int) -> list[DependencyResult]:
     """The dependencies that have a result, in declared order."""
     rows = await read_for_step(database, "read_results", job_id)
     return [DependencyResult(row["name"], row["model"], row["result"]) for row in rows]
 
 
 async def read_step_result(
-    database: Database, workflow_id: UUID, name: str
+    database: Store, workflow_id: UUID, name: str
 ) -> tuple[StepState | None, str | None] | None:
     """Settled state and result of a step, by name; None when there is no such step."""
     rows = await read_for_step(database, "read_step_result", workflow_id, name)
     return (step_state(rows[0]["state"]), rows[0]["result"]) if rows else None
 
 
-async def read_own_result(database: Database, job_id: int) -> str | None:
+async def read_own_result(database: Store, job_id: int) -> str | None:
     """The job's own stored result; None when nothing is stored (a stored null is the
     text "null").
     """
@@ -120,6 +120,6 @@ async def read_own_result(database: Database, job_id: int) -> str | None:
     return rows[0]["result"] if rows else None
 
 
-async def read_dependency_names(database: Database, job_id: int) -> tuple[str, ...]:
+async def read_dependency_names(database: Store, job_id: int) -> tuple[str, ...]:
     rows = await read_for_step(database, "read_dependency_names", job_id)
     return tuple(row["name"] for row in rows)

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from baton.core.jsonvalue import decode
-from baton.store.database import Database
+from baton.store.store import Store
 from baton.words.rows import (
     Capture,
     CaptureRecord,
@@ -19,7 +19,7 @@ from baton.words.rows import (
 )
 
 
-async def record_usage(database: Database, job: ClaimedJob, records: Sequence[UsageRecord]) -> None:
+async def record_usage(database: Store, job: ClaimedJob, records: Sequence[UsageRecord]) -> None:
     """Write what an attempt used, in a transaction of its own. Safe to repeat."""
     columns = list(zip(*records, strict=True))
 
@@ -30,7 +30,7 @@ async def record_usage(database: Database, job: ClaimedJob, records: Sequence[Us
 
 
 async def record_captures(
-    database: Database, job: ClaimedJob, records: Sequence[CaptureRecord]
+    database: Store, job: ClaimedJob, records: Sequence[CaptureRecord]
 ) -> None:
     """Write what an attempt captured, in a transaction of its own. Safe to repeat."""
     columns = list(zip(*records, strict=True))
@@ -41,7 +41,7 @@ async def record_captures(
     await database.retrying(body, idempotent=True)
 
 
-async def read_usage(database: Database, workflow_id: UUID) -> WorkflowUsage:
+async def read_usage(database: Store, workflow_id: UUID) -> WorkflowUsage:
     """What all attempts of all steps of a workflow used; zeros where nothing is recorded."""
     rows = await database.read("read_usage", workflow_id)
     models = tuple(
@@ -54,7 +54,7 @@ async def read_usage(database: Database, workflow_id: UUID) -> WorkflowUsage:
 
 
 async def read_captures(
-    database: Database,
+    database: Store,
     workflow_id: UUID,
     step: str | None,
     after: tuple[datetime, UUID] | None,

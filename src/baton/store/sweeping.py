@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 from uuid import UUID
 
-from baton.store.database import Database
+from baton.store.store import Store
 
 START = UUID(int=0)
 
@@ -33,7 +33,7 @@ NO_EVENT = KeyEvent("", "", 0)
 
 
 @asynccontextmanager
-async def sweep_lock(database: Database) -> AsyncGenerator[bool, None]:
+async def sweep_lock(database: Store) -> AsyncGenerator[bool, None]:
     """Whether nobody else sweeps this schema. Only saves work: a sweep is correct without it.
 
     A lock of a transaction, because a pooler between us and the server would lose or leak one of a
@@ -49,7 +49,7 @@ async def sweep_lock(database: Database) -> AsyncGenerator[bool, None]:
         connection.drop()
 
 
-async def find_open_workflows(database: Database, after: UUID, steps: int, limit: int) -> Look:
+async def find_open_workflows(database: Store, after: UUID, steps: int, limit: int) -> Look:
     """Of the next `limit` workflows, those that have not ended, with about so many outstanding
     steps together.
     """
@@ -60,7 +60,7 @@ async def find_open_workflows(database: Database, after: UUID, steps: int, limit
 
 
 async def find_ended_jobs(
-    database: Database, workflow_ids: Sequence[UUID], grace: float
+    database: Store, workflow_ids: Sequence[UUID], grace: float
 ) -> dict[UUID, list[int]]:
     """By workflow, the unsettled steps whose jobs have ended (completed ones `grace` seconds ago)
     or vanished.
@@ -72,13 +72,13 @@ async def find_ended_jobs(
     return found
 
 
-async def find_unannounced(database: Database, after: UUID, limit: int) -> Look:
+async def find_unannounced(database: Store, after: UUID, limit: int) -> Look:
     """Of the next `limit` workflows, those that have ended and were never announced."""
     (row,) = await database.fetch("find_unannounced", after, limit)
     return Look(row["unannounced"] or [], row["last"] if row["looked_at"] == limit else START)
 
 
-async def wake_matching(database: Database, after: KeyEvent, limit: int) -> tuple[int, KeyEvent]:
+async def wake_matching(database: Store, after: KeyEvent, limit: int) -> tuple[int, KeyEvent]:
     """Beside the next `limit` events that are kept for a key, have waits look that left them
     behind; how many, and where the next look begins.
     """

@@ -1,4 +1,4 @@
-"""What the driver and the server raise, as Baton's errors. `Database` and `Dedicated` translate
+"""What the driver and the server raise, as Baton's errors. `Store` and `Dedicated` translate
 whatever leaves them, so that no caller can forget to; `faults` classifies either.
 """
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from baton.core.jsonvalue import DEFAULT_LIMIT, decode, encode
-from baton.store.database import Database
 from baton.store.following import follow
 from baton.store.results import read_for_step
 from baton.store.sql import Sql
+from baton.store.store import Store
 from baton.words.effects import Effects, SettledWait
 from baton.words.rows import Announced, NewWait, Outcome, WaitingStep
 
@@ -193,7 +193,7 @@ async def send_key_event(
     return row[0], row[1]
 
 
-async def suspend_jobs(database: Database, outcomes: Sequence[Outcome], *, notify: bool) -> Effects:
+async def suspend_jobs(database: Store, outcomes: Sequence[Outcome], *, notify: bool) -> Effects:
     """Put the jobs of waiting steps to sleep, each fenced on its claim. Safe to repeat."""
     waits = [wait_json(o.wait) for o in outcomes if o.wait is not None]
     rows = await database.fetch(
@@ -207,7 +207,7 @@ async def suspend_jobs(database: Database, outcomes: Sequence[Outcome], *, notif
 
 
 async def read_waits(
-    database: Database, job_id: int, *, traced: bool = False
+    database: Store, job_id: int, *, traced: bool = False
 ) -> dict[str, StoredWait]:
     """The waits a step has come to before, by replay key."""
     rows = await read_for_step(database, "read_waits", job_id, traced)
@@ -219,14 +219,12 @@ async def read_waits(
     }
 
 
-async def read_memo(database: Database, job_id: int, key: str) -> str | None:
+async def read_memo(database: Store, job_id: int, key: str) -> str | None:
     rows = await read_for_step(database, "read_memo", job_id, key)
     return rows[0]["value"] if rows else None
 
 
-async def write_memo(
-    database: Database, job_id: int, key: str, workflow_id: UUID, value: str
-) -> str:
+async def write_memo(database: Store, job_id: int, key: str, workflow_id: UUID, value: str) -> str:
     """Note a value unless one is noted; returns the one that counts, as JSON text."""
     rows = await read_for_step(database, "write_memo", job_id, key, workflow_id, value)
     if rows:
@@ -245,7 +243,7 @@ class WaitFilter(NamedTuple):
 
 
 async def read_waiting(
-    database: Database, workflow_id: UUID | None, wanted: WaitFilter, limit: int, after: int
+    database: Store, workflow_id: UUID | None, wanted: WaitFilter, limit: int, after: int
 ) -> list[WaitingStep]:
     """Up to `limit` waits past the wait `after`, oldest first: in one workflow, or in all."""
     if workflow_id is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from baton.reading.insights import Insights
-from baton.store.database import Database
+from baton.store.database import database_of
 from baton.store.insights import count_open_waits
+from baton.store.store import Store
 from baton.telemetry import seam
 from baton.words.events import QueueObserved, WaitsObserved
 from baton.words.insights import QueueRow
@@ -16,11 +17,11 @@ class Observer:
     def __init__(self) -> None:
         self._known: set[str] = set()
 
-    async def observe(self, database: Database) -> None:
+    async def observe(self, database: Store) -> None:
         """Emit the state of every queue and of the waits, where somebody subscribes."""
         if not seam.active:
             return
-        rows = await Insights(database).queues()
+        rows = await Insights(database_of(database)).queues()
         for row in rows:
             seam.emit(_event(database.engine, row))
         empty = self._known.difference(row.queue for row in rows)

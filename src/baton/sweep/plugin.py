@@ -12,13 +12,14 @@ from datetime import timedelta
 from time import monotonic
 
 from baton.core.checks import flag, seconds
-from baton.migrating.schema_check import require
+from baton.migrating.schema_check import require_schema
 from baton.runs.deadlines import Deadlines
 from baton.runtime.tasks import END_TIMEOUT, is_cancelled
 from baton.store.connecting import Password
-from baton.store.database import Database
+from baton.store.database import Database, given_store
 from baton.store.faults import holds_up_all
 from baton.store.pruning import Pruned
+from baton.store.store import Store
 from baton.store.sweeping import sweep_lock
 from baton.sweep.observe import Observer
 from baton.sweep.prune import Pruner
@@ -92,15 +93,17 @@ class Plugin:
         which `password` and `pooled` belong as they do to an engine's.
 
         What fails is logged and tried again in the next sweep. Raises UnavailableError when the
-        database cannot be reached at the start, SchemaMissingError and SchemaMismatchError.
+        database cannot be reached at the start, SchemaMissingError and SchemaMismatchError;
+        InvalidArgumentError for another `database`.
         """
         settings = EngineSettings(name="plugin", notify=notify)
-        own = database
-        if isinstance(own, str):
-            own = Database(own, password=password, pooled=pooled)
+        if isinstance(database, str):
+            own = Store(database, password=password, pooled=pooled)
+        else:
+            own = given_store(database)
         await own.open()
         try:
-            await require(own)
+            await require_schema(own)
             async with rescuing(own, settings) as rescue:
                 while True:
                     for work in (rescue, lambda: sweep_in_turn(self, own, settings)):
@@ -113,15 +116,18 @@ class Plugin:
                             _log.warning("the sweep failed, trying again: %r", error)
                     await asyncio.sleep(self.interval * random.uniform(0.9, 1.1))
         finally:
-            if own is not database:
+            if isinstance(database, str):
                 await own.close(END_TIMEOUT)
 
     async def sweep(self, database: Database, settings: EngineSettings | None = None) -> None:
         """Sweep once. Correct with any number of sweepers at once; `run` and the engine take turns
-        only to save work.
+        only to save work. Raises EventLoopError, InvalidArgumentError.
         """
-        database.expect_own_loop()
-        own = settings or EngineSettings(name="plugin")
+        store = given_store(database)
+        store.expect_own_loop()
+        await self._sweep(store, settings or EngineSettings(name="plugin"))
+
+    async def _sweep(self, database: Store, own: EngineSettings) -> None:
         begun = monotonic()
         failed: list[str] = []
         is_told = False
@@ -172,7 +178,7 @@ class Plugin:
             seam.emit(SweepFinished(database.engine, monotonic() - begun, tuple(failed)))
 
 
-async def sweep_in_turn(plugin: Plugin, database: Database, settings: EngineSettings) -> None:
+async def sweep_in_turn(plugin: Plugin, database: Store, settings: EngineSettings) -> None:
     """Sweep once, unless somebody else does at this moment; and tell what the queues hold."""
     try:
         await plugin._observer.observe(database)
@@ -180,7 +186,7 @@ async def sweep_in_turn(plugin: Plugin, database: Database, settings: EngineSett
         _log.warning("the queues could not be looked at: %r", error)
     async with sweep_lock(database) as taken:
         if taken:
-            await plugin.sweep(database, settings)
+            await plugin._sweep(database, settings)
 
 
 async def _done(work: Awaitable[object]) -> None:

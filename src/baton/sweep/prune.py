@@ -10,7 +10,6 @@ from uuid import UUID
 
 from baton.runtime.quarantine import Quarantine
 from baton.store.bisecting import Refused, bisected
-from baton.store.database import Database
 from baton.store.faults import holds_up_all, is_lock_timeout
 from baton.store.pruning import (
     BEGINNING,
@@ -25,6 +24,7 @@ from baton.store.pruning import (
     prune_loose,
     prune_workflows,
 )
+from baton.store.store import Store
 from baton.store.sweeping import START
 from baton.words.states import JobState
 
@@ -47,7 +47,7 @@ class Pruner:
         self._loose = Loose()
         self._refused: Quarantine[str] = Quarantine("%s cannot be pruned")
 
-    async def prune_jobs(self, database: Database) -> Pruned:
+    async def prune_jobs(self, database: Store) -> Pruned:
         """Delete jobs that ended longer ago than their state's age; none of a workflow that has not
         ended and been announced.
         """
@@ -71,7 +71,7 @@ class Pruner:
             pruned = pruned.plus(await self._by_portions(prune))
         return pruned
 
-    async def prune_debug_logs(self, database: Database, age: float) -> Pruned:
+    async def prune_debug_logs(self, database: Store, age: float) -> Pruned:
         """Delete what was captured more than `age` seconds ago, whatever its workflow does."""
 
         async def prune(portion: int, delete: bool) -> _Portion:
@@ -82,7 +82,7 @@ class Pruner:
 
         return await self._by_portions(prune)
 
-    async def prune_key_events(self, database: Database, age: float) -> Pruned:
+    async def prune_key_events(self, database: Store, age: float) -> Pruned:
         """Delete events sent by a key more than `age` seconds ago that no wait needs any more."""
 
         async def prune(portion: int, delete: bool) -> _Portion:
@@ -93,7 +93,7 @@ class Pruner:
 
         return await self._by_portions(prune)
 
-    async def prune_loose(self, database: Database) -> Pruned:
+    async def prune_loose(self, database: Store) -> Pruned:
         """Delete what jobs outside workflows recorded and captured, once their rows are gone."""
 
         async def prune(portion: int, delete: bool) -> _Portion:
@@ -129,7 +129,7 @@ class Pruner:
             pruned = pruned.plus(found.deleted)
         return pruned
 
-    async def prune_workflows(self, database: Database) -> Pruned:
+    async def prune_workflows(self, database: Store) -> Pruned:
         """Delete the rows of announced workflows that no job belongs to any more."""
         pruned, behind, locked = Pruned(), self._after, 0
         prunable, self._after = await find_prunable(database, behind, self._limit)

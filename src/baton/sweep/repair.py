@@ -15,9 +15,9 @@ from baton.runtime.tasks import to_the_end
 from baton.settling.announce import announce_all, emit_finished
 from baton.settling.cascade_hooks import emit_cancelled_steps
 from baton.settling.settle_failures import as_it_ended, settle_nodes
-from baton.store.database import Database
 from baton.store.faults import holds_up_all, is_lock_timeout
 from baton.store.settlement import Ended, Settlement
+from baton.store.store import Store
 from baton.store.sweeping import (
     NO_EVENT,
     START,
@@ -65,7 +65,7 @@ class Sweeper:
         self._unannounced: Quarantine[UUID] = Quarantine("workflow %s cannot be announced")
         self._match_after = NO_EVENT
 
-    async def settle(self, database: Database, settings: EngineSettings) -> None:
+    async def settle(self, database: Store, settings: EngineSettings) -> None:
         """Settle the steps whose jobs have ended, or vanished, while nobody looked."""
         found, self._open_after = await find_open_workflows(
             database, self._open_after, STEPS, WORKFLOWS
@@ -91,7 +91,7 @@ class Sweeper:
                 else:
                     self._unsettled.refuse(workflow_id, error)
 
-    async def match(self, database: Database) -> None:
+    async def match(self, database: Store) -> None:
         """Have waits look into the mailbox of their key beside which an event lies. None does: this
         is for tables that somebody changed by hand.
         """
@@ -99,7 +99,7 @@ class Sweeper:
         if woken:
             _log.warning("%d waits had left events of their keys behind", woken)
 
-    async def announce(self, database: Database, settings: EngineSettings) -> None:
+    async def announce(self, database: Store, settings: EngineSettings) -> None:
         """Announce the workflows that have ended and were never announced."""
         unannounced, self._ended_after = await find_unannounced(database, self._ended_after, STEPS)
         due = set(self._unannounced.take_due())
@@ -134,7 +134,7 @@ class _Found(NamedTuple):
 
 
 async def _settle(
-    database: Database, settings: EngineSettings, workflow_id: UUID, job_ids: Sequence[int]
+    database: Store, settings: EngineSettings, workflow_id: UUID, job_ids: Sequence[int]
 ) -> None:
     async def body(notify: bool) -> _Found:
         async with database.committing() as connection:
@@ -177,7 +177,7 @@ def _ended(job_ids: Sequence[int], states: dict[int, JobState]) -> Iterator[Ende
 
 
 def _emit(
-    database: Database, settings: EngineSettings, ended: Sequence[Ended], effects: Effects
+    database: Store, settings: EngineSettings, ended: Sequence[Ended], effects: Effects
 ) -> None:
     if seam.active:
         settled = tuple(step.job_id for step in ended if step.job_id in effects.accepted)

@@ -16,8 +16,8 @@ from baton.runtime.tasks import END_TIMEOUT, Deadline
 from baton.settling.announce import emit_finished
 from baton.settling.cascade_hooks import CascadeHooks
 from baton.settling.settle_and_claim import WorkflowLedger
-from baton.store.database import Database
 from baton.store.jobs import Claimant
+from baton.store.store import Store
 from baton.words.config import EngineSettings
 from baton.words.rows import Claim
 
@@ -39,7 +39,7 @@ class NoJobs:
 
 @asynccontextmanager
 async def rescuing(
-    database: Database, settings: EngineSettings
+    database: Store, settings: EngineSettings
 ) -> AsyncGenerator[Callable[[], Awaitable[None]], None]:
     """One pass of the rescue, to be called again and again.
 

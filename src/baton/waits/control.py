@@ -10,6 +10,7 @@ from baton.core.names import validate_step_name
 from baton.runtime.tasks import to_the_end
 from baton.store.ambient import EngineOrName, opened
 from baton.store.settlement import Settlement
+from baton.store.store import store_of
 from baton.waits.end_and_wake import Ending, end_wait
 from baton.waits.expire import emit_effects
 from baton.words.effects import Effects
@@ -34,7 +35,7 @@ async def cancel_wait(
     given = parse_workflow_id(workflow_id)
     name = validate_step_name(step)
     check_reason(reason)
-    database = instance.database
+    database = store_of(instance)
 
     async def body(notify: bool) -> Effects | None:
         async with database.committing() as connection:

@@ -19,7 +19,6 @@ from baton.settling.announce import emit_finished
 from baton.settling.cascade_hooks import emit_cancelled_steps
 from baton.settling.wait_events import emit_settled_waits
 from baton.store.bisecting import Accepted, bisected
-from baton.store.database import Database
 from baton.store.due import (
     DueWait,
     Next,
@@ -31,6 +30,7 @@ from baton.store.due import (
 )
 from baton.store.faults import is_lock_timeout, is_outage
 from baton.store.settlement import Settlement
+from baton.store.store import Store
 from baton.waits.end_and_wake import Ending, end_wait
 from baton.words.config import EngineSettings
 from baton.words.effects import Effects
@@ -69,7 +69,7 @@ class Expiry:
         self._refused = Refused()
         self._pause = FIRST_LOOK
 
-    async def run(self, database: Database, settings: EngineSettings) -> float | None:
+    async def run(self, database: Store, settings: EngineSettings) -> float | None:
         """Settle all that is due; returns the seconds until the next look, None for no need of
         one.
         """
@@ -87,7 +87,7 @@ def until(due: Next, pause: float) -> float | None:
 
 
 async def expire_waits(
-    database: Database, settings: EngineSettings, *, refused: Refused | None = None
+    database: Store, settings: EngineSettings, *, refused: Refused | None = None
 ) -> int:
     """Settle all waits whose time is over; returns how many.
 
@@ -110,7 +110,7 @@ async def expire_waits(
 
 
 class _Pass:
-    def __init__(self, database: Database, settings: EngineSettings, refused: Refused) -> None:
+    def __init__(self, database: Store, settings: EngineSettings, refused: Refused) -> None:
         self._database = database
         self._settings = settings
         self._refused = refused
@@ -184,9 +184,7 @@ class _Pass:
                     self.settled += len(effects.waits)
 
 
-async def _decide_alone(
-    database: Database, settings: EngineSettings, due: DueWait
-) -> Effects | None:
+async def _decide_alone(database: Store, settings: EngineSettings, due: DueWait) -> Effects | None:
     """None when somebody else is at work on it."""
 
     async def body(notify: bool) -> Effects | None:
@@ -213,7 +211,7 @@ async def _fitting(settlement: Settlement, group_id: int) -> list[int]:
     return fitting
 
 
-def emit_effects(database: Database, settings: EngineSettings, effects: Effects) -> None:
+def emit_effects(database: Store, settings: EngineSettings, effects: Effects) -> None:
     """Tell of what a slow settlement of waits did, after its commit."""
     emit_settled_waits(database.engine, effects.waits)
     emit_cancelled_steps(database, settings, effects.cancelled)

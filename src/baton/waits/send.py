@@ -18,9 +18,9 @@ from baton.settling.wait_events import emit_settled_waits
 from baton.store.ambient import EngineOrName, Instance, engine_name, named, wake
 from baton.store.borrowed import CallersConnection, borrowed
 from baton.store.completions import parse_completion
-from baton.store.database import Database
 from baton.store.faults import is_wrong_isolation
 from baton.store.sql import Sql
+from baton.store.store import Store, store_of
 from baton.store.translating import translating_database_errors
 from baton.store.waits import (
     Borrowed,
@@ -151,7 +151,7 @@ def _message(
 
 
 async def _on(conn: Any, instance: Instance | None, message: _Message) -> _Sent:
-    sql = Sql() if instance is None else instance.database.sql
+    sql = Sql() if instance is None else store_of(instance).sql
     async with _isolation(), borrowed(conn, sql) as connection:
         database = Borrowed(connection, sql)
         if message.correlation_key is None:
@@ -161,13 +161,13 @@ async def _on(conn: Any, instance: Instance | None, message: _Message) -> _Sent:
 
 
 async def _send_own(instance: Instance, message: _Message) -> Delivery:
-    sent = await _through(instance.database, message)
-    wake(instance.database, sent.effects.released)
-    _emit(instance.database.engine, message, sent)
+    sent = await _through(store_of(instance), message)
+    wake(store_of(instance), sent.effects.released)
+    _emit(store_of(instance).engine, message, sent)
     return sent.delivery
 
 
-async def _through(database: Database, message: _Message) -> _Sent:
+async def _through(database: Store, message: _Message) -> _Sent:
     with translating_database_errors("sending an event", IN_DOUBT):
         if message.correlation_key is None:
             return await _notifying(database, message, partial(_send, database))
@@ -175,7 +175,7 @@ async def _through(database: Database, message: _Message) -> _Sent:
 
 
 async def _notifying(
-    database: Database, message: _Message, write: Callable[[_Message], Awaitable[T]]
+    database: Store, message: _Message, write: Callable[[_Message], Awaitable[T]]
 ) -> T:
     """Write a message, without its notification where the server has no room for one."""
     return await database.notifying(
@@ -226,7 +226,7 @@ def _sent(message: _Message, rows: Sequence[tuple[str, str]]) -> _Sent:
     return _Sent(delivery, int(delivery in (Delivery.SETTLED, Delivery.DELIVERED)), effects)
 
 
-async def _send_to_all(database: Database, message: _Message) -> _Sent:
+async def _send_to_all(database: Store, message: _Message) -> _Sent:
     event_id, schemas = await _notifying(
         database, message, lambda message: _record(database, message, FINISH_AFTER)
     )

@@ -19,9 +19,9 @@ from baton.runtime.quarantine import Quarantine
 from baton.settling.announce import emit_finished
 from baton.settling.wait_events import emit_settled_waits
 from baton.store import due
-from baton.store.database import Database
 from baton.store.due import FIRST, Place, find_open_events, next_open_event, next_waiting
 from baton.store.faults import is_outage
+from baton.store.store import Store
 from baton.waits.expire import FIRST_LOOK, LONGEST_FOR_A_LOCK, LONGEST_LOOK, longest, until
 from baton.words.config import EngineSettings
 
@@ -57,7 +57,7 @@ class Handing:
         self._refused = Refused()
         self._pause = FIRST_LOOK
 
-    async def run(self, database: Database, settings: EngineSettings) -> float | None:
+    async def run(self, database: Store, settings: EngineSettings) -> float | None:
         """Hand out what is due; returns the seconds until the next look, None for no need of
         one.
         """
@@ -68,7 +68,7 @@ class Handing:
 
 
 async def hand_out(
-    database: Database, settings: EngineSettings, *, refused: Refused | None = None
+    database: Store, settings: EngineSettings, *, refused: Refused | None = None
 ) -> int:
     """Finish handing out events sent by a key; returns how many waits that settled. Any number of
     processes may do this at once.
@@ -86,7 +86,7 @@ async def hand_out(
 
 
 async def spread(
-    database: Database,
+    database: Store,
     event_id: int,
     schemas: list[Any] | None = None,
     *,
@@ -114,7 +114,7 @@ async def spread(
 
 @dataclass
 class _Spreading:
-    database: Database
+    database: Store
     event_id: int
     notify: bool
     refused: Refused

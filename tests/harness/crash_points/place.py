@@ -12,9 +12,10 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from baton import Baton, Database, EngineSettings, Plugin, insert_all, schema, send_event
+from baton import Baton, EngineSettings, Plugin, insert_all, schema, send_event
 from baton.engine import EngineOptions
 from baton.errors import WorkflowFinishedError
+from baton.store.store import Store
 from crash_points.actor import Actor, Apart, here
 from support.databases import create_database, drop_database
 from support.inserting import Client
@@ -141,7 +142,7 @@ class Place:
                 correlation_key=key,
                 dedupe_id=event_id,
                 conn=self.tables,
-                engine=Client(Database(self.dsn), EngineSettings()),
+                engine=Client(Store(self.dsn), EngineSettings()),
             )
         except WorkflowFinishedError:
             return
@@ -181,7 +182,7 @@ class Place:
 
     async def insert(self, *workflows: Baton) -> None:
         """Insert past the door."""
-        client = Client(Database(self.dsn), EngineSettings())
+        client = Client(Store(self.dsn), EngineSettings())
         await insert_all(workflows, engine=client, conn=self.tables)
 
     async def finished(self) -> None:

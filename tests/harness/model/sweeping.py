@@ -8,9 +8,11 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from baton import Database, EngineSettings, Plugin
+from baton import EngineSettings, Plugin
 from baton.building.insert import insert_all
 from baton.runs.cancel import cancel_workflow
+from baton.store.database import database_of
+from baton.store.store import Store
 from baton.sweep.prune import Pruner
 from baton.sweep.repair import Sweeper
 from baton.waits.expire import expire_waits
@@ -27,7 +29,7 @@ BETWEEN = ("sweep", "retry", "cancel_workflow", "delete")
 ENDED = {JobState.COMPLETED: 0.0, JobState.CANCELLED: 0.0, JobState.DISCARDED: 0.0}
 
 
-async def _timers(database: Database, settings: EngineSettings) -> int:
+async def _timers(database: Store, settings: EngineSettings) -> int:
     settled = await expire_waits(database, settings)
     return settled + await hand_out(database, settings)
 
@@ -118,7 +120,11 @@ class Sweeping(Bench):
                 yield from self.model.prune_jobs()
                 yield from self.model.prune_workflows(self.model.prunable())
 
-        self._call("plugin", work(), lambda: plugin.sweep(self.world.database, self.world.settings))
+        self._call(
+            "plugin",
+            work(),
+            lambda: plugin.sweep(database_of(self.world.database), self.world.settings),
+        )
 
     @precondition(lambda self: self._prunable_jobs() or self._now_and_then())
     @rule(crash=crashes)

@@ -20,12 +20,13 @@ from baton.runtime.rescuer import Rescuer
 from baton.settling import settle_and_claim as ledger_module
 from baton.settling.announce import emit_finished
 from baton.settling.settle_and_claim import WorkflowLedger
+from baton.store.ambient import Instance
 from baton.store.connecting import Connector
-from baton.store.database import Database
 from baton.store.dedicated import Dedicated
 from baton.store.faults import driver_error
 from baton.store.jobs import Claimant
 from baton.store.session import server_settings
+from baton.store.store import Store
 from baton.sweep.rescue import NoJobs
 from baton.waits import send
 from baton.words.events import Event, WorkflowFinished
@@ -104,7 +105,7 @@ class Commits:
             raise Broken("broken as planned")
 
 
-class Breaking(Database):
+class Breaking(Store):
     """A database that breaks as planned, and tries again only where that is wanted."""
 
     def __init__(self, dsn: str) -> None:
@@ -181,14 +182,14 @@ class Engine:
         )
 
 
-class World:
+class World(Instance):
     """Made by `world`. `announced` counts what this process told of ended workflows."""
 
     def __init__(
         self, runner: asyncio.Runner, database: Breaking, monitor: asyncpg.Connection[Any]
     ) -> None:
         self.runner = runner
-        self.database = database
+        self._store = self.database = database
         self.settings = SETTINGS
         self.monitor = monitor
         self.told: Counter[UUID] = Counter()
