@@ -28,6 +28,7 @@ from baton.errors import (
 )
 from baton.words.rows import Job, NewStep
 from baton.words.states import JobState
+from baton.workers.registry import held_spec
 
 
 class Fetch(Worker, queue="io", max_attempts=4, priority=1, tags=["eu"], timeout=9):
@@ -324,7 +325,7 @@ def test_a_call_in_place_of_a_job_is_told_with_the_corrected_call() -> None:
     calls: Any = process
     with pytest.raises(InvalidArgsError, match=re.escape("process.new(url=…)")) as caught:
         Baton().add("b", calls(url="a"))
-    assert (caught.value.worker, caught.value.given) == (process.spec.name, {"url": "a"})
+    assert (caught.value.worker, caught.value.given) == (held_spec(process).name, {"url": "a"})
     with pytest.raises(InvalidArgumentError, match=re.escape(".add('b', process.new(…))")):
         Baton().add("b", calls("a"))
 

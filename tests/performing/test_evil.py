@@ -11,6 +11,7 @@ from pydantic import field_validator
 from baton import Baton, Plugin, Step, SyncStep, Worker, worker
 from baton.words.events import StepCompleted, StepEvent
 from baton.workers.class_worker import spec_of
+from baton.workers.registry import held_spec
 from support.evil import IMPOSSIBLE, RAISED, RETURNED
 from support.running import Row, Run, running
 
@@ -328,7 +329,7 @@ async def test_a_job_that_is_no_step_is_performed_too(dsn: str) -> None:
             "INSERT INTO baton.oban_jobs (worker, args, max_attempts) VALUES "
             "('support.apart.nothing', '{}', 1), ($1, '{\"number\": 3}', 1), "
             '($2, \'{"how": "raise exit"}\', 1), ($3, \'{"how": "cancels its task"}\', 2)',
-            typed.spec.name,
+            held_spec(typed).name,
             spec_of(Thread).name,
             spec_of(Meddling).name,
         )

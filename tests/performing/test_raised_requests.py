@@ -12,6 +12,7 @@ import pytest
 
 from baton import Baton, Cancel, Discard, Snooze, Step, SyncStep, worker
 from baton.errors import InvalidOptionError
+from baton.workers.registry import held_spec
 from support.apart import asks_apart
 from support.running import running
 
@@ -64,8 +65,9 @@ async def test_what_is_raised_is_what_is_asked_for(dsn: str, chosen: Any) -> Non
             assert row.attempt == (0 if how == "snooze" else 1)
             if how == "snooze":
                 assert 3_500 < row.due_in <= 3_600
-    if chosen.spec.executor is not None:
-        chosen.spec.executor().shutdown()
+    executor = held_spec(chosen).executor
+    if executor is not None:
+        executor().shutdown()
 
 
 @worker(name="raised.with_an_error", max_attempts=1)

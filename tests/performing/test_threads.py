@@ -13,6 +13,7 @@ import pytest
 
 from baton import Baton, Snooze, Step, SyncStep, Worker, worker
 from baton.words.events import StepExecuting
+from baton.workers.registry import held_spec
 from support.apart import Apart, TwoFactsError, apart, misbehave
 from support.running import Run, running
 
@@ -185,7 +186,7 @@ async def test_what_goes_wrong_in_a_thread_pool(dsn: str) -> None:
 @pytest.fixture
 async def processes() -> AsyncIterator[None]:
     yield
-    for spec in (Apart.__baton_spec__, apart.spec):
+    for spec in (Apart.__baton_spec__, held_spec(apart)):
         assert spec is not None
         assert spec.executor is not None
         spec.executor().shutdown(cancel_futures=True)

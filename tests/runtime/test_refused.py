@@ -7,6 +7,7 @@ import pytest
 from baton import Baton, Step, insert_all, worker
 from baton.runtime import outbox
 from baton.words.events import StepCompleted, StepDiscarded, StepExecuting, StepSettled
+from baton.workers.registry import held_spec
 from support.running import Tables, running
 
 # What somebody's trigger, a constraint or a full numeric range does: an error that no retry mends.
@@ -67,7 +68,8 @@ async def test_a_job_that_refuses_every_outcome_keeps_its_result(dsn: str) -> No
             run.tables,
             "oban_jobs",
             "worker",
-            f"OLD.worker = '{cursed.spec.name}' AND NEW.state NOT IN ('executing', 'available')",
+            f"OLD.worker = '{held_spec(cursed).name}'"
+            " AND NEW.state NOT IN ('executing', 'available')",
         )
         await run.insert(curse)
         await insert_all(good)
@@ -94,7 +96,7 @@ async def test_an_orphan_that_cannot_be_rescued_keeps_no_other(dsn: str) -> None
             run.tables,
             "oban_jobs",
             "worker",
-            f"OLD.worker = '{cursed.spec.name}' AND OLD.state = 'executing'",
+            f"OLD.worker = '{held_spec(cursed).name}' AND OLD.state = 'executing'",
         )
         orphan = {
             "state": "'executing'",
@@ -146,7 +148,7 @@ async def test_a_claim_that_is_refused_spoils_no_outcome(dsn: str, dependent: bo
             run.tables,
             "oban_jobs",
             "worker",
-            f"NEW.state = 'executing' AND NEW.worker = '{cursed.spec.name}'",
+            f"NEW.state = 'executing' AND NEW.worker = '{held_spec(cursed).name}'",
         )
         workflow, late = Baton(ignore_discarded=True), Baton()
         for name in "abcde":

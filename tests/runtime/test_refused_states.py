@@ -6,6 +6,7 @@ import pytest
 
 from baton import Baton, Snooze, Step, insert_all, worker
 from baton.words.events import StepExecuting
+from baton.workers.registry import held_spec
 from support.gates import Gate
 from support.running import Run, Tables, fast, opened, recorded, running
 from support.waiting import eventually
@@ -56,7 +57,7 @@ def workflows(bad: Baton) -> list[Baton]:
     return [*many[:20], bad, *many[20:]]
 
 
-async def refuse(tables: Tables, body: str, name: str = cursed.spec.name) -> None:
+async def refuse(tables: Tables, body: str, name: str = held_spec(cursed).name) -> None:
     await tables.execute(TRIGGER.format(body=body, worker=name))
 
 
@@ -107,7 +108,7 @@ async def test_a_result_that_a_trigger_refuses_on_purpose_is_discarded(dsn: str)
     all_of_them = workflows(bad)
     async with running(dsn, queues={"default": 50}) as run:
         name = "NEW.state = 'completed' AND OLD.worker"
-        text = TRIGGER.format(body=RAISE.format("P0001"), worker=cursed.spec.name)
+        text = TRIGGER.format(body=RAISE.format("P0001"), worker=held_spec(cursed).name)
         await run.tables.execute(text.replace("OLD.worker", name))
         await begin_all(run, all_of_them)
         go.set()
@@ -123,7 +124,7 @@ async def test_a_result_that_a_trigger_refuses_on_purpose_is_discarded(dsn: str)
 async def test_what_has_no_result_is_not_discarded_for_a_trigger(dsn: str) -> None:
     snoozing = Baton().add("a", sleepy.new())
     async with running(dsn) as run:
-        await refuse(run.tables, RAISE.format("P0001"), sleepy.spec.name)
+        await refuse(run.tables, RAISE.format("P0001"), held_spec(sleepy).name)
         await run.insert(snoozing)
         await run.events.until(StepExecuting)
         go.set()

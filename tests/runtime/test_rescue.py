@@ -22,6 +22,7 @@ from baton.words.events import (
     StepInterrupted,
     WorkflowFinished,
 )
+from baton.workers.registry import held_spec
 from support.running import Run, Tables, fast, opened, running
 from support.waiting import eventually
 
@@ -117,7 +118,7 @@ async def test_a_job_that_kills_its_engines_is_discarded(dsn: str) -> None:
         assert row.error.endswith("stopped while running it, after 3 rescues")
         (told,) = run.events.of(StepDiscarded)
         facts = (told.job_id, told.worker, told.queue, told.workflow_id, told.step, told.error)
-        worker = works.spec.name
+        worker = held_spec(works).name
         assert facts == (row.id, worker, "default", workflow.workflow_id, "a", row.error)
         assert told.duration > 0
         assert (await run.tables.step(workflow, "b")).error == "dependency 'a' was discarded"

@@ -14,6 +14,7 @@ import pytest
 from baton import Baton, Cancel, Step, insert_all, schema, send_event, worker
 from baton.testing import embedded_postgres
 from baton.words.events import StepExecuting
+from baton.workers.registry import held_spec
 from support.databases import create_database
 from support.gates import Gate
 from support.running import Run, running
@@ -85,7 +86,7 @@ BEGIN
 END
 $$;
 CREATE TRIGGER count_ended BEFORE UPDATE ON baton.oban_jobs FOR EACH ROW
-WHEN (NEW.state = 'completed' AND NEW.worker = '{ends.spec.name}')
+WHEN (NEW.state = 'completed' AND NEW.worker = '{held_spec(ends).name}')
 EXECUTE FUNCTION public.count_ended()
 """
 SCENES: dict[str, tuple[Callable[[], Baton], Callable[..., Any]]] = {

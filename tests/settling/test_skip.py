@@ -26,6 +26,7 @@ from baton.settling.settle_failures import hold, settle_failures
 from baton.store.store import Store
 from baton.words.config import EngineSettings
 from baton.words.events import StepCancelled, StepCompleted, StepSkipped, WorkflowFinished
+from baton.workers.registry import held_spec
 from races.arena import Arena, Workflow, arena, noop, settle
 from support.running import running
 from support.waits import until_waits
@@ -179,7 +180,7 @@ async def test_outside_a_workflow_it_is_a_cancellation(dsn: str) -> None:
         await run.tables.execute(
             "INSERT INTO baton.oban_jobs (state, queue, worker, args, max_attempts)"
             " VALUES ('available', 'default', $1, '{}', 20)",
-            at_once.new().spec.name,
+            held_spec(at_once.new()).name,
         )
         run.engine.queue("default").resume()
         (event,) = await run.events.until(StepSkipped)

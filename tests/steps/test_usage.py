@@ -28,6 +28,7 @@ from baton.steps.step import notes_of, step_of, sync_step_of
 from baton.store.statistics import read_usage, record_usage
 from baton.store.store import store_of
 from baton.words.rows import Node, UsageRecord
+from baton.workers.registry import held_spec
 from support.apart import spend_apart
 from support.running import Run, running
 from support.untouched import Untouchable, claimed
@@ -339,8 +340,9 @@ async def test_a_thread_records_too(
 @pytest.fixture
 async def process() -> AsyncIterator[None]:
     yield
-    assert spend_apart.spec.executor is not None
-    spend_apart.spec.executor().shutdown(cancel_futures=True)
+    executor = held_spec(spend_apart).executor
+    assert executor is not None
+    executor().shutdown(cancel_futures=True)
 
 
 @pytest.mark.usefixtures("process")

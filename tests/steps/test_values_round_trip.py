@@ -23,6 +23,7 @@ from baton.steps.replay import _validated
 from baton.steps.results import encode_result, typed
 from baton.steps.wait_options import new_wait
 from baton.workers.class_worker import job_of
+from baton.workers.registry import held_spec
 from support.values import (
     FOLDED,
     KEPT,
@@ -223,13 +224,13 @@ async def plan(step: Step, *, at: datetime, points: list[Point] = []) -> None: .
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_moment_twice_a_year_is_an_argument(moment: str) -> None:
-    built = plan.spec.args.model_validate_json(plan.new(at=MOMENTS[moment]).args)
+    built = held_spec(plan).args.model_validate_json(plan.new(at=MOMENTS[moment]).args)
     assert same(built.at, MOMENTS[moment])  # type: ignore[attr-defined]
 
 
 def test_a_dataclass_with_a_computed_field_is_an_argument() -> None:
     job = plan.new(at=FOLDED, points=[Point(1), Point(2)])
-    assert plan.spec.args.model_validate_json(job.args).points == [  # type: ignore[attr-defined]
+    assert held_spec(plan).args.model_validate_json(job.args).points == [  # type: ignore[attr-defined]
         Point(1),
         Point(2),
     ]

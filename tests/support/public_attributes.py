@@ -24,10 +24,10 @@ SHOWN: dict[str, str] = {
         "queues rescue_after rescue_interval result_limit settle_limit settlers shutdown_grace "
         "stage_interval stage_limit threads"
     ),
-    "FunctionWorker": "new spec",
+    "FunctionWorker": "new",
     "Job": "id name queue state worker workflow_id",
     "JobState": "AVAILABLE CANCELLED COMPLETED DISCARDED EXECUTING RETRYABLE SCHEDULED SUSPENDED",
-    "NewJob": "args spec",
+    "NewJob": "args",
     "OnTimeout": "CANCEL DISCARD RESULT",
     "Plugin": "interval run sweep",
     "ProcessExecutor": "",

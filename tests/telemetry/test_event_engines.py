@@ -59,6 +59,7 @@ from baton.words.events import (
     WorkflowFinished,
     WorkflowInserted,
 )
+from baton.workers.registry import held_spec
 from runtime.test_rescue import QUICK, orphan
 from support.apart import spend_apart
 from support.databases import create_database, drop_database
@@ -267,8 +268,9 @@ async def other_dsn(server: str, template: str) -> AsyncIterator[str]:
 def no_processes_left() -> Iterator[None]:
     owners.clear()
     yield
-    assert spend_apart.spec.executor is not None
-    spend_apart.spec.executor().shutdown(cancel_futures=True)
+    executor = held_spec(spend_apart).executor
+    assert executor is not None
+    executor().shutdown(cancel_futures=True)
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from baton.telemetry import seam
 from baton.words import events
 from baton.words.events import Event, StepCompleted, SweepFinished, WaitsObserved, WorkflowFinished
 from baton.words.states import Delivery, JobState, WorkflowOutcome
+from baton.workers.registry import held_spec
 from support.otel import Telemetry, instrumented
 from support.places import ROOT
 from support.running import running
@@ -91,7 +92,7 @@ async def test_workers_and_workflows_have_names(dsn: str, otel: Telemetry) -> No
     async with running(dsn) as run:
         await run.completed(Baton(workflow_name="ingest").add("a", works.new()))
     for name in ("baton.step.settled", "messaging.process.duration"):
-        assert values(otel, name, "baton.worker") == {works.spec.name: 1}
+        assert values(otel, name, "baton.worker") == {held_spec(works).name: 1}
     for name in ("baton.workflow.inserted", "baton.workflow.finished", "baton.workflow.duration"):
         assert values(otel, name, "baton.workflow.name") == {"ingest": 1}
 

@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from baton import Baton, Cancel, Plugin, Snooze, Step, SyncStep, insert_all, worker
 from baton.errors import WorkflowExistsError
 from baton.words.events import StepCompleted
+from baton.workers.registry import held_spec
 from support.otel import Telemetry
 from support.running import running
 
@@ -91,7 +92,7 @@ async def test_the_spans_of_a_diamond(dsn: str, otel: Telemetry) -> None:
             "baton.workflow.id": workflow_id,
             "baton.workflow.name": "ingest",
             "baton.step.name": job.name,
-            "baton.worker": works.spec.name,
+            "baton.worker": held_spec(works).name,
             "baton.job.attempt": 1,
         }
     span_ids = {name: ids(span)[1] for name, span in attempts.items()}

@@ -13,7 +13,7 @@ from baton import Step, SyncStep, Worker, worker
 from baton.errors import InvalidArgsError, InvalidOptionError, WorkerError
 from baton.workers import registry
 from baton.workers.class_worker import job_of
-from baton.workers.registry import WorkerSpec
+from baton.workers.registry import WorkerSpec, held_spec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as OnlyForCheckers
@@ -82,7 +82,7 @@ class TestFunctions:
         ) -> list[Any]:
             return [json, schema, copy, timeout, model_name]
 
-        built = named.spec.build(named.new(json="j").args)
+        built = held_spec(named).build(named.new(json="j").args)
         coroutine = built.perform(STEP)
         with pytest.raises(StopIteration) as stopped:
             coroutine.send(None)
@@ -118,8 +118,9 @@ class TestExecutors:
         def heavy(step: SyncStep) -> None: ...
 
         assert made == []
-        assert heavy.spec.executor is not None
-        assert heavy.spec.executor() is heavy.spec.executor()
+        executor = held_spec(heavy).executor
+        assert executor is not None
+        assert executor() is executor()
         assert len(made) == 1
         made[0].shutdown()
 
@@ -130,7 +131,7 @@ class TestExecutors:
                 def perform(self, step: SyncStep) -> int:
                     return 7
 
-            found = job_of(Heavy()).spec
+            found = held_spec(job_of(Heavy()))
             assert found.executor is not None
             assert found.executor() is pool
             assert pool.submit(found.build("{}").perform, STEP).result() == 7
@@ -139,9 +140,10 @@ class TestExecutors:
         @worker(executor=cast("Any", lambda: "a pool"))
         def heavy(step: SyncStep) -> None: ...
 
-        assert heavy.spec.executor is not None
+        executor = held_spec(heavy).executor
+        assert executor is not None
         with pytest.raises(InvalidOptionError, match="Executor"):
-            heavy.spec.executor()
+            executor()
 
     def test_an_async_worker_has_no_use_for_one(self) -> None:
         with pytest.raises(WorkerError, match="executor"):

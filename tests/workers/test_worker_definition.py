@@ -15,7 +15,7 @@ from baton.words.states import StepState
 from baton.workers import registry
 from baton.workers.args import NewJob
 from baton.workers.class_worker import job_of
-from baton.workers.registry import WorkerSpec
+from baton.workers.registry import WorkerSpec, held_spec
 
 STEP = cast("Any", object())
 
@@ -78,7 +78,7 @@ class TestBothForms:
         when = datetime(2026, 5, 4, 3, 2, 1, 7, tzinfo=UTC)
         address = Address(street='Straße …1… \\ "x"', numbers=(1, 2))
         job = new(api_key="xyz", when=when, address=address)
-        assert job.spec is found
+        assert held_spec(job) is found
         assert found.args.model_validate_json(job.args).model_dump() == {
             "api_key": "xyz",
             "when": when,
@@ -149,7 +149,7 @@ def test_aliases_are_accepted_and_field_names_stored() -> None:
 
     job = job_of(Aliased(apiKey="x"))
     assert job.args == '{"api_key":"x"}'
-    assert cast("Any", job.spec.build(job.args)).api_key == "x"
+    assert cast("Any", held_spec(job).build(job.args)).api_key == "x"
 
 
 def test_errors_of_a_model_validator_are_ours_too() -> None:
@@ -182,7 +182,7 @@ class TestMethods:
 
             async def perform(self, step: Step) -> None: ...
 
-        built = job_of(Patient(n=3)).spec.build('{"n":3}')
+        built = held_spec(job_of(Patient(n=3))).build('{"n":3}')
         assert (built.timeout(), built.backoff(2)) == (6, 9)
 
     def test_a_backoff_option_may_be_a_function(self) -> None:
@@ -192,7 +192,7 @@ class TestMethods:
         @worker(backoff=lambda attempt: timedelta(minutes=attempt))
         async def spanned(step: Step) -> None: ...
 
-        assert spanned.spec.build("{}").backoff(2) == 120
+        assert held_spec(spanned).build("{}").backoff(2) == 120
         assert Linear().backoff(4) == 40
         assert Bare().backoff(4) is None
         assert Bare().timeout() is None
@@ -212,8 +212,8 @@ class TestMethods:
         @worker(on_dep_discarded=tell)
         async def hooked(step: Step) -> None: ...
 
-        in_class = job_of(Hooked()).spec
-        in_function = hooked.spec
+        in_class = held_spec(job_of(Hooked()))
+        in_function = held_spec(hooked)
         assert in_class.hook(StepState.DISCARDED) is None
         assert in_function.hook(StepState.CANCELLED) is None
         for found, state in ((in_class, StepState.CANCELLED), (in_function, StepState.DISCARDED)):
@@ -228,7 +228,7 @@ class TestMethods:
 
         class Child(Base, timeout=None, priority=1): ...
 
-        found = job_of(Child()).spec
+        found = held_spec(job_of(Child()))
         assert found.name.endswith("Child")
         assert found.defaults == {"queue": "io", "priority": 1}
         assert Child().timeout() is None
@@ -247,4 +247,4 @@ class TestMethods:
             async def perform(self, step: Step) -> Cancel:
                 return Cancel(self.key)
 
-        assert job_of(Concrete(key="x")).spec.defaults == {"queue": "io"}
+        assert held_spec(job_of(Concrete(key="x"))).defaults == {"queue": "io"}

@@ -15,6 +15,7 @@ from baton import Step, SyncStep, Worker, worker
 from baton.errors import DuplicateWorkerError, InvalidNameError, InvalidOptionError, WorkerError
 from baton.workers import registry
 from baton.workers.class_worker import job_of
+from baton.workers.registry import held_spec
 
 
 @worker
@@ -38,7 +39,7 @@ class TestRegistry:
             async def second(step: Step) -> None: ...
 
         assert caught.value.worker == "taken"
-        assert registry.find("taken") is job_of(First()).spec
+        assert registry.find("taken") is held_spec(job_of(First()))
 
     def test_a_name_is_looked_up_and_never_imported(self) -> None:
         for name in ("os.system", "this", "antigravity.fly", "builtins.eval", ""):
@@ -272,7 +273,7 @@ async def test_a_static_method_is_a_function() -> None:
         async def job(step: Step, *, url: str) -> str:
             return url
 
-    assert Jobs.job.new(url="a").spec.name == "static-job"
+    assert held_spec(Jobs.job.new(url="a")).name == "static-job"
     assert await Jobs.job(cast("Any", None), url="a") == "a"
 
 

@@ -91,7 +91,8 @@ async def test_a_file_that_is_run_and_imported_defines_its_workers_once(alone: P
     if __name__ == "__main__":
         import main
         from baton.workers import registry
-        print(sorted(registry.names()), registry.find("report") is main.report.spec)
+        found = registry.find("report")
+        print(sorted(registry.names()), found is registry.held_spec(main.report))
     """,
     )
     said = await alone.run("main.py")
@@ -105,9 +106,9 @@ async def test_one_file_under_two_packages_defines_its_workers_once(alone: Place
     said = await alone.run(
         "-c",
         "import sys; sys.path.insert(0, 'src'); import src.app, app, linked.app; "
-        "from importlib import reload; reload(app); print(src.app.report.spec.name)",
+        "from importlib import reload; reload(app); print(src.app.report)",
     )
-    assert said == "report\n"
+    assert said == "<worker report>\n"
 
 
 async def test_two_files_that_give_one_name_are_two_definitions(alone: Place) -> None:
@@ -158,7 +159,7 @@ SPAWNING = """
             workflow = Baton().add("a", report.new())
             await workflow.insert()
             completion = await engine.workflow(workflow.workflow_id).completion(timeout=40)
-            print(report.spec.name, completion.outcome, completion.failed_steps)
+            print(report, completion.outcome, completion.failed_steps)
 
     if __name__ == "__main__":
         context = multiprocessing.get_context(sys.argv[1])
@@ -182,7 +183,7 @@ async def test_a_child_knows_the_workers_of_the_script_that_started_it(
         place.write(name, SPAWNING)
     said = await place.run(*run, method)
     module = run[-1].removesuffix(".py")
-    assert said.splitlines()[0] == f"{module}.report completed ()", said
+    assert said.splitlines()[0] == f"<worker {module}.report> completed ()", said
 
 
 INSERTING = """

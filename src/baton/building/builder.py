@@ -39,6 +39,7 @@ from baton.workers.args import NewJob
 from baton.workers.class_worker import Worker, job_of
 from baton.workers.function_worker import FunctionWorker
 from baton.workers.options import StepOptions, step_options
+from baton.workers.registry import held_spec
 
 
 class Baton(HasDraft):
@@ -290,12 +291,13 @@ class Baton(HasDraft):
     ) -> NewStep:
         name = self._new_name(name)
         new = _job(name, job)
-        fields = {**new.spec.defaults, **step_options(options)} if options else new.spec.defaults
+        spec = held_spec(new)
+        fields = {**spec.defaults, **step_options(options)} if options else spec.defaults
         if self._model_map:
             fields = {**fields, "model": chosen_model(self._model_map, name, fields.get("model"))}
         return NewStep(
             name=name,
-            worker=new.spec.name,
+            worker=spec.name,
             args=new.args,
             deps=_deps(deps),
             ignore_cancelled=_flag_or("ignore_cancelled", ignore_cancelled, self._ignore_cancelled),

@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError
 from baton.core import roundtrip
 from baton.core.jsonvalue import encode
 from baton.words.argument_errors import InvalidArgsError, NotStorableError
-from baton.workers.registry import WorkerSpec
+from baton.workers.registry import HasSpec, WorkerSpec
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -26,10 +26,10 @@ ARGS_CONFIG = ConfigDict(
 
 
 @dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(HasSpec):
     """A worker with checked arguments (JSON text), ready to become a step."""
 
-    spec: WorkerSpec
+    _spec: WorkerSpec
     args: str
 
 

@@ -19,7 +19,7 @@ from baton.workers.args import ARGS_CONFIG, NewJob, decode_args, invalid_args, n
 from baton.workers.class_worker import check_executor, job_defaults
 from baton.workers.options import FunctionOptions, worker_options
 from baton.workers.origin import default_name, origin_of_function
-from baton.workers.registry import BuiltWorker, Hook, WorkerSpec
+from baton.workers.registry import BuiltWorker, HasSpec, Hook, WorkerSpec
 from baton.workers.signature import argument_fields, is_async
 
 S = TypeVar("S")
@@ -29,13 +29,12 @@ R = TypeVar("R")
 _NO_STEP = object()
 
 
-class FunctionWorker(Generic[S, P, R]):
+class FunctionWorker(HasSpec, Generic[S, P, R]):
     """A function as a worker; made by `@worker`.
 
     `new(…)` gives the job to add to a workflow; a call, `process(step, url=…)`, is a plain call.
     """
 
-    spec: WorkerSpec
     __name__: str
 
     def __init__(
@@ -44,7 +43,7 @@ class FunctionWorker(Generic[S, P, R]):
         update_wrapper(self, function)
         self._function = function
         self._options = worker_options(options, _OPTIONS)
-        self.spec = _define(self, function, self._options)
+        self._spec = _define(self, function, self._options)
 
     def new(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """The job that performs this function with these arguments.
@@ -54,10 +53,10 @@ class FunctionWorker(Generic[S, P, R]):
         if args:
             kwargs = self._by_name(args, kwargs)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
         try:
-            values = self.spec.args(**kwargs)
+            values = self._spec.args(**kwargs)
         except ValidationError as error:
-            raise invalid_args(self.spec.name, kwargs, error) from None
-        return new_job(self.spec, values)
+            raise invalid_args(self._spec.name, kwargs, error) from None
+        return new_job(self._spec, values)
 
     if TYPE_CHECKING:
 
@@ -67,21 +66,21 @@ class FunctionWorker(Generic[S, P, R]):
 
         def __call__(self, step=_NO_STEP, *args, **kwargs):
             if step is _NO_STEP:
-                raise InvalidArgsError(self.spec.name, kwargs, [_without_step(self, kwargs)])
+                raise InvalidArgsError(self._spec.name, kwargs, [_without_step(self, kwargs)])
             return self._function(step, *args, **kwargs)
 
     def __repr__(self) -> str:
-        return f"<worker {self.spec.name}>"
+        return f"<worker {self._spec.name}>"
 
     def __reduce__(self) -> str:
         # By name, so that a process pool finds the function behind it.
         return self.__qualname__  # type: ignore[attr-defined, no-any-return]  # pyright: ignore[reportAttributeAccessIssue]
 
     def _by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        names = list(self.spec.args.model_fields)[: len(args)]
+        names = list(self._spec.args.model_fields)[: len(args)]
         if len(names) < len(args) or kwargs.keys() & set(names):
             problem = "give each argument once, by name; the step is not one of them"
-            raise InvalidArgsError(self.spec.name, (args, dict(kwargs)), [problem])
+            raise InvalidArgsError(self._spec.name, (args, dict(kwargs)), [problem])
         return {**dict(zip(names, args, strict=True)), **kwargs}
 
 

@@ -58,6 +58,18 @@ class WorkerSpec:
         return self.hooks.get(state)
 
 
+class HasSpec:
+    """What `@worker` and `new` make: users hand it on, and do not see what it holds."""
+
+    __slots__ = ()
+
+    _spec: WorkerSpec
+
+
+def held_spec(made: HasSpec) -> WorkerSpec:
+    return made._spec
+
+
 _specs: dict[str, WorkerSpec] = {}
 
 
