@@ -54,6 +54,15 @@ async def test_a_transaction_that_fails_is_undone(dsn: str) -> None:
         assert (await Insights(database).workflows()).rows == ()
 
 
+async def test_a_terminated_session_is_told_in_the_words_of_the_server(dsn: str) -> None:
+    """And not in those of the pool, which has let go of the connection by then."""
+    async with Database(dsn) as database:
+        with pytest.raises(UnavailableError, match="terminating connection") as caught:
+            async with database.transaction() as connection:
+                await connection.fetchval("SELECT pg_terminate_backend(pg_backend_pid())")
+        assert caught.value.in_doubt
+
+
 async def test_the_database_of_an_engine_says_what_the_engine_was_given(dsn: str) -> None:
     engine = Engine(dsn, oban_schema="baton", name="looked_at")
     database = engine.database

@@ -208,7 +208,8 @@ class WorkflowVerbs:
 
         Raises UnknownWorkflowError, UnknownStepError, InvalidOptionError, InvalidArgsError,
         NotStorableError, FailedDependencyError, ForkUnsettledError, DeletedJobError;
-        UnavailableError when it is unknown whether it was done.
+        UnavailableError when it is unknown whether it was done: then the recorded actions say so,
+        and a second call would begin a second workflow.
         """
         engine = self._opened("fork")
         given = asked_fork(from_steps, args, workflow_name)

@@ -243,7 +243,7 @@ class Insights:
         )
 
     async def _read(self, body: Callable[[], Awaitable[T]]) -> T:
-        return await self._database.retrying(body)
+        return await self._database.retrying(body, idempotent=True)
 
 
 def _workflow_state(given: WorkflowState | str | None) -> WorkflowState | None:

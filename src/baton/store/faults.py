@@ -48,12 +48,12 @@ def is_lock_timeout(error: BaseException) -> bool:
 
 def is_connection_loss(error: BaseException) -> bool:
     """The connection failed; whether the work was committed is unknown."""
+    if isinstance(error, UnavailableError) and error.timeout is not None:
+        # It was waited for as long as may be: for a connection, or for word of a commit.
+        return False
     code = sqlstate(error)
     if code is not None:
         return code.startswith(("08", "57P"))
-    if isinstance(error, UnavailableError) and error.timeout is not None:
-        # It waited as long as it may for a connection, and had none.
-        return False
     return isinstance(
         driver_error(error),
         OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import anyio
@@ -72,15 +72,18 @@ async def _roll_back(connection: asyncpg.Connection[Any], begun: Transaction) ->
     """Roll back, or end the connection, which comes to the same: nothing waits for a server that
     has fallen silent. Whatever comes of it, the failure under way tells more.
     """
-    if connection.is_closed():
-        return
-    try:
-        with anyio.fail_after(END_TIMEOUT, shield=True):
-            await begun.rollback()
-    except BaseException as error:
-        connection.terminate()
-        if not isinstance(error, Exception):
-            raise
+    # Of a connection that was lost, the driver's pool has let go.
+    with suppress(asyncpg.InterfaceError):
+        if connection.is_closed():
+            return
+        try:
+            with anyio.fail_after(END_TIMEOUT, shield=True):
+                await begun.rollback()
+        except BaseException as error:
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
+            if not isinstance(error, Exception):
+                raise
 
 
 LOCK_TIMEOUT = 2.0

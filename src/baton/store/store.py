@@ -252,7 +252,9 @@ class Store:
     @asynccontextmanager
     async def committing(self) -> AsyncGenerator[asyncpg.Connection[Any], None]:
         """A `transaction` whose commit is looked up when only its reply was lost: then this ends as
-        if the reply had come, and what the body found out is told.
+        if the reply had come, and what the body found out is told. Raises UnavailableError with
+        `in_doubt`, which `retrying` does not repeat, where it cannot be looked up: a body that is
+        repeated could take its own success for that of somebody else.
         """
         wrote: str | None = None
         try:
@@ -262,11 +264,17 @@ class Store:
         except Exception as error:
             if wrote is None or not is_connection_loss(error):
                 raise
-            if not await self._has_committed(wrote):
+            committed = await self._has_committed(wrote)
+            if committed is None:
+                what = (
+                    "it is unknown whether a transaction was committed, and could not be looked up"
+                )
+                raise UnavailableError(what, LOOK_UP_TIMEOUT, in_doubt=True) from error
+            if not committed:
                 raise
 
-    async def _has_committed(self, transaction_id: str) -> bool:
-        """Whether a transaction of ours is committed; False also when that cannot be found out."""
+    async def _has_committed(self, transaction_id: str) -> bool | None:
+        """Whether a transaction of ours is committed; None when that cannot be found out."""
         with anyio.move_on_after(LOOK_UP_TIMEOUT, shield=True):
             while True:
                 with suppress(DatabaseError):
@@ -274,7 +282,7 @@ class Store:
                     if row["status"] != "in progress":
                         return bool(row["status"] == "committed")
                 await anyio.sleep(LOOK_UP_DELAY)
-        return False
+        return None
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         """Run one named query on its own, shielded: what it wrote is known when this returns."""
