@@ -140,9 +140,10 @@ class Plugin:
                 await work()
             except Exception as error:
                 failed.append(name)
-                if not (is_told and holds_up_all(error)):
+                is_away = holds_up_all(error)
+                if not (is_away and is_told):
                     _log.warning("the part %r of the sweep failed: %r", name, error)
-                is_told = is_told or holds_up_all(error)
+                is_told = is_told or is_away
 
         await part("settle", lambda: self._sweeper.settle(database, own))
         await part("announce", lambda: self._sweeper.announce(database, own))
