@@ -7,7 +7,8 @@ import pytest
 from baton.errors import DatabaseError
 from baton.store.sql import Sql
 from model.coverage import Coverage
-from model.mutants import MUTANTS, QUICK, Edit, LostPlaceError, mutated, mutated_schema
+from model.editing import Edit, LostPlaceError, mutated, mutated_schema
+from model.mutants import MUTANTS, QUICK
 from model.run import caught, check, database
 from model.world import World
 

@@ -16,7 +16,8 @@ from baton.runtime.executor import release
 from baton.settling.settle_failures import hold, settle_failures
 from baton.store.jobs import requeue_jobs
 from baton.words.rows import NewWait
-from model.mutants import MUTANTS, mutated, mutated_schema
+from model.editing import mutated, mutated_schema
+from model.mutants import MUTANTS
 from races.arena import done, join, noop, settle
 from races.waiting import WaitRing, cancel, send, sweep, wait_ring
 from support.inserting import Client

@@ -34,8 +34,8 @@ class Held(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What is to be written; `state` suspended without a wait: held by the gate. `ran`: the step's
-    code did.
+    """What is to be written; `state` suspended without a wait: held by the gate. `skipped`: the job
+    is cancelled, its step skipped. `ran`: the step's code did.
     """
 
     held: Held
@@ -45,6 +45,7 @@ class Outcome(NamedTuple):
     error: bool = False
     delay: bool = False
     wait: tuple[str, Wait] | None = None
+    skipped: bool = False
     ran: bool = False
 
 

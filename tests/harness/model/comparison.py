@@ -16,12 +16,12 @@ QUERY = """
 SELECT json_build_object(
     'workflows', (
         SELECT json_object_agg(w.id, json_build_array(
-            w.steps, w.outstanding, w.failed, w.finished_at IS NOT NULL, w.run
+            w.steps, w.outstanding, w.failed, w.skipped, w.finished_at IS NOT NULL, w.run
         )) FROM baton.workflows w
     ),
     'completions', (
         SELECT json_object_agg(c.workflow_id || '/' || c.run, json_build_array(
-            c.outcome, c.failed_steps, c.failed_count, c.total_count
+            c.outcome, c.failed_steps, c.skipped_steps, c.failed_count, c.total_count
         )) FROM baton.workflow_completions c
     ),
     'announcements', (
@@ -133,10 +133,13 @@ def expected(model: Model, names: dict[int, str], engines: dict[int, str]) -> Du
 
 
 def alike(dump: Dump, model: Model) -> Dump:
-    """The tables without what does not matter: how much a doomed step that runs waits for."""
+    """The tables without what does not matter: how much a step that runs waits for, though it is
+    to be cancelled or skipped.
+    """
     for step in model.steps:
         node = dump["nodes"].get(str(step.id))
-        if node is not None and step.settled is None and step.doomed and node[4]:
+        passed_by = step.settled is None and (step.doomed or step.unneeded)
+        if node is not None and passed_by and node[4]:
             node[4] = step.pending
     return dump
 
@@ -153,7 +156,8 @@ def differences(found: Dump, wanted: Dump) -> list[str]:
 
 def _workflow(workflow: Workflow) -> list[Any]:
     left = workflow.outstanding
-    return [len(workflow.steps), left, len(workflow.failed), left == 0, workflow.run]
+    failed, skipped = len(workflow.failed), len(workflow.skipped)
+    return [len(workflow.steps), left, failed, skipped, left == 0, workflow.run]
 
 
 def _node(step: Step, names: dict[int, str]) -> list[Any]:

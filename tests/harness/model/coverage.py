@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from model.comparison import Dump
-from model.state import TERMINAL
+from model.state import SETTLED, TERMINAL
 
 KINDS = ("jobs", "nodes", "groups", "events", "workflows")
 GONE = "gone"
@@ -27,7 +27,7 @@ def state(kind: str, row: list[object] | None, absent: str) -> str:
         case "events":
             return str(row[4])
         case _:
-            return "finished" if row[3] else "open"
+            return "finished" if row[4] else "open"
 
 
 def transitions(rule: str, before: Dump, after: Dump) -> Iterator[Transition]:
@@ -58,7 +58,7 @@ def legal(transition: Transition) -> bool:
             return now == GONE or rule in ("retry_by_hand", "sweep_and_retry")
         case "jobs":
             return now != GONE or pruned or rule in ("delete_by_hand", "sweep_and_delete")
-        case "nodes" if was in TERMINAL:
+        case "nodes" if was in SETTLED:
             return now == GONE and pruned
         case "groups" if was in ("completed", "timeout", "cancelled"):
             return now == GONE and pruned

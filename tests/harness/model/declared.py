@@ -48,6 +48,9 @@ nodes new unsettled: insert_workflow prune_between
 nodes unsettled completed: check expire plugin send_event send_key settle sweep
 nodes unsettled cancelled: cancel_wait cancel_workflow check expire plugin settle sweep
 nodes unsettled discarded: check expire plugin rescue settle sweep
+nodes unsettled skipped: settle
+nodes skipped unsettled: retry_workflow
+nodes skipped gone: prune
 nodes cancelled unsettled: retry_workflow
 nodes discarded unsettled: retry_workflow
 nodes completed unsettled: retry_workflow
@@ -93,6 +96,8 @@ MARKS = frozenset(
         "gate: settled as failed",
         "gate: hold",
         "gate: cancel",
+        "gate: skip",
+        "gate: settled as skipped",
         "claimed by a call whose reply was lost",
         "outcome too late",
         "discarded after the last attempt",

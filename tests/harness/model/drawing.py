@@ -40,7 +40,7 @@ def graphs(draw: st.DrawFn) -> list[NewStep]:
     for place in range(draw(st.integers(1, 5))):
         chosen = draw(st.integers(0, 2**place - 1))
         deps = tuple(f"s{n}" for n in range(place) if chosen >> n & 1)
-        flags = draw(st.integers(0, 3))
+        flags = draw(st.integers(0, 7))
         wait = draw(st.none() | st.none() | waits)
         if wait is not None and wait.timeout is not None and not wait.default:
             ending = draw(st.sampled_from(["result", "cancel", "discard"]))
@@ -52,6 +52,7 @@ def graphs(draw: st.DrawFn) -> list[NewStep]:
                 deps,
                 bool(flags & 1),
                 bool(flags & 2),
+                flags & 4 > 0,
                 max_attempts=20 if wait else 1 + kind % 2,
                 priority=kind >> 1 & 1,
                 queue="baton_waits" if wait else ("default", "io")[kind >> 2 & 1],
@@ -68,6 +69,7 @@ def built(number: int, steps: Sequence[NewStep]) -> Baton:
         flags: dict[str, Any] = {
             "ignore_cancelled": new.ignore_cancelled,
             "ignore_discarded": new.ignore_discarded,
+            "run_when_skipped": new.run_when_skipped,
         }
         if new.wait is None:
             workflow.add(

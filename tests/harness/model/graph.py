@@ -82,19 +82,18 @@ class Graph:
                     if below.settled is not None:
                         continue
                     touched[below.id] = below
-                    if below.busy or not (entry.gone or below.dooms(entry.state)):
+                    state = _follows(entry, below)
+                    if below.busy or state is None:
                         continue
-                    below.settled = "cancelled"
+                    below.settled = state
                     self.end_job(below, "cancelled", error=True)
-                    following.append(Entry(below, "cancelled"))
+                    following.append(Entry(below, state))
             wave = following
         for step in ended:
             self.close_waits(step)
         waiting = [touched[i] for i in sorted(touched) if touched[i].settled is None]
         taken = self._release([step for step in waiting if step.pending == 0], rooms or {})
-        armed = self.arm(
-            step for step in waiting if step.gate and step.pending == 1 and not step.doomed
-        )
+        armed = self.arm(filter(is_armed, waiting))
         self.announce({step.workflow.number for step in ended})
         return taken, armed
 
@@ -139,7 +138,7 @@ class Graph:
             for group in step.groups.values():
                 if group.status != "dormant":
                     continue
-                group.status = "pending"
+                group.status, group.begun = "pending", True
                 if group.wait.timeout == 0:
                     group.cutoff = self.sent
                 if new and group.wait.key is not None:
@@ -229,6 +228,19 @@ class Graph:
         job = step.job
         if step.settled is None and step.pending == 0 and job and job.state == "suspended":
             job.state = "available"
+
+
+def is_armed(step: Step) -> bool:
+    """Whether a gate waits for events only."""
+    is_gate = step.gate is not None and step.settled is None
+    return is_gate and step.pending == 1 and not (step.doomed or step.unneeded)
+
+
+def _follows(entry: Entry, below: Step) -> str | None:
+    """How a step settles because of what it depends on; None: not yet."""
+    if entry.gone or below.dooms(entry.state):
+        return "cancelled"
+    return "skipped" if entry.state == "skipped" and below.unneeded else None
 
 
 def in_turn(step: Step) -> tuple[int, int, int]:

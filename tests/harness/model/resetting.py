@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from model.calls import Commits
@@ -94,13 +95,17 @@ class Resetting(Work):
             if keep and group.key and not group.open and not group.unmet:
                 continue
             for event in group.received.values():
-                if event.state == "taken":
-                    event.state, event.taken_by, event.dedupe_id = "dropped", None, None
+                if group.begun and event.state in ("taken", "given"):
+                    event.dedupe_id = None
+                    if event.state == "taken":
+                        event.state, event.taken_by = "dropped", None
             if group.key:
                 del step.groups[group.key]
-            else:
-                group.status, group.received, group.unmet = "dormant", {}, False
-                group.cutoff = group.due = None
+                continue
+            # What came by its key before it had begun is still its own.
+            group.received = {} if group.begun else group.received
+            group.status, group.unmet, group.begun = "dormant", False, False
+            group.cutoff = group.due = None
 
 
 def _chosen(workflow: Workflow, retry: Retry) -> list[Step]:
@@ -119,6 +124,13 @@ def _chosen(workflow: Workflow, retry: Retry) -> list[Step]:
     return [step for step in workflow.steps if step.id in first]
 
 
+def _stays_doomed(chosen: list[Step], step: Step) -> bool:
+    """It would be cancelled or skipped at once, because of what is not begun anew."""
+    others = [dep for dep in step.deps if dep not in chosen]
+    unneeded = len(others) == len(step.deps) and step.unneeded
+    return unneeded or any(step.dooms(dep.settled) for dep in others)
+
+
 def _below(steps: Iterable[Step]) -> set[int]:
     found: dict[int, Step] = {}
     left = list(steps)
@@ -133,8 +145,7 @@ def _below(steps: Iterable[Step]) -> set[int]:
 def _refused(chosen: list[Step], running: list[Step], retry: Retry) -> str | None:
     if not chosen:
         return "nothing"
-    failed = {dep for step in chosen for dep in step.deps if step.dooms(dep.settled)}
-    if retry.mode == STEPS and failed - set(chosen):
+    if retry.mode != "all" and any(map(partial(_stays_doomed, chosen), chosen)):
         return "doomed"
     if {*retry.args} - {step.new.name for step in chosen}:
         return "args"

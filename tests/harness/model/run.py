@@ -13,8 +13,9 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from baton.store.faults import driver_error
 from model.coverage import Coverage
+from model.editing import Edit, LostPlaceError, mutated, mutated_schema
 from model.machine import Machine
-from model.mutants import MUTANTS, Edit, LostPlaceError, mutated, mutated_schema
+from model.mutants import MUTANTS
 from model.world import PREPARED, world
 from support.databases import create_database, drop_database, execute, run_apart
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 TERMINAL = frozenset({"completed", "cancelled", "discarded"})
 FAILED = frozenset({"cancelled", "discarded"})
+SETTLED = TERMINAL | {"skipped"}
 NOT_CLAIMED = -1
 
 
@@ -32,6 +33,7 @@ class NewStep:
     deps: tuple[str, ...] = ()
     ignore_cancelled: bool = False
     ignore_discarded: bool = False
+    run_when_skipped: bool = False
     max_attempts: int = 1
     priority: int = 0
     queue: str = "default"
@@ -84,7 +86,7 @@ class Event:
 @dataclass(eq=False)
 class Group:
     """`cutoff`: time is over, and events after this number are late. `due`: somebody has to look,
-    in this order. `unmet`: it was cancelled because its step ended.
+    in this order. `unmet`: it was cancelled because its step ended. `begun`: its time has run.
     """
 
     order: int
@@ -96,6 +98,7 @@ class Group:
     cutoff: int | None = None
     due: int | None = None
     unmet: bool = False
+    begun: bool = False
 
     @property
     def id(self) -> str:
@@ -181,13 +184,19 @@ class Step:
         return any(self.dooms(dep.settled) for dep in self.deps)
 
     @property
+    def unneeded(self) -> bool:
+        """All it depends on was skipped."""
+        skipped = bool(self.deps) and all(dep.settled == "skipped" for dep in self.deps)
+        return skipped and not self.new.run_when_skipped
+
+    @property
     def pending(self) -> int:
-        """What it waits for; a gate's own count is never taken off. A doomed one that runs waits
-        for more than can come.
+        """What it waits for; a gate's own count is never taken off. One that runs though it is to
+        be cancelled or skipped waits for more than can come.
         """
         count = sum(dep.settled is None for dep in self.deps)
         count += self.gate is not None or self.waits
-        return max(count, 1) if self.doomed else count
+        return max(count, 1) if self.doomed or self.unneeded else count
 
     def dooms(self, state: str | None) -> bool:
         return (state == "cancelled" and not self.new.ignore_cancelled) or (
@@ -195,11 +204,13 @@ class Step:
         )
 
     def gates(self) -> str:
-        """run, hold or cancel, as the worker's gate decides."""
+        """run, hold, cancel or skip, as the worker's gate decides."""
         found = [dep.settled or dep.state for dep in self.deps]
         if any(state is None or self.dooms(state) for state in found):
             return "cancel"
-        return "run" if all(state in TERMINAL for state in found) else "hold"
+        if not all(state in SETTLED for state in found):
+            return "hold"
+        return "skip" if self.unneeded else "run"
 
 
 @dataclass(eq=False)
@@ -221,7 +232,7 @@ class Workflow:
         if failed:
             discarded = any(step.settled == "discarded" for step in self.steps)
             outcome = "failed" if discarded else "cancelled"
-        self.completions[self.run] = [outcome, failed, len(failed), len(self.steps)]
+        self.completions[self.run] = [outcome, failed, self.skipped, len(failed), len(self.steps)]
 
     @property
     def outstanding(self) -> int:
@@ -230,6 +241,10 @@ class Workflow:
     @property
     def failed(self) -> list[str]:
         return [step.new.name for step in self.steps if step.settled in FAILED]
+
+    @property
+    def skipped(self) -> list[str]:
+        return [step.new.name for step in self.steps if step.settled == "skipped"]
 
 
 class Entry(NamedTuple):

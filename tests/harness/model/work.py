@@ -33,14 +33,16 @@ class Work(Graph):
         step = held.step
         if held.settled == "completed":
             return Outcome(held, "completed")
+        if held.settled == "skipped":
+            return Outcome(held, "cancelled", change=-1, skipped=True)
         if held.settled is not None:
             return Outcome(held, held.settled, change=-1)
         if held.gated:
             verdict = step.gates()
             if verdict == "hold":
                 return Outcome(held, "suspended", change=-1)
-            if verdict == "cancel":
-                return Outcome(held, "cancelled", error=True)
+            if verdict != "run":
+                return Outcome(held, "cancelled", error=True, skipped=verdict == "skip")
         if wanted.wait is not None:
             step.script.append(wanted.wait[1])
         for number, wait in enumerate(step.script, start=1):
@@ -147,10 +149,15 @@ class Work(Graph):
                 job.due = False
 
     def _hold(self, outcomes: Sequence[Outcome]) -> None:
-        doomed = [o for o in outcomes if o.held.step.gates() == "cancel"]
-        for outcome in outcomes:
+        gates = [o.held.step.gates() for o in outcomes]
+        doomed = [
+            o._replace(skipped=verdict == "skip")
+            for o, verdict in zip(outcomes, gates, strict=True)
+            if verdict in ("cancel", "skip")
+        ]
+        for outcome, verdict in zip(outcomes, gates, strict=True):
             step = outcome.held.step
-            if outcome not in doomed and self.holds(step, outcome.held.claim):
+            if verdict in ("run", "hold") and self.holds(step, outcome.held.claim):
                 job = job_of(step)
                 job.state = "suspended" if step.pending else "available"
                 job.attempt = max(job.attempt - 1, 0)
@@ -162,7 +169,7 @@ class Work(Graph):
             job = job_of(outcome.held.step)
             self.end_job(outcome.held.step, outcome.state, error=outcome.error)
             job.attempt = max(job.attempt + outcome.change, 0)
-        self.settle([Entry(o.held.step, o.state) for o in accepted])
+        self.settle(Entry(o.held.step, "skipped" if o.skipped else o.state) for o in accepted)
 
     def _suspend(self, outcomes: Sequence[Outcome]) -> None:
         armed: list[Step] = []

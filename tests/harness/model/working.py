@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from baton import Cancel, Discard, Snooze, Step
+from baton import Cancel, Discard, Skip, Snooze, Step
 from baton.core.waits import WaitCancelled, WaitEvents, WaitTimeout
 from baton.runtime.executor import release
 from baton.words import rows
@@ -124,6 +124,7 @@ class Working(Bench):
             expected.error,
             expected.delay,
             expected.wait and expected.wait[0],
+            expected.skipped,
         )
 
     def _mark(self, outcome: Outcome) -> None:
@@ -134,9 +135,12 @@ class Working(Bench):
         elif held.settled == "completed":
             marks["gate: stored"] += 1
         elif held.settled is not None:
-            marks["gate: settled as failed"] += 1
+            settled = "skipped" if outcome.skipped else "failed"
+            marks[f"gate: settled as {settled}"] += 1
+        elif outcome.state == "suspended":
+            marks["gate: hold"] += 1
         else:
-            marks["gate: hold" if outcome.state == "suspended" else "gate: cancel"] += 1
+            marks["gate: skip" if outcome.skipped else "gate: cancel"] += 1
 
     @precondition(lambda self: any(self.held.values()))
     @rule(pick=picks)
@@ -183,6 +187,16 @@ class Working(Bench):
             pick,
             lambda h: Outcome(h, "cancelled", error=True),
             lambda: Cancel("as planned"),
+        )
+
+    @precondition(lambda self: any(self.held.values()))
+    @rule(pick=picks)
+    def finish_skip(self, pick: int) -> None:
+        self._perform(
+            "finish_skip",
+            pick,
+            lambda h: Outcome(h, "cancelled", error=True, skipped=True),
+            lambda: Skip("as planned"),
         )
 
     @precondition(lambda self: any(self.held.values()))
@@ -272,6 +286,7 @@ def _told(outcome: rows.Outcome) -> tuple[object, ...]:
         outcome.error is not None,
         outcome.delay is not None,
         outcome.wait and outcome.wait.replay_key,
+        outcome.skipped,
     )
 
 
