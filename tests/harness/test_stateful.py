@@ -13,6 +13,8 @@ from model.run import caught, check, database
 from model.world import World
 
 EXAMPLES = 15
+MOST_EXAMPLES = 100
+"""Until a mutant is found: it ends with the first that tells it."""
 STEPS = 30
 
 
@@ -29,7 +31,7 @@ def test_the_library_agrees_with_the_model(server: str, template: str) -> None:
 @pytest.mark.parametrize("mutant", QUICK)
 def test_a_mutant_is_told_from_the_library(server: str, template: str, mutant: str) -> None:
     with database(server, template) as dsn:
-        assert caught(dsn, mutant, EXAMPLES, STEPS)
+        assert caught(dsn, mutant, MOST_EXAMPLES, STEPS)
 
 
 async def test_every_mutant_has_its_place(dsn: str) -> None:
