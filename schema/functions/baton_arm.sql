@@ -1,8 +1,8 @@
 -- Begins the waits of jobs: their time runs from now. Decides those whose events are there already or, where the
 -- decider itself asks, names them (kind 5). The caller holds the locks of the workflows.
 --
--- p_new: the groups were written in this transaction, so no sender by a key sees them before it commits. Those with
--- a key ask for a look after that; see baton_decide.
+-- p_new: the groups were written in this transaction, or put back to wait again, so no sender by a key sees before it
+-- commits that they wait. Those with a key ask for a look after that; see baton_decide.
 CREATE OR REPLACE FUNCTION /*schema.*/baton_arm(
     p_jobs bigint[], p_decide boolean, p_notify boolean, p_new boolean
 )

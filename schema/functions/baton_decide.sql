@@ -7,8 +7,8 @@
 --   * An event is taken under its row's lock. One that somebody else has locked is passed over.
 --   * A group that stays pending while its mailbox shows an event asks for another look (wake_at), in the
 --     transaction that passed the event over: whoever holds it may roll back.
---   * A group that was written in the transaction that armed it asks for another look too: until the commit nobody
---     who sends an event sees it, and it did not see events that were not committed. Of its look and the sender's,
+--   * A group that was written, or put back to wait again, in the transaction that armed it asks for another look too:
+--     until the commit nobody who sends an event sees that it waits, and it did not see events that were not committed. Of its look and the sender's,
 --     both of which begin after the writer's own commit, the later one sees the other side.
 --
 -- Events for a group with a schema count only when their ids are among the checked ones; p_looked says that the

@@ -140,6 +140,33 @@ async def skips(step: Step) -> Skip:
     return Skip("nothing new")
 
 
+@pytest.mark.parametrize("timeout", [None, 0.01])
+async def test_a_wait_step_that_was_taken_over_waits_when_it_is_retried(
+    dsn: str, timeout: float | None
+) -> None:
+    async with running(dsn) as run:
+        flow = Baton().wait("w", any_of=["x"], timeout=timeout, correlation_key="k", prompt="yes?")
+        flow.add("a", skips.new(), deps=["w"])
+        await flow.insert()
+        if timeout is None:
+            await flow.handle().send_event("x", 1)
+        await run.end(flow)
+        fork = await flow.handle().fork(["a"])
+        assert (await fork.completion()).outcome == "completed"
+        assert list(await fork.waiting_steps()) == []
+        groups = "SELECT array_agg(DISTINCT status) FROM baton.workflow_wait_groups"
+        assert await run.tables.value(groups) == ["completed" if timeout is None else "timeout"]
+        await fork.retry("all")
+        if timeout is None:
+            (waiting,) = await fork.waiting_steps()
+            assert (waiting.step, waiting.received, waiting.prompt) == ("w", (), "yes?")
+            await fork.send_event("x", 2)
+        assert (await fork.completion()).run == 2
+        events = {} if timeout else {"x": 2}
+        assert (await fork.result("w"))["events"] == events
+        assert (await flow.handle().result("w"))["events"] == ({} if timeout else {"x": 1})
+
+
 async def test_a_skipped_step_is_taken_over_as_skipped(dsn: str) -> None:
     async with running(dsn) as run:
         flow = Baton().add("a", skips.new()).add("b", works.new(), run_when_skipped=True)

@@ -87,6 +87,18 @@ async def test_by_hand_then_its_own_outcome(ring: Arena) -> None:
     await play(ring, workflow)
 
 
+async def test_what_a_retry_has_interrupted_is_late_too(ring: Arena) -> None:
+    """Nobody has claimed the step since, so that its claim would still be the attempt's."""
+    (workflow,) = await ring.insert(diamond())
+    await ring.claim()
+    again = asked("failed", ["a"], None, keep_memos=False, interrupt=True)
+    await retry_workflow(ring.left, workflow.id, again, NOBODY, notify=False)
+    assert await by_hand(ring.left, workflow.id, "a") == 0
+    assert not await complete(ring.right, ring.done(workflow["a"])[0])
+    assert (await ring.facts(workflow["a"])).result == "hand"
+    await play(ring, workflow)
+
+
 async def test_with_the_same_claim_the_late_outcome_seems_to_be_written(ring: Arena) -> None:
     (workflow,) = await ring.insert(diamond())
     await ring.claim()

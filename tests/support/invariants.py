@@ -135,6 +135,10 @@ CROSS JOIN LATERAL (
 WHERE (g.status = 'completed') <> (m.received >= g.need) AND g.status <> 'dormant'
 -- By a key an event reaches a gate before it is armed; then what is above may fail.
 AND NOT (g.status = 'cancelled' AND g.armed_at IS NULL)
+-- A fork takes over how a wait has ended, and no event.
+AND NOT (m.received = 0 AND EXISTS (
+    SELECT FROM baton.workflows w WHERE w.id = g.workflow_id AND w.forked_from IS NOT NULL
+))
 OR (g.status IN ('dormant', 'pending')) < (m.waiting > 0)
 OR m.received > g.need
 UNION ALL

@@ -128,7 +128,7 @@ async def roll_back_a_taker(ring: WaitRing) -> None:
     async with side.connection() as connection:
         taking = connection.transaction()
         await taking.start()
-        await connection.fetch(side.sql("arm_waits"), [gate], False)
+        await connection.fetch(side.sql("arm_waits"), [gate], False, False)
         async with asyncio.timeout(5):
             await ring.complete(above)(ring.sides[1])
         await taking.rollback()

@@ -81,7 +81,7 @@ async def _fork(
     chosen = frozenset(found)
     source = await forking.read_source(source_id)
     _check(source_id, source, chosen)
-    new = _new_workflow(fork_id, fork, source, chosen, args)
+    new = _new_workflow(fork_id, fork, source, args)
     jobs = await forking.insert(new)
     pairs = list(zip(source.steps, (job.id for job in jobs), strict=True))
     taken = [(step, job_id) for step, job_id in pairs if step.job_id not in chosen]
@@ -122,12 +122,9 @@ def _check(source_id: UUID, source: Source, chosen: Container[int]) -> None:
 
 
 def _new_workflow(
-    fork_id: UUID, fork: Fork, source: Source, chosen: Container[int], args: Mapping[int, str]
+    fork_id: UUID, fork: Fork, source: Source, args: Mapping[int, str]
 ) -> NewWorkflow:
     def new(step: SourceStep) -> NewStep:
-        if step.job_id not in chosen:
-            # It has settled: nothing is waited for.
-            return replace(step.step, wait=None)
         return replace(step.step, args=args.get(step.job_id, step.step.args))
 
     return NewWorkflow(

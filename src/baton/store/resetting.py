@@ -30,6 +30,8 @@ class NamedStep(NamedTuple):
 class Resetting(Settlement):
     """A settlement that can also undo."""
 
+    _unseen = True
+
     async def choose(self, workflow_id: UUID, mode: str, names: Sequence[str]) -> list[int]:
         """The steps that a retry in this mode resets, ascending."""
         rows = await self._fetch("choose_resets", workflow_id, mode, names)

@@ -94,6 +94,11 @@ class CancelledJob(NamedTuple):
 class Settlement:
     """One transaction that changes workflows. `connection` is inside the transaction."""
 
+    _unseen = False
+    """Whether waits may be armed that this transaction has written or undone: before it commits,
+    whoever sends an event by their correlation key does not see that they wait.
+    """
+
     def __init__(self, connection: asyncpg.Connection[Any], sql: Sql, *, notify: bool) -> None:
         self._connection = connection
         self._sql = sql
@@ -247,7 +252,7 @@ class Settlement:
 
     async def arm_waits(self, job_ids: Sequence[int]) -> Effects:
         """Begin the waits of wait steps whose last dependency settled."""
-        return decided(await self._fetch("arm_waits", job_ids, self._notify))
+        return decided(await self._fetch("arm_waits", job_ids, self._notify, self._unseen))
 
     async def decide_waits(self, group_ids: Sequence[int], events: Sequence[int]) -> Effects:
         """Decide groups; those with a schema by these events only, which satisfy it."""
