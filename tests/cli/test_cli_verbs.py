@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
-import json
 from uuid import UUID
 
 import pytest
+from typer.testing import CliRunner
 
 from baton import Baton, Discard, Engine, Step, worker
+from baton.cli.commands import app
+from baton.errors import UnavailableError
+from baton.handles.verbs import WorkflowVerbs
 from baton.insights import Action
 from cli.test_cli import NOWHERE, baton
 from cli.test_cli_insights import read, shown
@@ -75,7 +79,7 @@ async def test_pause_and_resume(dsn: str) -> None:
 
 async def test_retry(dsn: str) -> None:
     flow = await failed(dsn)
-    args = json.dumps({"fetch": {"url": "http://a"}})
+    args = 'fetch={"url": "http://a"}'
     text = await shown(dsn, "retry", flow, "--args", args, "--reason", "typo", "--by", "ann")
     assert text == "retried 2 steps, in run 2\n"
     async with Engine(dsn, queues={"default": 2}) as engine:
@@ -122,7 +126,15 @@ async def test_actions_and_history(dsn: str) -> None:
         ("retry", NOBODY, "--mode", "some"),
         ("retry", NOBODY, "--mode", "all", "--step", "a"),
         ("retry", NOBODY, "--args", "{"),
-        ("retry", NOBODY, "--args", '{"a": 1}'),
+        ("retry", NOBODY, "--args", '{"a": {"url": "x"}}'),
+        ("retry", NOBODY, "--args", "a=1"),
+        ("retry", NOBODY, "--args", "={}"),
+        ("retry", NOBODY, "--args", 'a={"url"}'),
+        ("fork", NOBODY, "--args", "a={}", "--args", "a={}"),
+        ("fork", "nonsense"),
+        ("fork", NOBODY, "--from", ""),
+        ("fork", NOBODY, "--name", ""),
+        ("fork",),
         ("retry", NOBODY, "--by", "x" * 2_001),
         ("actions", "nonsense"),
         ("history", "nonsense"),
@@ -134,7 +146,7 @@ async def test_what_is_no_option_is_refused(dsn: str, arguments: tuple[str, ...]
     assert (status, "Traceback" in text) == (2, False), text
 
 
-@pytest.mark.parametrize("verb", ["cancel", "retry", "pause", "resume"])
+@pytest.mark.parametrize("verb", ["cancel", "retry", "fork", "pause", "resume"])
 async def test_what_is_not_there_is_told_in_one_line(dsn: str, verb: str) -> None:
     status, text = await baton(verb, NOBODY, dsn=dsn)
     assert (status, len(text.splitlines())) == (1, 1)
@@ -157,12 +169,53 @@ async def test_complete_step(dsn: str) -> None:
     assert (status, "expected JSON" in text) == (2, True)
 
 
+async def test_fork(dsn: str) -> None:
+    flow = await failed(dsn)
+    args = ("--args", 'fetch={"url": "http://a"}', "--args", 'store= {"url": "=b"}')
+    about = ("--name", "once more", "--by", "ann", "--reason", "typo")
+    first = (await shown(dsn, "fork", flow, *args, *about)).removesuffix("\n")
+    async with Engine(dsn, queues={"default": 2}) as engine:
+        fork = engine.workflow(first)
+        assert (await fork.completion(timeout=30)).outcome == "completed"
+        assert [await fork.result(step) for step in ("fetch", "store")] == [8, 2]
+        detail = await fork.status()
+    assert (str(detail.forked_from), detail.workflow.workflow_name) == (flow, "once more")
+    done = await read(dsn, "fork", first, "--from", "store", "--by", "bob")
+    assert done["forked_from"] == first
+    async with Engine(dsn) as engine:
+        assert await engine.workflow(done["workflow_id"]).result("fetch") == 8
+    ((action,), (second,)) = await recorded(dsn, flow), await recorded(dsn, first)
+    assert (action.action, action.actor, action.reason) == ("fork", "ann", "typo")
+    assert (second.actor, second.result["workflow_id"]) == ("bob", done["workflow_id"])
+    status, text = await baton("fork", flow, "--from", "store", dsn=dsn)
+    assert (status, len(text.splitlines())) == (1, 1), text
+    status, text = await baton("fork", flow, "--from", "stor", dsn=dsn)
+    assert (status, "has no step named 'stor'" in text) == (1, True), text
+
+
+@pytest.mark.parametrize(
+    ("verb", "todo"),
+    [("fork", f"see the newest of: baton actions {NOBODY}"), ("cancel", "call it again")],
+)
+async def test_a_second_fork_is_not_advised_where_the_first_is_in_doubt(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, verb: str, todo: str
+) -> None:
+    async def lost(*given: object, **options: object) -> None:
+        raise UnavailableError("the connection was lost", in_doubt=True)
+
+    monkeypatch.setattr(WorkflowVerbs, verb, lost)
+    arguments = [verb, NOBODY, "--dsn", dsn]
+    said = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    assert said.exit_code == 1
+    assert said.output.endswith(f"whether it was done is unknown: {todo}\n")
+
+
 async def test_many_at_once(dsn: str) -> None:
     flows = [await failed(dsn) for _ in range(2)]
     match = ("--where", "state=failed", "--where", "since=1h")
     assert await shown(dsn, "retry", *match, "--dry-run") == "2 match\n"
     assert await read(dsn, "retry", *match, "--dry-run") == {"matched": 2}
-    args = json.dumps({"fetch": {"url": "http://a"}})
+    args = 'fetch={"url": "http://a"}'
     text = await shown(dsn, "retry", *match, "--args", args, "--by", "ann", "--reason", "typo")
     assert text.splitlines()[-1] == "retried 2 of 2"
     assert ": 0 of 2" in text.splitlines()[0]

@@ -15,9 +15,16 @@ T = TypeVar("T")
 
 
 def act(
-    dsn: str | None, schema: str, oban_schema: str | None, body: Callable[[Engine], Awaitable[T]]
+    dsn: str | None,
+    schema: str,
+    oban_schema: str | None,
+    body: Callable[[Engine], Awaitable[T]],
+    *,
+    in_doubt: str = "call it again",
 ) -> T:
-    """What `body` returns; ends the command with one line where it is refused."""
+    """What `body` returns; ends the command with one line where it is refused. `in_doubt` is what
+    to do when it is unknown whether it was done.
+    """
     dsn = checked_dsn(dsn)
 
     async def work() -> T:
@@ -31,7 +38,7 @@ def act(
             return asyncio.run(work())
         except UnavailableError as error:
             if error.in_doubt:
-                fail(f"{error.message}; whether it was done is unknown: call it again")
+                fail(f"{error.message}; whether it was done is unknown: {in_doubt}")
             raise
     raise AssertionError("unreachable")
 

@@ -4,9 +4,10 @@ handle, made by an engine without queues.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -26,6 +27,8 @@ app = typer.Typer()
 
 CANCELLED = "cancelled by request"
 """The reason of a cancellation that is given none."""
+
+_STEP_AND_OBJECT = re.compile(r"(.+?)=\s*(\{.*)", re.DOTALL)
 
 WorkflowId = Annotated[
     str | None, typer.Argument(metavar="[ID]", help="The workflow's UUID; or give --where.")
@@ -58,8 +61,11 @@ Steps = Annotated[
     ),
 ]
 Args = Annotated[
-    str | None,
-    typer.Option(metavar="JSON", help="""Other arguments by step: '{"a": {"url": "…"}}'."""),
+    list[str] | None,
+    typer.Option(
+        metavar="STEP=JSON",
+        help="""Other arguments of a step, such as 'a={"url": "…"}'; may be repeated.""",
+    ),
 ]
 KeepMemos = Annotated[
     bool, typer.Option("--keep-memos", help="Keep the steps' memos and the waits inside them.")
@@ -179,67 +185,114 @@ def retry(
 
 
 @app.command()
-def pause(
-    workflow_id: WorkflowId = None,
+def fork(
+    workflow_id: Annotated[str, typer.Argument(metavar="ID", help="The workflow's UUID.")],
     dsn: Dsn = None,
     schema: Schema = DEFAULT_SCHEMA,
     oban_schema: ObanSchema = None,
-    where: Where = None,
-    dry_run: DryRun = False,
+    from_steps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="STEP",
+            help="Perform this step and all below it, take the results of the others over; may be "
+            "repeated. Default: perform everything.",
+        ),
+    ] = None,
+    args: Args = None,
+    name: Annotated[
+        str | None, typer.Option(help="The name of the new workflow. Default: the same.")
+    ] = None,
     reason: Reason = None,
     by: By = None,
     as_json: Json = False,
 ) -> None:
-    """Start no further step of a workflow; what runs goes on.
+    """Begin a new workflow with the results of another one, which stays as it is. Prints the id of
+    the new one.
 
-    Exit status: 0 done, also where it is paused already; 1 failed, such as for a workflow that has
-    ended; 2 used wrongly.
+    Exit status: 0 done; 1 failed, such as for a step that has not settled and would be taken over;
+    2 used wrongly.
     """
-    who = actor(by)
+    given, who = read_args(args), actor(by)
 
-    async def one(handle: WorkflowHandle) -> dict[str, Any]:
-        return {"paused": await handle.pause(reason, by=who)}
+    async def body(engine: Engine) -> str:
+        new = await engine.workflow(workflow_id).fork(
+            from_steps or None, args=given, workflow_name=name, by=who, reason=reason
+        )
+        return str(new.workflow_id)
 
-    def said(done: Mapping[str, Any]) -> str:
-        return "paused" if done["paused"] else "it is paused already"
-
-    async def many(handle: WorkflowsHandle, progress: Progress) -> Bulk:
-        return await handle.pause(reason, by=who, progress=progress)
-
-    place, target = (dsn, schema, oban_schema), read_target(workflow_id, where, dry_run)
-    carry_out(place, target, one, said, many, dry_run=dry_run, as_json=as_json)
+    in_doubt = f"see the newest of: baton actions {workflow_id}"
+    fork_id = act(dsn, schema, oban_schema, body, in_doubt=in_doubt)
+    answer = {"workflow_id": fork_id, "forked_from": workflow_id}
+    typer.echo(encode(answer, what="the answer") if as_json else fork_id)
 
 
-@app.command()
-def resume(
-    workflow_id: WorkflowId = None,
-    dsn: Dsn = None,
-    schema: Schema = DEFAULT_SCHEMA,
-    oban_schema: ObanSchema = None,
-    where: Where = None,
-    dry_run: DryRun = False,
-    reason: Reason = None,
-    by: By = None,
-    as_json: Json = False,
-) -> None:
-    """Have a paused workflow go on.
+class Turn(NamedTuple):
+    """A command that either does something to a workflow as a whole or finds it done already."""
 
-    Exit status: 0 done, also where it is not paused; 1 failed, such as for a workflow that has
-    ended; 2 used wrongly.
-    """
-    who = actor(by)
+    one: Callable[..., Awaitable[bool]]
+    many: Callable[..., Awaitable[Bulk]]
+    done: str
+    done_already: str
+    help: str
 
-    async def one(handle: WorkflowHandle) -> dict[str, Any]:
-        return {"resumed": await handle.resume(reason, by=who)}
 
-    def said(done: Mapping[str, Any]) -> str:
-        return "resumed" if done["resumed"] else "it is not paused"
+def add_turn(name: str, turn: Turn) -> None:
+    """Add the command of that name."""
 
-    async def many(handle: WorkflowsHandle, progress: Progress) -> Bulk:
-        return await handle.resume(reason, by=who, progress=progress)
+    @app.command(name, help=turn.help)
+    def command(
+        workflow_id: WorkflowId = None,
+        dsn: Dsn = None,
+        schema: Schema = DEFAULT_SCHEMA,
+        oban_schema: ObanSchema = None,
+        where: Where = None,
+        dry_run: DryRun = False,
+        reason: Reason = None,
+        by: By = None,
+        as_json: Json = False,
+    ) -> None:
+        who = actor(by)
 
-    place, target = (dsn, schema, oban_schema), read_target(workflow_id, where, dry_run)
-    carry_out(place, target, one, said, many, dry_run=dry_run, as_json=as_json)
+        async def one(handle: WorkflowHandle) -> dict[str, Any]:
+            return {turn.done: await turn.one(handle, reason, by=who)}
+
+        def said(done: Mapping[str, Any]) -> str:
+            return turn.done if done[turn.done] else turn.done_already
+
+        async def many(handle: WorkflowsHandle, progress: Progress) -> Bulk:
+            return await turn.many(handle, reason, by=who, progress=progress)
+
+        place, target = (dsn, schema, oban_schema), read_target(workflow_id, where, dry_run)
+        carry_out(place, target, one, said, many, dry_run=dry_run, as_json=as_json)
+
+
+TURNS = {
+    "pause": Turn(
+        WorkflowHandle.pause,
+        WorkflowsHandle.pause,
+        "paused",
+        "it is paused already",
+        """Start no further step of a workflow; what runs goes on.
+
+        Exit status: 0 done, also where it is paused already; 1 failed, such as for a workflow that
+        has ended; 2 used wrongly.
+        """,
+    ),
+    "resume": Turn(
+        WorkflowHandle.resume,
+        WorkflowsHandle.resume,
+        "resumed",
+        "it is not paused",
+        """Have a paused workflow go on.
+
+        Exit status: 0 done, also where it is not paused; 1 failed, such as for a workflow that has
+        ended; 2 used wrongly.
+        """,
+    ),
+}
+for each, turn in TURNS.items():
+    add_turn(each, turn)
 
 
 def carry_out(
@@ -266,14 +319,18 @@ def steps(count: int) -> str:
     return "1 step" if count == 1 else f"{count} steps"
 
 
-def read_args(text: str | None) -> dict[str, Any] | None:
-    """The arguments by step; ends the command where it is no such JSON."""
-    if text is None:
-        return None
-    try:
-        given = decode(text)
-    except ValueError:
-        given = None
-    if not isinstance(given, dict) or not all(isinstance(one, dict) for one in given.values()):
-        fail("""--args: expected JSON, such as '{"step": {"url": "…"}}'""", MISUSED)
-    return given
+def read_args(given: list[str] | None) -> dict[str, Any] | None:
+    """The arguments by step; ends the command where one is no such text, or a step comes twice."""
+    found: dict[str, Any] = {}
+    for text in given or ():
+        # A step's name may hold "=", an object begins with "{".
+        parts = _STEP_AND_OBJECT.fullmatch(text)
+        try:
+            args = None if parts is None else decode(parts[2])
+        except ValueError:
+            args = None
+        if parts is None or args is None or parts[1] in found:
+            expected = """one STEP=JSON a step, such as --args 'fetch={"url": "…"}'"""
+            fail(f"--args {text!r}: expected {expected}", MISUSED)
+        found[parts[1]] = args
+    return found or None
