@@ -38,7 +38,7 @@ async def test_an_interrupt_before_the_first_turn_gives_the_slot_back() -> None:
     ended: asyncio.Queue[Execution] = asyncio.Queue()
     executor = Executor("default", Ledger(), ended.put_nowait)  # type: ignore[arg-type]
     executor.start(claimed(1), copy_context())
-    assert executor.interrupt({1}) == 1
+    assert executor.interrupt_claims(executor.claims) == 1
     async with asyncio.timeout(5):
         execution = await ended.get()
     assert execution.outcome is not None

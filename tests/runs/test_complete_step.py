@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from baton import Baton, Discard, Step, worker
+from baton import Baton, Cancel, Discard, Step, worker
 from baton.errors import NotStorableError, StepSettledError, TooLargeError, UnknownStepError
 from baton.words.events import ActionDone, StepExecuting, StepFenced, StepInterrupted
 from support.running import Run, running
@@ -144,6 +144,59 @@ async def test_what_somebody_cancelled_by_name_stays_so(dsn: str) -> None:
         await run.end(flow)
         await flow.handle().complete_step("fails")
         assert (await run.end(flow)).failed_steps == ("other", "c", "w", "d", "e")
+
+
+async def test_what_was_cancelled_by_name_and_retried_since_is_begun(dsn: str) -> None:
+    """In the same run: the workflow had not ended."""
+    flow = Baton().add("a", fails.new()).add("b", reads.new(), deps=["a"]).wait("w", any_of=["x"])
+    async with running(dsn) as run:
+        run.engine.queue("default").pause()
+        await run.insert(flow)
+        await flow.handle().cancel_step("b", "not wanted")
+        await flow.handle().retry(steps=["b"])
+        run.engine.queue("default").resume()
+        await run.tables.until(flow, "b", "cancelled")
+        await flow.handle().complete_step("a", 1)
+        await run.tables.until(flow, "b", "completed")
+        await flow.handle().cancel()
+        assert (await run.end(flow)).run == 1
+
+
+async def test_what_was_cancelled_by_name_in_a_former_run_stays_so(dsn: str) -> None:
+    flow = Baton().add("a", fails.new()).add("b", reads.new(), deps=["a"]).add("c", fails.new())
+    async with running(dsn) as run:
+        run.engine.queue("default").pause()
+        await run.insert(flow)
+        await flow.handle().cancel_step("b", "not wanted")
+        run.engine.queue("default").resume()
+        await run.end(flow)
+        await flow.handle().complete_step("c")
+        await flow.handle().complete_step("a")
+        assert (await run.end(flow)).failed_steps == ("b",)
+
+
+@worker(name="complete_step.gives_up")
+async def gives_up(step: Step) -> Cancel:
+    return Cancel("not now")
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+async def test_what_had_begun_and_gave_up_stays_so(dsn: str, pruned: bool) -> None:
+    """It ran in spite of what failed above it, which then fails in another way."""
+    flow = Baton().add("x", fails.new()).add("a", fails.new(), deps=["x"])
+    flow.add("b", gives_up.new(), deps=["a"], ignore_cancelled=True)
+    async with running(dsn) as run:
+        await run.insert(flow)
+        await run.end(flow)
+        await flow.handle().complete_step("x")
+        assert (await run.end(flow)).failed_steps == ("a", "b")
+        if pruned:
+            await deleted(run, flow, "b")
+        await flow.handle().complete_step("a")
+        third = await run.end(flow)
+        assert (third.run, third.failed_steps) == (3, ("b",))
+        newest = next(iter(await run.engine.insights.actions(flow.workflow_id)))
+        assert newest.result == {"begun_anew": 0}
 
 
 async def test_what_ran_before_a_retry_and_was_doomed_after_it_is_begun(dsn: str) -> None:

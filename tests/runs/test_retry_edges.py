@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from baton import Baton, Discard, Plugin, Skip, Step, send_event, worker
+from baton import Baton, Discard, Plugin, Skip, Snooze, Step, send_event, worker
 from baton.errors import DeletedJobError, FailedDependencyError, UnknownWorkflowError
 from support.running import Run, running
 from support.waiting import eventually
@@ -96,6 +96,41 @@ async def test_a_step_below_skipped_ones_only_is_not_retried(dsn: str) -> None:
         assert (await handle.completion(timeout=10)).skipped_steps == ("s",)
         with pytest.raises(FailedDependencyError, match="'s', which was skipped"):
             await handle.retry()
+
+
+@worker(name="edges.later", backoff=3_600)
+async def later(step: Step) -> Snooze | None:
+    if step.name == "raises" and step.name in broken:
+        raise ValueError("broken")
+    return Snooze(3_600) if step.name in broken else None
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "pause", "resume", "cancel"])
+async def test_what_was_put_off_begins_at_once(dsn: str, meanwhile: str) -> None:
+    """After a failure or by itself, and wherever its job has gone since."""
+    async with running(dsn) as run:
+        flow = Baton().add("raises", later.new()).add("snoozes", later.new())
+        flow.add("own", works.new(), schedule_in=3_600)
+        broken.update(("raises", "snoozes"))
+        await flow.insert()
+        await run.tables.until(flow, "raises", "retryable")
+        await run.tables.until(flow, "snoozes", "scheduled")
+        broken.clear()
+        handle = flow.handle()
+        if meanwhile in ("pause", "resume"):
+            await handle.pause()
+        if meanwhile == "resume":
+            await handle.resume()
+        if meanwhile == "cancel":
+            await handle.cancel()
+        await handle.retry("all")
+        if meanwhile == "pause":
+            await handle.resume()
+        await run.tables.until(flow, "raises", "completed")
+        await run.tables.until(flow, "snoozes", "completed")
+        own = await run.tables.step(flow, "own")
+        assert (own.state, own.due_in > 3_000) == ("scheduled", True)
+        await handle.cancel()
 
 
 @pytest.mark.parametrize("verb", ["retry", "fork", "complete_step"])

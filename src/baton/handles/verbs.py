@@ -263,7 +263,7 @@ class WorkflowVerbs:
         emit_settled_waits(self._name, effects.waits)
         parts.hooks.run(effects.cancelled)
         parts.finished(effects.completions)
-        parts.runtime.producer.executor.interrupt(set(effects.accepted))
+        parts.runtime.producer.interrupt_claims(effects.interrupted)
         for queue in effects.released:
             parts.runtime.producer.wake(queue)
 

@@ -107,8 +107,10 @@ async def _cancel(
     """
     live = {i: reason for i, state in states.items() if state not in TERMINAL_STATES}
     jobs = await settlement.cancel_jobs(live)
-    await settlement.notify_cancelled([i for i in live if states[i] is JobState.EXECUTING])
+    lost = await settlement.interrupt_jobs([i for i in live if states[i] is JobState.EXECUTING])
     ended = [as_it_ended(i, JobState.CANCELLED if i in live else states.get(i)) for i in names]
     effects = await settle_nodes(settlement, ended)
     own = [cancelled_step(job, workflow_id, names[job.id], reason) for job in jobs]
-    return effects._replace(accepted=frozenset(live), cancelled=[*own, *effects.cancelled])
+    return effects._replace(
+        accepted=frozenset(live), cancelled=[*own, *effects.cancelled], interrupted=lost
+    )

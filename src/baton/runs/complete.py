@@ -27,8 +27,8 @@ from baton.words.workflow_errors import StepSettledError
 async def complete_step(
     database: Store, workflow_id: UUID, name: str, result: str, told: Told, *, notify: bool
 ) -> Effects | None:
-    """Settle a step as completed with a result, JSON text as it is stored; `accepted` are the jobs
-    of which nothing counts that they still come to. None when there is no such step.
+    """Settle a step as completed with a result, JSON text as it is stored. None when there is no
+    such step.
 
     Raises StepSettledError for a step that neither is open nor failed, DeletedJobError.
     """
@@ -46,9 +46,9 @@ async def complete_step(
             elif step.settled is not None:
                 raise StepSettledError(workflow_id, name, step.settled)
             states = await resetting.lock_jobs([job_id])
+            runs = states.get(job_id) is JobState.EXECUTING
+            lost = await resetting.interrupt_jobs([job_id] if runs else [])
             await resetting.complete_job(job_id)
-            if states.get(job_id) is JobState.EXECUTING:
-                await resetting.notify_cancelled([job_id])
             settled = await settle_nodes(resetting, [Ended(job_id, StepState.COMPLETED, result)])
             if job_id not in settled.accepted:
                 # Another job has its id.
@@ -63,7 +63,8 @@ async def complete_step(
                 result={"begun_anew": back},
             )
             await resetting.record_action(action)
-            return before.plus(settled).plus(Effects(frozenset({job_id}), actions=[action]))
+            done = Effects(interrupted=lost, actions=[action])
+            return before.plus(settled).plus(done)
 
     return await database.notifying(body, notify, idempotent=True)
 
@@ -75,10 +76,10 @@ async def _reopen(
     many steps it had doomed.
     """
     ended = await announced(resetting, workflow_id, course)
-    below = revived(job_id, await resetting.find_doomed_below(job_id, course.run))
+    below = revived(job_id, await resetting.find_doomed_below(job_id))
     jobs = await lock_chosen(resetting, workflow_id, sorted([job_id, *below]), interrupt=True)
     # Nothing is armed: the steps below wait for this one, which is about to settle.
+    lost = await resetting.interrupt_jobs(jobs.running)
     run, _, queues = await put_back(resetting, workflow_id, jobs, course)
-    await resetting.notify_cancelled(jobs.running)
-    done = Effects(frozenset(jobs.running), released=queues)
+    done = Effects(released=queues, interrupted=lost)
     return run, len(below), ended.plus(done)

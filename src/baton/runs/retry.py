@@ -126,9 +126,8 @@ async def _retry(
     ended = await announced(resetting, workflow_id, course)
     chosen, args = await choose(resetting, workflow_id, retry.mode, retry.names, retry.args)
     jobs = await lock_chosen(resetting, workflow_id, chosen, interrupt=retry.interrupt)
+    lost = await resetting.interrupt_jobs(jobs.running)
     run, effects = await reset(resetting, workflow_id, jobs, course, retry.keep_memos, args)
-    running = jobs.running
-    await resetting.notify_cancelled(running)
     action = NewAction(
         workflow_id,
         "retry",
@@ -142,11 +141,11 @@ async def _retry(
             "keep_memos": retry.keep_memos,
             "interrupt": retry.interrupt,
         },
-        result={"steps": len(chosen), "interrupted": len(running)},
+        result={"steps": len(chosen), "interrupted": len(jobs.running)},
         bulk_id=told.bulk_id,
     )
     await resetting.record_action(action)
-    done = Effects(accepted=frozenset(running), actions=[action])
+    done = Effects(interrupted=lost, actions=[action])
     return Retried(run, len(chosen)), ended.plus(effects).plus(done)
 
 

@@ -173,10 +173,6 @@ class Executor:
     def _level(self) -> int:
         return logging.WARNING if self._warnings.take() else logging.DEBUG
 
-    def interrupt(self, job_ids: Container[int]) -> int:
-        """Cancel the tasks of these jobs; returns how many."""
-        return self._interrupt([e for e in self._running.values() if e.job.id in job_ids])
-
     def interrupt_claims(self, claims: Container[Claim]) -> int:
         """Cancel the tasks of these claims; returns how many."""
         return self._interrupt([e for claim, e in self._running.items() if claim in claims])

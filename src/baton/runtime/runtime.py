@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -24,12 +25,15 @@ from baton.store.store import Store
 from baton.telemetry import seam
 from baton.words.config import EngineSettings
 from baton.words.events import EngineStarted, EngineStopped
+from baton.words.rows import Claim
 
 _log = logging.getLogger("baton")
 
 FLUSH_TIMEOUT = 9.0
 STOP_SECONDS = 12.0
 """Seconds, beyond its graces, within which an engine has stopped, whatever the database does."""
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
 
 
 class Runtime:
@@ -143,7 +147,13 @@ class Runtime:
 
     def _jobs_cancelled(self, payload: str | None) -> None:
         if payload is not None:
-            self.producer.executor.interrupt({int(job_id) for job_id in payload.split(",")})
+            self.producer.interrupt_claims({_claim(text) for text in payload.split(",")})
+
+
+def _claim(text: str) -> Claim:
+    """A claim as interrupt_jobs.sql writes it."""
+    job_id, microseconds = text.split(":")
+    return int(job_id), _EPOCH + timedelta(microseconds=int(microseconds))
 
 
 def _ring(bells: Sequence[Alarm], payload: str | None) -> None:

@@ -57,11 +57,11 @@ class Resetting(Settlement):
         """Steps among these, at most ten, whose jobs were deleted and not kept."""
         return [row["name"] for row in await self._fetch("find_unmade", job_ids)]
 
-    async def find_doomed_below(self, job_id: int, run: int) -> dict[int, list[int]]:
+    async def find_doomed_below(self, job_id: int) -> dict[int, list[int]]:
         """The steps below a failed one that were cancelled and never begun, with the failed
-        dependencies that doomed each; without what was cancelled by name in this run.
+        dependencies that doomed each; without what was cancelled by name since its last reset.
         """
-        rows = await self._fetch("find_doomed_below", job_id, run)
+        rows = await self._fetch("find_doomed_below", job_id)
         return {row["job_id"]: row["doomed_by"] for row in rows}
 
     async def complete_job(self, job_id: int) -> None:

@@ -19,8 +19,10 @@ from baton.store.sql import Sql
 from baton.store.waits import Candidate, EndedGroup, FoundGroup, decided
 from baton.words.actions import NewAction
 from baton.words.effects import Effects
-from baton.words.rows import Announced, Outcome
+from baton.words.rows import Announced, Claim, Outcome
 from baton.words.states import JobState, StepState, state_of
+
+_CLAIMS_PER_NOTICE = 200
 
 
 class Ended(NamedTuple):
@@ -328,9 +330,13 @@ class Settlement:
         (row,) = await self._fetch("resume_workflow", workflow_id)
         return row["ready"], row["waiting"]
 
-    async def notify_cancelled(self, job_ids: Sequence[int]) -> None:
-        """Hint running engines to interrupt these jobs, in payloads below NOTIFY's limit."""
-        if self._notify:
-            for start in range(0, len(job_ids), 300):
-                payload = ",".join(map(str, job_ids[start : start + 300]))
-                await self._fetch("notify_cancelled", payload)
+    async def interrupt_jobs(self, job_ids: Sequence[int]) -> frozenset[Claim]:
+        """Hint running engines to interrupt the attempts of these jobs, which are locked and
+        executing, in payloads below NOTIFY's limit; returns their claims.
+        """
+        claims: set[Claim] = set()
+        for start in range(0, len(job_ids), _CLAIMS_PER_NOTICE):
+            part = job_ids[start : start + _CLAIMS_PER_NOTICE]
+            rows = await self._fetch("interrupt_jobs", part, self._notify)
+            claims.update((row["id"], row["attempted_at"]) for row in rows)
+        return frozenset(claims)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from baton.words.actions import NewAction
-from baton.words.rows import Announced, CancelledStep
+from baton.words.rows import Announced, CancelledStep, Claim
 
 
 class SettledWait(NamedTuple):
@@ -27,7 +27,8 @@ class Effects(NamedTuple):
 
     `accepted` are the jobs whose outcomes were written, `released` the queues with jobs left
     available, `failing` the groups of wait steps whose time is over and whose steps are still to be
-    failed, with their workflows, `actions` what people did.
+    failed, with their workflows, `actions` what people did, `interrupted` the claims that they have
+    taken from whoever runs them.
     """
 
     accepted: frozenset[int] = frozenset()
@@ -37,6 +38,7 @@ class Effects(NamedTuple):
     waits: Sequence[SettledWait] = ()
     failing: Sequence[tuple[int, UUID]] = ()
     actions: Sequence[NewAction] = ()
+    interrupted: frozenset[Claim] = frozenset()
 
     def plus(self, more: Effects) -> Effects:
         """The effects of both, in their order."""
@@ -48,4 +50,5 @@ class Effects(NamedTuple):
             [*self.waits, *more.waits],
             [*self.failing, *more.failing],
             [*self.actions, *more.actions],
+            self.interrupted | more.interrupted,
         )

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from model.calls import Commits
-from model.state import FAILED, Job, Step, Workflow
+from model.state import FAILED, NOT_CLAIMED, Job, Step, Workflow
 from model.work import Work, job_of
 
 STEPS = "steps"
@@ -81,7 +81,7 @@ class Resetting(Work):
         if step.settled is not None or job.attempt > 0:
             step.history.append([run, step.settled, step.result, job.attempt, former])
             step.base = job.attempt
-        if job.state == "retryable":
+        if not job.due and job.claim != NOT_CLAIMED:
             job.due, job.stamp = True, self.tick()
         if step.new.name in retry.args:
             job.given = retry.given

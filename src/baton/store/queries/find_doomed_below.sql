@@ -1,5 +1,6 @@
 -- Everything below step $1 that was cancelled before it was begun, as far as that goes: each with the failed
--- dependencies that doomed it. What somebody cancelled by name in the run $2 is left out, and so is what is below it.
+-- dependencies that doomed it. What somebody has cancelled by name since its last reset is left out, and so is what is
+-- below it.
 WITH RECURSIVE below (job_id, dependents) AS (
     SELECT n.job_id, n.dependents FROM /*schema.*/workflow_nodes n WHERE n.job_id = $1
     UNION
@@ -23,12 +24,27 @@ WITH RECURSIVE below (job_id, dependents) AS (
             LIMIT 1
         )
     )
+    -- Of a deleted job the number of attempts is known, and not when they began.
+    AND NOT EXISTS (
+        SELECT FROM /*schema.*/workflow_deleted_jobs k
+        WHERE k.job_id = n.job_id AND k.workflow_id = n.workflow_id AND k.attempt > coalesce((
+            SELECT h.attempt
+            FROM /*schema.*/workflow_step_history h
+            WHERE h.workflow_id = n.workflow_id AND h.job_id = n.job_id AND h.attempt IS NOT NULL
+            ORDER BY h.id DESC
+            LIMIT 1
+        ), 0)
+    )
     AND NOT EXISTS (
         SELECT FROM /*schema.*/workflow_wait_groups g WHERE g.job_id = n.job_id AND g.armed_at IS NOT NULL
     )
     AND NOT EXISTS (
         SELECT FROM /*schema.*/baton_actions a
-        WHERE a.workflow_id = n.workflow_id AND a.step = n.name AND a.action = 'cancel_step' AND a.run = $2
+        WHERE a.workflow_id = n.workflow_id AND a.step = n.name AND a.action = 'cancel_step'
+        AND NOT EXISTS (
+            SELECT FROM /*schema.*/workflow_step_history h
+            WHERE h.workflow_id = n.workflow_id AND h.job_id = n.job_id AND h.replaced_at > a.done_at
+        )
     )
 )
 SELECT

@@ -1,16 +1,20 @@
 -- Makes the jobs $1 of workflow $3 new again, runnable now or at their own time where nothing is waited for; the jobs
 -- $2, which depend on them and have not begun, go back to sleep. Attempts and errors go on, with a full budget on top:
 -- what max_attempts had over the attempt at the last retry. $4 tells whether to notify.
+--
+-- The own time of one that was claimed before has come: one that is still to come is when a former attempt would have
+-- been made again, whether it waits for that, sleeps while the workflow is paused, or was cancelled meanwhile.
 WITH changed AS (
     UPDATE /*oban.*/oban_jobs j
     SET state = (CASE
             WHEN n.pending > 0 THEN 'suspended'
-            WHEN j.state = 'retryable' OR j.scheduled_at <= greatest(timezone('UTC', clock_timestamp()), j.inserted_at)
+            WHEN j.attempted_at IS NOT NULL
+                OR j.scheduled_at <= greatest(timezone('UTC', clock_timestamp()), j.inserted_at)
                 THEN 'available'
             ELSE 'scheduled'
         END)::/*oban.*/oban_job_state,
         scheduled_at = CASE
-            WHEN j.state = 'retryable' THEN timezone('UTC', clock_timestamp())
+            WHEN j.attempted_at IS NOT NULL THEN least(j.scheduled_at, timezone('UTC', clock_timestamp()))
             ELSE j.scheduled_at
         END,
         max_attempts = least(j.attempt + j.max_attempts - coalesce((
