@@ -16,7 +16,8 @@
 --
 -- Rows returned, by kind: 2 a workflow announced (workflow_id, data = its completion as JSON); 3 a queue with jobs
 -- left available (data); 4 a wait that settled (id = its group, data = its facts as JSON); 6 a wait step whose time is
--- over and whose step is to be failed (id), which is left to the caller.
+-- over and whose step is to be failed (id), which is left to the caller; 11 a step that was skipped (id, data = its
+-- facts as JSON).
 CREATE OR REPLACE FUNCTION /*schema.*/baton_decide(
     p_groups bigint[], p_checked bigint[], p_looked boolean, p_notify boolean
 )
@@ -215,6 +216,8 @@ BEGIN
                         RETURN QUERY SELECT 3::smallint, NULL::bigint, v_row.queue, NULL::uuid;
                     WHEN 5 THEN
                         v_due := v_due || v_row.id;
+                    WHEN 11 THEN
+                        RETURN QUERY SELECT 11::smallint, v_row.id, v_row.args, NULL::uuid;
                     ELSE
                         NULL;
                 END CASE;

@@ -3,7 +3,7 @@
 -- ids of groups, joined by commas.
 --
 -- Rows returned: (unknown), (finished), (check, json of candidates), (duplicate), or one of (settled), (delivered),
--- (buffered); then, for what followed, (announced, completion), (woken, queue), (wait, facts).
+-- (buffered); then, for what followed, (announced, completion), (woken, queue), (wait, facts), (skipped, facts).
 CREATE OR REPLACE FUNCTION /*schema.*/baton_send(
     p_workflow text, p_name text, p_payload text, p_dedupe text, p_accepting text, p_refusing text,
     p_notify boolean, p_trace text
@@ -93,9 +93,9 @@ BEGIN
     WHERE m.group_id = v_group AND m.name = p_name;
 
     RETURN QUERY
-    SELECT CASE d.kind WHEN 2 THEN 'announced' WHEN 3 THEN 'woken' ELSE 'wait' END, d.data
+    SELECT CASE d.kind WHEN 2 THEN 'announced' WHEN 3 THEN 'woken' WHEN 4 THEN 'wait' ELSE 'skipped' END, d.data
     FROM /*schema.*/baton_decide(ARRAY[v_group], '{}', false, p_notify) d
-    WHERE d.kind IN (2, 3, 4);
+    WHERE d.kind IN (2, 3, 4, 11);
     RETURN QUERY
     SELECT CASE WHEN g.status = 'completed' THEN 'settled' ELSE 'delivered' END, NULL
     FROM /*schema.*/workflow_wait_groups g WHERE g.id = v_group;

@@ -24,7 +24,8 @@
 -- its id); 1 a stale outcome (id, attempted_at = its claim); 2 a workflow announced
 -- (workflow_id, args = its completion as JSON); 3 a queue with jobs left available (queue); 4 a wait that
 -- settled in the same breath (args = its facts as JSON); 5 a wait group that is to be decided (id), told to the
--- decider of the waits only, which calls this without a claimant.
+-- decider of the waits only, which calls this without a claimant; 11 a step that was skipped (id, args = its facts as
+-- JSON).
 CREATE OR REPLACE FUNCTION /*schema.*/baton_settle_and_claim(
     p_ids bigint[], p_claims timestamp[], p_results text[], p_traces text[],
     p_queues text[], p_rooms integer[], p_claim boolean[], p_claimant text[], p_notify boolean,
@@ -54,8 +55,8 @@ DECLARE
     v_taken_queues text[] := '{}';
     v_woken text[];
     v_finished uuid[];
-    v_armed bigint[];
-    v_waited bigint[];
+    v_opened bigint[];
+    v_more bigint[];
     v_claimed bigint[];
     v_room integer;
 BEGIN
@@ -90,7 +91,9 @@ BEGIN
             SET state = 'completed', result = d.result::jsonb, trace = d.trace
             FROM done d
             WHERE n.job_id = d.id AND n.state IS NULL AND d.result IS NOT NULL
-            RETURNING n.workflow_id, n.dependents, n.job_id, n.waits
+            RETURNING
+                n.workflow_id, n.dependents, n.job_id,
+                n.waits OR n.any_dependents IS NOT NULL AS more
         ),
         counted AS (
             UPDATE /*schema.*/workflows w
@@ -112,7 +115,7 @@ BEGIN
                 GROUP BY d.job_id
             ) d
             WHERE n.job_id = d.job_id
-            RETURNING n.job_id, n.workflow_id, n.pending, n.state, n.waits
+            RETURNING n.job_id, n.workflow_id, n.pending, n.state, n.waits OR n.undecided AS opens
         ),
         ready AS (
             SELECT
@@ -158,24 +161,41 @@ BEGIN
             (
                 SELECT array_agg(d.job_id ORDER BY d.job_id)
                 FROM decremented d
-                WHERE d.waits AND d.pending = 1 AND d.state IS NULL
+                WHERE d.opens AND d.pending = 1 AND d.state IS NULL
             ),
-            (SELECT array_agg(s.job_id) FROM settled s WHERE s.waits)
-        INTO v_done, v_finished, v_taken, v_taken_queues, v_woken, v_armed, v_waited
+            (SELECT array_agg(s.job_id) FROM settled s WHERE s.more)
+        INTO v_done, v_finished, v_taken, v_taken_queues, v_woken, v_opened, v_more
         FROM released r;
 
-        IF v_waited IS NOT NULL THEN
-            PERFORM /*schema.*/baton_close_waits(v_waited, 'the step ended without it', NULL);
+        IF v_more IS NOT NULL THEN
+            PERFORM /*schema.*/baton_close_waits(v_more, 'the step ended without it', NULL);
+            -- A completed step satisfies the groups of alternatives in which it is the first.
+            WITH satisfied AS (
+                UPDATE /*schema.*/workflow_nodes n
+                SET any_of_state = 'completed',
+                    pending = greatest(n.pending - 1, 0),
+                    released_at = CASE WHEN n.pending <= 1 THEN v_moment END
+                FROM (
+                    SELECT DISTINCT a.job_id
+                    FROM /*schema.*/workflow_nodes s, unnest(s.any_dependents) AS a (job_id)
+                    WHERE s.job_id = ANY (v_more)
+                ) a
+                WHERE n.job_id = a.job_id AND n.state IS NULL AND n.any_of_state IS NULL
+                RETURNING n.job_id, n.pending, n.waits OR n.undecided AS opens
+            )
+            SELECT v_opened || coalesce(array_agg(s.job_id ORDER BY s.job_id), '{}') INTO v_opened
+            FROM satisfied s
+            WHERE s.pending = 0 OR (s.pending = 1 AND s.opens);
         END IF;
 
-        IF v_armed IS NOT NULL THEN
+        IF cardinality(v_opened) > 0 THEN
             RETURN QUERY
             SELECT
                 a.kind, a.id, NULL::timestamp, CASE WHEN a.kind = 3 THEN a.data END, NULL,
                 CASE WHEN a.kind <> 3 THEN a.data END, NULL, NULL::integer, NULL::integer, a.workflow_id,
                 NULL, NULL::integer, NULL, NULL::integer, NULL::double precision, NULL, NULL::boolean,
                 NULL::text[], NULL::double precision
-            FROM /*schema.*/baton_arm(v_armed, p_claimant IS NOT NULL, p_notify, false) a;
+            FROM /*schema.*/baton_open(v_opened, p_claimant IS NOT NULL, p_notify, false) a;
         END IF;
 
         IF v_done < cardinality(p_ids) THEN

@@ -81,3 +81,24 @@ def test_dependents_are_the_reversed_dependencies(above: list[set[int]]) -> None
     assert edges == {(one.job_id, below) for one in plans for below in one.dependents}
     assert [one.pending for one in plans] == [len(one.step.deps) for one in plans]
     assert {one.state for one in plans if not one.pending} == {JobState.AVAILABLE}
+
+
+def test_alternatives_count_as_one_and_a_condition_as_one_more() -> None:
+    a, b, c = planned(
+        NewStep("a", "w", "{}"),
+        NewStep("b", "w", "{}"),
+        NewStep("c", "w", "{}", deps=("a", "b"), any_of=("a", "b")),
+    )
+    assert (a.dependents, b.dependents, c.deps, c.pending) == ((), (), ["A", "B"], 1)
+    assert c.state is JobState.SUSPENDED
+    a, b, c = planned(
+        NewStep("a", "w", "{}"),
+        NewStep("b", "w", "{}"),
+        NewStep("c", "w", "{}", deps=("a", "b"), any_of=("b",), condition='{"when":{"a":1}}'),
+    )
+    assert (a.dependents, b.dependents, c.pending) == (["C"], (), 3)
+    (_, wait) = planned(
+        NewStep("a", "w", "{}"),
+        NewStep("w", "w", "{}", deps=("a",), wait=WAIT, condition='{"when":{"a":1}}'),
+    )
+    assert wait.pending == 2

@@ -11,7 +11,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
-from itertools import dropwhile, takewhile
+from itertools import dropwhile, product, takewhile
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
@@ -363,6 +363,25 @@ def test_gate_table() -> None:
         name: [decide([dependency], DependencyRules(*map(bool, given))).verdict for given in flags]
         for name, dependency in found.items()
     }
+
+
+def test_alternatives_table() -> None:
+    flags = [DependencyRules(), DependencyRules(True), DependencyRules(False, True)]
+    flags.append(DependencyRules(run_when_skipped=True))
+    found = {state.value: Dependency("a", state, None, True) for state in StepState}
+    found["executing"] = Dependency("a", None, JobState.EXECUTING, True)
+    found["gone"] = Dependency("a", None, None, True)
+    written = {row[0]: row[1:] for row in rows("states-and-gate.md", "two alternatives are")}
+    pairs = set[str]()
+    for (one, first), (other, second) in product(found.items(), repeat=2):
+        names = {f"{one} and {other}", f"{other} and {one}"}
+        if "completed" in (one, other):
+            names = {"completed and anything"}
+        (name,) = names & written.keys()
+        pairs.add(name)
+        decided = [decide([first, second], rules).verdict.value for rules in flags]
+        assert written[name] == decided, (one, other)
+    assert pairs == written.keys()
 
 
 async def test_statistics_example_prints_what_the_page_says(

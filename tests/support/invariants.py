@@ -16,6 +16,31 @@ WITH steps AS (
     LEFT JOIN baton.oban_jobs j ON j.id = n.job_id
         AND j.meta ->> 'workflow_id' = n.workflow_id::text AND j.meta ->> 'workflow_name' = n.name
 ),
+-- Of several alternatives one is enough; together they are one dependency.
+alternatives AS (
+    SELECT
+        s.job_id,
+        CASE
+            WHEN bool_or(
+                d.state = 'completed' OR (d.state = 'cancelled' AND s.ignore_cancelled)
+                OR (d.state = 'discarded' AND s.ignore_discarded)
+            ) THEN 'completed'
+            WHEN bool_or(d.state IS NULL) THEN NULL
+            WHEN bool_or(d.state = 'skipped') THEN 'skipped'
+            ELSE 'dooms'
+        END AS state
+    FROM steps s, unnest(s.any_of) AS dep (job_id)
+    JOIN baton.workflow_nodes d ON d.job_id = dep.job_id
+    GROUP BY s.job_id
+),
+dependencies AS (
+    SELECT s.job_id, d.state::text AS state
+    FROM steps s, unnest(s.deps) AS dep (job_id)
+    JOIN baton.workflow_nodes d ON d.job_id = dep.job_id
+    WHERE (dep.job_id = ANY (s.any_of)) IS NOT TRUE
+    UNION ALL
+    SELECT a.job_id, a.state FROM alternatives a
+),
 waits AS (
     SELECT
         s.job_id,
@@ -24,9 +49,10 @@ waits AS (
         bool_or(
             (d.state = 'cancelled' AND NOT s.ignore_cancelled)
             OR (d.state = 'discarded' AND NOT s.ignore_discarded)
+            OR d.state = 'dooms'
         ) AS doomed
-    FROM steps s, unnest(s.deps) AS dep (job_id)
-    JOIN baton.workflow_nodes d ON d.job_id = dep.job_id
+    FROM steps s
+    JOIN dependencies d ON d.job_id = s.job_id
     GROUP BY s.job_id, s.run_when_skipped
 ),
 open_waits AS (
@@ -87,7 +113,14 @@ FROM steps s
 LEFT JOIN waits w ON w.job_id = s.job_id
 LEFT JOIN open_waits o ON o.job_id = s.job_id
 WHERE s.state IS NULL AND w.doomed IS NOT TRUE AND w.unneeded IS NOT TRUE
-AND s.pending <> coalesce(w.unsettled, 0) + coalesce(o.open, 0) + s.paused
+AND s.pending <> coalesce(w.unsettled, 0)
+    + greatest(coalesce(o.open, 0), s.undecided::integer) + s.paused
+UNION ALL
+SELECT format('step %s: alternatives %s, noted as %s', s.job_id, a.state, s.any_of_state)
+FROM steps s
+JOIN alternatives a ON a.job_id = s.job_id
+WHERE s.state IS NULL AND s.any_of_state::text IS DISTINCT FROM a.state
+AND a.state IS DISTINCT FROM 'dooms'
 UNION ALL
 SELECT format('step %s: suspended for ever', s.job_id)
 FROM steps s
@@ -101,7 +134,8 @@ UNION ALL
 SELECT format('step %s: completed before its dependencies, or in spite of them', s.job_id)
 FROM steps s
 JOIN waits w ON w.job_id = s.job_id
-WHERE s.state = 'completed' AND (w.unsettled > 0 OR w.doomed OR w.unneeded)
+WHERE s.state = 'completed'
+AND (w.unsettled > 0 OR w.doomed OR w.unneeded OR baton.baton_unmet(s.job_id) IS NOT NULL)
 -- Somebody may have settled it by hand.
 AND NOT EXISTS (
     SELECT FROM baton.baton_actions a

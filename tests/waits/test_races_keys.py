@@ -128,7 +128,8 @@ async def roll_back_a_taker(ring: WaitRing) -> None:
     async with side.connection() as connection:
         taking = connection.transaction()
         await taking.start()
-        await connection.fetch(side.sql("arm_waits"), [gate], False, False)
+        arm = "SELECT kind FROM baton.baton_arm($1::bigint[], true, false, false)"
+        await connection.fetch(arm, [gate])
         async with asyncio.timeout(5):
             await ring.complete(above)(ring.sides[1])
         await taking.rollback()

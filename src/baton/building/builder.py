@@ -19,8 +19,9 @@ from baton.building.fan_out import (
     job_of_model,
 )
 from baton.building.insert import insert_all
+from baton.building.rules import NO_CONDITIONS, Conditions, Rules, checked_rules
 from baton.core.attributes import checked_tags, encoded_attributes
-from baton.core.checks import checked_deadline, flag, listed, parse_workflow_id
+from baton.core.checks import checked_deadline, flag, parse_workflow_id
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.handles.workflow import WorkflowHandle, handle_of
 from baton.runtime.ids import new_id
@@ -32,7 +33,7 @@ from baton.steps.wait_options import (
 )
 from baton.store.ambient import EngineOrName, current
 from baton.store.borrowed import CallersConnection
-from baton.words.argument_errors import InvalidArgumentError, InvalidNameError, InvalidOptionError
+from baton.words.argument_errors import InvalidArgumentError, InvalidOptionError
 from baton.words.rows import Completion, Job, NewStep
 from baton.words.states import OnTimeout
 from baton.workers.args import NewJob
@@ -127,26 +128,41 @@ class Baton(HasDraft):
         ignore_cancelled: bool | None = None,
         ignore_discarded: bool | None = None,
         run_when_skipped: bool = False,
+        any_of: Iterable[str] | None = None,
+        when: Mapping[str, Any] | None = None,
+        unless: Mapping[str, Any] | None = None,
+        on_failure: bool = False,
         **options: Unpack[StepOptions],
     ) -> Self:
         """Add a step: a built worker (`FetchToken(api_key="…")`) or a function's job
         (`process.new(url="…")`).
 
-        `deps` names the steps it waits for; they may be added later. The ignore flags default to
-        the workflow's; a step whose dependencies were all skipped is skipped too, unless
-        `run_when_skipped`. The options default to the worker's: `queue`, `max_attempts`,
-        `priority`, `tags`, `timeout` (seconds or timedelta per attempt), `model` (see `Baton`), and
-        either `schedule_in` (from insertion) or `schedule_at` (aware datetime): the step runs no
-        earlier,
-        whenever its dependencies settle.
+        `deps` names the steps it waits for; they may be added later. Of the steps in `any_of` the
+        first that completes is enough. The ignore flags default to the workflow's; a step whose
+        dependencies were all skipped is skipped too, unless `run_when_skipped`.
+
+        Once its dependencies have settled, the step is skipped unless its condition is met: with
+        `when={"check": {"approved": True}}` the result of `check` has to contain that, as
+        PostgreSQL's `@>` has it; `unless` is the opposite; of several dependencies all have to
+        contain what is named. With `on_failure=True` one of `deps` has to have failed, or to have
+        been cancelled; such a step ignores failures.
+
+        The options default to the worker's: `queue`, `max_attempts`, `priority`, `tags`, `timeout`
+        (seconds or timedelta per attempt), `model` (see `Baton`), and either `schedule_in` (from
+        insertion) or `schedule_at` (aware datetime): the step runs no earlier, whenever its
+        dependencies settle.
 
         Raises DuplicateStepError, InvalidNameError, InvalidArgumentError, NotStorableError at once,
         WorkflowInsertedError after an insertion; the graph as a whole is checked by `validate` and
         `insert`.
         """
-        step = self._step(name, job, deps, ignore_cancelled, ignore_discarded, options)
-        if flag("run_when_skipped", run_when_skipped):
-            step = replace(step, run_when_skipped=True)
+        rules = self._rules(
+            deps,
+            (ignore_cancelled, ignore_discarded, run_when_skipped),
+            (when, unless, on_failure),
+            any_of,
+        )
+        step = self._step(name, job, rules, options)
         self._steps[step.name] = step
         return self
 
@@ -184,20 +200,18 @@ class Baton(HasDraft):
         twice.
         """
         name = validate_step_name(name)
-        deps = _deps(deps)
+        rules = self._rules(deps)
         model = options.get("model")
         if model is not None:
             raise InvalidOptionError("model", model, "nothing: models=[…] tells them")
         made = branches(name, models, self._model_map, self._steps)
         steps = [
-            replace(
-                self._step(branch, job_of_model(job, model), deps, None, None, options), model=model
-            )
+            replace(self._step(branch, job_of_model(job, model), rules, options), model=model)
             for branch, model in made.items()
         ]
         if synthesis is not None:
-            flags = (ignore_cancelled, ignore_discarded)
-            steps.append(self._step(name, synthesis, tuple(made), *flags, {}))
+            of_all = self._rules(tuple(made), (ignore_cancelled, ignore_discarded, False))
+            steps.append(self._step(name, synthesis, of_all, {}))
         self._steps.update((step.name, step) for step in steps)
         return tuple(step.name for step in steps)
 
@@ -213,6 +227,9 @@ class Baton(HasDraft):
         ignore_cancelled: bool | None = None,
         ignore_discarded: bool | None = None,
         run_when_skipped: bool = False,
+        when: Mapping[str, Any] | None = None,
+        unless: Mapping[str, Any] | None = None,
+        on_failure: bool = False,
         **options: Unpack[WaitStepOptions],
     ) -> Self:
         """Add a wait step: a step that waits for events, without a worker and without a slot.
@@ -224,26 +241,25 @@ class Baton(HasDraft):
         was given and time is over. With `on_timeout` "cancel" or "discard" its step fails instead.
         `correlation_key` lets `send_event(None, name, correlation_key=…)` reach it; `prompt` tells
         people what is asked of them; `payload_type` is the pydantic type of the payloads, or a
-        mapping of event name to type: what is not valid is refused.
+        mapping of event name to type: what is not valid is refused. A wait step whose condition
+        (`when`, `unless`, `on_failure`; see `add`) is not met is skipped, and waits for nothing.
 
         Raises DuplicateStepError, InvalidNameError, InvalidOptionError, NotStorableError.
         """
         name = self._new_name(name)
+        ignored = (ignore_cancelled, ignore_discarded, run_when_skipped)
         self._steps[name] = NewStep(
             name=name,
             worker=WAIT_STEP_WORKER,
             args="{}",
             queue=WAIT_STEP_QUEUE,
-            deps=_deps(deps),
-            ignore_cancelled=_flag_or("ignore_cancelled", ignore_cancelled, self._ignore_cancelled),
-            ignore_discarded=_flag_or("ignore_discarded", ignore_discarded, self._ignore_discarded),
-            run_when_skipped=flag("run_when_skipped", run_when_skipped),
             wait=new_wait_step(
                 name,
                 {"any_of": any_of, "all_of": all_of, "at_least": at_least},
                 on_timeout,
                 options,
             ),
+            **self._rules(deps, ignored, (when, unless, on_failure)),
         )
         return self
 
@@ -284,9 +300,7 @@ class Baton(HasDraft):
         self,
         name: str,
         job: Worker | NewJob,
-        deps: Iterable[str],
-        ignore_cancelled: bool | None,
-        ignore_discarded: bool | None,
+        rules: Rules,
         options: StepOptions,
     ) -> NewStep:
         name = self._new_name(name)
@@ -295,14 +309,17 @@ class Baton(HasDraft):
         fields = {**spec.defaults, **step_options(options)} if options else spec.defaults
         if self._model_map:
             fields = {**fields, "model": chosen_model(self._model_map, name, fields.get("model"))}
-        return NewStep(
-            name=name,
-            worker=spec.name,
-            args=new.args,
-            deps=_deps(deps),
-            ignore_cancelled=_flag_or("ignore_cancelled", ignore_cancelled, self._ignore_cancelled),
-            ignore_discarded=_flag_or("ignore_discarded", ignore_discarded, self._ignore_discarded),
-            **fields,
+        return NewStep(name=name, worker=spec.name, args=new.args, **rules, **fields)
+
+    def _rules(
+        self,
+        deps: Iterable[str],
+        ignored: tuple[bool | None, bool | None, bool] = (None, None, False),
+        conditions: Conditions = NO_CONDITIONS,
+        any_of: Iterable[str] | None = None,
+    ) -> Rules:
+        return checked_rules(
+            deps, any_of, ignored, conditions, (self._ignore_cancelled, self._ignore_discarded)
         )
 
 
@@ -338,20 +355,3 @@ def _right_job(step: str, job: Any) -> str:
     if inspect.isroutine(job):
         return f"a job: decorate the function with @worker, then .add({step!r}, {name}.new(…))"
     return "a worker's instance, such as FetchToken(…), or a function's job, process.new(…)"
-
-
-def _deps(given: Iterable[str]) -> tuple[str, ...]:
-    if given == ():
-        return ()
-    return tuple(dict.fromkeys(map(_dependency, listed("deps", given))))
-
-
-def _dependency(given: object) -> str:
-    if not isinstance(given, str):
-        expected = f"deps to be step names, such as deps=['a'], not a {type(given).__name__}"
-        raise InvalidNameError("step name", given, expected)
-    return validate_step_name(given)
-
-
-def _flag_or(option: str, given: bool | None, default: bool) -> bool:
-    return default if given is None else flag(option, given)

@@ -162,7 +162,7 @@ RULES: Mapping[Ending, Rule] = MappingProxyType(
         Ending.HELD: _given_back("a dependency has not settled", JobState.SUSPENDED),
         Ending.SUSPENDED: _given_back("the step waits for events or a time", JobState.SUSPENDED),
         Ending.DOOMED: _final("a dependency failed or vanished", JobState.CANCELLED),
-        Ending.NOT_NEEDED: _skipped("all dependencies were skipped"),
+        Ending.NOT_NEEDED: _skipped("all dependencies were skipped, or its condition is not met"),
         # Moved by hand: its error and its attempts are those of its failure.
         Ending.CANCELLED_BEFORE: _given_back(
             "the step was cancelled before: not performed", JobState.CANCELLED

@@ -14,7 +14,8 @@ from baton.words.states import JobState
 
 class PlannedStep(NamedTuple):
     """A step as it begins, by job ids. `pending` counts what has to settle before it may run: its
-    dependencies, and the wait of a wait step. `due` None is the time of the insertion.
+    dependencies, alternatives as one, and its condition or the wait of a wait step. `dependents`
+    are those of which it is no alternative. `due` None is the time of the insertion.
     """
 
     step: NewStep
@@ -38,14 +39,22 @@ def plan(steps: Sequence[NewStep], job_ids: Sequence[str], now: datetime) -> Ite
     known = {step.name: job_id for step, job_id in zip(steps, job_ids, strict=True)}
     below: dict[str, list[str]] = {}
     for step, job_id in zip(steps, job_ids, strict=True):
-        for name in _distinct(step.deps):
+        for name in _needed(step):
             below.setdefault(known[name], []).append(job_id)
     for step, job_id in zip(steps, job_ids, strict=True):
         deps = [known[name] for name in _distinct(step.deps)]
-        pending = len(deps) + (step.wait is not None)
+        pending = len(deps) + (step.wait is not None or step.condition is not None)
+        if step.any_of:
+            pending += 1 - len(set(step.any_of))
         due = _due(step, now)
         state = _state(pending, due, now)
         yield PlannedStep(step, job_id, state, due, deps, below.get(job_id, ()), pending)
+
+
+def _needed(step: NewStep) -> Iterable[str]:
+    """The dependencies all of which have to settle."""
+    names = _distinct(step.deps)
+    return [name for name in names if name not in step.any_of] if step.any_of else names
 
 
 def _distinct(names: Sequence[str]) -> Iterable[str]:

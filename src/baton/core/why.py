@@ -16,6 +16,7 @@ from baton.core.gate import (
     DependencyRules,
     Verdict,
     decide,
+    holding,
 )
 from baton.words.insights import EngineRow, Reason, WaitsFor, Why
 from baton.words.states import TERMINAL_STATES, JobState, StepState
@@ -77,13 +78,16 @@ class StepFacts:
     pause_reason: str | None = None
 
 
-def explain(facts: StepFacts, dependencies: Sequence[Dependency], rules: DependencyRules) -> Why:
-    """Why the step is where it is. What its dependencies mean for it is the gate's own answer."""
-
-    def gate(given: Sequence[Dependency]) -> Decision:
-        return decide(given, rules)
-
-    decision = gate(dependencies)
+def explain(
+    facts: StepFacts,
+    dependencies: Sequence[Dependency],
+    rules: DependencyRules,
+    unmet: str | None = None,
+) -> Why:
+    """Why the step is where it is. What its dependencies, and its condition that is not met, mean
+    for it is the gate's own answer.
+    """
+    decision = decide(dependencies, rules, unmet)
     if facts.settled is not None:
         return _settled(facts, facts.settled, decision)
     if facts.job_state is None:
@@ -100,7 +104,7 @@ def explain(facts: StepFacts, dependencies: Sequence[Dependency], rules: Depende
     if decision.verdict is Verdict.CANCEL:
         return _why(facts, Reason.DOOMED, f"is about to be cancelled: {decision.reason}")
     if decision.verdict is Verdict.HOLD:
-        held = [d for d in dependencies if gate([d]).verdict is Verdict.HOLD]
+        held = holding(dependencies, rules)
         return _besides_paused(facts, _held(facts, held, len(dependencies)))
     if decision.verdict is Verdict.SKIP:
         return _why(facts, Reason.DOOMED, f"is about to be skipped: {decision.reason}")
@@ -167,18 +171,27 @@ def _executing(facts: StepFacts) -> Why:
 
 
 def _held(facts: StepFacts, held: Sequence[Dependency], total: int) -> Why:
-    waits_for = tuple(
-        WaitsFor(d.name, state)
-        for d in held
-        if (state := d.job_state) is not None  # the gate dooms a step for such a one
-    )
-    named = [f"{w.name!r} is {w.state}" for w in waits_for[:_MOST_NAMED]]
-    if len(waits_for) > _MOST_NAMED:
-        named.append(f"{len(waits_for) - _MOST_NAMED} more")
-    says = f"waits for dependencies ({len(waits_for)} of {total}): {', '.join(named)}"
+    needed = [d for d in held if not d.alternative]
+    alternatives = [d for d in held if d.alternative]
+    says = f"waits for dependencies ({len(held)} of {total}): {_named(needed)}"
+    if alternatives:
+        says = f"{says}, and for" if needed else "waits for"
+        says += f" one of its alternatives: {_named(alternatives)}"
     if facts.job_state is not JobState.SUSPENDED:
         says += f"; its job was moved by hand and is {facts.job_state}, the gate will hold it"
-    return _why(facts, Reason.DEPENDENCIES, says, dependencies=waits_for)
+    return _why(facts, Reason.DEPENDENCIES, says, dependencies=_waits_for(held))
+
+
+def _waits_for(held: Sequence[Dependency]) -> tuple[WaitsFor, ...]:
+    # Of one without a job the gate says that it dooms the step.
+    return tuple(WaitsFor(d.name, d.job_state) for d in held if d.job_state is not None)
+
+
+def _named(held: Sequence[Dependency]) -> str:
+    named = [f"{d.name!r} is {d.job_state}" for d in held[:_MOST_NAMED]]
+    if len(held) > _MOST_NAMED:
+        named.append(f"{len(held) - _MOST_NAMED} more")
+    return ", ".join(named)
 
 
 def _waiting(facts: StepFacts, wait: StepWait) -> Why:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from baton.core.gate import Decision, Dependency, DependencyRules, decide
+from baton.core.gate import Decision, DependencyRules, decide
 from baton.store.results import DependencyRow
 
 
 def decision(rows: Sequence[DependencyRow]) -> Decision:
     """Whether the step whose dependencies these are may run."""
-    return decide(
-        [Dependency(row.name, row.settled, row.job_state) for row in rows],
-        rows[0].rules if rows else DependencyRules(),
-    )
+    if not rows:
+        return decide((), DependencyRules())
+    return decide([row.dependency for row in rows], rows[0].rules, rows[0].unmet)

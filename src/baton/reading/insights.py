@@ -9,7 +9,7 @@ from uuid import UUID
 
 from baton.core.attributes import checked_tags, encoded_attributes
 from baton.core.checks import check_page_limit, flag, parse_workflow_id
-from baton.core.gate import Dependency, DependencyRules
+from baton.core.gate import DependencyRules
 from baton.core.names import (
     validate_event_name,
     validate_key,
@@ -238,8 +238,9 @@ class Insights:
         facts, rows = found
         return explain(
             facts,
-            [Dependency(row.name, row.settled, row.job_state) for row in rows],
+            [row.dependency for row in rows],
             rows[0].rules if rows else DependencyRules(),
+            rows[0].unmet if rows else None,
         )
 
     async def _read(self, body: Callable[[], Awaitable[T]]) -> T:

@@ -78,7 +78,7 @@ async def _reopen(
     ended = await announced(resetting, workflow_id, course)
     below = revived(job_id, await resetting.find_doomed_below(job_id))
     jobs = await lock_chosen(resetting, workflow_id, sorted([job_id, *below]), interrupt=True)
-    # Nothing is armed: the steps below wait for this one, which is about to settle.
+    # Nothing is opened: the steps below wait for this one, which is about to settle.
     lost = await resetting.interrupt_jobs(jobs.running)
     run, _, queues = await put_back(resetting, workflow_id, jobs, course)
     done = Effects(released=queues, interrupted=lost)

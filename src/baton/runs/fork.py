@@ -86,18 +86,19 @@ async def _fork(
     pairs = list(zip(source.steps, (job.id for job in jobs), strict=True))
     taken = [(step, job_id) for step, job_id in pairs if step.job_id not in chosen]
     begun = [job_id for step, job_id in pairs if step.job_id in chosen]
+    failed = sum(step.state in ("cancelled", "discarded") for step, _ in taken)
+    skipped = sum(step.state == "skipped" for step, _ in taken)
+    # Before anything is decided: what a condition skips is counted on top.
+    await forking.begin_fork(fork_id, source_id, len(taken), failed, skipped)
     effects = Effects()
     if taken:
         await forking.take_over([job_id for _, job_id in taken], [step.job_id for step, _ in taken])
         await forking.forget_deleted([job_id for step, job_id in taken if not step.kept])
-        armed = await forking.count_pending(begun, paused=False)
+        opened = await forking.count_pending(begun, paused=False)
         queues = await forking.reset_jobs(fork_id, begun, [])
         effects = Effects(released=queues)
-        if armed:
-            effects = effects.plus(await forking.arm_waits(armed))
-    failed = sum(step.state in ("cancelled", "discarded") for step, _ in taken)
-    skipped = sum(step.state == "skipped" for step, _ in taken)
-    await forking.begin_fork(fork_id, source_id, len(taken), failed, skipped)
+        if opened:
+            effects = effects.plus(await forking.open_steps(opened))
     action = NewAction(
         source_id,
         "fork",

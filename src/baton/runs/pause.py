@@ -76,11 +76,11 @@ async def resume_workflow(
                 if course.outstanding == 0:
                     raise WorkflowFinishedError(workflow_id, "there is nothing to resume")
                 return Effects()
-            ready, waiting = await settlement.resume_workflow(workflow_id)
+            ready, opened = await settlement.resume_workflow(workflow_id)
             states = await settlement.lock_jobs(ready)
             asleep = [i for i, state in states.items() if state is JobState.SUSPENDED]
             released = await settlement.release_jobs(asleep) if asleep else []
-            armed = await settlement.arm_waits(waiting) if waiting else Effects()
+            further = await settlement.open_steps(opened) if opened else Effects()
             action = NewAction(
                 workflow_id,
                 "resume",
@@ -91,6 +91,6 @@ async def resume_workflow(
                 bulk_id=told.bulk_id,
             )
             await settlement.record_action(action)
-            return Effects(released=released, actions=[action]).plus(armed)
+            return Effects(released=released, actions=[action]).plus(further)
 
     return await database.notifying(body, notify, idempotent=True)

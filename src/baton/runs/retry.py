@@ -184,8 +184,8 @@ async def reset(
     """Put these steps back to their beginning and begin the waits of those that wait for nothing
     else; returns the run that goes on.
     """
-    run, armed, queues = await put_back(resetting, workflow_id, jobs, course, keep_memos, args)
-    decided = await resetting.arm_waits(armed) if armed else Effects()
+    run, opened, queues = await put_back(resetting, workflow_id, jobs, course, keep_memos, args)
+    decided = await resetting.open_steps(opened) if opened else Effects()
     return run, Effects(released=queues).plus(decided)
 
 
@@ -206,14 +206,14 @@ async def put_back(
         await resetting.take_deadline(workflow_id)
     if jobs.missing:
         await resetting.remake_jobs(workflow_id, jobs.missing)
-    run, armed = await resetting.reset_nodes(
+    run, opened = await resetting.reset_nodes(
         workflow_id, chosen, jobs.again, run=course.run, paused=course.paused
     )
     await resetting.drop_waits(chosen, keep_memos=keep_memos)
     if args:
         await resetting.replace_args(args)
     queues = await resetting.reset_jobs(workflow_id, chosen, jobs.again)
-    return run, armed, queues
+    return run, opened, queues
 
 
 async def choose(

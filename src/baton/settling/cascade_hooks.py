@@ -69,6 +69,15 @@ def emit_cancelled_steps(
     return started
 
 
+def emit_skipped_steps(engine: str | None, steps: Sequence[CancelledStep]) -> None:
+    """Emit the events of steps whose conditions were not met, and what hung on them: they have no
+    hooks.
+    """
+    if seam.active:
+        for step in steps:
+            seam.emit(_event(engine, step))
+
+
 async def _call(database: Store, settings: EngineSettings, step: CancelledStep) -> None:
     found = _hook(step)
     if found is None:

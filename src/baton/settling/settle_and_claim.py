@@ -51,7 +51,7 @@ from baton.store.refused_claims import find_refused_claims, try_claims
 from baton.store.store import Store
 from baton.telemetry import seam
 from baton.words.database_errors import DatabaseError
-from baton.words.effects import Effects, SettledWait
+from baton.words.effects import Effects
 from baton.words.engine_errors import EngineStateError
 from baton.words.rows import Announced, CancelledStep, Claim, ClaimedJob, Demand, Outcome
 from baton.words.states import JobState
@@ -199,7 +199,7 @@ class WorkflowLedger:
         if self._sought:
             self._emitted_ends.update(workflow_id for workflow_id, _ in reply.completions)
             reply.completions.extend(await self._find_lost_ends())
-        emit = partial(self._emit, reply.completions, reply.waits)
+        emit = partial(self._emit, reply)
         return Reply(
             [*(job for _, job in found), *reply.jobs],
             frozenset(stale),
@@ -355,15 +355,17 @@ class WorkflowLedger:
         self._unemitted.append(effects)
         return effects.released
 
-    def _emit(self, completions: Sequence[Announced], waits: Sequence[SettledWait]) -> None:
-        """Emit settled waits and cancelled steps, then ended workflows."""
+    def _emit(self, reply: Settled) -> None:
+        """Emit settled waits, cancelled and skipped steps, then ended workflows."""
         unemitted, self._unemitted = self._unemitted, []
-        emit_settled_waits(self._database.engine, waits)
+        emit_settled_waits(self._database.engine, reply.waits)
+        if reply.skipped:
+            self._on_cancelled(reply.skipped)
         for effects in unemitted:
             emit_settled_waits(self._database.engine, effects.waits)
             if effects.cancelled:
                 self._on_cancelled(effects.cancelled)
-        for ended in (*(effects.completions for effects in unemitted), completions):
+        for ended in (*(effects.completions for effects in unemitted), reply.completions):
             if ended:
                 self._on_finished(ended)
 

@@ -1,8 +1,8 @@
 """Settles failures: the slow path, several statements under the workflow's lock.
 
 The prompt path, `completion.check` and every sweep come through `settle_nodes`: record settled
-states, cascade, release, count, announce. Decisions are taken by the pure `core.gate` on what was
-read after the lock.
+states, cascade, release, count, announce. Decisions are taken by the pure `core.cascade` on what
+was read after the lock; on conditions by `baton_open`, which only the schema knows.
 
 Completed steps are settled by one statement, `baton_settle_and_claim`. What both write must stay
 equal: docs/architecture.md has the lines under "Two ways of settling",
@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from baton.core.gate import Cascade, Cause, GraphNode, Verdict, cascade
+from baton.core.cascade import Cascade, GraphNode, cascade
+from baton.core.gate import Cause, Verdict
 from baton.performing.gating import decision
 from baton.store.settlement import (
     CancelledJob,
@@ -113,10 +114,10 @@ async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Effect
         await settlement.close_waits(waited, "the step ended without it")
     decrements = await _without_doomed(settlement, plan.decrements, busy)
     if decrements:
-        await settlement.decrement_pending(decrements)
+        await settlement.decrement_pending(decrements, plan.alternatives)
     released = await settlement.release_jobs(plan.released) if plan.released else []
-    wait_steps = _wait_steps(decrements, downstream)
-    armed = await settlement.arm_waits(wait_steps) if wait_steps else Effects()
+    opened = _opened(decrements, downstream)
+    further = await settlement.open_steps(opened) if opened else Effects()
     finished = await settlement.count_settled(_counts(settled))
     completions = await settlement.announce(finished) if finished else []
     cancelled = [
@@ -131,22 +132,22 @@ async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Effect
     ]
     return Effects(
         frozenset(first), completions=completions, cancelled=cancelled, released=released
-    ).plus(armed)
+    ).plus(further)
 
 
-def _wait_steps(decrements: Mapping[int, int], nodes: Mapping[int, DownstreamNode]) -> list[int]:
-    """The wait steps whose last dependency settled: what is left of their counters is the wait."""
+def _opened(decrements: Mapping[int, int], nodes: Mapping[int, DownstreamNode]) -> list[int]:
+    """The steps whose last dependency settled, and that have a condition or a wait left."""
     return sorted(
         job_id
         for job_id, count in decrements.items()
-        if nodes[job_id].waits and nodes[job_id].pending - count == 1
+        if nodes[job_id].opens and nodes[job_id].pending - count == 1
     )
 
 
 async def _plan(
     settlement: Settlement, settled: Sequence[SettledNode], gone: frozenset[int]
 ) -> tuple[Cascade, dict[int, DownstreamNode], frozenset[int]]:
-    if not any(node.dependents for node in settled):
+    if not any(node.dependents or node.any_dependents for node in settled):
         return cascade({}, {}), {}, frozenset()
     downstream = {node.job_id: node for node in await settlement.read_downstream(settled, gone)}
     states = await settlement.lock_jobs(list(downstream))
@@ -159,6 +160,8 @@ async def _plan(
             dependents=node.dependents,
             unskipped=node.unskipped,
             executing=node.job_id in busy,
+            any_dependents=node.any_dependents,
+            alternatives=node.alternatives,
         )
         for node in downstream.values()
     }

@@ -73,6 +73,8 @@ def _step(row: asyncpg.Record, names: dict[int, str]) -> NewStep:
         args="{}",
         timeout=row["timeout"],
         deps=tuple(names[job_id] for job_id in row["deps"]),
+        any_of=tuple(names[job_id] for job_id in row["any_of"] or ()),
+        condition=row["condition"],
         ignore_cancelled=row["ignore_cancelled"],
         ignore_discarded=row["ignore_discarded"],
         run_when_skipped=row["run_when_skipped"],

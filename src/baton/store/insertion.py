@@ -13,6 +13,7 @@ from uuid import UUID
 from baton.core.jsonvalue import encode
 from baton.core.plan import plan
 from baton.store.borrowed import Connection
+from baton.store.conditions import insert_conditions
 from baton.store.sql import DEADLINES, OBAN_INSERT, Sql
 from baton.store.store import Store
 from baton.store.translating import translating_database_errors
@@ -110,6 +111,8 @@ async def _insert(
         await write()
     if any(step.wait is not None for workflow in workflows for step in workflow.steps):
         await insert_wait_steps(connection, sql, _wait_steps(workflows, jobs), notify=notify)
+    if any(step.any_of or step.condition for workflow in workflows for step in workflow.steps):
+        await insert_conditions(connection, sql, workflows, jobs)
     return Inserted(reserved.now, jobs)
 
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from baton.store.store import Store
-from baton.store.waits import Fetches, settled_wait
+from baton.store.waits import Fetches, settled_wait, skipped_step
 from baton.words.effects import SettledWait
-from baton.words.rows import Announced, Claim, ClaimedJob, Demand, Node, Outcome
+from baton.words.rows import Announced, CancelledStep, Claim, ClaimedJob, Demand, Node, Outcome
 from baton.words.states import StepState
 
 _log = logging.getLogger("baton")
@@ -42,6 +42,7 @@ class Settled(NamedTuple):
     completions: list[Announced]
     released: list[str]
     waits: Sequence[SettledWait] = ()
+    skipped: Sequence[CancelledStep] = ()
 
 
 class Orphan(NamedTuple):
@@ -82,6 +83,7 @@ class _Kind(IntEnum):
     FINISHED = 2
     RELEASED = 3
     WAIT = 4
+    SKIPPED = 11
 
 
 _STATES = {str(state): state for state in StepState}
@@ -115,7 +117,8 @@ async def settle_and_claim(
         [job_id for d in demands for job_id in d.left_out],
     )
     waits: list[SettledWait] = []
-    reply = Settled([], [], [], [], waits)
+    skipped: list[CancelledStep] = []
+    reply = Settled([], [], [], [], waits, skipped)
     for row in rows:
         kind = row[0]
         if kind == _Kind.JOB:
@@ -128,6 +131,8 @@ async def settle_and_claim(
             waits.append(settled_wait(row[5]))
         elif kind == _Kind.RELEASED:
             reply.released.append(row[3])
+        elif kind == _Kind.SKIPPED:
+            skipped.append(skipped_step(row[5]))
     return reply
 
 

@@ -57,12 +57,19 @@ class Resetting(Settlement):
         """Steps among these, at most ten, whose jobs were deleted and not kept."""
         return [row["name"] for row in await self._fetch("find_unmade", job_ids)]
 
-    async def find_doomed_below(self, job_id: int) -> dict[int, list[int]]:
+    async def find_doomed_below(self, job_id: int) -> dict[int, list[list[int]]]:
         """The steps below a failed one that were cancelled and never begun, with the failed
-        dependencies that doomed each; without what was cancelled by name since its last reset.
+        dependencies that doomed each, alternatives together; without what was cancelled by name
+        since its last reset.
         """
         rows = await self._fetch("find_doomed_below", job_id)
-        return {row["job_id"]: row["doomed_by"] for row in rows}
+        return {
+            row["job_id"]: [
+                *([dependency] for dependency in row["doomed_by"]),
+                *([row["doomed_by_all"]] if row["doomed_by_all"] else ()),
+            ]
+            for row in rows
+        }
 
     async def complete_job(self, job_id: int) -> None:
         await self._fetch("complete_job", job_id)
@@ -88,18 +95,20 @@ class Resetting(Settlement):
     ) -> tuple[int, list[int]]:
         """Put nodes back to their beginning, and keep what that replaces as history of `run`; those
         that wait for them `again` count anew.
-        Returns the run that goes on, the next one if the workflow had ended, and the wait steps
-        that wait for events only.
+        Returns the run that goes on, the next one if the workflow had ended, and the steps that
+        wait for a condition or events only.
         """
         (kept,) = await self._fetch("keep_history", workflow_id, job_ids, run)
         await self._fetch("reset_nodes", job_ids)
         await self._fetch("count_again", again, int(paused))
-        armed = await self.count_pending(job_ids, paused=paused)
+        opened = await self.count_pending(job_ids, paused=paused)
         (row,) = await self._fetch("restart_workflow", workflow_id, *kept)
-        return row["run"], armed
+        return row["run"], opened
 
     async def count_pending(self, job_ids: Sequence[int], *, paused: bool) -> list[int]:
-        """Count what unsettled steps wait for; returns the wait steps that wait for events only."""
+        """Count what unsettled steps wait for; returns those that wait for a condition or events
+        only.
+        """
         rows = await self._fetch("count_pending", job_ids, int(paused))
         return [row["job_id"] for row in rows]
 

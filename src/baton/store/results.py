@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from baton.core.gate import DependencyRules
+from baton.core.gate import Dependency, DependencyRules
 from baton.store.store import Store
 from baton.words.database_errors import UnavailableError
 from baton.words.states import JobState, StepState, state_of
@@ -33,12 +33,21 @@ class DependencyResult(NamedTuple):
 
 
 class DependencyRow(NamedTuple):
-    """One dependency as the gate sees it, with the rules of the step that gates."""
+    """One dependency as the gate sees it, with the rules of the step that gates. `unmet` is why the
+    condition of that step is not met, once all its dependencies have settled.
+    """
 
     name: str
     settled: StepState | None
     job_state: JobState | None
     rules: DependencyRules
+    alternative: bool = False
+    unmet: str | None = None
+
+    @property
+    def dependency(self) -> Dependency:
+        """Without the rules."""
+        return Dependency(self.name, self.settled, self.job_state, self.alternative)
 
 
 def job_state(text: str | None) -> JobState | None:
@@ -84,6 +93,8 @@ def parse_dependencies(rows: Sequence[asyncpg.Record]) -> list[DependencyRow]:
             step_state(row["settled"]),
             job_state(row["job_state"]),
             parse_rules(row),
+            row["alternative"],
+            row["unmet"],
         )
         for row in rows
     ]

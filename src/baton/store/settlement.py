@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from baton.core.cascade import Alternatives
 from baton.core.gate import DependencyRules
 from baton.store.actions import record_action
 from baton.store.results import DependencyRow, parse_dependencies, parse_rules, step_state
@@ -58,9 +59,14 @@ class SettledNode(NamedTuple):
     state: StepState
     dependents: tuple[int, ...]
     waits: bool = False
+    any_dependents: tuple[int, ...] = ()
 
 
 class DownstreamNode(NamedTuple):
+    """An unsettled step below; see `GraphNode`. `opens`: a condition, or a wait, is left to it when
+    its dependencies have settled.
+    """
+
     job_id: int
     workflow_id: UUID
     name: str
@@ -68,7 +74,9 @@ class DownstreamNode(NamedTuple):
     rules: DependencyRules
     dependents: tuple[int, ...]
     unskipped: int
-    waits: bool = False
+    opens: bool
+    any_dependents: tuple[int, ...]
+    alternatives: Alternatives | None
 
 
 class Counts(NamedTuple):
@@ -97,7 +105,7 @@ class Settlement:
     """One transaction that changes workflows. `connection` is inside the transaction."""
 
     _unseen = False
-    """Whether waits may be armed that this transaction has written or undone: before it commits,
+    """Whether waits may begin that this transaction has written or undone: before it commits,
     whoever sends an event by their correlation key does not see that they wait.
     """
 
@@ -198,6 +206,7 @@ class Settlement:
                 StepState(row["state"]),
                 tuple(row["dependents"]),
                 row["waits"],
+                tuple(row["any_dependents"] or ()),
             )
             for row in rows
         ]
@@ -210,7 +219,14 @@ class Settlement:
         """
 
         def below(chosen: Callable[[SettledNode], bool]) -> list[int]:
-            return sorted({d for node in settled if chosen(node) for d in node.dependents})
+            return sorted(
+                {
+                    dependent
+                    for node in settled
+                    if chosen(node)
+                    for dependent in (*node.dependents, *node.any_dependents)
+                }
+            )
 
         rows = await self._fetch(
             "read_downstream",
@@ -230,7 +246,11 @@ class Settlement:
                 parse_rules(row),
                 tuple(row["dependents"]),
                 row["unskipped"],
-                row["waits"],
+                row["opens"],
+                tuple(row["any_dependents"] or ()),
+                None
+                if row["alternatives"] is None
+                else Alternatives(row["alternatives"], row["alternative_skipped"]),
             )
             for row in rows
         ]
@@ -244,17 +264,25 @@ class Settlement:
         rows = await self._fetch("cancel_jobs", list(reasons), list(reasons.values()))
         return [CancelledJob(*row) for row in rows]
 
-    async def decrement_pending(self, decrements: Mapping[int, int]) -> None:
-        await self._fetch("decrement_pending", list(decrements), list(decrements.values()))
+    async def decrement_pending(
+        self, decrements: Mapping[int, int], alternatives: Mapping[int, StepState]
+    ) -> None:
+        """Take settled dependencies off, and note how alternatives ended."""
+        await self._fetch(
+            "decrement_pending",
+            list(decrements),
+            list(decrements.values()),
+            [alternatives.get(job_id) for job_id in decrements],
+        )
 
     async def release_jobs(self, job_ids: Sequence[int]) -> list[str]:
         """Returns the queues that got available jobs."""
         rows = await self._fetch("release_jobs", job_ids, self._notify)
         return [row["queue"] for row in rows]
 
-    async def arm_waits(self, job_ids: Sequence[int]) -> Effects:
-        """Begin the waits of wait steps whose last dependency settled."""
-        return decided(await self._fetch("arm_waits", job_ids, self._notify, self._unseen))
+    async def open_steps(self, job_ids: Sequence[int]) -> Effects:
+        """Decide conditions, and begin the waits of wait steps, whose dependencies have settled."""
+        return decided(await self._fetch("open_steps", job_ids, self._notify, self._unseen))
 
     async def decide_waits(self, group_ids: Sequence[int], events: Sequence[int]) -> Effects:
         """Decide groups; those with a schema by these events only, which satisfy it."""
@@ -326,9 +354,9 @@ class Settlement:
         await self._fetch("pause_workflow", workflow_id, reason)
 
     async def resume_workflow(self, workflow_id: UUID) -> tuple[list[int], list[int]]:
-        """Returns the steps that wait for nothing any more, and the wait steps to be armed."""
+        """Returns the steps that wait for nothing any more, and those to be opened."""
         (row,) = await self._fetch("resume_workflow", workflow_id)
-        return row["ready"], row["waiting"]
+        return row["ready"], row["opened"]
 
     async def interrupt_jobs(self, job_ids: Sequence[int]) -> frozenset[Claim]:
         """Hint running engines to interrupt the attempts of these jobs, which are locked and

@@ -15,7 +15,7 @@ from baton.store.results import read_for_step
 from baton.store.sql import Sql
 from baton.store.store import Store
 from baton.words.effects import Effects, SettledWait
-from baton.words.rows import Announced, NewWait, Outcome, WaitingStep
+from baton.words.rows import Announced, CancelledStep, NewWait, Outcome, WaitingStep
 
 _MANY_WAIT_STEPS = 10_000
 
@@ -69,6 +69,7 @@ class _Kind(IntEnum):
     SETTLED = 4
     FAILING = 6
     ACCEPTED = 8
+    SKIPPED = 11
 
 
 def decided(rows: Iterable[Any]) -> Effects:
@@ -78,6 +79,7 @@ def decided(rows: Iterable[Any]) -> Effects:
     released: list[str] = []
     waits: list[SettledWait] = []
     failing: list[tuple[int, UUID]] = []
+    cancelled: list[CancelledStep] = []
     for kind, number, data, workflow_id in rows:
         match kind:  # pyright: ignore[reportMatchNotExhaustive]
             case _Kind.FINISHED:
@@ -90,9 +92,12 @@ def decided(rows: Iterable[Any]) -> Effects:
                 failing.append((number, workflow_id))
             case _Kind.ACCEPTED:
                 accepted.add(number)
+            case _Kind.SKIPPED:
+                cancelled.append(skipped_step(data))
     return Effects(
         frozenset(accepted),
         completions,
+        cancelled,
         released=released,
         waits=waits,
         failing=failing,
@@ -110,6 +115,28 @@ def settled_wait(text: str) -> SettledWait:
         row["replay_key"],
         row["outcome"],
         row["seconds"],
+    )
+
+
+def skipped_step(text: str) -> CancelledStep:
+    """A step that the schema skipped, from its facts as JSON text."""
+    row = json.loads(text)
+    return CancelledStep(
+        job_id=row["job_id"],
+        workflow_id=UUID(row["workflow_id"]),
+        name=row["name"],
+        worker=row["worker"],
+        queue=row["queue"],
+        args=row["args"],
+        meta=row["meta"],
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        reason=row["reason"],
+        dependency=None,
+        dependency_state=None,
+        model=row["model"],
+        debug=row["debug"],
+        skipped=True,
     )
 
 

@@ -14,6 +14,7 @@ from baton.core.names import validate_event_name, validate_key
 from baton.core.payload_schema import problems
 from baton.runtime.tasks import to_the_end
 from baton.settling.announce import emit_finished
+from baton.settling.cascade_hooks import emit_skipped_steps
 from baton.settling.wait_events import emit_settled_waits
 from baton.store.ambient import EngineOrName, Instance, engine_name, named, wake
 from baton.store.borrowed import CallersConnection, borrowed
@@ -28,6 +29,7 @@ from baton.store.waits import (
     send_event as send,
     send_key_event as send_by_key,
     settled_wait,
+    skipped_step,
 )
 from baton.telemetry import seam
 from baton.waits.spread import spread
@@ -220,6 +222,7 @@ def _sent(message: _Message, rows: Sequence[tuple[str, str]]) -> _Sent:
     texts = [data for kind, data in rows if kind == "announced"]
     effects = Effects(
         completions=[Announced(parse_completion(text).workflow_id, text) for text in texts],
+        cancelled=[skipped_step(data) for kind, data in rows if kind == "skipped"],
         released=[data for kind, data in rows if kind == "woken" and data],
         waits=[settled_wait(data) for kind, data in rows if kind == "wait"],
     )
@@ -288,4 +291,5 @@ def _emit(engine: str | None, message: _Message, sent: _Sent) -> None:
             )
         )
     emit_settled_waits(engine, sent.effects.waits)
+    emit_skipped_steps(engine, sent.effects.cancelled)
     emit_finished(engine, sent.effects.completions)

@@ -36,7 +36,11 @@ class NewWait:
 
 @dataclass(frozen=True, slots=True)
 class NewStep:
-    """One step as it is inserted. `args` is JSON text; times are seconds or aware datetimes."""
+    """One step as it is inserted. `args` is JSON text; times are seconds or aware datetimes.
+
+    `deps` are all dependencies, those in `any_of` too, of which one is enough. `condition` is JSON
+    text: `when` and `unless`, what results contain, by dependency, and `on_failure`.
+    """
 
     name: str
     worker: str
@@ -54,6 +58,8 @@ class NewStep:
     run_when_skipped: bool = False
     model: str | None = None
     wait: NewWait | None = None
+    any_of: tuple[str, ...] = ()
+    condition: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 -- The steps of workflow $1 that a retry resets: $2 is 'failed', 'failed_and_downstream', 'all' or 'steps', where
 -- $3 names them.
 WITH RECURSIVE first AS (
-    SELECT n.job_id, n.dependents
+    SELECT n.job_id, n.dependents || n.any_dependents AS dependents
     FROM /*schema.*/workflow_nodes n
     WHERE n.workflow_id = $1
     AND CASE $2::text
@@ -19,7 +19,7 @@ below (job_id) AS (
     SELECT d.job_id
     FROM below b
     JOIN /*schema.*/workflow_nodes n ON n.job_id = b.job_id
-    CROSS JOIN LATERAL unnest(n.dependents) AS d (job_id)
+    CROSS JOIN LATERAL unnest(n.dependents || n.any_dependents) AS d (job_id)
 )
 SELECT f.job_id FROM first f
 UNION

@@ -4,7 +4,7 @@ WITH touched AS MATERIALIZED (
     SELECT o.id AS outcome, n.workflow_id, t.job_id
     FROM unnest($1::bigint[]) AS o (id)
     LEFT JOIN /*schema.*/workflow_nodes n ON n.job_id = o.id
-    CROSS JOIN LATERAL unnest(o.id || coalesce(n.dependents, '{}')) AS t (job_id)
+    CROSS JOIN LATERAL unnest(o.id || coalesce(n.dependents || n.any_dependents, '{}')) AS t (job_id)
 ),
 workflows AS MATERIALIZED (
     SELECT w.id

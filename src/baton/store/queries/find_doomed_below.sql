@@ -2,9 +2,9 @@
 -- dependencies that doomed it. What somebody has cancelled by name since its last reset is left out, and so is what is
 -- below it.
 WITH RECURSIVE below (job_id, dependents) AS (
-    SELECT n.job_id, n.dependents FROM /*schema.*/workflow_nodes n WHERE n.job_id = $1
+    SELECT n.job_id, n.dependents || n.any_dependents FROM /*schema.*/workflow_nodes n WHERE n.job_id = $1
     UNION
-    SELECT n.job_id, n.dependents
+    SELECT n.job_id, n.dependents || n.any_dependents
     FROM below b
     CROSS JOIN LATERAL unnest(b.dependents) AS d (job_id)
     -- One by one, by its key, whatever the statistics say.
@@ -55,9 +55,14 @@ SELECT
         CROSS JOIN LATERAL (
             SELECT x.state FROM /*schema.*/workflow_nodes x WHERE x.job_id = p.job_id OFFSET 0
         ) d
-        WHERE (d.state = 'cancelled') IS TRUE AND NOT n.ignore_cancelled
-        OR (d.state = 'discarded') IS TRUE AND NOT n.ignore_discarded
-    ) AS doomed_by
+        WHERE ((d.state = 'cancelled') IS TRUE AND NOT n.ignore_cancelled
+        OR (d.state = 'discarded') IS TRUE AND NOT n.ignore_discarded)
+        AND (p.job_id = ANY (n.any_of)) IS NOT TRUE
+    ) AS doomed_by,
+    -- One of these is enough.
+    CASE
+        WHEN n.any_of IS NOT NULL AND (/*schema.*/baton_any_of(n.job_id, '{}') = 'cancelled') IS TRUE THEN n.any_of
+    END AS doomed_by_all
 FROM below b
 CROSS JOIN LATERAL (
     SELECT x.* FROM /*schema.*/workflow_nodes x WHERE x.job_id = b.job_id OFFSET 0

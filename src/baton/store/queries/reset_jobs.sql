@@ -38,8 +38,11 @@ asleep AS (
     UPDATE /*oban.*/oban_jobs j
     SET state = 'suspended'
     FROM unnest($2::bigint[]) AS o (id)
+    JOIN /*schema.*/workflow_nodes n ON n.job_id = o.id
     WHERE j.id = o.id AND (j.meta ->> 'workflow_id' = $3::uuid::text) IS TRUE
     AND (j.state IN ('available', 'scheduled', 'retryable')) IS TRUE
+    -- One of its alternatives that stays may be enough.
+    AND n.pending > 0
 )
 SELECT
     q.queue,

@@ -1,5 +1,5 @@
 -- Ends the pause of a workflow: each step that has not settled counts one less. Returns the steps that wait for nothing
--- any more, and the wait steps whose waits begin now. The caller holds the workflow's lock.
+-- any more, and those whose conditions are decided, or whose waits begin, now. The caller holds the workflow's lock.
 WITH resumed AS (
     UPDATE /*schema.*/workflows w
     SET paused_at = NULL, pause_reason = NULL
@@ -12,9 +12,9 @@ counted AS (
         released_at = CASE WHEN n.pending <= 1 THEN clock_timestamp() END
     FROM resumed r
     WHERE n.workflow_id = r.id AND n.state IS NULL
-    RETURNING n.job_id, n.pending, n.waits
+    RETURNING n.job_id, n.pending, n.waits OR n.undecided AS opens
 )
 SELECT
     coalesce(array_agg(c.job_id ORDER BY c.job_id) FILTER (WHERE c.pending = 0), '{}') AS ready,
-    coalesce(array_agg(c.job_id ORDER BY c.job_id) FILTER (WHERE c.waits AND c.pending = 1), '{}') AS waiting
+    coalesce(array_agg(c.job_id ORDER BY c.job_id) FILTER (WHERE c.opens AND c.pending = 1), '{}') AS opened
 FROM counted c

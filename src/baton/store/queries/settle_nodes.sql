@@ -11,4 +11,4 @@ AND (o.gone OR NOT EXISTS (
     WHERE j.id = n.job_id
     AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS NOT TRUE
 ))
-RETURNING n.job_id, n.workflow_id, n.name, n.state::text AS state, n.dependents, n.waits
+RETURNING n.job_id, n.workflow_id, n.name, n.state::text AS state, n.dependents, n.waits, n.any_dependents

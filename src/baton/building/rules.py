@@ -1,0 +1,127 @@
+"""What a step waits for, what it ignores, and on which condition it runs, as it is added to a
+workflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias, TypedDict
+
+from baton.core.checks import flag, listed
+from baton.core.jsonvalue import encode
+from baton.core.names import validate_step_name
+from baton.words.argument_errors import InvalidNameError, InvalidOptionError
+
+CONDITION_LIMIT = 8_192
+"""Most bytes of a step's condition, as JSON."""
+
+
+Conditions: TypeAlias = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, bool]
+"""`when`, `unless` and `on_failure`, as given."""
+
+NO_CONDITIONS: Conditions = (None, None, False)
+
+
+class Rules(TypedDict):
+    """The part of a `NewStep` that is about its dependencies."""
+
+    deps: tuple[str, ...]
+    any_of: tuple[str, ...]
+    condition: str | None
+    ignore_cancelled: bool
+    ignore_discarded: bool
+    run_when_skipped: bool
+
+
+def checked_rules(
+    deps: Iterable[str],
+    any_of: Iterable[str] | None,
+    ignored: tuple[bool | None, bool | None, bool],
+    conditions: Conditions,
+    defaults: tuple[bool, bool],
+) -> Rules:
+    """The rules of a step; `ignored` are `ignore_cancelled`, `ignore_discarded` and
+    `run_when_skipped`, `defaults` the workflow's for the first two. Raises InvalidOptionError,
+    InvalidNameError, NotStorableError, TooLargeError.
+    """
+    needed = _step_names("deps", deps)
+    others = _alternatives(any_of, needed)
+    failing = flag("on_failure", conditions[2])
+    return Rules(
+        deps=(*needed, *others),
+        any_of=others,
+        condition=None if conditions == NO_CONDITIONS else _condition(needed, others, conditions),
+        ignore_cancelled=_ignoring("ignore_cancelled", ignored[0], defaults[0], failing),
+        ignore_discarded=_ignoring("ignore_discarded", ignored[1], defaults[1], failing),
+        run_when_skipped=flag("run_when_skipped", ignored[2]),
+    )
+
+
+def _step_names(option: str, given: Iterable[str]) -> tuple[str, ...]:
+    """Names of steps, each once. Raises InvalidOptionError, InvalidNameError."""
+    if given == ():
+        return ()
+    return tuple(dict.fromkeys(_step_name(option, name) for name in listed(option, given)))
+
+
+def _step_name(option: str, given: object) -> str:
+    if not isinstance(given, str):
+        expected = f"{option} to be step names, such as {option}=['a'], "
+        expected += f"not a {type(given).__name__}"
+        raise InvalidNameError("step name", given, expected)
+    return validate_step_name(given)
+
+
+def _alternatives(given: Iterable[str] | None, deps: tuple[str, ...]) -> tuple[str, ...]:
+    """The steps any of which is enough. Raises InvalidOptionError, InvalidNameError."""
+    if given is None:
+        return ()
+    names = _step_names("any_of", given)
+    if not names:
+        raise InvalidOptionError("any_of", given, "at least one step, such as any_of=['a', 'b']")
+    both = [name for name in names if name in deps]
+    if both:
+        expected = f"steps that are not among deps=[…] too, as {both[0]!r} is: that one is needed"
+        raise InvalidOptionError("any_of", given, expected)
+    return names
+
+
+def _condition(
+    deps: tuple[str, ...], any_of: tuple[str, ...], conditions: Conditions
+) -> str | None:
+    """A step's condition as JSON text, None for none."""
+    when, unless, on_failure = conditions
+    parts: dict[str, object] = {}
+    for option, given in (("when", when), ("unless", unless)):
+        if given is not None:
+            parts[option] = _contained(option, given, (*deps, *any_of))
+    if on_failure:
+        if any_of or not deps:
+            expected = "deps=['a', …] beside it, of which one has to fail, and no any_of"
+            raise InvalidOptionError("on_failure", on_failure, expected)
+        parts["on_failure"] = True
+    if not parts:
+        return None
+    return encode(parts, what="the condition of a step", limit=CONDITION_LIMIT)
+
+
+def _contained(option: str, given: Any, dependencies: tuple[str, ...]) -> dict[str, Any]:
+    expected = f"what results contain, by dependency, such as {option}={{'check': {{'ok': True}}}}"
+    if not isinstance(given, Mapping) or not given:
+        raise InvalidOptionError(option, given, expected)
+    for name in given:
+        if name not in dependencies:
+            raise InvalidOptionError(
+                option, given, f"only dependencies: add deps=[{name!r}], or take {name!r} out"
+            )
+    return dict(given)
+
+
+def _ignoring(option: str, given: bool | None, default: bool, on_failure: bool) -> bool:
+    """An ignore flag: the one given, else the workflow's; a step that runs on failure has to ignore
+    failures. Raises InvalidOptionError.
+    """
+    if on_failure and given is not None and not given:
+        expected = "nothing beside on_failure=True, which has the step run after a failure"
+        raise InvalidOptionError(option, given, expected)
+    return on_failure or (default if given is None else flag(option, given))
