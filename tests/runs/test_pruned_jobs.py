@@ -32,7 +32,7 @@ def fresh() -> None:
     broken.clear()
 
 
-@worker(name="pruned.works", priority=2, tags=["t"], max_attempts=3)
+@worker(name="pruned_jobs.works", priority=2, tags=["t"], max_attempts=3)
 async def works(step: Step, *, value: int = 0) -> int | Discard:
     performed[step.name or ""] += 1
     before = (await step.results()).values()
