@@ -2,7 +2,7 @@
 -- decider itself asks, names them (kind 5). The caller holds the locks of the workflows.
 --
 -- p_new: the groups were written in this transaction, or put back to wait again, so no sender by a key sees before it
--- commits that they wait. Those with a key ask for a look after that; see baton_decide.
+-- commits that they wait. Those with a key ask for a look after that; see baton_decide_waits.
 CREATE OR REPLACE FUNCTION /*schema.*/baton_arm(
     p_jobs bigint[], p_decide boolean, p_notify boolean, p_new boolean
 )
@@ -72,7 +72,7 @@ BEGIN
     ELSIF p_decide THEN
         RETURN QUERY
         SELECT d.kind, d.id, d.data, d.workflow_id
-        FROM /*schema.*/baton_decide(v_due, '{}', false, p_notify) d;
+        FROM /*schema.*/baton_decide_waits(v_due, '{}', false, p_notify) d;
     ELSE
         RETURN QUERY SELECT 5::smallint, u.id, NULL, NULL::uuid FROM unnest(v_due) AS u (id);
     END IF;

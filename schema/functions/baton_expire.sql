@@ -1,7 +1,7 @@
 -- Decides those of the given groups whose time has come, where nobody else is at work on their workflows, steps or
 -- jobs. Where somebody holds what lies further down, the lock time-out comes soon: whoever calls this does so again
 -- with fewer groups.
--- Rows returned: those of baton_decide.
+-- Rows returned: those of baton_decide_waits.
 CREATE OR REPLACE FUNCTION /*schema.*/baton_expire(p_groups bigint[], p_notify boolean)
 RETURNS TABLE (kind smallint, id bigint, data text, workflow_id uuid)
 LANGUAGE plpgsql
@@ -37,6 +37,6 @@ BEGIN
     WHERE s.jobs IS NOT NULL;
 
     RETURN QUERY
-    SELECT d.kind, d.id, d.data, d.workflow_id FROM /*schema.*/baton_decide(v_due, '{}', false, p_notify) d;
+    SELECT d.kind, d.id, d.data, d.workflow_id FROM /*schema.*/baton_decide_waits(v_due, '{}', false, p_notify) d;
 END
 $expire$;

@@ -1,5 +1,4 @@
--- Writes the conditions and groups of alternatives of new steps, whose nodes are there. Takes an array of JSON objects as
--- text.
+-- Writes the conditions and the alternatives of new steps, whose nodes are there. Takes an array of JSON objects as text.
 CREATE OR REPLACE FUNCTION /*schema.*/baton_insert_conditions(p_steps text)
 RETURNS void
 LANGUAGE sql
@@ -8,7 +7,10 @@ AS $conditions$
     UPDATE /*schema.*/workflow_nodes n
     SET condition = x.condition,
         undecided = x.condition IS NOT NULL,
-        any_of = (SELECT array_agg(a.id::bigint ORDER BY a.n) FROM jsonb_array_elements_text(x.any_of) WITH ORDINALITY AS a (id, n)),
+        any_of = (
+            SELECT array_agg(a.id::bigint ORDER BY a.n)
+            FROM jsonb_array_elements_text(x.any_of) WITH ORDINALITY AS a (id, n)
+        ),
         any_dependents = (
             SELECT array_agg(a.id::bigint ORDER BY a.n)
             FROM jsonb_array_elements_text(x.any_dependents) WITH ORDINALITY AS a (id, n)

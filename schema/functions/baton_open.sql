@@ -4,15 +4,15 @@
 --
 -- A condition that is met takes the decision off `pending`, or begins the wait. One that is not skips the step, and what
 -- hangs on skipped steps alone, in the same transaction. A loop, wave by wave, and no recursion: a chain of a thousand
--- such steps must not end at the limit of the stack. What the cascade in src/baton/core/gate.py says of skipped steps is
--- said here once more; tests/settling/test_two_ways.py compares.
+-- such steps must not end at the limit of the stack. What the cascade in src/baton/core/cascade.py says of skipped steps
+-- is said here once more; tests/settling/test_two_ways.py compares.
 --
 -- A step whose job runs, because somebody moved it, is not skipped: it settles by its own outcome, or, given back, is
 -- claimed with a count above zero, so that the gate is asked.
 --
 -- p_new: see baton_arm.
 --
--- Rows returned: those of baton_decide, and 11 a step that was skipped (id, data = its facts as JSON).
+-- Rows returned: those of baton_decide_waits, and 11 a step that was skipped (id, data = its facts as JSON).
 CREATE OR REPLACE FUNCTION /*schema.*/baton_open(p_jobs bigint[], p_decide boolean, p_notify boolean, p_new boolean)
 RETURNS TABLE (kind smallint, id bigint, data text, workflow_id uuid)
 LANGUAGE plpgsql

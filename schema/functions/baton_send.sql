@@ -94,7 +94,7 @@ BEGIN
 
     RETURN QUERY
     SELECT CASE d.kind WHEN 2 THEN 'announced' WHEN 3 THEN 'woken' WHEN 4 THEN 'wait' ELSE 'skipped' END, d.data
-    FROM /*schema.*/baton_decide(ARRAY[v_group], '{}', false, p_notify) d
+    FROM /*schema.*/baton_decide_waits(ARRAY[v_group], '{}', false, p_notify) d
     WHERE d.kind IN (2, 3, 4, 11);
     RETURN QUERY
     SELECT CASE WHEN g.status = 'completed' THEN 'settled' ELSE 'delivered' END, NULL

@@ -7,7 +7,7 @@
 -- The event's own row is locked first, so that one event is handed out by one at a time. Nothing is waited for, but
 -- rows further down the graphs, and those for a moment.
 --
--- Rows returned, by kind: those of baton_decide; 7 what came of it (id and workflow_id = the last group looked at,
+-- Rows returned, by kind: those of baton_decide_waits; 7 what came of it (id and workflow_id = the last group looked at,
 -- data = {"received": how many received it, "passed": whether somebody was passed over, "more": whether there may be others behind}); 9 schemas that are in
 -- neither list (data = a JSON array of them), for which nothing was done; 10 the event is locked by somebody else.
 -- No row of these kinds: the event is not open any more.
@@ -118,7 +118,7 @@ BEGIN
 
     RETURN QUERY
     SELECT d.kind, d.id, d.data, d.workflow_id
-    FROM /*schema.*/baton_decide(v_pending, '{}', false, p_notify) d
+    FROM /*schema.*/baton_decide_waits(v_pending, '{}', false, p_notify) d
     WHERE d.kind <> 6;
 
     v_more := coalesce(cardinality(v_groups) = p_limit, false);

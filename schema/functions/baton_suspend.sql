@@ -1,7 +1,7 @@
 -- Puts claimed jobs to sleep until what their steps wait for has come, each fenced on its claim. A wait that is there
 -- already is adopted with its deadline. Takes the locks of the workflows.
 --
--- Rows returned, by kind: those of baton_decide; 8 a job that sleeps or is runnable (id). A stale claim has no row.
+-- Rows returned, by kind: those of baton_decide_waits; 8 a job that sleeps or is runnable (id). A stale claim has no row.
 CREATE OR REPLACE FUNCTION /*schema.*/baton_suspend(
     p_jobs bigint[], p_claims timestamp[], p_waits text[], p_notify boolean
 )

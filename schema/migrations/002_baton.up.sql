@@ -138,7 +138,7 @@ CREATE INDEX workflow_completions_outcome_index
 -- Waiting for the world: groups of awaited events, what each waits for, and the mailbox of events.
 --
 -- A group belongs to one step: to a wait step, or to a wait inside a step (its replay key). It leaves 'pending' by one
--- guarded update under its workflow's lock, in baton_decide or where a wait is cancelled. While it is pending its
+-- guarded update under its workflow's lock, in baton_decide_waits or where a wait is cancelled. While it is pending its
 -- node counts one more in `pending`, so nothing but its settlement releases the job.
 CREATE TABLE /*schema.*/workflow_wait_groups (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

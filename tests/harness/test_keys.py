@@ -54,7 +54,7 @@ async def test_the_naive_variant_leaves_some(noted: str, naive: bool) -> None:
             connection = await asyncpg.connect(noted)
             await mutate(
                 connection,
-                "baton_decide",
+                "baton_decide_waits",
                 (r"v_passed := [^;]*;", "v_passed := false;"),
                 (r"LIMIT 1\s+FOR NO KEY UPDATE SKIP LOCKED", "LIMIT 1"),
             )

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from baton.performing.perform import Performer
-from baton.runtime.rescuer import Rescuer
+from baton.runtime.rescue import Rescuer
 from baton.settling.settle_and_claim import WorkflowLedger
 from baton.store.jobs import Claimant
 from baton.store.store import Store
-from baton.sweep.rescue import NoJobs
+from baton.sweep.without_engine import NoJobs
 from baton.words.config import EngineSettings
 from support.running import beating
 

@@ -11,8 +11,8 @@ import pytest
 
 from baton import Baton, Plugin, Step, worker
 from baton.insights import Insights
-from baton.runtime import rescuer
-from baton.runtime.rescuer import Rescuer
+from baton.runtime import rescue as rescues
+from baton.runtime.rescue import Rescuer
 from baton.store.jobs import find_orphans
 from baton.store.store import Store, store_of
 from support.running import Run, Tables, beat, beating, running
@@ -128,7 +128,7 @@ async def test_a_claim_of_the_future_is_as_old_as_it_was_seen(
 ) -> None:
     """Those known by their age only: a claim whose reply was lost, and one of another host."""
     now = 1_000.0
-    monkeypatch.setattr(rescuer, "monotonic", lambda: now)
+    monkeypatch.setattr(rescues, "monotonic", lambda: now)
     workflow = later("a")
     options: Any = {**QUICK, "rescue_interval": 1_000.0}
     async with running(dsn, command_timeout=30, foreign_rescue_after=60, **options) as run:

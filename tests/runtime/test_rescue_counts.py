@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 
 from baton import Baton, Engine, Step, worker
-from baton.runtime import rescuer as rescuers
+from baton.runtime import rescue as rescues
 from baton.runtime.ledger_protocol import Reply
-from baton.runtime.rescuer import Rescuer
+from baton.runtime.rescue import Rescuer
 from baton.store.store import store_of
-from baton.sweep.rescue import NoJobs
+from baton.sweep.without_engine import NoJobs
 from baton.words.config import EngineSettings
 from baton.words.events import JobsRescued, StepDiscarded
 from baton.words.rows import Demand, Outcome
@@ -86,7 +86,7 @@ async def test_a_job_is_rescued_as_often_as_is_allowed(
 async def test_one_pass_rescues_all_in_however_many_batches(
     dsn: str, db: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rescuers, "BATCH", 2)
+    monkeypatch.setattr(rescues, "BATCH", 2)
     engine, wakes = uuid4(), Wakes()
     async with Engine(dsn) as client, ledger(store_of(client)) as books:
         job_ids = await orphaned(client, db, 5)
@@ -142,7 +142,7 @@ async def test_what_cannot_be_written_hides_nothing_behind_it(
     dsn: str, db: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A whole batch of it: the pass goes on behind, and ends."""
-    monkeypatch.setattr(rescuers, "BATCH", 2)
+    monkeypatch.setattr(rescues, "BATCH", 2)
     engine, books, wakes = uuid4(), Answers("all"), Wakes()
     async with Engine(dsn) as client, asyncio.timeout(DEADLINE):
         job_ids = await orphaned(client, db, 5)

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from baton import Baton, Engine, Step, worker
-from baton.runtime.rescuer import OwnJobs, Rescuer
+from baton.runtime.rescue import OwnJobs, Rescuer
 from baton.store.jobs import find_orphans
 from baton.store.store import Store, store_of
 from baton.words.config import EngineSettings

@@ -37,14 +37,14 @@ def waiting(key: str, *names: str) -> NewWait:
 
 async def without_another_look(ring: WaitRing) -> None:
     """The variant that decides on what it sees, as a workflow's own mailbox allows it to."""
-    await ring.mutate("baton_decide", (r"v_passed := [^;]*;", "v_passed := false;"))
+    await ring.mutate("baton_decide_waits", (r"v_passed := [^;]*;", "v_passed := false;"))
     await ring.mutate("baton_arm", (r"WHEN p_new AND", "WHEN false AND"))
 
 
 async def waiting_for_rows(ring: WaitRing) -> None:
     """The variant that waits for an event somebody takes, and then has looked already."""
     await without_another_look(ring)
-    await ring.mutate("baton_decide", (r"LIMIT 1\s+FOR NO KEY UPDATE SKIP LOCKED", "LIMIT 1"))
+    await ring.mutate("baton_decide_waits", (r"LIMIT 1\s+FOR NO KEY UPDATE SKIP LOCKED", "LIMIT 1"))
 
 
 async def send_some(ring: WaitRing, key: str, count: int) -> None:
@@ -211,7 +211,7 @@ async def test_an_event_that_stays_open_is_received_once(ring: WaitRing) -> None
 
 
 async def test_without_a_bound_it_is_received_again(ring: WaitRing) -> None:
-    for function in ("baton_decide", "baton_spread"):
+    for function in ("baton_decide_waits", "baton_spread"):
         await ring.mutate(function, (r"AND \(\w+\.receivers = 0 OR \w+\.?\w* <= \w+\.?\w*\)", ""))
     assert (await hold_open(ring))[0] == 2
 

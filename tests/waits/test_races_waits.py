@@ -153,7 +153,7 @@ async def test_without_the_guard_a_wait_ends_twice(ring: WaitRing) -> None:
         "baton_expire", (r"AND g\.status = 'pending' AND g\.wake_at <= clock_timestamp\(\)", "")
     )
     await ring.mutate(
-        "baton_decide", (r"(WHERE g\.id = v_group\.id) AND g\.status = 'pending';", r"\1;")
+        "baton_decide_waits", (r"(WHERE g\.id = v_group\.id) AND g\.status = 'pending';", r"\1;")
     )
     await contend(ring, MUTANT_ROUNDS, gate=False)
     assert max((await ring.settled()).values()) > 1

@@ -17,7 +17,7 @@ from baton.runtime.ledger_protocol import Ledger
 from baton.runtime.loops import Loops, Work
 from baton.runtime.notifier import Notifier
 from baton.runtime.producer import Producer
-from baton.runtime.rescuer import Rescuer
+from baton.runtime.rescue import Rescuer
 from baton.runtime.stager import Stager
 from baton.runtime.tasks import END_TIMEOUT, Deadline
 from baton.store.dedicated import Dedicated

@@ -1,5 +1,5 @@
 """Typed calls of the waits' timer: what is due by the database's clock. Every look is bounded and
-goes on after a cursor. Decides nothing: the decider is baton_decide, in the schema.
+goes on after a cursor. Decides nothing: the decider is baton_decide_waits, in the schema.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Typed calls for waits and events. Decides nothing: the decider is baton_decide, in the schema."""
+"""Typed calls for waits and events. Decides nothing: the schema does, in baton_decide_waits."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from baton.store.sweeping import sweep_lock
 from baton.sweep.observe import Observer
 from baton.sweep.prune import Pruner
 from baton.sweep.repair import Sweeper
-from baton.sweep.rescue import rescuing
+from baton.sweep.without_engine import rescuing
 from baton.telemetry import seam
 from baton.waits.expire import Expiry
 from baton.waits.spread import Handing

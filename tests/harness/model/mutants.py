@@ -105,7 +105,7 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     "a duplicate counts": (Edit("baton_send_key", "IF FOUND THEN", "IF false THEN"),),
     "a late event counts": (
         Edit(
-            "baton_decide",
+            "baton_decide_waits",
             "AND (v_group.deadline IS NULL OR e.sent_at <= v_group.deadline)",
             "",
         ),
@@ -116,15 +116,15 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
         ),
     ),
     "time is over with the first event": (
-        Edit("baton_decide", "v_group.deadline > v_now OR v_group.deadline IS NULL", "false"),
+        Edit("baton_decide_waits", "v_group.deadline > v_now OR v_group.deadline IS NULL", "false"),
     ),
     "woken while it runs": (Edit("baton_wake", "AND (j.state = 'suspended') IS TRUE", ""),),
     "more events than needed": (Edit("baton_spread", "AND g.need > (", "AND 0 <= ("),),
     "one event for all who come later": (
-        Edit("baton_decide", "THEN 'open' ELSE 'taken' END", "THEN 'open' ELSE e.state END"),
+        Edit("baton_decide_waits", "THEN 'open' ELSE 'taken' END", "THEN 'open' ELSE e.state END"),
     ),
     "an open event for all who come later": (
-        Edit("baton_decide", "AND (e.receivers = 0 OR v_group.id <= e.newest_group)", ""),
+        Edit("baton_decide_waits", "AND (e.receivers = 0 OR v_group.id <= e.newest_group)", ""),
     ),
     "nobody looks after an insertion": (
         Edit("baton_arm", "WHEN p_new AND g.correlation_key IS NOT NULL", "WHEN false"),
@@ -137,7 +137,7 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     ),
     "a gate moved by hand is lost": (
         Edit(
-            "baton_decide",
+            "baton_decide_waits",
             "(j.state IN ('suspended', 'available', 'scheduled', 'retryable')) IS TRUE",
             "(j.state = 'suspended') IS TRUE",
         ),

@@ -16,7 +16,7 @@ from baton import EngineSettings, Step, subscribe, worker
 from baton.errors import UnavailableError
 from baton.performing.perform import Performer
 from baton.runtime.quarantine import Quarantine
-from baton.runtime.rescuer import Rescuer
+from baton.runtime.rescue import Rescuer
 from baton.settling import settle_and_claim as ledger_module
 from baton.settling.announce import emit_finished
 from baton.settling.settle_and_claim import WorkflowLedger
@@ -27,7 +27,7 @@ from baton.store.faults import driver_error
 from baton.store.jobs import Claimant
 from baton.store.session import server_settings
 from baton.store.store import Store
-from baton.sweep.rescue import NoJobs
+from baton.sweep.without_engine import NoJobs
 from baton.waits import send
 from baton.words.events import Event, WorkflowFinished
 from model.calls import LOST, MAX_RESCUES, Crash, Lost

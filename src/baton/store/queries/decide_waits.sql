@@ -1,2 +1,2 @@
--- Decides groups whose mailboxes were read: see baton_decide in the schema. The caller holds their workflows' locks.
-SELECT kind, id, data, workflow_id FROM /*schema.*/baton_decide($1::bigint[], $2::bigint[], true, $3)
+-- Decides groups whose mailboxes were read: see baton_decide_waits in the schema. The caller holds their workflows' locks.
+SELECT kind, id, data, workflow_id FROM /*schema.*/baton_decide_waits($1::bigint[], $2::bigint[], true, $3)

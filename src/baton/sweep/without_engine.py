@@ -11,7 +11,7 @@ import anyio
 
 from baton.performing.perform import Performer
 from baton.runtime.heartbeat import Heartbeat
-from baton.runtime.rescuer import Rescuer
+from baton.runtime.rescue import Rescuer
 from baton.runtime.tasks import END_TIMEOUT, Deadline
 from baton.settling.announce import emit_finished
 from baton.settling.cascade_hooks import CascadeHooks

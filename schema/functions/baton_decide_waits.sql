@@ -8,8 +8,9 @@
 --   * A group that stays pending while its mailbox shows an event asks for another look (wake_at), in the
 --     transaction that passed the event over: whoever holds it may roll back.
 --   * A group that was written, or put back to wait again, in the transaction that armed it asks for another look too:
---     until the commit nobody who sends an event sees that it waits, and it did not see events that were not committed. Of its look and the sender's,
---     both of which begin after the writer's own commit, the later one sees the other side.
+--     until the commit nobody who sends an event sees that it waits, and it did not see events that were not
+--     committed. Of its look and the sender's, both of which begin after the writer's own commit, the later one sees
+--     the other side.
 --
 -- Events for a group with a schema count only when their ids are among the checked ones; p_looked says that the
 -- mailbox was read for that.
@@ -18,7 +19,7 @@
 -- left available (data); 4 a wait that settled (id = its group, data = its facts as JSON); 6 a wait step whose time is
 -- over and whose step is to be failed (id), which is left to the caller; 11 a step that was skipped (id, data = its
 -- facts as JSON).
-CREATE OR REPLACE FUNCTION /*schema.*/baton_decide(
+CREATE OR REPLACE FUNCTION /*schema.*/baton_decide_waits(
     p_groups bigint[], p_checked bigint[], p_looked boolean, p_notify boolean
 )
 RETURNS TABLE (kind smallint, id bigint, data text, workflow_id uuid)
