@@ -17,6 +17,7 @@ from crash_points.retries import RETRIES
 from crash_points.runs import RUNS
 from crash_points.scenarios import SCENARIOS
 from crash_points.sweep import at, every, some, sweep
+from crash_points.verbs import VERBS
 from crash_points.waits import WAITS
 from support.databases import run_apart
 from support.proxy import Way
@@ -68,6 +69,10 @@ LEAST = {
     "retry_a_wait": 12,
     "complete_step_that_runs": 10,
     "complete_step_that_failed": 15,
+    "fork_what_ended": 12,
+    "retry_a_fork": 12,
+    "deadline": 12,
+    "retry_many": 20,
 }
 
 
@@ -81,7 +86,7 @@ def places(server: str) -> Iterator[list[str]]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_a_broken_way(places: list[str], name: str) -> None:
-    plans = every() if THOROUGH else some(3 if name in WAITS | RUNS | RETRIES else 8)
+    plans = every() if THOROUGH else some(3 if name in WAITS | RUNS | RETRIES | VERBS else 8)
     played = await sweep(places, SCENARIOS[name], plans)
     assert played.faults == []
     assert len(played.boundaries) >= LEAST[name], played

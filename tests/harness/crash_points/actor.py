@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,6 +14,7 @@ from uuid import UUID
 
 from baton import Baton, Engine, Plugin, insert_all, schema, send_event
 from baton.engine import EngineOptions
+from baton.errors import BulkStoppedError, UnavailableError
 from baton.runtime import runtime
 from support.running import fast
 from two_engines.truth import FileLedger
@@ -33,6 +34,9 @@ class Actor(Protocol):
     async def cancel_wait(self, workflow_id: UUID, step: str) -> None: ...
     async def act(self, workflow_id: UUID, verb: str, *args: object) -> object: ...
     async def retry(self, workflow_id: UUID, options: Mapping[str, Any]) -> None: ...
+    async def fork(self, workflow_id: UUID, from_steps: Sequence[str]) -> UUID: ...
+    async def retry_all(self, state: str) -> None: ...
+    async def resume_bulk(self, bulk_id: UUID) -> None: ...
     async def insert(self, workflows: Sequence[Baton]) -> None: ...
     async def send(
         self, workflow_id: UUID | None, name: str, event_id: str, key: str | None
@@ -70,6 +74,18 @@ class Here:
     async def retry(self, workflow_id: UUID, options: Mapping[str, Any]) -> None:
         await self._engine.workflow(workflow_id).retry(**options)
 
+    async def fork(self, workflow_id: UUID, from_steps: Sequence[str]) -> UUID:
+        fork = await self._engine.workflow(workflow_id).fork(from_steps)
+        return fork.workflow_id
+
+    async def retry_all(self, state: str) -> None:
+        with _lost():
+            await self._engine.workflows(state=state).retry()
+
+    async def resume_bulk(self, bulk_id: UUID) -> None:
+        with _lost():
+            await self._engine.resume_bulk(bulk_id)
+
     async def insert(self, workflows: Sequence[Baton]) -> None:
         await insert_all(workflows, engine=self._engine)
 
@@ -90,6 +106,17 @@ class Here:
 
     async def migrate(self, name: str) -> None:
         await schema.migrate(self._dsn, schema=name)
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    """What stops on its way because the database is away says so, as every other call does."""
+    try:
+        yield
+    except BulkStoppedError as error:
+        if isinstance(error.__cause__, UnavailableError):
+            raise error.__cause__ from None
+        raise
 
 
 class There:

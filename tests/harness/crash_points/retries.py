@@ -20,7 +20,7 @@ MENDED = Graph(
 )
 
 
-async def _ended(place: Place, workflow: Baton, *events: str) -> None:
+async def ended(place: Place, workflow: Baton, *events: str) -> None:
     """A workflow's first run ends, and is told of."""
     await place.insert(workflow)
     for name in events:
@@ -52,7 +52,7 @@ def _retrying(
 async def retry_what_ended(place: Place) -> None:
     """What failed is begun anew, and whoever asked for it performs it."""
     workflow = place.expect(MENDED, runs=2, again="b")
-    await _ended(place, workflow)
+    await ended(place, workflow)
     _retrying(place, workflow)
     async with place.engine() as engine:
         await place.proxy.quiet(0.03)
@@ -64,7 +64,7 @@ async def retry_what_ended(place: Place) -> None:
 async def retry_what_was_never_announced(place: Place) -> None:
     """Its first end comes first."""
     workflow = place.expect(MENDED, runs=2, again="ab")
-    await _ended(place, workflow)
+    await ended(place, workflow)
     await place.tables.execute("DELETE FROM baton.workflow_completions")
     place.notified.clear()
     await _retrying(place, workflow, mode="all")(place.proxy.dsn)
@@ -73,7 +73,7 @@ async def retry_what_was_never_announced(place: Place) -> None:
 async def retry_what_was_deleted(place: Place) -> None:
     """Its jobs are made again."""
     workflow = place.expect(MENDED, runs=2, again="ab")
-    await _ended(place, workflow)
+    await ended(place, workflow)
     await place.tables.execute("DELETE FROM baton.oban_jobs")
     await _retrying(place, workflow, steps=["a"])(place.proxy.dsn)
 
@@ -101,7 +101,7 @@ async def retry_a_wait(place: Place) -> None:
         gates={"g": BOTH, "h": Awaited(("z",))},
     )
     workflow = place.expect(graph, runs=2, again="b")
-    await _ended(place, workflow, "x", "y")
+    await ended(place, workflow, "x", "y")
     await _retrying(place, workflow, "y", "z", "x", steps=["g"])(place.proxy.dsn)
 
 

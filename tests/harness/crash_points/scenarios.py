@@ -11,6 +11,7 @@ from crash_points.place import Place
 from crash_points.retries import RETRIES
 from crash_points.runs import RUNS
 from crash_points.strange import STRANGE
+from crash_points.verbs import VERBS
 from crash_points.waits import WAITS, Scenario
 from support.running import fast
 from support.waiting import eventually
@@ -256,4 +257,4 @@ SCENARIOS: dict[str, Scenario] = {
         shutdown,
     )
 }
-SCENARIOS |= STRANGE | WAITS | RUNS | RETRIES
+SCENARIOS |= STRANGE | WAITS | RUNS | RETRIES | VERBS

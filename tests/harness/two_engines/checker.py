@@ -142,10 +142,10 @@ async def _step_faults(
                 kind = Kind.UNSETTLED if row["state"] is None else Kind.WRONG
                 wanted = " or ".join(sorted(fate.states))
                 found.append(Fault(kind, f"{step}: {row['state']}, not {wanted}"))
-            gate = name in one.graph.gates
+            elsewhere = name in one.graph.gates or name in one.taken_over
             if (
                 row["state"] == "completed"
-                and not gate
+                and not elsewhere
                 and row["token"] not in (row["successes"] or ())
             ):
                 found.append(Fault(Kind.SECOND, f"{step}: its result is of no execution"))

@@ -114,7 +114,8 @@ _UNNEEDED = Fate(frozenset({"skipped"}), 0, 0, doomed=True)
 @dataclass(frozen=True)
 class Expected:
     """An inserted workflow. `cancelled`: somebody cancelled it, at a moment that nobody knows. Of
-    its `runs` one ended before somebody retried the steps `again`, which had been performed.
+    its `runs` one ended before somebody retried the steps `again`, which had been performed. A fork
+    has what is `taken_over` from its source.
     """
 
     workflow_id: UUID
@@ -122,6 +123,7 @@ class Expected:
     cancelled: bool = False
     runs: int = 1
     again: frozenset[str] = frozenset()
+    taken_over: frozenset[str] = frozenset()
 
     def fates(self) -> dict[str, Fate]:
         fates = self.graph.fates()
@@ -132,6 +134,8 @@ class Expected:
             fates[name] = fate._replace(
                 executions=fate.executions + more, attempts=fate.attempts + 1
             )
+        for name in self.taken_over:
+            fates[name] = Fate(fates[name].states, 0, 0, doomed=True)
         if not self.cancelled:
             return fates
         return {

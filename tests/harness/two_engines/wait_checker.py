@@ -123,8 +123,11 @@ async def wait_faults(
     rows = await connection.fetch(_GROUPS, ids)
     groups = {(row["workflow_id"], row["step"], row["replay_key"]): row for row in rows}
     found: list[Fault] = []
+    taken_over = {(one.workflow_id, step) for one in expected for step in one.taken_over}
     for row in rows:
-        found += _ended_once(row)
+        # A fork takes over how a wait ended, and no event.
+        if (row["workflow_id"], row["step"]) not in taken_over:
+            found += _ended_once(row)
     for one in expected:
         for step, fate in one.fates().items():
             for key, awaited in one.graph.awaited(step).items():
