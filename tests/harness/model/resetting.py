@@ -70,7 +70,9 @@ class Resetting(Work):
                 job_of(step).state = "suspended"
             elif step.state == "executing":
                 step.ahead = job_of(step).claim
-        self.decide(self.arm(step for step in chosen if step.gate and step.pending == 1))
+        # Nobody who sends by a key sees before the commit that they wait again.
+        armed = self.arm((step for step in chosen if step.gate and step.pending == 1), new=True)
+        self.decide(armed)
 
     def _begin(self, step: Step, run: int, retry: Retry) -> None:
         if step.job is None:
