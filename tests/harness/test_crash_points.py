@@ -35,6 +35,8 @@ LEAST = {
     "exhausted": 15,
     "given_up": 13,
     "skipped": 12,
+    "branches": 8,
+    "failed_alternatives": 12,
     "snooze": 10,
     "cancel": 10,
     "rescue": 6,

@@ -92,6 +92,29 @@ async def skipped(place: Place) -> None:
     await run(place, chain(Plan.SKIP, Plan.SUCCEED, Plan.SUCCEED), beside)
 
 
+async def branches(place: Place) -> None:
+    """Branches by conditions on a result, joined as alternatives; what is skipped ends the last."""
+    graph = Graph(
+        {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ("b",), "f": ("e",)},
+        dict.fromkeys("abcdef", Plan.SUCCEED),
+        any_of={"d": frozenset("bc")},
+        conditions={"b": ("when", "a"), "c": ("unless", "a"), "e": ("unless", "b")},
+    )
+    await run(place, graph)
+
+
+async def failed_alternatives(place: Place) -> None:
+    """One fails and one is skipped, where one is enough; what runs on failure runs."""
+    graph = Graph(
+        {"a": (), "b": (), "c": ("a", "b"), "d": ("a",), "e": ("b", "a"), "f": ("c", "d")},
+        {"a": Plan.DISCARD, "b": Plan.SKIP, **dict.fromkeys("cdef", Plan.SUCCEED)},
+        ignore_discarded=frozenset("f"),
+        any_of={"c": frozenset("ab"), "e": frozenset("ab")},
+        conditions={"d": ("on_failure", "a")},
+    )
+    await run(place, graph)
+
+
 async def snooze(place: Place) -> None:
     await run(place, chain(Plan.SNOOZE, Plan.SUCCEED), stage_interval=0.05)
 
@@ -246,6 +269,8 @@ SCENARIOS: dict[str, Scenario] = {
         exhausted,
         given_up,
         skipped,
+        branches,
+        failed_alternatives,
         snooze,
         cancel,
         rescue,

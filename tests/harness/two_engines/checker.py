@@ -56,6 +56,8 @@ CROSS JOIN LATERAL unnest(n.deps) AS d (job_id)
 JOIN ends e ON e.job_id = d.job_id
 JOIN public.ledger l ON l.job_id = n.job_id AND l.mark = 'start' AND l.seq < e.seq
 WHERE n.workflow_id = ANY ($1::uuid[])
+-- Nobody waits for all of several alternatives.
+AND (d.job_id = ANY (n.any_of)) IS NOT TRUE
 AND NOT EXISTS (
     SELECT FROM baton.workflow_step_history h
     WHERE h.workflow_id = n.workflow_id AND h.job_id = n.job_id AND h.attempt >= l.attempt
@@ -77,6 +79,7 @@ _UNREAD = """
 SELECT n.workflow_id, n.name, d.name AS dependency, 'was not read'
 FROM baton.workflow_nodes n
 JOIN baton.workflow_nodes d ON d.job_id = ANY (n.deps) AND d.result IS NOT NULL
+    AND (d.job_id = ANY (n.any_of)) IS NOT TRUE
 WHERE n.workflow_id = ANY ($1::uuid[])
 AND n.result -> 'value' ? 'read' AND NOT n.result -> 'value' -> 'read' ? d.name
 """

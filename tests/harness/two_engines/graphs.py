@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from baton import Baton
@@ -38,7 +38,9 @@ class Fate(NamedTuple):
 @dataclass(frozen=True)
 class Graph:
     """The dependencies of each step, in an order of their own; its plan and whom it forgives. What
-    has a place in `gates` is a gate instead; `waits` are those inside of steps, in their order.
+    has a place in `gates` is a gate instead; `waits` are those inside of steps, in their order. Of
+    the dependencies in `any_of` a step that is no gate needs one; `conditions` name an option and
+    the dependency that it is about.
     """
 
     deps: Mapping[str, tuple[str, ...]]
@@ -47,6 +49,8 @@ class Graph:
     ignore_discarded: frozenset[str] = frozenset()
     gates: Mapping[str, Awaited] = field(default_factory=dict[str, Awaited])
     waits: Mapping[str, tuple[Awaited, ...]] = field(default_factory=dict[str, tuple[Awaited, ...]])
+    any_of: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    conditions: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
 
     def workflow(self, seconds: float = 0.0, max_attempts: int = 3) -> Baton:
         """The workflow to insert; each of its steps works for `seconds`."""
@@ -58,21 +62,37 @@ class Graph:
                     at_least=(gate.need, gate.names),
                     on_timeout=gate.on_timeout,
                     deps=self.deps[name],
-                    ignore_cancelled=name in self.ignore_cancelled,
-                    ignore_discarded=name in self.ignore_discarded,
                     timeout=gate.timeout,
                     correlation_key=gate.key,
+                    **self._rules(name),
                 )
                 continue
+            any_of = self.alternatives(name)
             workflow.add(
                 name,
                 Planned(plan=plan, seconds=seconds, waits=self.waits.get(name, ())),
-                deps=self.deps[name],
-                ignore_cancelled=name in self.ignore_cancelled,
-                ignore_discarded=name in self.ignore_discarded,
+                deps=[dep for dep in self.deps[name] if dep not in any_of],
+                any_of=any_of or None,
+                **self._rules(name),
                 max_attempts=1 if plan is Plan.EXHAUST else max_attempts,
             )
         return workflow
+
+    def _rules(self, name: str) -> dict[str, Any]:
+        option, about = self.conditions.get(name, ("", ""))
+        if option == "on_failure":
+            return {option: True}
+        return {
+            "ignore_cancelled": name in self.ignore_cancelled,
+            "ignore_discarded": name in self.ignore_discarded,
+            # Every result is an object, and contains an empty one.
+            **({option: {about: {}}} if option else {}),
+        }
+
+    def alternatives(self, name: str) -> list[str]:
+        """The dependencies of which one is enough, in their order."""
+        some = () if name in self.gates else self.any_of.get(name, ())
+        return [dep for dep in self.deps[name] if dep in some]
 
     def awaited(self, step: str) -> dict[str, Awaited]:
         """What a step waits for, by the keys of its waits."""
@@ -84,14 +104,40 @@ class Graph:
         """What becomes of each step of a workflow that nobody cancels."""
         fates: dict[str, Fate] = {}
         for name, plan in self.plans.items():
-            above = {state for dep in self.deps[name] for state in fates[dep].states}
-            doomed = ("cancelled" in above and name not in self.ignore_cancelled) or (
-                "discarded" in above and name not in self.ignore_discarded
-            )
-            fates[name] = (
-                _DOOMED if doomed else _UNNEEDED if above == {"skipped"} else self._fate(name, plan)
-            )
+            any_of = self.alternatives(name)
+            states = {dep: next(iter(fates[dep].states)) for dep in self.deps[name]}
+            above = [self._means(name, s) for dep, s in states.items() if dep not in any_of]
+            if any_of:
+                means = {self._means(name, states[dep]) for dep in any_of}
+                above.append(next(m for m in ("satisfies", "skipped", "dooms") if m in means))
+            if "dooms" in above:
+                fates[name] = _DOOMED
+            elif (above and set(above) == {"skipped"}) or not self._is_met(name, states):
+                fates[name] = _UNNEEDED
+            else:
+                fates[name] = self._fate(name, plan)
         return fates
+
+    def _means(self, name: str, state: str) -> str:
+        """What a dependency that settled so means for a step."""
+        forgives = self.conditions.get(name, ("", ""))[0] == "on_failure"
+        if state == "cancelled" and not (forgives or name in self.ignore_cancelled):
+            return "dooms"
+        if state == "discarded" and not (forgives or name in self.ignore_discarded):
+            return "dooms"
+        return "skipped" if state == "skipped" else "satisfies"
+
+    def _is_met(self, name: str, states: Mapping[str, str]) -> bool:
+        option, about = self.conditions.get(name, ("", ""))
+        match option:
+            case "when":
+                return states[about] == "completed"
+            case "unless":
+                return states[about] != "completed"
+            case "on_failure":
+                return not {"cancelled", "discarded"}.isdisjoint(states.values())
+            case _:
+                return True
 
     def _fate(self, name: str, plan: Plan) -> Fate:
         if gate := self.gates.get(name):
@@ -150,7 +196,24 @@ def graph(chance: random.Random, most: int) -> Graph:
         name: tuple(chance.sample(names[:place], min(place, chance.randint(0, 4))))
         for place, name in enumerate(names)
     }
-    return Graph(deps, *chances(chance, names))
+    return rules(chance, Graph(deps, *chances(chance, names)))
+
+
+def rules(chance: random.Random, graph: Graph) -> Graph:
+    """The same, and some steps need only one of several dependencies, or have a condition."""
+    any_of: dict[str, frozenset[str]] = {}
+    conditions: dict[str, tuple[str, str]] = {}
+    for name, deps in graph.deps.items():
+        drawn = chance.random()
+        if len(deps) > 1 and drawn < 0.2:
+            any_of[name] = frozenset(chance.sample(deps, chance.randint(2, len(deps))))
+        # Of a condition on an alternative nobody knows whether that has settled.
+        needed = [dep for dep in deps if dep not in any_of.get(name, ())]
+        if needed and chance.random() < 0.2:
+            option = chance.choice(("when", "when", "unless", "on_failure"))
+            if option != "on_failure" or name not in any_of:
+                conditions[name] = option, chance.choice(needed)
+    return replace(graph, any_of=any_of, conditions=conditions)
 
 
 def chances(
