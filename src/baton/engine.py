@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeAlias, Unpack
+from typing import Any, Self, TypeAlias, Unpack
 from uuid import UUID, uuid4
 
 import anyio
@@ -250,12 +250,23 @@ class Engine(Instance):
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        tags: Iterable[str] | None = None,
+        attributes: Mapping[str, Any] | None = None,
     ) -> WorkflowsHandle:
         """The handle of all workflows that match a filter, for one verb on each of them; the filter
         is that of `Insights.workflows`.
+
+        Raises InvalidOptionError, InvalidNameError, NotStorableError, TooLargeError for tags and
+        attributes that no workflow can have.
         """
         return WorkflowsHandle(
-            self._parts, state=state, workflow_name=workflow_name, since=since, until=until
+            self._parts,
+            state=state,
+            workflow_name=workflow_name,
+            since=since,
+            until=until,
+            tags=tags,
+            attributes=attributes,
         )
 
     async def resume_bulk(

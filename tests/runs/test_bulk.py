@@ -24,6 +24,7 @@ from baton.errors import (
 from baton.handles.verbs import act
 from baton.insights import Bulk
 from baton.runs import bulk as walking
+from baton.store import insights as looking
 from baton.store.store import store_of
 from support.programs import program
 from support.running import Run, running
@@ -143,12 +144,8 @@ async def test_what_refuses_is_told_and_the_rest_goes_on(dsn: str) -> None:
 
 async def started(run: Run, chosen: dict[str, Any] | None = None) -> UUID:
     """An operation that was written down, and whose process then died."""
-
-    def die(bulk: Bulk) -> None:
-        raise KeyError(bulk.bulk_id)
-
     with pytest.raises(KeyError) as died:
-        await run.engine.workflows(**(chosen or {"state": "failed"})).retry("all", progress=die)
+        await run.engine.workflows(**(chosen or {"state": "failed"})).retry("all", progress=dying)
     bulk_id: UUID = died.value.args[0]
     return bulk_id
 
@@ -250,6 +247,60 @@ async def killed(dsn: str, engine: Engine, place: str, number: int, bulk_id: str
     return found
 
 
+async def test_tags_and_attributes(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walking, "BATCH", 2)
+    async with running(dsn) as run:
+        acme: dict[str, Any] = {"tenant": "acme", "deep": {"n": [1, 2]}}
+        hit = [Baton(tags=["eu", "b"], attributes=acme | {"i": i}) for i in range(5)]
+        missed = [
+            Baton(),
+            Baton(tags=["eu"], attributes={"tenant": "other"}),
+            Baton(attributes=acme),
+            Baton(tags=["eu"]),
+        ]
+        flows = [flow.add("a", fails.new()) for flow in (*hit, *missed)]
+        await insert_all(flows)
+        for flow in flows:
+            await flow.handle().completion(timeout=30)
+        # An iterator is read once, and what the caller changes afterwards changes nothing.
+        asked: dict[str, Any] = {"tenant": "acme", "deep": {"n": [2]}}
+        chosen = run.engine.workflows("failed", tags=iter(["eu", "eu"]), attributes=asked)
+        asked["deep"]["n"].append(3)
+        assert await chosen.count() == 5
+        bulk = await chosen.retry("all")
+        assert counts(bulk) == ("finished", 5, 5, 0, 0)
+        assert await acted(run.engine, bulk) == {flow.workflow_id: 1 for flow in hit}
+        assert (bulk.filter["tags"], bulk.filter["attributes"]) == (
+            ["eu"],
+            {"tenant": "acme", "deep": {"n": [2]}},
+        )
+
+
+@pytest.mark.parametrize("found_by", [{"tags": ["eu"]}, {"attributes": {"tenant": "acme"}}])
+async def test_what_goes_on_keeps_to_its_tags_and_attributes(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, found_by: dict[str, Any]
+) -> None:
+    """Also where so few have them that their index is asked."""
+    monkeypatch.setattr(walking, "BATCH", 2)
+    monkeypatch.setattr(looking, "MOST_LOOKED_AT", 3)
+    async with running(dsn) as run:
+        flows = [Baton(**(found_by if i % 4 == 0 else {})) for i in range(12)]
+        await insert_all([flow.wait("gate", any_of=["go"]) for flow in flows])
+        chosen = run.engine.workflows(**found_by)
+        assert await chosen.count() == 3
+        with pytest.raises(KeyError):
+            await chosen.cancel(progress=dying)
+        (begun,) = await run.engine.insights.bulks()
+        assert counts(begun) == ("running", 3, 0, 0, 0)
+        bulk = await run.engine.resume_bulk(begun.bulk_id)
+        assert counts(bulk) == ("finished", 3, 3, 0, 0)
+        assert await acted(run.engine, bulk) == {flow.workflow_id: 1 for flow in flows[::4]}
+
+
+def dying(bulk: Bulk) -> None:
+    raise KeyError(bulk.bulk_id)
+
+
 async def test_what_is_no_filter_and_no_operation(dsn: str) -> None:
     async with running(dsn) as run:
         with pytest.raises(InvalidOptionError, match="at least one of state"):
@@ -260,6 +311,14 @@ async def test_what_is_no_filter_and_no_operation(dsn: str) -> None:
             await run.engine.workflows(workflow_name="").count()
         with pytest.raises(InvalidOptionError, match="aware"):
             await run.engine.workflows(since=datetime(2026, 1, 1)).count()  # noqa: DTZ001
+        nothing: list[dict[str, Any]] = [{"tags": []}, {"attributes": {}}]
+        for found_by in nothing:
+            with pytest.raises(InvalidOptionError, match=r"one of state.*tags, attributes"):
+                await run.engine.workflows(**found_by).pause()
+        with pytest.raises(InvalidOptionError, match=r"tags=\['eu'\]"):
+            run.engine.workflows(tags="eu")
+        with pytest.raises(InvalidOptionError, match="'tenant': 'acme'"):
+            run.engine.workflows(attributes=["tenant"])  # type: ignore[arg-type]
         with pytest.raises(InvalidOptionError, match="mode="):
             await run.engine.workflows("failed").retry("some")
         with pytest.raises(UnknownBulkError):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from baton.cli.acting import act
-from baton.cli.options import Dsn, Json, ObanSchema, Schema, parse_time
+from baton.cli.conditions import Filter, read_conditions
+from baton.cli.options import Dsn, Json, ObanSchema, Schema
 from baton.cli.reporting import FAILED, MISUSED, fail, say
 from baton.core.jsonvalue import HIGHEST_LIMIT, encode
 from baton.engine import Engine
@@ -24,17 +25,16 @@ Where = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY=VALUE",
-        help="All workflows with state=…, name=…, since=… or until=…; may be repeated.",
+        help="All workflows with state=…, name=…, since=…, until=…, tag=… or attributes.KEY=…; may "
+        "be repeated: all must hold.",
     ),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="With --where: only count the workflows that match.")
 ]
 
-Filter = dict[str, Any]
 Verb = Callable[[WorkflowsHandle, Progress], Awaitable[Bulk]]
 
-_OPTIONS = {"state": "state", "name": "workflow_name", "since": "since", "until": "until"}
 _DONE = {"cancel": "cancelled", "retry": "retried", "pause": "paused", "resume": "resumed"}
 
 
@@ -46,16 +46,7 @@ def read_target(workflow_id: str | None, where: list[str] | None, dry_run: bool)
         if dry_run:
             fail("--dry-run goes with --where", MISUSED)
         return workflow_id
-    chosen: Filter = {}
-    for given in where or ():
-        key, _, value = given.partition("=")
-        option = _OPTIONS.get(key)
-        if option is None or not value or option in chosen:
-            expected = "one each of state=failed, name=…, since=2h, until=2026-01-31T08:00"
-            fail(f"--where {given!r}: expected {expected}", MISUSED)
-        is_time = key in ("since", "until")
-        chosen[option] = parse_time(f"--where {key}=", value) if is_time else value
-    return chosen
+    return read_conditions(where or [])
 
 
 def carry_out_on_many(

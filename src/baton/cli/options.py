@@ -70,8 +70,13 @@ def parse_attributes(option: str, given: list[str] | None) -> dict[str, Any] | N
         name, equals, value = text.partition("=")
         if not name or not equals:
             fail(f"{option} {text!r}: expected NAME=VALUE, such as tenant=acme", MISUSED)
-        try:
-            found[name] = decode(value)
-        except ValueError:
-            found[name] = value
+        found[name] = attribute_value(value)
     return found or None
+
+
+def attribute_value(text: str) -> Any:
+    """What a text is that is JSON, such as `3`; else the text."""
+    try:
+        return decode(text)
+    except ValueError:
+        return text

@@ -12,7 +12,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from baton.cli.acting import act, actor
-from baton.cli.many import DryRun, Filter, Verb, Where, carry_out_on_many, read_target
+from baton.cli.conditions import Filter
+from baton.cli.many import DryRun, Verb, Where, carry_out_on_many, read_target
 from baton.cli.options import By, Dsn, Json, ObanSchema, Reason, Schema
 from baton.cli.reporting import MISUSED, fail
 from baton.core.jsonvalue import decode, encode

@@ -8,8 +8,10 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
+from baton.core.attributes import checked_tags, encoded_attributes
 from baton.core.checks import check_reason
 from baton.core.errortext import sanitize
+from baton.core.jsonvalue import decode
 from baton.handles.parts import EngineParts
 from baton.handles.verbs import act
 from baton.runs.actions import told
@@ -36,7 +38,8 @@ class WorkflowsHandle:
 
     All raise EngineStateError unless the engine runs, InvalidOptionError and InvalidNameError for a
     filter that cannot be; the verbs refuse one that filters nothing, and raise BulkStoppedError
-    when the database is away before they have come to the end.
+    when the database is away before they have come to the end. Tags and attributes are checked when
+    the handle is made, see `Engine.workflows`.
     """
 
     def __init__(
@@ -47,13 +50,19 @@ class WorkflowsHandle:
         workflow_name: str | None,
         since: datetime | None,
         until: datetime | None,
+        tags: Iterable[str] | None,
+        attributes: Mapping[str, Any] | None,
     ) -> None:
+        text = encoded_attributes(attributes)
         self._parts = parts
         self._chosen: dict[str, Any] = {
             "state": state,
             "workflow_name": workflow_name,
             "since": since,
             "until": until,
+            # Read once: an iterator is used up then, and a mapping may change.
+            "tags": checked_tags(tags) or None,
+            "attributes": None if text is None else decode(text),
         }
 
     def __repr__(self) -> str:
