@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from baton import Baton, Discard, Skip, Step, worker
+from baton import Baton, Discard, Skip, Step, send_event, worker
 from baton.errors import (
     DeletedJobError,
     FailedDependencyError,
@@ -133,6 +133,20 @@ async def test_wait_steps_wait_again_unless_taken_over(dsn: str) -> None:
         assert (waiting.step, waiting.prompt) == ("w", "yes?")
         assert waiting.deadline is not None
         await whole.cancel()
+
+
+async def test_a_fork_whose_wait_finds_its_event_ends_at_once(dsn: str) -> None:
+    async with running(dsn) as run:
+        flow = Baton().add("a", works.new())
+        flow.wait("w", any_of=["x"], deps=["a"], correlation_key="k")
+        await flow.insert()
+        for payload in (1, 2):
+            await send_event(None, "x", payload, correlation_key="k", engine=run.engine)
+            await run.end(flow)
+        fork = await flow.handle().fork(["w"])
+        completion = await fork.completion(timeout=10)
+        assert (completion.outcome, completion.total_count) == ("completed", 2)
+        assert (await fork.result("w"))["events"] == {"x": 2}
 
 
 @worker(name="fork.skips")

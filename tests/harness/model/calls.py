@@ -35,7 +35,8 @@ class Held(NamedTuple):
 
 class Outcome(NamedTuple):
     """What is to be written; `state` suspended without a wait: held by the gate. `skipped`: the job
-    is cancelled, its step skipped. `ran`: the step's code did.
+    is cancelled, its step skipped. `ran`: the step's code did; `raised`: it
+    ended with an error of its own.
     """
 
     held: Held
@@ -47,18 +48,21 @@ class Outcome(NamedTuple):
     wait: tuple[str, Wait] | None = None
     skipped: bool = False
     ran: bool = False
+    raised: bool = False
 
 
 @dataclass
 class Worker:
-    """`lost` are claims whose reply was lost, `noted` those whose outcomes are known to be
-    written, though not all of their batch; `alive`: its heart beats.
+    """`lost` are claims whose reply was lost, `noted` those of which it is known whether their
+    outcomes were written, though not yet of all of their batch, `doubtful` those given back without
+    a reply; `alive`: its heart beats.
     """
 
     number: int
     alive: bool = True
     lost: list[int] = field(default_factory=list)
-    noted: set[int] = field(default_factory=set)
+    noted: dict[int, bool] = field(default_factory=dict)
+    doubtful: set[int] = field(default_factory=set)
 
 
 class Unheard(Exception):

@@ -16,7 +16,8 @@ QUERY = """
 SELECT json_build_object(
     'workflows', (
         SELECT json_object_agg(w.id, json_build_array(
-            w.steps, w.outstanding, w.failed, w.skipped, w.finished_at IS NOT NULL, w.run
+            w.steps, w.outstanding, w.failed, w.skipped, w.finished_at IS NOT NULL, w.run,
+            w.paused_at IS NOT NULL
         )) FROM baton.workflows w
     ),
     'completions', (
@@ -53,6 +54,20 @@ SELECT json_build_object(
             FROM baton.workflow_step_history h
             GROUP BY h.job_id
         ) h
+    ),
+    'actions', (
+        SELECT json_object_agg(a.workflow_id, a.rows)
+        FROM (
+            SELECT a.workflow_id, json_agg(
+                json_build_array(a.action, a.run, a.step) ORDER BY a.id
+            ) AS rows
+            FROM baton.baton_actions a
+            GROUP BY a.workflow_id
+        ) a
+    ),
+    'deadlines', (
+        SELECT json_object_agg(d.workflow_id, d.deadline <= clock_timestamp())
+        FROM baton.workflow_deadlines d
     ),
     'groups', (
         SELECT json_object_agg(g.job_id || '/' || g.replay_key, json_build_array(
@@ -126,6 +141,10 @@ def expected(model: Model, names: dict[int, str], engines: dict[int, str]) -> Du
         "nodes": {str(step.id): _node(step, names) for step in model.steps},
         "jobs": {str(step.id): _job(step, engines) for step in model.steps if step.job},
         "history": {str(step.id): step.history for step in model.steps if step.history},
+        "actions": {names[n]: w.actions for n, w in model.workflows.items() if w.actions},
+        "deadlines": {
+            names[n]: w.overdue is not None for n, w in model.workflows.items() if w.deadline
+        },
         "groups": {group.id: _group(group) for group in model.groups},
         "events": {str(event.number): _event(event, names) for event in model.events},
         "illegal": {},
@@ -157,7 +176,8 @@ def differences(found: Dump, wanted: Dump) -> list[str]:
 def _workflow(workflow: Workflow) -> list[Any]:
     left = workflow.outstanding
     failed, skipped = len(workflow.failed), len(workflow.skipped)
-    return [len(workflow.steps), left, failed, skipped, left == 0, workflow.run]
+    ended = left == 0
+    return [len(workflow.steps), left, failed, skipped, ended, workflow.run, workflow.paused]
 
 
 def _node(step: Step, names: dict[int, str]) -> list[Any]:

@@ -46,11 +46,11 @@ def transitions(rule: str, before: Dump, after: Dump) -> Iterator[Transition]:
 
 
 def legal(transition: Transition) -> bool:
-    """I7 and I9: what has ended stays as it is, but for what somebody retries; and what has not
+    """I7 and I9: what has ended stays as it is, but for what somebody begins anew; and what has not
     ended and been announced does not vanish.
     """
     kind, was, rule, now = transition
-    if rule == "retry_workflow" and (now != GONE or kind == "groups"):
+    if rule in ("retry_workflow", "complete_step") and (now != GONE or kind == "groups"):
         return True
     pruned = rule.startswith(("prune", "plugin"))
     match kind:

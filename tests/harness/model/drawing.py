@@ -63,8 +63,8 @@ def graphs(draw: st.DrawFn) -> list[NewStep]:
     return steps
 
 
-def built(number: int, steps: Sequence[NewStep]) -> Baton:
-    workflow = Baton(workflow_id=UUID(int=number))
+def built(number: int, steps: Sequence[NewStep], *, deadline: bool = False) -> Baton:
+    workflow = Baton(workflow_id=UUID(int=number), deadline=3600 if deadline else None)
     for new in steps:
         flags: dict[str, Any] = {
             "ignore_cancelled": new.ignore_cancelled,

@@ -33,9 +33,11 @@ class Graph:
         for step in self.steps:
             yield from step.groups.values()
 
-    def insert(self, number: int, new: Sequence[NewStep], ids: Sequence[int]) -> None:
+    def insert(
+        self, number: int, new: Sequence[NewStep], ids: Sequence[int], *, deadline: bool = False
+    ) -> None:
         """A valid graph; the job ids are the ones the database gave."""
-        workflow = self.workflows[number] = Workflow(number)
+        workflow = self.workflows[number] = Workflow(number, deadline=deadline)
         stamp = self.tick()
         named: dict[str, Step] = {}
         for one, job_id in zip(new, ids, strict=True):
@@ -59,15 +61,25 @@ class Graph:
         self.arm(roots, new=True)
 
     def settle(
-        self, entries: Iterable[Entry], rooms: Mapping[str, int] | None = None
+        self,
+        entries: Iterable[Entry],
+        rooms: Mapping[str, int] | None = None,
+        *,
+        new: bool = False,
     ) -> list[Step]:
-        """Settle steps and all that follows; returns the jobs handed over to who has room."""
-        taken, armed = self._settled(entries, rooms)
+        """Settle steps and all that follows; returns the jobs handed over to who has room. `new`:
+        some of what begins to wait was put back in the same transaction.
+        """
+        taken, armed = self._settled(entries, rooms, new=new)
         self.decide(armed)
         return taken
 
     def _settled(
-        self, entries: Iterable[Entry], rooms: Mapping[str, int] | None = None
+        self,
+        entries: Iterable[Entry],
+        rooms: Mapping[str, int] | None = None,
+        *,
+        new: bool = False,
     ) -> tuple[list[Step], list[Group]]:
         wave = [entry for entry in entries if entry.step.settled is None]
         touched: dict[int, Step] = {}
@@ -92,12 +104,13 @@ class Graph:
         for step in ended:
             self.close_waits(step)
         waiting = [touched[i] for i in sorted(touched) if touched[i].settled is None]
-        taken = self._release([step for step in waiting if step.pending == 0], rooms or {})
-        armed = self.arm(filter(is_armed, waiting))
+        taken = self.release([step for step in waiting if step.pending == 0], rooms or {})
+        armed = self.arm(filter(is_armed, waiting), new=new)
         self.announce({step.workflow.number for step in ended})
         return taken, armed
 
-    def _release(self, steps: Sequence[Step], rooms: Mapping[str, int]) -> list[Step]:
+    def release(self, steps: Sequence[Step], rooms: Mapping[str, int]) -> list[Step]:
+        """Have steps that sleep run; returns the jobs handed over to who has room."""
         taken: list[Step] = []
         ranks: dict[tuple[str, bool], int] = {}
         for step in sorted((s for s in steps if s.state == "suspended"), key=in_turn):
@@ -121,8 +134,8 @@ class Graph:
         """End a job that has not ended."""
         if step.job is not None and step.job.state not in TERMINAL:
             step.job.state = state
-            step.job.errors += error
-            step.job.explained |= {step.job.attempt} if error else set()
+            if error:
+                step.job.note()
 
     def close_waits(self, step: Step) -> None:
         for group in step.groups.values():

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from model import comparison
+from model.asking import Asking
 from model.calls import Crash, Demand, Outcome
 from model.drawing import crashes, keys, names
 from model.requests import Requesting
@@ -79,6 +80,8 @@ class Machine(Working, Requesting, Retrying, Sweeping):
 
     def _go_on(self) -> None:
         """Whatever can happen happens, without faults."""
+        while paused := self._paused():
+            self.then(self.resume, list(self.ids).index(paused[0].number), None)
         for number in list(self.buffer):
             self._work_off(number)
         while self._not_due():
@@ -135,9 +138,9 @@ def rules() -> set[str]:
     between = {f"sweep_and_{what}" for what in BETWEEN}
     defined = {
         name
-        for part in (Working, Requesting, Retrying, Sweeping)
+        for part in (Working, Requesting, Asking, Retrying, Sweeping)
         for name in vars(part)
         if not name.startswith("_")
     }
-    # This one is made of others.
-    return defined - {"sweep_between", "overtaken"} | between
+    # These are made of others.
+    return defined - {"sweep_between", "overtaken", "attempt"} | between

@@ -9,26 +9,15 @@ from model.calls import (
     Commits,
     Outcome,
 )
-from model.resetting import Resetting
 from model.state import TERMINAL, Entry, Event, Group, Step
+from model.verbs import Verbs, as_it_ended
 from model.work import job_of
 
 
-class Model(Resetting):
+class Model(Verbs):
     """All calls."""
 
     # By request
-
-    def cancel_workflow(self, number: int) -> Commits[int | None]:
-        yield
-        if number not in self.workflows:
-            return None
-        unsettled = [s for s in self.workflows[number].steps if s.settled is None]
-        live = [s for s in unsettled if s.job is not None and s.job.state not in TERMINAL]
-        for step in live:
-            self.end_job(step, "cancelled", error=True)
-        self.settle(_as_it_ended(unsettled))
-        return len(live)
 
     def check(self, step: Step, state: str, value: int) -> Commits[None]:
         """Another host tells how a step ended."""
@@ -168,9 +157,8 @@ class Model(Resetting):
             over = [step for step in steps if _is_over(step)]
             for job in (step.job for step in over if step.state == "discarded"):
                 if job is not None and job.attempt not in job.explained:
-                    job.errors += 1
-                    job.explained.add(job.attempt)
-            self.settle(_as_it_ended(over))
+                    job.note()
+            self.settle(as_it_ended(over))
 
     def announce_all(self) -> Commits[None]:
         ended = [n for n, w in self.workflows.items() if w.outstanding == 0 and not w.announced]
@@ -181,6 +169,11 @@ class Model(Resetting):
     def expire(self) -> Commits[int]:
         """Settle waits whose time is over; finish handing out."""
         told = self.waits_told
+        yield from self.expire_waits()
+        yield from self.hand_out()
+        return self.waits_told - told
+
+    def expire_waits(self) -> Commits[None]:
         due = sorted(
             (group for group in self.groups if group.status == "pending" and group.due is not None),
             key=lambda group: (group.due, group.order),
@@ -200,10 +193,11 @@ class Model(Resetting):
         for group in careful:
             yield
             self._decide_carefully(group)
+
+    def hand_out(self) -> Commits[None]:
         overdue = [event for event in self.events if event.overdue is not None]
         for event in sorted(overdue, key=lambda one: one.overdue or 0):
             yield from self.spread(event)
-        return self.waits_told - told
 
     def _decide_carefully(self, group: Group) -> None:
         self.decide([group])
@@ -251,12 +245,3 @@ class Model(Resetting):
 
 def _is_over(step: Step) -> bool:
     return step.job is None or step.job.state in TERMINAL
-
-
-def _as_it_ended(steps: Iterable[Step]) -> list[Entry]:
-    return [
-        Entry(step, "cancelled", gone=True)
-        if step.job is None
-        else Entry(step, step.job.state, {"value": None} if step.state == "completed" else None)
-        for step in steps
-    ]

@@ -22,7 +22,6 @@ from baton.errors import (
     WorkflowExistsError,
     WorkflowFinishedError,
 )
-from baton.runs.cancel import cancel_workflow
 from baton.store import jobs as store_jobs
 from baton.waits.control import cancel_wait
 from model.bench import Bench, pick_of
@@ -39,18 +38,21 @@ class Requesting(Bench):
         return pick_of(pruned, pick) if pruned and pick % 2 else len(self.ids) + 1
 
     @precondition(lambda self: len(self.model.workflows) < 4)
-    @rule(new=graphs(), pick=picks, crash=crashes)
-    def insert_workflow(self, new: list[NewStep], pick: int, crash: Crash | None) -> None:
+    @rule(new=graphs(), pick=picks, crash=crashes, deadline=st.booleans())
+    def insert_workflow(
+        self, new: list[NewStep], pick: int, crash: Crash | None, deadline: bool = False
+    ) -> None:
         self.rule = "insert_workflow"
         number = self._free_number(pick)
         self.ids[number] = str(UUID(int=number))
+        workflow = built(number, new, deadline=deadline)
         self.world.database.tries_again = True
-        found = self.world.call(lambda: insert_all([built(number, new)], engine=self.world), crash)
+        found = self.world.call(lambda: insert_all([workflow], engine=self.world), crash)
         self.world.database.tries_again = False
         assert not isinstance(found, Lost)
         if crash is not None and crash.at == 1:
             self.coverage.crashes[self.rule, "after" if crash.after else "before"] += 1
-        self.model.insert(number, new, [job.id for job in found])
+        self.model.insert(number, new, [job.id for job in found], deadline=deadline)
         states = [step.state for step in self.model.workflows[number].steps]
         assert [job.state for job in found] == states
 
@@ -84,19 +86,6 @@ class Requesting(Bench):
             self.world.call(work)
 
     # By request
-
-    @precondition(lambda self: self.ids and self.moves % 4 == 0)
-    @rule(pick=picks, crash=crashes)
-    def cancel_workflow(self, pick: int, crash: Crash | None) -> None:
-        number = pick_of(list(self.ids), pick)
-        wanted, found = self._call(
-            "cancel_workflow",
-            self.model.cancel_workflow(number),
-            lambda: cancel_workflow(self.world.database, UUID(int=number), "no", notify=True),
-            crash,
-        )
-        if not isinstance(wanted, Lost):
-            assert wanted == (None if found is None else len(found.accepted))
 
     @precondition(lambda self: self._steps() and self.moves % 2 == 0)
     @rule(pick=picks, crash=crashes)
@@ -151,7 +140,7 @@ class Requesting(Bench):
         assert wanted == found
         self._mark_sent(wanted)
 
-    @precondition(lambda self: self.ids)
+    @precondition(lambda self: self.ids and self.moves % 2 == 0)
     @rule(key=keys, name=names, dedupe_id=st.none() | st.sampled_from("de"), crash=crashes)
     def send_key(self, key: str, name: str, dedupe_id: str | None, crash: Crash | None) -> None:
         payload = self.model.sent + 1

@@ -40,17 +40,23 @@ class Resetting(Work):
         workflow = self.workflows.get(number)
         if workflow is None:
             return "unknown"
-        chosen = _chosen(workflow, retry)
+        chosen = chosen_by(workflow, retry)
         running = [step for step in chosen if step.state == "executing"]
-        if refused := _refused(chosen, running, retry):
+        if refused := refused_for(chosen, running, retry):
             return refused
         yield
-        self._reset(workflow, chosen, retry)
+        self.put_back(workflow, chosen, retry)
+        workflow.note("retry")
+        armed = self.arm((s for s in chosen if s.gate and s.pending == 1), new=True)
+        self.decide(armed)
         return Done(workflow.run, len(chosen), frozenset(step.id for step in running))
 
-    def _reset(self, workflow: Workflow, chosen: list[Step], retry: Retry) -> None:
+    def put_back(self, workflow: Workflow, chosen: list[Step], retry: Retry) -> None:
+        """Put steps back to their beginning; what they wait for does not begin yet."""
         run = workflow.run
         if workflow.outstanding == 0:
+            if workflow.overdue is not None:
+                workflow.deadline, workflow.overdue = False, None
             self.announce([workflow.number])
             workflow.run += 1
         again = [
@@ -70,19 +76,18 @@ class Resetting(Work):
                 job_of(step).state = "suspended"
             elif step.state == "executing":
                 step.ahead = job_of(step).claim
-        # Nobody who sends by a key sees before the commit that they wait again.
-        armed = self.arm((step for step in chosen if step.gate and step.pending == 1), new=True)
-        self.decide(armed)
 
     def _begin(self, step: Step, run: int, retry: Retry) -> None:
         if step.job is None:
             attempt, most, given = step.kept
             step.job = Job("suspended", most, step.born, due=True, attempt=attempt, given=given)
+            step.begun = False
         job = step.job
         former, job.max_attempts = job.max_attempts, job.attempt + job.max_attempts - step.base
         if step.settled is not None or job.attempt > 0:
             step.history.append([run, step.settled, step.result, job.attempt, former])
             step.base = job.attempt
+            step.begun = step.named = False
         if not job.due and job.claim != NOT_CLAIMED:
             job.due, job.stamp = True, self.tick()
         if step.new.name in retry.args:
@@ -110,7 +115,7 @@ class Resetting(Work):
             group.cutoff = group.due = None
 
 
-def _chosen(workflow: Workflow, retry: Retry) -> list[Step]:
+def chosen_by(workflow: Workflow, retry: Retry) -> list[Step]:
     match retry.mode:
         case "all":
             return list(workflow.steps)
@@ -144,7 +149,7 @@ def _below(steps: Iterable[Step]) -> set[int]:
     return set(found)
 
 
-def _refused(chosen: list[Step], running: list[Step], retry: Retry) -> str | None:
+def refused_for(chosen: list[Step], running: list[Step], retry: Retry) -> str | None:
     if not chosen:
         return "nothing"
     if retry.mode != "all" and any(map(partial(_stays_doomed, chosen), chosen)):

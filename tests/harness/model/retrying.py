@@ -84,9 +84,11 @@ class Retrying(Bench):
             done, effects = await retry_workflow(
                 self.world.database, workflow_id, given, told("somebody", "why not"), notify=True
             )
+            self._tell(effects)
         except tuple(REFUSED) as error:
             return REFUSED[type(error)]
-        return Done(done.run, done.steps, effects.accepted)
+        interrupted = frozenset(job_id for job_id, _ in effects.interrupted)
+        return Done(done.run, done.steps, interrupted)
 
     def _drawn(
         self,

@@ -13,6 +13,8 @@ TERMINAL = frozenset({"completed", "cancelled", "discarded"})
 FAILED = frozenset({"cancelled", "discarded"})
 SETTLED = TERMINAL | {"skipped"}
 NOT_CLAIMED = -1
+MOVED = -2
+"""The claim of a job that somebody has completed by hand: nobody holds it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class NewStep:
 @dataclass
 class Job:
     """`stamp` orders jobs by their schedule; `due`: it has come. `claim` is the last one's number,
-    `holder` who made it. `explained` are the attempts of which an error is noted.
+    `holder` who made it. `explained` are the attempts of which an error is noted, `last` the one of
+    the last error; those that `raised` ended by an error of the step's code.
     """
 
     state: str
@@ -57,7 +60,15 @@ class Job:
     errors: int = 0
     given: int = 0
     explained: set[int] = field(default_factory=set)
+    raised: set[int] = field(default_factory=set)
+    last: int | None = None
     rescues: int = 0
+
+    def note(self) -> None:
+        """An error of this attempt."""
+        self.errors += 1
+        self.explained.add(self.attempt)
+        self.last = self.attempt
 
 
 @dataclass(eq=False)
@@ -138,6 +149,7 @@ class Step:
     """A node with its job, which may be gone; `script` are the waits its body came to. `born` is
     the stamp of its insertion, `kept` what is known of a job that is gone, `base` the attempts that
     a retry forgave, `ahead` the claim that had begun before a retry took back what it depends on.
+    Since its last reset it was claimed (`begun`), or cancelled by its name (`named`).
     """
 
     id: int
@@ -155,6 +167,8 @@ class Step:
     base: int = 0
     ahead: int | None = None
     history: list[list[Any]] = field(default_factory=list)
+    begun: bool = False
+    named: bool = False
 
     def lose_job(self) -> None:
         if self.job is not None:
@@ -164,6 +178,12 @@ class Step:
     @property
     def gate(self) -> Group | None:
         return self.groups.get("")
+
+    @property
+    def tried(self) -> bool:
+        """Whether it has begun since its last reset, as far as that is known."""
+        attempted = self.kept[0] > self.base if self.job is None else self.begun
+        return attempted or any(group.begun for group in self.groups.values())
 
     @property
     def waits(self) -> bool:
@@ -191,11 +211,12 @@ class Step:
 
     @property
     def pending(self) -> int:
-        """What it waits for; a gate's own count is never taken off. One that runs though it is to
-        be cancelled or skipped waits for more than can come.
+        """What it waits for, also the end of a pause; a gate's own count is never taken off. One
+        that runs though it is to be cancelled or skipped waits for more than can come.
         """
         count = sum(dep.settled is None for dep in self.deps)
         count += self.gate is not None or self.waits
+        count += self.workflow.paused
         return max(count, 1) if self.doomed or self.unneeded else count
 
     def dooms(self, state: str | None) -> bool:
@@ -215,12 +236,27 @@ class Step:
 
 @dataclass(eq=False)
 class Workflow:
-    """`completions` are those recorded, by run."""
+    """`completions` are those recorded, by run; `overdue`: its deadline has passed, in this order.
+    `actions` are what was done to it: what, in which run, to which step.
+    """
 
     number: int
     steps: list[Step] = field(default_factory=list)
     run: int = 1
     completions: dict[int, list[Any]] = field(default_factory=dict)
+    paused: bool = False
+    deadline: bool = False
+    overdue: int | None = None
+    actions: list[list[Any]] = field(default_factory=list)
+
+    def note(self, action: str, step: str | None = None) -> None:
+        self.actions.append([action, self.run, step])
+
+    def find(self, name: str) -> Step | None:
+        return next((step for step in self.steps if step.new.name == name), None)
+
+    def unsettled(self) -> list[Step]:
+        return [step for step in self.steps if step.settled is None]
 
     @property
     def announced(self) -> bool:

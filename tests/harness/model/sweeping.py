@@ -10,7 +10,6 @@ from hypothesis.stateful import precondition, rule
 
 from baton import EngineSettings, Plugin
 from baton.building.insert import insert_all
-from baton.runs.cancel import cancel_workflow
 from baton.store.database import database_of
 from baton.store.store import Store
 from baton.sweep.prune import Pruner
@@ -19,7 +18,8 @@ from baton.waits.expire import expire_waits
 from baton.waits.spread import hand_out
 from baton.words import rows
 from baton.words.states import JobState
-from model.bench import Bench, pick_of
+from model.asking import Asking
+from model.bench import pick_of
 from model.calls import Commits, Crash, Lost, run
 from model.drawing import built, crashes, graphs, picks
 from model.state import TERMINAL, NewStep, Step as ModelStep
@@ -34,7 +34,7 @@ async def _timers(database: Store, settings: EngineSettings) -> int:
     return settled + await hand_out(database, settings)
 
 
-class Sweeping(Bench):
+class Sweeping(Asking):
     # Sweeps
 
     @precondition(lambda self: self.model.ended() or self._now_and_then())
@@ -67,9 +67,7 @@ class Sweeping(Bench):
                 between = lambda: self.world.monitor.execute(_RETRY, step.id)  # noqa: E731
             case "cancel_workflow":
                 run(self.model.cancel_workflow(number))
-                between = lambda: cancel_workflow(  # noqa: E731
-                    database, UUID(int=number), "no", notify=True
-                )
+                between = lambda: self._cancel(number)  # noqa: E731
             case _:
                 self.rule = "sweep_and_delete"
                 step.lose_job()
@@ -106,7 +104,9 @@ class Sweeping(Bench):
         )
         assert isinstance(wanted, Lost) or wanted == found
 
-    @precondition(lambda self: self._due() or self.model.ended() or self._now_and_then())
+    @precondition(
+        lambda self: self._due() or self._overdue() or self.model.ended() or self._now_and_then()
+    )
     @rule(prune=st.booleans())
     def plugin(self, prune: bool) -> None:
         """All parts of the periodic sweep in turn."""
@@ -115,7 +115,9 @@ class Sweeping(Bench):
         def work() -> Commits[None]:
             yield from self.model.sweep()
             yield from self.model.announce_all()
-            yield from self.model.expire()
+            yield from self.model.expire_waits()
+            yield from self.model.cancel_overdue()
+            yield from self.model.hand_out()
             if prune:
                 yield from self.model.prune_jobs()
                 yield from self.model.prune_workflows(self.model.prunable())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from model.calls import (
     Commits,
@@ -13,6 +14,15 @@ from model.calls import (
 )
 from model.graph import Graph, in_turn
 from model.state import FAILED, Entry, Group, Job, Step
+
+REQUEUED = ("available", "scheduled", "retryable")
+
+
+class Settled(NamedTuple):
+    """The claimed jobs, and the claims of the outcomes that came too late."""
+
+    claimed: list[tuple[Step, int]]
+    late: set[int]
 
 
 class Work(Graph):
@@ -39,7 +49,7 @@ class Work(Graph):
             return Outcome(held, held.settled, change=-1)
         if held.gated:
             verdict = step.gates()
-            if verdict == "hold":
+            if verdict == "hold" or (verdict == "run" and step.workflow.paused):
                 return Outcome(held, "suspended", change=-1)
             if verdict != "run":
                 return Outcome(held, "cancelled", error=True, skipped=verdict == "skip")
@@ -56,30 +66,43 @@ class Work(Graph):
 
     def settle_and_claim(
         self, worker: Worker, outcomes: Sequence[Outcome], demands: Sequence[Demand]
-    ) -> Commits[list[tuple[Step, int]]]:
-        """Settle what a worker hands in, then claim; returns the claimed."""
-        heard: list[int] = []
+    ) -> Commits[Settled]:
+        """Settle what a worker hands in, then claim."""
+        heard: dict[int, bool] = {}
         for part, write in self._parts(outcomes):
             left = [outcome for outcome in part if outcome.held.claim not in worker.noted]
-            if left:
-                yield from _commit(worker, heard)
-                write(left)
-                heard += [outcome.held.claim for outcome in left]
+            if not left:
+                continue
+            doubts = {o.held.claim for o in left} if left[0].state in REQUEUED else set[int]()
+            doubted, worker.doubtful = worker.doubtful, worker.doubtful | doubts
+            yield from _commit(worker, heard)
+            written = write(left)
+            heard.update((o.held.claim, o.held.claim in written) for o in left)
+            if doubts:
+                heard.update((o.held.claim, True) for o in left if _seen(o, doubted))
         found: list[tuple[Step, int]] = []
         if demands:
             found = [(s, c) for s in self.steps for c in worker.lost if self.holds(s, c)]
         claimed: list[tuple[Step, int]] = []
+        late: set[int] = set()
         completed = [outcome for outcome in outcomes if outcome.state == "completed"]
         if completed or demands:
+            known = dict(heard)
             yield from _commit(worker, heard)
-            claimed = self._batch(worker, completed, demands)
-        return [*found, *claimed]
+            heard = known
+            claimed, late = self._batch(worker, completed, demands)
+        for claim, accepted in {**worker.noted, **heard}.items():
+            if not accepted and any(o.held.claim == claim for o in outcomes):
+                late.add(claim)
+        return Settled([*found, *claimed], late)
 
     def _parts(
         self, outcomes: Sequence[Outcome]
-    ) -> list[tuple[list[Outcome], Callable[[Sequence[Outcome]], None]]]:
-        """What is written before the completed ones, each part in a commit of its own."""
-        requeued = [o for o in outcomes if o.state in ("available", "scheduled", "retryable")]
+    ) -> list[tuple[list[Outcome], Callable[[Sequence[Outcome]], set[int]]]]:
+        """What is written before the completed ones, each part in a commit of its own; returns the
+        claims of what is.
+        """
+        requeued = [o for o in outcomes if o.state in REQUEUED]
         suspended = [o for o in outcomes if o.state == "suspended"]
         failed = [o for o in outcomes if o.state in FAILED]
         return [
@@ -91,12 +114,16 @@ class Work(Graph):
 
     def _batch(
         self, worker: Worker, completed: Sequence[Outcome], demands: Sequence[Demand]
-    ) -> list[tuple[Step, int]]:
+    ) -> tuple[list[tuple[Step, int]], set[int]]:
         entries: list[Entry] = []
+        late: set[int] = set()
         for outcome in completed:
+            job, claim = outcome.held.step.job, outcome.held.claim
             if self.holds(outcome.held.step, outcome.held.claim):
                 self.end_job(outcome.held.step, "completed")
                 entries.append(Entry(outcome.held.step, "completed", {"value": outcome.value}))
+            elif job is None or job.state != "completed" or job.claim != claim:
+                late.add(claim)
         handed = self.settle(entries, {d.queue: d.room for d in demands})
         claimed = [self._claim(worker, step) for step in handed]
         for demand in demands:
@@ -105,7 +132,7 @@ class Work(Graph):
                 claimed += [self._claim(worker, s) for s in self.claimable(demand.queue)[:room]]
         # Until its reply is heard, each claim is lost.
         worker.lost += [claim for _, claim in claimed]
-        return claimed
+        return claimed, late
 
     def claimable(self, queue: str) -> list[Step]:
         """What may be claimed, in order."""
@@ -125,6 +152,7 @@ class Work(Graph):
         job = job_of(step)
         job.state, job.claim, job.holder = "executing", self.claims, worker.number
         job.attempt += 1
+        step.begun = True
         return step, self.claims
 
     def hold_of(self, step: Step, claim: int) -> Held:
@@ -132,23 +160,28 @@ class Work(Graph):
         job = job_of(step)
         return Held(step, claim, job.attempt, job.max_attempts, step.settled, step.pending > 0)
 
-    def _requeue_all(self, outcomes: Sequence[Outcome]) -> None:
+    def _requeue_all(self, outcomes: Sequence[Outcome]) -> set[int]:
+        written = {o.held.claim for o in outcomes if self.holds(o.held.step, o.held.claim)}
         for outcome in outcomes:
             self._requeue(outcome)
+        return written
 
     def _requeue(self, outcome: Outcome, *, rescued: bool = False) -> None:
         step = outcome.held.step
         if self.holds(step, outcome.held.claim):
             job = job_of(step)
             job.state = outcome.state
-            job.explained |= {job.attempt} if outcome.error else set()
+            if outcome.error:
+                job.note()
+            if outcome.raised:
+                job.raised.add(job.attempt)
             job.attempt = max(job.attempt + outcome.change, 0)
-            job.errors += outcome.error
             job.rescues += rescued
             if outcome.delay:
                 job.due = False
 
-    def _hold(self, outcomes: Sequence[Outcome]) -> None:
+    def _hold(self, outcomes: Sequence[Outcome]) -> set[int]:
+        written = {o.held.claim for o in outcomes if self.holds(o.held.step, o.held.claim)}
         gates = [o.held.step.gates() for o in outcomes]
         doomed = [
             o._replace(skipped=verdict == "skip")
@@ -162,41 +195,70 @@ class Work(Graph):
                 job.state = "suspended" if step.pending else "available"
                 job.attempt = max(job.attempt - 1, 0)
         self._fail([o._replace(state="cancelled", change=0, error=True) for o in doomed])
+        return written
 
-    def _fail(self, outcomes: Sequence[Outcome]) -> None:
+    def _fail(self, outcomes: Sequence[Outcome]) -> set[int]:
         accepted = [o for o in outcomes if self.holds(o.held.step, o.held.claim)]
         for outcome in accepted:
             job = job_of(outcome.held.step)
             self.end_job(outcome.held.step, outcome.state, error=outcome.error)
+            job.raised |= {job.attempt} if outcome.raised else set()
             job.attempt = max(job.attempt + outcome.change, 0)
         self.settle(Entry(o.held.step, "skipped" if o.skipped else o.state) for o in accepted)
+        return {o.held.claim for o in accepted}
 
-    def _suspend(self, outcomes: Sequence[Outcome]) -> None:
+    def _suspend(self, outcomes: Sequence[Outcome]) -> set[int]:
         armed: list[Step] = []
+        written: set[int] = set()
         for outcome in sorted(outcomes, key=lambda o: o.held.step.id):
             step = outcome.held.step
-            if not self.holds(step, outcome.held.claim) or outcome.wait is None:
-                continue
-            job = job_of(step)
-            job.state, job.attempt = "suspended", max(job.attempt - 1, 0)
+            assert outcome.wait is not None
             key, wait = outcome.wait
             group = step.groups.get(key)
+            if not self.holds(step, outcome.held.claim):
+                written |= {outcome.held.claim} if _echoes(outcome, group) else set()
+                continue
+            written.add(outcome.held.claim)
+            job = job_of(step)
+            job.state, job.attempt = "suspended", max(job.attempt - 1, 0)
             if group is None:
                 step.groups[key] = Group(self.tick(), step, key, wait)
                 armed.append(step)
-            elif not group.open:
+            elif not group.open and step.pending == 0:
                 job.state = "available"
         self.decide(self.arm(armed, new=True))
+        return written
 
 
-def _commit(worker: Worker, heard: list[int]) -> Commits[None]:
+def _seen(outcome: Outcome, doubted: set[int]) -> bool:
+    """Whether one that was perhaps given back before is seen to be."""
+    job = outcome.held.step.job
+    if job is None or outcome.held.claim not in doubted:
+        return False
+    if outcome.error:
+        return outcome.held.attempt in job.raised
+    waits = job.state in ("available", "scheduled")
+    return waits and job.claim == outcome.held.claim and job.last != outcome.held.attempt
+
+
+def _echoes(outcome: Outcome, group: Group | None) -> bool:
+    """Whether a commit without a reply has put it to sleep."""
+    job = outcome.held.step.job
+    if job is None or group is None or job.claim != outcome.held.claim:
+        return False
+    return job.state == "suspended" or (job.state == "available" and not group.open)
+
+
+def _commit(worker: Worker, heard: dict[int, bool]) -> Commits[None]:
     """One commit of several: what was heard of those before is known, wherever it breaks."""
     try:
         yield
     except GeneratorExit:
         worker.noted.update(heard)
+        worker.doubtful.difference_update(heard)
         raise
     worker.noted.update(heard)
+    worker.doubtful.difference_update(heard)
     heard.clear()
 
 

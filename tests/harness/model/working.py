@@ -18,6 +18,18 @@ from model.drawing import crashes, picks, waits
 from model.state import Group, Wait
 from model.world import acts
 
+ENDINGS = (
+    "finish_ok",
+    "finish_ok",
+    "finish_error",
+    "finish_snooze",
+    "finish_discard",
+    "finish_cancel",
+    "finish_skip",
+    "finish_skip",
+)
+"""The rules of which one follows a claim."""
+
 
 class Working(Bench):
     # Claiming, performing, settling
@@ -68,16 +80,20 @@ class Working(Bench):
         if isinstance(wanted, Lost):
             return
         del self.buffer[number][:count]
-        worker.noted.difference_update(outcome.held.claim for outcome, _ in batch)
+        for outcome, _ in batch:
+            worker.noted.pop(outcome.held.claim, None)
+            worker.doubtful.discard(outcome.held.claim)
         reply.emit()
+        late = {(o.job_id, o.attempted_at) for b, o in batch if b.held.claim in wanted.late}
+        assert reply.stale == late, f"too late: {set(reply.stale)}, expected {late}"
         self.coverage.marks["outcome too late"] += len(reply.stale)
-        known = {claim for _, claim in wanted} & before
+        known = {claim for _, claim in wanted.claimed} & before
         self.coverage.marks["claimed by a call whose reply was lost"] += len(known)
         assert all(isinstance(queue, str) for queue in reply.released), reply.released
         found = {job.id: job for job in reply.jobs}
         assert len(found) == len(reply.jobs)
-        assert sorted(found) == sorted(step.id for step, _ in wanted)
-        for step, claim in wanted:
+        assert sorted(found) == sorted(step.id for step, _ in wanted.claimed)
+        for step, claim in wanted.claimed:
             worker.lost.remove(claim)
             held = self.model.hold_of(step, claim)
             assert found[step.id].attempt == held.attempt
@@ -155,9 +171,10 @@ class Working(Bench):
         def fail() -> object:
             raise ValueError("as planned")
 
-        self._perform(
-            "finish_error", pick, lambda h: Outcome(h, "retryable", error=True, delay=True), fail
-        )
+        def wanted(held: Held) -> Outcome:
+            return Outcome(held, "retryable", error=True, delay=True, raised=True)
+
+        self._perform("finish_error", pick, wanted, fail)
 
     @precondition(lambda self: any(self.held.values()))
     @rule(pick=picks)
@@ -226,6 +243,22 @@ class Working(Bench):
         number = pick_of([number for number, held in self.held.items() if held], pick)
         held, job = self.held[number].pop(pick % len(self.held[number]))
         self.buffer[number].append((Outcome(held, "available", change=-1), release(job)))
+
+    @precondition(lambda self: any(self.held.values()) or self._claimable())
+    @rule(
+        pick=picks, how=st.sampled_from(ENDINGS) | waits, queue=st.sampled_from(["default", "io"])
+    )
+    def attempt(self, pick: int, how: str | Wait, queue: str) -> None:
+        """From claim to outcome, whatever that is: chance alone would seldom come so far."""
+        if not any(self.held.values()):
+            self.then(self._settle, "claim", self._worker(pick), 0, [Demand(queue, 1 + pick % 3)])
+        if any(self.held.values()):
+            if isinstance(how, Wait):
+                self.then(self.wait_inside, pick, how, pick % 2 == 0)
+            else:
+                self.then(getattr(self, how), pick)
+            number = pick_of([n for n, buffer in self.buffer.items() if buffer], pick)
+            self._settle("settle", number, 4, [])
 
     # Workers
 

@@ -68,6 +68,7 @@ TABLES = (
     "workflow_deleted_jobs",
     "workflow_step_history",
     "baton_actions",
+    "workflow_deadlines",
     "baton_engines",
 )
 

@@ -1,0 +1,203 @@
+"""What people do to a workflow, or to one of its steps, commit by commit, see `calls.run`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from model.calls import Commits
+from model.graph import is_armed
+from model.resetting import Resetting, Retry, chosen_by, refused_for
+from model.state import FAILED, MOVED, NOT_CLAIMED, TERMINAL, Entry, NewStep, Step, Workflow
+from model.work import job_of
+
+
+class Verbs(Resetting):
+    """What is refused has no commit; what nobody has is None."""
+
+    # Cancel
+
+    def cancel_workflow(self, number: int) -> Commits[int | None]:
+        yield
+        if number not in self.workflows:
+            return None
+        return self.cancel_all(self.workflows[number], "cancel")
+
+    def cancel_all(self, workflow: Workflow, action: str) -> int:
+        unsettled = workflow.unsettled()
+        live = [s for s in unsettled if s.job is not None and s.job.state not in TERMINAL]
+        if unsettled:
+            workflow.note(action)
+        for step in live:
+            self.end_job(step, "cancelled", error=True)
+        self.settle(as_it_ended(unsettled))
+        return len(live)
+
+    def cancel_step(self, number: int, name: str) -> Commits[str | None]:
+        """`ended`: its job had ended, and it settles so."""
+        step = self._found(number, name)
+        if step is not None and step.settled is not None:
+            return "settled"
+        yield
+        if step is None:
+            return None
+        ended = step.job is not None and step.job.state in TERMINAL
+        if not ended:
+            step.workflow.note("cancel_step", name)
+            step.named = True
+            self.end_job(step, "cancelled", error=True)
+        self.settle(as_it_ended([step]))
+        return "ended" if ended else "done"
+
+    # Complete
+
+    def complete_step(self, number: int, name: str, value: int) -> Commits[str | None]:
+        """`reopened`: it had failed."""
+        step = self._found(number, name)
+        failed = step is not None and step.settled in FAILED
+        if step is not None and step.settled is not None and not failed:
+            return "settled"
+        yield
+        if step is None:
+            return None
+        if failed:
+            again = [step, *_revived(step)]
+            chosen = sorted(again, key=lambda one: one.id)
+            self.put_back(step.workflow, chosen, Retry("steps", interrupt=True))
+        if step.job is not None:
+            step.job.state = "completed"
+            step.job.claim = NOT_CLAIMED if step.job.claim == NOT_CLAIMED else MOVED
+        step.workflow.note("complete_step", name)
+        self.settle([Entry(step, "completed", {"value": value})], new=True)
+        return "reopened" if failed else "done"
+
+    def _found(self, number: int, name: str) -> Step | None:
+        workflow = self.workflows.get(number)
+        return None if workflow is None else workflow.find(name)
+
+    # Pause
+
+    def pause(self, number: int) -> Commits[str | int | None]:
+        """How many jobs it puts to sleep."""
+        workflow = self.workflows.get(number)
+        if workflow is None:
+            return "unknown"
+        if workflow.outstanding == 0:
+            return "finished"
+        yield
+        if workflow.paused:
+            return None
+        workflow.paused = True
+        asleep = 0
+        for step in workflow.unsettled():
+            if step.job and step.job.state in ("available", "scheduled", "retryable"):
+                step.job.state = "suspended"
+                asleep += 1
+        workflow.note("pause")
+        return asleep
+
+    def resume(self, number: int) -> Commits[str | int | None]:
+        """How many jobs it wakes."""
+        workflow = self.workflows.get(number)
+        if workflow is None:
+            return "unknown"
+        if workflow.outstanding == 0 and not workflow.paused:
+            return "finished"
+        yield
+        if not workflow.paused:
+            return None
+        workflow.paused = False
+        left = workflow.unsettled()
+        ready = [step for step in left if step.pending == 0 and step.state == "suspended"]
+        self.release(ready, {})
+        workflow.note("resume")
+        self.decide(self.arm(filter(is_armed, left)))
+        return len(ready)
+
+    # Deadlines
+
+    def cancel_overdue(self) -> Commits[None]:
+        found = [workflow for workflow in self.workflows.values() if workflow.overdue is not None]
+        for workflow in sorted(found, key=lambda one: one.overdue or 0):
+            yield
+            workflow.deadline, workflow.overdue = False, None
+            self.cancel_all(workflow, "deadline")
+
+    # Fork
+
+    def fork(
+        self, number: int, fork_number: int, retry: Retry, ids: Callable[[int], list[int]]
+    ) -> Commits[str]:
+        """The ids are the ones the database gave."""
+        source = self.workflows.get(number)
+        if source is None:
+            return "unknown"
+        chosen = chosen_by(source, retry)
+        if refused := refused_for(chosen, [], retry):
+            return refused
+        if any(step.settled is None and step not in chosen for step in source.steps):
+            return "unsettled"
+        yield
+        if source.outstanding == 0:
+            self.announce([number])
+        self.insert(fork_number, [_renewed(s) for s in source.steps], ids(fork_number))
+        fork = self.workflows[fork_number]
+        begun: list[Step] = []
+        for new, step in zip(fork.steps, source.steps, strict=True):
+            given = step.kept[2] if step.job is None else step.job.given
+            job_of(new).given = retry.given if new.new.name in retry.args else given
+            if step in chosen:
+                begun.append(new)
+            else:
+                _take_over(new, step)
+        source.note("fork")
+        if len(begun) < len(fork.steps):
+            for step in begun:
+                job_of(step).state = "suspended" if step.pending else "available"
+            armed = self.arm((s for s in begun if s.gate and s.pending == 1), new=True)
+            self.decide(armed)
+        return "done"
+
+
+def as_it_ended(steps: Iterable[Step]) -> list[Entry]:
+    return [
+        Entry(step, "cancelled", gone=True)
+        if step.job is None
+        else Entry(step, step.job.state, {"value": None} if step.state == "completed" else None)
+        for step in steps
+    ]
+
+
+def _revived(step: Step) -> list[Step]:
+    """The steps below that this failure alone has doomed, and that nobody has begun or named."""
+    below: dict[int, Step] = {}
+    left = [step]
+    while left:
+        for one in left.pop().dependents:
+            fresh = one.settled == "cancelled" and not one.tried and not one.named
+            if fresh and one.id not in below:
+                below[one.id] = one
+                left.append(one)
+    found = [step]
+    for over in found:
+        for one in over.dependents:
+            causes = [dep for dep in one.deps if one.dooms(dep.settled)]
+            fits = one.id in below and one not in found and over in causes
+            if fits and all(dep in found for dep in causes):
+                found.append(one)
+    return found[1:]
+
+
+def _renewed(step: Step) -> NewStep:
+    """As a fork inserts it."""
+    most = step.kept[1] if step.job is None else step.job.max_attempts
+    return replace(step.new, max_attempts=max(most - step.base, 1), later=False)
+
+
+def _take_over(new: Step, step: Step) -> None:
+    """It has settled as the source's step has; its job goes."""
+    new.settled, new.result = step.settled, step.result
+    new.lose_job()
+    for group, former in zip(new.groups.values(), filter(None, [step.gate]), strict=True):
+        group.status, group.unmet, group.begun = former.status, former.unmet, former.begun
+        group.due = group.cutoff = None
