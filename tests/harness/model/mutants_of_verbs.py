@@ -6,7 +6,11 @@ from model.editing import Edit
 
 MUTANTS_OF_VERBS: dict[str, tuple[Edit, ...]] = {
     "a reset step is not waited for again": (
-        Edit("count_again", "SET pending = w.pending, released_at", "SET released_at"),
+        Edit(
+            "count_again",
+            "SET pending = $2::integer + w.unsettled",
+            "SET pending = 0 * w.unsettled",
+        ),
     ),
     "a reset forgets what had failed": (
         Edit("restart_workflow", "failed = w.failed - $3::integer", "failed = w.failed - 0 * $3"),
@@ -48,5 +52,31 @@ MUTANTS_OF_VERBS: dict[str, tuple[Edit, ...]] = {
         Edit(
             "find_dooming", "OR (d.state = 'skipped') IS TRUE", "OR false AND (d.state = 'skipped')"
         ),
+    ),
+    "a pause does not count": (Edit("pause_workflow", "n.pending + 1", "n.pending + 0"),),
+    "a pause leaves what is ready": (
+        Edit("pause_jobs", "'available', 'scheduled', 'retryable'", "'scheduled', 'retryable'"),
+    ),
+    "a reset forgets the pause": (Edit("count_pending", "+ $2::integer +", "+ 0 * $2::integer +"),),
+    "a resume begins no waits": (
+        Edit("resume_workflow", "c.opens AND c.pending = 1", "c.opens AND c.pending < 0"),
+    ),
+    "what was cancelled by name is begun again": (
+        Edit("find_doomed_below", "a.action = 'cancel_step'", "a.action = 'nothing'"),
+    ),
+    "what had begun is begun again": (
+        Edit("find_doomed_below", "j.attempted_at IS NOT NULL", "j.attempted_at IS NULL"),
+    ),
+    "a late outcome is the echo of a completion by hand": (
+        Edit("complete_job", "j.attempted_at + interval '1 microsecond'", "j.attempted_at"),
+    ),
+    "a deadline that has passed is not seen": (
+        Edit("take_deadline", "AND d.deadline <= clock_timestamp()", "AND d.deadline > now()"),
+    ),
+    "a fork counts what it took over": (
+        Edit("begin_fork", "w.outstanding - $3::integer", "w.outstanding - 0 * $3::integer"),
+    ),
+    "a fork takes over failures as none": (
+        Edit("begin_fork", "failed = $4::integer", "failed = 0 * $4::integer"),
     ),
 }
