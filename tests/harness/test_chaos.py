@@ -19,6 +19,7 @@ async def test_a_short_storm(tmp_path: Path) -> None:
     assert report.blackholes >= 1, report
     assert min(report.waits_by_end[end] for end in ("completed", "timeout")) > 0, report
     assert report.cancelled > 0, report
+    assert min(report.acted_on, len(report.verbs)) > 3, report
 
 
 @pytest.mark.timeout(180)

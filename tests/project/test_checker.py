@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from baton import Engine, insert_all, send_event
+from chaos.verbs import verb_faults
 from support.invariants import violations
 from support.running import fast
 from two_engines import truth
@@ -318,6 +319,30 @@ async def test_every_rule_of_the_tables_can_be_broken(ended: Round) -> None:
         if not any(rule in text for text in found):
             overlooked[rule] = found
     assert overlooked == {}
+
+
+# Of workflows that people act on, whatever they do.
+ACTED_ON = {
+    Kind.UNSETTLED: f"UPDATE baton.workflow_nodes SET state = NULL, result = NULL {PLAIN}",
+    Kind.LOST: f"DELETE FROM baton.workflow_nodes {PLAIN}",
+    Kind.MISSING: "UPDATE baton.workflows SET run = 2",
+    Kind.DUPLICATE: "INSERT INTO public.told SELECT * FROM public.told",
+    Kind.SECOND: "DELETE FROM public.ledger WHERE mark = 'end'",
+}
+
+
+async def test_whatever_people_do_some_things_must_hold(ended: Round) -> None:
+    workflow_id = ended.expected.workflow_id
+    assert await verb_faults(ended.tables, [workflow_id]) == []
+    await ended.tables.execute("SET session_replication_role = replica")
+    for kind, change in ACTED_ON.items():
+        transaction = ended.tables.transaction()
+        await transaction.start()
+        await ended.tables.execute(change)
+        found = {fault.kind for fault in await verb_faults(ended.tables, [workflow_id])}
+        await transaction.rollback()
+        assert found == {kind}
+    assert {fault.kind for fault in await verb_faults(ended.tables, [uuid4()])} == {Kind.LOST}
 
 
 async def test_a_body_that_was_left_or_a_rescue_explains_another_run(ended: Round) -> None:

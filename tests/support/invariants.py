@@ -139,7 +139,8 @@ AND (w.unsettled > 0 OR w.doomed OR w.unneeded OR baton.baton_unmet(s.job_id) IS
 -- Somebody may have settled it by hand.
 AND NOT EXISTS (
     SELECT FROM baton.baton_actions a
-    WHERE a.workflow_id = s.workflow_id AND a.step = s.name AND a.action = 'complete_step'
+    JOIN baton.workflows w ON w.id = s.workflow_id
+    WHERE a.workflow_id IN (w.id, w.forked_from) AND a.step = s.name AND a.action = 'complete_step'
 )
 UNION ALL
 SELECT format('step %s: settled %s with result %s', s.job_id, s.state, s.result)

@@ -1,5 +1,5 @@
-"""The application: inserts workflows, sends what they wait for, cancels some, and waits for the end
-of each.
+"""The application: inserts workflows, sends what they wait for, cancels some, has people act on
+others, and waits for the end of each.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 from baton import Baton, Engine, Job, insert_all, send_event
 from baton.errors import WorkflowExistsError, WorkflowFinishedError
+from chaos.verbs import People, without_keys
 from chaos.waits import Sending, sendings, with_waits
 from support.door import Door
 from support.running import fast
@@ -29,6 +30,8 @@ BATCH = 5
 STEPS = 12
 SECONDS = 0.15
 CANCELLED = 0.15
+ACTED_ON = 0.2
+"""Of the batches, those that people act on."""
 SENDERS = 3
 TWICE = 0.2
 """How many events are sent by two senders at once."""
@@ -46,6 +49,7 @@ class Application:
         ledger: FileLedger,
         chance: random.Random,
         most_open: int,
+        acted_on: float,
     ) -> None:
         self._dsn = dsn
         self._engine = engines[0]
@@ -53,6 +57,10 @@ class Application:
         self._ledger = ledger
         self._chance = chance
         self._most_open = most_open
+        self._acted_on = acted_on
+        self.people = People(engines[0], dsn, chance, self._surely)
+        self.touched: set[UUID] = set()
+        """The workflows that people act on, and what they have forked of these."""
         self._waiting: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
         self.expected: dict[UUID, Expected] = {}
@@ -65,7 +73,7 @@ class Application:
 
     @property
     def open(self) -> int:
-        return len(self.expected) - len(self.ended)
+        return len(self.expected) + len(self.touched) - len(self.ended)
 
     def enough(self) -> None:
         """Begin nothing more."""
@@ -76,7 +84,8 @@ class Application:
         """Insert until `enough`, as fast as what was inserted ends."""
         while not self._enough:
             if self.open < self._most_open:
-                await self._insert()
+                touched = self._chance.random() < self._acted_on
+                await (self._insert_for_people() if touched else self._insert())
             else:
                 self._room.clear()
                 await self._room.wait()
@@ -93,15 +102,35 @@ class Application:
         # From here on they may be in the tables, whatever the call says.
         self.expected.update((i, Expected(i, shape)) for i, shape in graphs.items())
         jobs = await self._surely("insert", lambda: self._inserted(workflows))
-        for sending in sendings(self._chance, graphs):
-            chosen = self._chance.sample(self._senders, 1 + (self._chance.random() < TWICE))
-            for sender in chosen:
-                self._begin(self._send(sender, sending))
+        self._send_all(graphs)
         for workflow_id in graphs:
             self._begin(self._await_end(workflow_id))
             if self._chance.random() < CANCELLED:
                 own = [job.id for job in jobs if job.workflow_id == workflow_id]
                 self._begin(self._cancel(workflow_id, self._chance.choice(own) if own else None))
+
+    async def _insert_for_people(self) -> None:
+        shapes = [graph(self._chance, STEPS) for _ in range(BATCH)]
+        shapes = [without_keys(with_waits(self._chance, one, "")) for one in shapes]
+        seconds = SECONDS * self._chance.random()
+        workflows = [self.people.workflow(one, seconds) for one in shapes]
+        graphs = dict(zip((one.workflow_id for one in workflows), shapes, strict=True))
+        self.touched.update(graphs)
+        await self._surely("insert", lambda: self._inserted(workflows))
+        self._send_all(graphs)
+        for workflow_id, shape in graphs.items():
+            self._begin(self._acted_on_until_its_end(workflow_id, shape))
+
+    async def _acted_on_until_its_end(self, workflow_id: UUID, shape: Graph) -> None:
+        await self.people.act(workflow_id, shape)
+        self.ended[workflow_id] += 1
+        self._room.set()
+
+    def _send_all(self, graphs: Mapping[UUID, Graph]) -> None:
+        for sending in sendings(self._chance, graphs):
+            chosen = self._chance.sample(self._senders, 1 + (self._chance.random() < TWICE))
+            for sender in chosen:
+                self._begin(self._send(sender, sending))
 
     async def _inserted(self, workflows: Sequence[Baton]) -> Sequence[Job]:
         try:
@@ -176,7 +205,12 @@ class Application:
         if self._waiting:
             _, late = await asyncio.wait(self._waiting, timeout=deadline)
             self.broken += [f"{task.get_coro()} does not end" for task in late]
-        return [workflow_id for workflow_id in self.expected if not self.ended[workflow_id]]
+        left = [i for i in (*self.expected, *self.touched) if not self.ended[i]]
+        async with asyncio.timeout(deadline):
+            forks = await self.people.end_forks(self.touched)
+        self.touched.update(forks)
+        self.ended.update(forks)
+        return left
 
     async def stop(self) -> None:
         waiting = list(self._waiting)
@@ -187,7 +221,12 @@ class Application:
 
 @asynccontextmanager
 async def application(
-    door: Door, dsn: str, folder: Path, chance: random.Random, most_open: int
+    door: Door,
+    dsn: str,
+    folder: Path,
+    chance: random.Random,
+    most_open: int,
+    acted_on: float = ACTED_ON,
 ) -> AsyncIterator[Application]:
     """Several clients behind a door."""
     async with AsyncExitStack() as stack:
@@ -204,7 +243,7 @@ async def application(
             )
             for number in range(SENDERS)
         ]
-        made = Application(dsn, engines, FileLedger(folder), chance, most_open)
+        made = Application(dsn, engines, FileLedger(folder), chance, most_open, acted_on)
         try:
             yield made
         finally:

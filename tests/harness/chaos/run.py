@@ -15,8 +15,9 @@ import asyncpg
 from baton import schema
 from chaos import refusals
 from chaos.fleet import fleet
-from chaos.load import Application, application
+from chaos.load import ACTED_ON, Application, application
 from chaos.storm import Storm
+from chaos.verbs import verb_faults
 from support.databases import create_database
 from support.door import door
 from support.full_queue import SMALL_QUEUE
@@ -89,6 +90,9 @@ class Report:
     fenced: int
     quiet_after: float
     settled: int
+    acted_on: int
+    verbs: dict[str, int]
+    verbs_refused: dict[str, int]
     guilty: int
     refusals: int
     named: int
@@ -130,7 +134,15 @@ async def storm(
         async with (
             door(dsn) as front,
             fleet(dsn, folder, engines) as berths,
-            application(front, dsn, folder, random.Random(seed + 1), most_open) as app,
+            application(
+                front,
+                dsn,
+                folder,
+                random.Random(seed + 1),
+                most_open,
+                # What is paused is late, and nobody's fault.
+                0.0 if weather.calm else ACTED_ON,
+            ) as app,
         ):
             for berth in berths:
                 await berth.running()
@@ -187,7 +199,10 @@ async def storm(
             rescues=figures["rescues"],
             fenced=sum(berth.fenced for berth in berths),
             quiet_after=round(quiet_after, 1),
-            settled=len(app.ended),
+            settled=sum(bool(app.ended[i]) for i in app.expected),
+            acted_on=len(app.touched),
+            verbs=dict(app.people.done),
+            verbs_refused=dict(app.people.refused),
             guilty=judged.guilty,
             refusals=judged.refusals,
             named=judged.named,
@@ -246,6 +261,7 @@ async def _checked(dsn: str, app: Application, *, calm: bool) -> tuple[asyncpg.R
         guilty = await refusals.guilty_workflows(connection)
         innocent = [one for one in app.expected.values() if one.workflow_id not in guilty]
         wrong = await faults(connection, innocent, None, calm=calm, all_told=False)
+        wrong += await verb_faults(connection, app.touched - guilty)
         figures = await connection.fetchrow(_FIGURES)
         assert figures is not None
         for what in ("executing", "connections"):

@@ -52,9 +52,11 @@ class Graph:
     any_of: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     conditions: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
 
-    def workflow(self, seconds: float = 0.0, max_attempts: int = 3) -> Baton:
+    def workflow(
+        self, seconds: float = 0.0, max_attempts: int = 3, deadline: float | None = None
+    ) -> Baton:
         """The workflow to insert; each of its steps works for `seconds`."""
-        workflow = Baton()
+        workflow = Baton(deadline=deadline)
         for name, plan in self.plans.items():
             if gate := self.gates.get(name):
                 workflow.wait(
