@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import re
 from uuid import UUID
 
 import pytest
@@ -70,6 +71,8 @@ async def test_pause_and_resume(dsn: str) -> None:
         "paused": True,
     }
     assert await shown(dsn, "pause", flow) == "it is paused already\n"
+    text = await shown(dsn, "workflow", flow)
+    assert re.search(r"^paused since: 20.*, broken$", text, re.MULTILINE)
     assert await shown(dsn, "resume", flow) == "resumed\n"
     assert await shown(dsn, "resume", flow) == "it is not paused\n"
     resumed, paused = await recorded(dsn, flow)
@@ -86,6 +89,7 @@ async def test_retry(dsn: str) -> None:
         assert (await engine.workflow(flow).completion(timeout=30)).outcome == "completed"
     status, text = await baton("retry", flow, dsn=dsn)
     assert (status, "mode='failed' retries nothing" in text) == (1, True)
+    assert "run: 2\n" in await shown(dsn, "workflow", flow)
     for choice in (["--mode", "all"], ["--step", "fetch", "--keep-memos"]):
         done = await read(dsn, "retry", flow, *choice)
         assert (done["workflow_id"], done["steps"]) == (flow, 2)
@@ -184,6 +188,8 @@ async def test_fork(dsn: str) -> None:
     assert done["forked_from"] == first
     async with Engine(dsn) as engine:
         assert await engine.workflow(done["workflow_id"]).result("fetch") == 8
+    text = await shown(dsn, "workflow", done["workflow_id"])
+    assert f"forked from: {first}\n" in text
     ((action,), (second,)) = await recorded(dsn, flow), await recorded(dsn, first)
     assert (action.action, action.actor, action.reason) == ("fork", "ann", "typo")
     assert (second.actor, second.result["workflow_id"]) == ("bob", done["workflow_id"])

@@ -360,3 +360,16 @@ async def test_a_workflow_is_pruned_with_all_its_runs(dsn: str) -> None:
             "baton_actions",
         ):
             assert await run.tables.value(f"SELECT count(*) FROM baton.{table}") == 0, table
+
+
+async def test_of_a_workflow_that_is_gone_the_last_completion_is_shown(dsn: str) -> None:
+    async with running(dsn) as run:
+        flow = chain()
+        await failed(run, flow, "b")
+        await flow.handle().retry()
+        assert (await flow.handle().status()).run == 2
+        await flow.handle().completion()
+        await run.tables.execute("DELETE FROM baton.workflows")
+        detail = await flow.handle().status()
+        assert detail.completion is not None
+        assert (detail.run, detail.completion.run, detail.completion.outcome) == (2, 2, "completed")

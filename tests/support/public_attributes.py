@@ -96,7 +96,7 @@ SHOWN: dict[str, str] = {
         "ahead dependencies engine error events executing job_id job_state live_engines queue "
         "reason sentence serving_engines settled since step until workflow_id"
     ),
-    "WorkflowDetail": "completion counts deadline forked_from workflow",
+    "WorkflowDetail": "completion counts deadline forked_from run workflow",
     "WorkflowRow": (
         "attributes duration error failed_count failed_step finished_at inserted_at "
         "outstanding_count pause_reason paused_at state tags total_count workflow_id workflow_name"

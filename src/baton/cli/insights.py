@@ -13,10 +13,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from baton.cli.listings import (
+    about,
     action_table,
     bulk_table,
     engine_table,
-    found_by,
     history_table,
     inbox_table,
     queue_table,
@@ -140,7 +140,7 @@ def workflow(
         parts: list[RenderableType] = [
             table(workflow_table([detail.workflow], on), on),
             Text(f"\nsteps: {', '.join(counts) or 'none left'}"),
-            *found_by(detail.workflow),
+            *about(detail),
         ]
         if page.rows:
             parts += [Text(), table(step_table(page.rows, on), on)]

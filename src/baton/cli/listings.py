@@ -9,7 +9,16 @@ from rich.text import Text
 
 from baton.cli.tables import Column, Rows, ago, moment, printable
 from baton.core.jsonvalue import HIGHEST_LIMIT, encode
-from baton.insights import Action, Bulk, EngineRow, QueueRow, StepHistory, StepRow, WorkflowRow
+from baton.insights import (
+    Action,
+    Bulk,
+    EngineRow,
+    QueueRow,
+    StepHistory,
+    StepRow,
+    WorkflowDetail,
+    WorkflowRow,
+)
 from baton.words.rows import WaitingStep
 
 _MOST_NAMED = 5
@@ -56,9 +65,21 @@ def workflow_table(rows: Sequence[WorkflowRow], on: Console) -> Rows:
     )
 
 
-def found_by(row: WorkflowRow) -> list[Text]:
-    """Lines with the tags and the attributes of a workflow, where it has any."""
+def about(detail: WorkflowDetail) -> list[Text]:
+    """Lines with what else a workflow has: later runs, where it came from, what holds or ends it,
+    tags and attributes.
+    """
+    row = detail.workflow
     lines: list[str] = []
+    if detail.run > 1:
+        lines.append(f"run: {detail.run}")
+    if detail.forked_from is not None:
+        lines.append(f"forked from: {detail.forked_from}")
+    if row.paused_at is not None:
+        why = "" if row.pause_reason is None else f", {row.pause_reason}"
+        lines.append(f"paused since: {moment(row.paused_at)}{why}")
+    if detail.deadline is not None:
+        lines.append(f"deadline: {moment(detail.deadline)}")
     if row.tags:
         lines.append(f"tags: {', '.join(row.tags)}")
     if row.attributes:

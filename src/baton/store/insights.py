@@ -170,7 +170,9 @@ async def read_workflow(database: Store, workflow_id: UUID) -> WorkflowDetail | 
             *failures.get(workflow_id, (None, None)),
             **_found_by(row),
         )
-    return WorkflowDetail(workflow, counts, completion, row["forked_from"], row["deadline"])
+    return WorkflowDetail(
+        workflow, counts, completion, row["forked_from"], row["deadline"], row["run"]
+    )
 
 
 async def read_step_names(database: Store, workflow_id: UUID, limit: int) -> list[str]:

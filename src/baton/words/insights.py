@@ -71,7 +71,8 @@ class StepCounts:
 @dataclass(frozen=True, slots=True)
 class WorkflowDetail:
     """One workflow, its steps counted, and its completion when it has ended. `forked_from` is the
-    workflow whose results it began with. `deadline` is when it is cancelled, until it was.
+    workflow whose results it began with. `deadline` is when it is cancelled, until it was. `run`
+    counts from 1, the last retry's.
     """
 
     workflow: WorkflowRow
@@ -79,6 +80,7 @@ class WorkflowDetail:
     completion: Completion | None
     forked_from: UUID | None = None
     deadline: datetime | None = None
+    run: int = 1
 
 
 @dataclass(frozen=True, slots=True)

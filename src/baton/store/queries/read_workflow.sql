@@ -13,13 +13,17 @@ SELECT
     w.paused_at,
     w.pause_reason,
     w.forked_from,
+    coalesce(w.run, c.run) AS run,
     row_to_json(c)::text AS completion,
     extract(epoch FROM clock_timestamp() - w.inserted_at)::double precision AS age,
     k.available, k.suspended, k.scheduled, k.executing, k.retryable,
     k.completed, k.discarded, k.cancelled, k.skipped, k.gone
 FROM (SELECT $1::uuid AS id) g
 LEFT JOIN /*schema.*/workflows w ON w.id = g.id
-LEFT JOIN /*schema.*/workflow_completions c ON c.workflow_id = g.id AND c.run = coalesce(w.run, c.run)
+-- Of one whose row was pruned the last run's.
+LEFT JOIN /*schema.*/workflow_completions c ON c.workflow_id = g.id AND c.run = coalesce(
+    w.run, (SELECT max(m.run) FROM /*schema.*/workflow_completions m WHERE m.workflow_id = g.id)
+)
 CROSS JOIN LATERAL (
     SELECT
         count(*) FILTER (WHERE s.state = 'available') AS available,
