@@ -212,3 +212,40 @@ async def test_a_step_moved_by_hand_before_its_condition_is_decided_asks_its_gat
     completion = await run.end(workflow)
     assert completion.skipped_steps == ("act",)
     assert await run.tables.violations() == []
+
+
+async def broken_branch(run: Run) -> Baton:
+    """A branch fails, the other one was skipped, and so the join was."""
+    workflow = (
+        Baton()
+        .add("check", make.new(value=1))
+        .add("one", make.new(ends="discarded"), deps=["check"], when={"check": 1})
+        .add("two", make.new(), deps=["check"], when={"check": 2})
+        .add("join", make.new(), any_of=["one", "two"])
+        .add("after", make.new(), deps=["join"])
+        .add("told", make.new(), deps=["one"], when={"one": {}}, ignore_discarded=True)
+        .add("own", make.new(ends="skipped"), deps=["one"], ignore_discarded=True)
+    )
+    completion = await run.workflow(workflow)
+    assert completion.failed_steps == ("one",)
+    assert completion.skipped_steps == ("two", "join", "after", "told", "own")
+    return workflow
+
+
+async def test_a_retry_of_what_failed_decides_again_what_was_skipped_below(run: Run) -> None:
+    workflow = await broken_branch(run)
+    handle = run.engine.workflow(workflow.workflow_id)
+    retried = await handle.retry(args={"one": {"ends": "", "value": {}}})
+    assert retried.steps == 4
+    completion = await run.end(workflow)
+    assert completion.skipped_steps == ("two", "own")
+    assert await run.tables.violations() == []
+
+
+async def test_completing_a_failed_step_decides_again_what_was_skipped_below(run: Run) -> None:
+    workflow = await broken_branch(run)
+    handle = run.engine.workflow(workflow.workflow_id)
+    await handle.complete_step("one", {"by": "hand"})
+    completion = await run.end(workflow)
+    assert completion.skipped_steps == ("two", "own")
+    assert await run.tables.violations() == []

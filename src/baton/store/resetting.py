@@ -58,9 +58,9 @@ class Resetting(Settlement):
         return [row["name"] for row in await self._fetch("find_unmade", job_ids)]
 
     async def find_doomed_below(self, job_id: int) -> dict[int, list[list[int]]]:
-        """The steps below a failed one that were cancelled and never begun, with the failed
-        dependencies that doomed each, alternatives together; without what was cancelled by name
-        since its last reset.
+        """The steps below a failed one that were cancelled or skipped and never begun, with what
+        each has to be rid of: each failed dependency, alternatives together; of a skipped step one
+        of its dependencies. Without what was cancelled by name since its last reset.
         """
         rows = await self._fetch("find_doomed_below", job_id)
         return {

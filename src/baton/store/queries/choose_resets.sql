@@ -1,5 +1,5 @@
 -- The steps of workflow $1 that a retry resets: $2 is 'failed', 'failed_and_downstream', 'all' or 'steps', where
--- $3 names them.
+-- $3 names them. What was skipped below a reset step before it was begun is decided again in every mode.
 WITH RECURSIVE first AS (
     SELECT n.job_id, n.dependents || n.any_dependents AS dependents
     FROM /*schema.*/workflow_nodes n
@@ -20,8 +20,21 @@ below (job_id) AS (
     FROM below b
     JOIN /*schema.*/workflow_nodes n ON n.job_id = b.job_id
     CROSS JOIN LATERAL unnest(n.dependents || n.any_dependents) AS d (job_id)
+),
+skipped (job_id, dependents) AS (
+    SELECT f.job_id, f.dependents FROM first f WHERE $2 = 'failed'
+    UNION
+    SELECT n.job_id, n.dependents || n.any_dependents
+    FROM skipped s
+    CROSS JOIN LATERAL unnest(s.dependents) AS d (job_id)
+    CROSS JOIN LATERAL (
+        SELECT r.* FROM /*schema.*/workflow_nodes r WHERE r.job_id = d.job_id OFFSET 0
+    ) n
+    WHERE (n.state = 'skipped') IS TRUE AND NOT /*schema.*/baton_begun(n.job_id, n.workflow_id)
 )
 SELECT f.job_id FROM first f
+UNION
+SELECT s.job_id FROM skipped s
 UNION
 SELECT b.job_id
 FROM below b

@@ -1,5 +1,5 @@
--- Everything below step $1 that was cancelled before it was begun, as far as that goes: each with the failed
--- dependencies that doomed it. What somebody has cancelled by name since its last reset is left out, and so is what is
+-- Everything below step $1 that was cancelled or skipped before it was begun, as far as that goes: each with the failed
+-- dependencies that doomed it; of a skipped one, each of its dependencies. What somebody has cancelled by name since its last reset is left out, and so is what is
 -- below it.
 WITH RECURSIVE below (job_id, dependents) AS (
     SELECT n.job_id, n.dependents || n.any_dependents FROM /*schema.*/workflow_nodes n WHERE n.job_id = $1
@@ -11,33 +11,7 @@ WITH RECURSIVE below (job_id, dependents) AS (
     CROSS JOIN LATERAL (
         SELECT x.* FROM /*schema.*/workflow_nodes x WHERE x.job_id = d.job_id OFFSET 0
     ) n
-    WHERE (n.state = 'cancelled') IS TRUE
-    AND NOT EXISTS (
-        SELECT FROM /*oban.*/oban_jobs j
-        WHERE j.id = n.job_id AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE AND j.attempted_at IS NOT NULL
-        -- An attempt from before its last reset does not count.
-        AND timezone('UTC', j.attempted_at) IS DISTINCT FROM (
-            SELECT h.attempted_at
-            FROM /*schema.*/workflow_step_history h
-            WHERE h.workflow_id = n.workflow_id AND h.job_id = n.job_id
-            ORDER BY h.id DESC
-            LIMIT 1
-        )
-    )
-    -- Of a deleted job the number of attempts is known, and not when they began.
-    AND NOT EXISTS (
-        SELECT FROM /*schema.*/workflow_deleted_jobs k
-        WHERE k.job_id = n.job_id AND k.workflow_id = n.workflow_id AND k.attempt > coalesce((
-            SELECT h.attempt
-            FROM /*schema.*/workflow_step_history h
-            WHERE h.workflow_id = n.workflow_id AND h.job_id = n.job_id AND h.attempt IS NOT NULL
-            ORDER BY h.id DESC
-            LIMIT 1
-        ), 0)
-    )
-    AND NOT EXISTS (
-        SELECT FROM /*schema.*/workflow_wait_groups g WHERE g.job_id = n.job_id AND g.armed_at IS NOT NULL
-    )
+    WHERE (n.state IN ('cancelled', 'skipped')) IS TRUE AND NOT /*schema.*/baton_begun(n.job_id, n.workflow_id)
     AND NOT EXISTS (
         SELECT FROM /*schema.*/baton_actions a
         WHERE a.workflow_id = n.workflow_id AND a.step = n.name AND a.action = 'cancel_step'
@@ -49,7 +23,7 @@ WITH RECURSIVE below (job_id, dependents) AS (
 )
 SELECT
     n.job_id,
-    ARRAY(
+    CASE WHEN (n.state = 'skipped') IS TRUE THEN '{}' ELSE ARRAY(
         SELECT p.job_id
         FROM unnest(n.deps) AS p (job_id)
         CROSS JOIN LATERAL (
@@ -58,9 +32,10 @@ SELECT
         WHERE ((d.state = 'cancelled') IS TRUE AND NOT n.ignore_cancelled
         OR (d.state = 'discarded') IS TRUE AND NOT n.ignore_discarded)
         AND (p.job_id = ANY (n.any_of)) IS NOT TRUE
-    ) AS doomed_by,
+    ) END AS doomed_by,
     -- One of these is enough.
     CASE
+        WHEN (n.state = 'skipped') IS TRUE THEN n.deps
         WHEN n.any_of IS NOT NULL AND (/*schema.*/baton_any_of(n.job_id, '{}') = 'cancelled') IS TRUE THEN n.any_of
     END AS doomed_by_all
 FROM below b

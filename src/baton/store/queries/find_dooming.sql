@@ -3,7 +3,10 @@
 WITH steps AS MATERIALIZED (
     SELECT
         n.name, n.deps, n.any_of, n.ignore_cancelled, n.ignore_discarded, n.run_when_skipped,
-        CASE WHEN n.any_of IS NOT NULL THEN /*schema.*/baton_any_of(n.job_id, $1::bigint[]) END AS any_of_state
+        CASE WHEN n.any_of IS NOT NULL THEN /*schema.*/baton_any_of(n.job_id, ARRAY(
+            SELECT a.job_id FROM unnest(n.any_of) AS a (job_id)
+            WHERE a.job_id IN (SELECT c.job_id FROM unnest($1::bigint[]) AS c (job_id))
+        )) END AS any_of_state
     FROM unnest($1::bigint[]) AS o (job_id)
     JOIN /*schema.*/workflow_nodes n ON n.job_id = o.job_id
 )
@@ -20,5 +23,5 @@ AND (n.any_of IS NULL OR (n.any_of_state = 'skipped') IS TRUE)
 AND NOT EXISTS (
     SELECT FROM /*schema.*/workflow_nodes s
     WHERE s.job_id = ANY (n.deps) AND (s.job_id = ANY (n.any_of)) IS NOT TRUE
-    AND (s.state IS DISTINCT FROM 'skipped' OR s.job_id = ANY ($1::bigint[]))
+    AND (s.state IS DISTINCT FROM 'skipped' OR s.job_id IN (SELECT c.job_id FROM unnest($1::bigint[]) AS c (job_id)))
 )
