@@ -5,7 +5,7 @@
 -- A condition that is met takes the decision off `pending`, or begins the wait. One that is not skips the step, and what
 -- hangs on skipped steps alone, in the same transaction. A loop, wave by wave, and no recursion: a chain of a thousand
 -- such steps must not end at the limit of the stack. What the cascade in src/baton/core/cascade.py says of skipped steps
--- is said here once more; tests/settling/test_two_ways.py compares.
+-- is said here once more; tests/settling/test_skips_two_ways.py compares.
 --
 -- A step whose job runs, because somebody moved it, is not skipped: it settles by its own outcome, or, given back, is
 -- claimed with a count above zero, so that the gate is asked.
@@ -139,18 +139,33 @@ BEGIN
                 WHERE n.job_id = ANY (v_skipped)
             ),
             below AS (
-                SELECT b.job_id, sum(b.settled)::integer AS settled, bool_or(b.ends) AS ends, max(b.name) AS name
+                SELECT
+                    b.job_id, count(*)::integer AS settled, bool_or(b.ends) AS ends,
+                    (array_agg(
+                        CASE
+                            WHEN b.ends THEN 'none of its alternatives was completed'
+                            ELSE 'all its dependencies were skipped'
+                        END || ', the last of them ''' || b.name || ''''
+                        ORDER BY b.cause DESC
+                    ))[1] AS reason
                 FROM (
-                    SELECT d.job_id, 1 AS settled, false AS ends, s.name
+                    SELECT d.job_id, false AS ends, s.name, s.job_id AS cause
                     FROM skipped s, unnest(s.dependents) AS d (job_id)
                     UNION ALL
-                    SELECT g.job_id, 1, true, min(g.name)
-                    FROM (SELECT a.job_id, s.name FROM skipped s, unnest(s.any_dependents) AS a (job_id)) g
+                    SELECT g.job_id, true, g.name, g.cause
+                    FROM (
+                        -- Once for each step, whatever the number of its alternatives.
+                        SELECT
+                            a.job_id, (array_agg(s.name ORDER BY s.job_id DESC))[1] AS name,
+                            max(s.job_id) AS cause
+                        FROM skipped s, unnest(s.any_dependents) AS a (job_id)
+                        GROUP BY a.job_id
+                        OFFSET 0
+                    ) g
                     JOIN /*schema.*/workflow_nodes n ON n.job_id = g.job_id
                     WHERE n.any_of_state IS NULL AND NOT EXISTS (
                         SELECT FROM /*schema.*/workflow_nodes a WHERE a.job_id = ANY (n.any_of) AND a.state IS NULL
                     )
-                    GROUP BY g.job_id
                 ) b
                 GROUP BY b.job_id
             ),
@@ -163,11 +178,11 @@ BEGIN
                 WHERE n.job_id = b.job_id AND n.state IS NULL
                 RETURNING
                     n.job_id, n.pending, n.deps, n.any_of, n.any_of_state, n.run_when_skipped, n.waits, n.undecided,
-                    b.name
+                    b.reason
             ),
             judged AS (
                 SELECT
-                    d.job_id, d.pending, d.waits, d.undecided, d.name,
+                    d.job_id, d.pending, d.waits, d.undecided, d.reason,
                     NOT d.run_when_skipped
                     AND (d.any_of IS NULL OR (d.any_of_state = 'skipped') IS TRUE)
                     AND NOT EXISTS (
@@ -179,9 +194,7 @@ BEGIN
             )
             SELECT
                 array_agg(d.job_id ORDER BY d.job_id) FILTER (WHERE d.skips),
-                array_agg(
-                    'all its dependencies were skipped, the last of them ''' || d.name || '''' ORDER BY d.job_id
-                ) FILTER (WHERE d.skips),
+                array_agg(d.reason ORDER BY d.job_id) FILTER (WHERE d.skips),
                 array_agg(d.job_id) FILTER (WHERE NOT d.skips AND d.pending = 0),
                 array_agg(d.job_id) FILTER (WHERE NOT d.skips AND d.pending = 1 AND (d.waits OR d.undecided))
             INTO v_skip, v_reasons, v_some, v_more

@@ -34,7 +34,7 @@ def test_alternatives_are_dependencies() -> None:
 
 
 def test_a_condition_is_data() -> None:
-    step = added(deps=["a"], any_of=["b"], when={"a": {"ok": True}}, unless={"b": [1]})
+    step = added(deps=["a", "b"], any_of=["c"], when={"a": {"ok": True}}, unless={"b": [1]})
     assert step.condition is not None
     assert json.loads(step.condition) == {"when": {"a": {"ok": True}}, "unless": {"b": [1]}}
 
@@ -59,6 +59,7 @@ def test_on_failure_ignores_failures() -> None:
         ({"deps": ["a"], "when": "a"}, InvalidOptionError, "when={'check': {'ok': True}}"),
         ({"when": {"a": 1}}, InvalidOptionError, "add deps=['a']"),
         ({"deps": ["a"], "unless": {"b": 1}}, InvalidOptionError, "add deps=['b']"),
+        ({"any_of": ["b", "c"], "when": {"b": 1}}, InvalidOptionError, "no alternative, as 'b' is"),
         ({"deps": ["a"], "when": {"a": object()}}, NotStorableError, "the condition of a step"),
         ({"deps": ["a"], "when": {"a": "x" * 9_000}}, TooLargeError, "the condition of a step"),
         ({"on_failure": True}, InvalidOptionError, "deps=['a', …] beside it"),

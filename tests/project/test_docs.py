@@ -370,7 +370,6 @@ def test_alternatives_table() -> None:
     flags.append(DependencyRules(run_when_skipped=True))
     found = {state.value: Dependency("a", state, None, True) for state in StepState}
     found["executing"] = Dependency("a", None, JobState.EXECUTING, True)
-    found["gone"] = Dependency("a", None, None, True)
     written = {row[0]: row[1:] for row in rows("states-and-gate.md", "two alternatives are")}
     pairs = set[str]()
     for (one, first), (other, second) in product(found.items(), repeat=2):

@@ -135,7 +135,13 @@ SELECT format('step %s: completed before its dependencies, or in spite of them',
 FROM steps s
 JOIN waits w ON w.job_id = s.job_id
 WHERE s.state = 'completed'
-AND (w.unsettled > 0 OR w.doomed OR w.unneeded OR baton.baton_unmet(s.job_id) IS NOT NULL)
+AND (w.unsettled > 0 OR w.doomed OR w.unneeded OR (
+    baton.baton_unmet(s.job_id) IS NOT NULL
+    -- It was decided on other results, before a retry.
+    AND NOT EXISTS (
+        SELECT FROM baton.workflow_step_history h WHERE h.job_id = ANY (s.deps)
+    )
+))
 -- Somebody may have settled it by hand.
 AND NOT EXISTS (
     SELECT FROM baton.baton_actions a

@@ -94,7 +94,7 @@ def _condition(
     parts: dict[str, object] = {}
     for option, given in (("when", when), ("unless", unless)):
         if given is not None:
-            parts[option] = _contained(option, given, (*deps, *any_of))
+            parts[option] = _contained(option, given, deps, any_of)
     if on_failure:
         if any_of or not deps:
             expected = "deps=['a', …] beside it, of which one has to fail, and no any_of"
@@ -105,12 +105,17 @@ def _condition(
     return encode(parts, what="the condition of a step", limit=CONDITION_LIMIT)
 
 
-def _contained(option: str, given: Any, dependencies: tuple[str, ...]) -> dict[str, Any]:
+def _contained(
+    option: str, given: Any, deps: tuple[str, ...], any_of: tuple[str, ...]
+) -> dict[str, Any]:
     expected = f"what results contain, by dependency, such as {option}={{'check': {{'ok': True}}}}"
     if not isinstance(given, Mapping) or not given:
         raise InvalidOptionError(option, given, expected)
     for name in given:
-        if name not in dependencies:
+        if name in any_of:
+            expected = f"no alternative, as {name!r} is: it may not have settled by then"
+            raise InvalidOptionError(option, given, expected)
+        if name not in deps:
             raise InvalidOptionError(
                 option, given, f"only dependencies: add deps=[{name!r}], or take {name!r} out"
             )

@@ -142,6 +142,8 @@ class _Walk:
             return
         if job_id in self._alternatives:
             return
+        # One that vanished is as good as cancelled: others may be enough, and it is stored so.
+        cause = cause._replace(gone=False)
         if satisfies(cause, node.rules):
             self._alternatives[job_id] = StepState.COMPLETED
             self._take_off(job_id, node, cause)

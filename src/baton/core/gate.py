@@ -8,7 +8,7 @@ dependency is waited for.
 
 Alternatives (`any_of`) count as one dependency: satisfied by the first of them that completed, or
 failed and is ignored; when all have settled and none did that, it was skipped if one of them was,
-else it dooms. A step whose condition is not met is skipped.
+else it dooms. One that vanished counts as cancelled. A step whose condition is not met is skipped.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ def _cause(dependency: Dependency) -> Cause:
 
 
 def _together(alternatives: Sequence[Cause], rules: DependencyRules) -> Cause:
-    """The alternative that tells how all of them stand."""
+    """The alternative that tells how all of them stand. One that vanished counts as cancelled."""
+    alternatives = [cause._replace(gone=False) for cause in alternatives]
     for cause in alternatives:
         if isinstance(cause.state, StepState) and satisfies(cause, rules):
             return cause

@@ -80,9 +80,17 @@ async def hold(database: Store, outcomes: Sequence[Outcome], *, notify: bool) ->
                     held.append(waiting)
             back = await settlement.hold_jobs(held)
             effects = await _finish(settlement, doomed)
-            return effects.plus(
-                Effects(frozenset(back), released=[queue for queue in back.values() if queue])
+            effects = effects.plus(
+                Effects(
+                    frozenset(job.id for job in back),
+                    released=[job.woken for job in back if job.woken],
+                )
             )
+            # Decided when its last dependency settled, and passed by because it ran.
+            opened = [job.id for job in back if job.opens]
+            if opened:
+                effects = effects.plus(await settlement.open_steps(opened))
+            return effects
 
     return await database.retrying(body, idempotent=True, when_locked=False)
 
@@ -180,10 +188,16 @@ async def _without_doomed(
     counted = dict(decrements)
     for job_id in busy.intersection(decrements):
         # What a job is before it settles may change yet: somebody may retry one that was cancelled.
+        # Of alternatives those that have not settled count all the same: they may be enough.
         rows = await settlement.read_dependencies(job_id)
-        found = [row for row in rows if row.settled]
+        found = [
+            row if row.settled else row._replace(job_state=JobState.SUSPENDED)
+            for row in rows
+            if row.settled or row.alternative
+        ]
         verdict = decision(found).verdict
-        if verdict is Verdict.CANCEL or (verdict is Verdict.SKIP and found == rows):
+        settled = all(row.settled for row in rows)
+        if verdict is Verdict.CANCEL or (verdict is Verdict.SKIP and settled):
             del counted[job_id]
     return counted
 

@@ -79,6 +79,16 @@ class DownstreamNode(NamedTuple):
     alternatives: Alternatives | None
 
 
+class HeldJob(NamedTuple):
+    """A job that went back to sleep, or is available in the queue `woken`. `opens`: nothing is left
+    but to decide its condition.
+    """
+
+    id: int
+    woken: str | None
+    opens: bool
+
+
 class Counts(NamedTuple):
     """What is counted off a workflow: steps that settled, and how many of them failed or were
     skipped.
@@ -181,12 +191,12 @@ class Settlement:
     async def read_dependencies(self, job_id: int) -> list[DependencyRow]:
         return parse_dependencies(await self._fetch("read_dependencies", job_id))
 
-    async def hold_jobs(self, outcomes: Sequence[Outcome]) -> dict[int, str | None]:
-        """Returns the ids whose claim held, with the queue where the job is available at once."""
+    async def hold_jobs(self, outcomes: Sequence[Outcome]) -> list[HeldJob]:
+        """Returns those whose claim held."""
         rows = await self._fetch(
             "hold_jobs", [o.job_id for o in outcomes], [o.attempted_at for o in outcomes]
         )
-        return {row["id"]: row["woken"] for row in rows}
+        return [HeldJob(*row) for row in rows]
 
     async def settle_nodes(self, ended: Sequence[Ended]) -> list[SettledNode]:
         """Record how steps ended; returns the nodes that had not settled before."""

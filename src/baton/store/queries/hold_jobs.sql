@@ -10,4 +10,5 @@ FROM unnest($1::bigint[], $2::timestamp[]) AS o (id, claim)
 JOIN locked l ON l.id = o.id
 JOIN /*schema.*/workflow_nodes n ON n.job_id = o.id
 WHERE j.id = o.id AND (j.state = 'executing') IS TRUE AND j.attempted_at = o.claim
-RETURNING j.id, CASE WHEN j.state = 'available' THEN j.queue END AS woken
+RETURNING
+    j.id, CASE WHEN j.state = 'available' THEN j.queue END AS woken, n.undecided AND n.pending = 1 AS opens

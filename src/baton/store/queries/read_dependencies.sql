@@ -1,5 +1,5 @@
--- Reads what the gate decides on: each dependency of a job in declared order, settled or not, and, once all have
--- settled, why its condition is not met.
+-- Reads what the gate decides on: each dependency of a job in declared order, settled or not, and, once no other one is
+-- needed, why the job's condition is not met.
 SELECT
     coalesce(dep.name, d.job_id::text) AS name,
     dep.state::text AS settled,
@@ -8,13 +8,21 @@ SELECT
     n.ignore_discarded,
     n.run_when_skipped,
     (d.job_id = ANY (n.any_of)) IS TRUE AS alternative,
-    CASE WHEN n.undecided AND NOT EXISTS (
-        SELECT FROM /*schema.*/workflow_nodes o WHERE o.job_id = ANY (n.deps) AND o.state IS NULL
-    ) THEN /*schema.*/baton_unmet(n.job_id) END AS unmet
-FROM /*schema.*/workflow_nodes n
+    n.unmet
+FROM (
+    -- Once, and not for each dependency.
+    SELECT
+        s.deps, s.any_of, s.ignore_cancelled, s.ignore_discarded, s.run_when_skipped,
+        CASE WHEN s.undecided AND (s.any_of IS NULL OR s.any_of_state IS NOT NULL) AND NOT EXISTS (
+            SELECT FROM /*schema.*/workflow_nodes o
+            WHERE o.job_id = ANY (s.deps) AND o.state IS NULL AND (o.job_id = ANY (s.any_of)) IS NOT TRUE
+        ) THEN /*schema.*/baton_unmet(s.job_id) END AS unmet
+    FROM /*schema.*/workflow_nodes s
+    WHERE s.job_id = $1
+    OFFSET 0
+) n
 CROSS JOIN LATERAL unnest(n.deps) WITH ORDINALITY AS d (job_id, position)
 LEFT JOIN /*schema.*/workflow_nodes dep ON dep.job_id = d.job_id
 LEFT JOIN /*oban.*/oban_jobs j ON j.id = d.job_id
     AND (j.meta ->> 'workflow_id' = dep.workflow_id::text) IS TRUE
-WHERE n.job_id = $1
 ORDER BY d.position
