@@ -249,3 +249,25 @@ async def test_completing_a_failed_step_decides_again_what_was_skipped_below(run
     completion = await run.end(workflow)
     assert completion.skipped_steps == ("two", "own")
     assert await run.tables.violations() == []
+
+
+async def test_what_hangs_on_another_result_is_decided_again_and_not_stranded(run: Run) -> None:
+    """The completed step is one of its alternatives, beside one that is enough."""
+    workflow = (
+        Baton()
+        .add("a", make.new(ends="discarded"))
+        .add("b", make.new(), deps=["a"])
+        .add("c", make.new(value=2))
+        .add("d", make.new(), deps=["c"], any_of=["a", "b"], when={"c": 1}, ignore_discarded=True)
+        .wait("own", any_of=["never"], deps=["a"], when={"a": 1})
+    )
+    completion = await run.workflow(workflow)
+    assert completion.failed_steps == ("a", "b", "own")
+    handle = run.engine.workflow(workflow.workflow_id)
+    # Its own condition is not asked.
+    await handle.complete_step("own", 1)
+    await handle.complete_step("b", 1)
+    completion = await run.end(workflow)
+    assert completion.skipped_steps == ("d",)
+    assert completion.failed_steps == ("a",)
+    assert await run.tables.violations() == []

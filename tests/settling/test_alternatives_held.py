@@ -132,6 +132,20 @@ async def test_a_step_whose_condition_is_not_met_is_not_performed(ring: Arena) -
     assert (outcome.state, outcome.skipped) == (JobState.CANCELLED, True)
 
 
+async def test_what_a_condition_counts_stays_while_the_step_runs(ring: Arena) -> None:
+    """Its dependency failed, which is its condition, and is completed by hand meanwhile."""
+    flow = Baton().add("a", noop.new()).add("d", noop.new(), deps=["a"], on_failure=True)
+    (workflow,) = await ring.insert(flow)
+    await ring.claim()
+    await fail(ring, workflow["a"], "discarded")
+    await ring.claim()
+    told = Told(None, None)
+    await complete_step(ring.right, workflow.id, "a", '{"value": 1}', told, notify=False)
+    assert await ring.violations() == []
+    outcome = await gate(ring, await give_back(ring, workflow["d"]))
+    assert (outcome.state, outcome.skipped) == (JobState.CANCELLED, True)
+
+
 async def test_an_alternative_that_vanished_counts_as_cancelled(ring: Arena) -> None:
     flow = Baton().add("a", noop.new()).add("b", noop.new()).add("c", noop.new())
     flow.add("d", noop.new(), any_of=["a", "b", "c"], ignore_cancelled=True)

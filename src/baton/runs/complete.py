@@ -78,8 +78,11 @@ async def _reopen(
     ended = await announced(resetting, workflow_id, course)
     below = revived(job_id, await resetting.find_doomed_below(job_id))
     jobs = await lock_chosen(resetting, workflow_id, sorted([job_id, *below]), interrupt=True)
-    # Nothing is opened: the steps below wait for this one, which is about to settle.
     lost = await resetting.interrupt_jobs(jobs.running)
-    run, _, queues = await put_back(resetting, workflow_id, jobs, course)
-    done = Effects(released=queues, interrupted=lost)
-    return run, len(below), ended.plus(done)
+    run, opened, queues = await put_back(resetting, workflow_id, jobs, course)
+    done = ended.plus(Effects(released=queues, interrupted=lost))
+    # Most steps below wait for this one, which is about to settle: it is not to be opened itself.
+    others = [other for other in opened if other != job_id]
+    if others:
+        done = done.plus(await resetting.open_steps(others))
+    return run, len(below), done

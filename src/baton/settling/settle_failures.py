@@ -195,7 +195,8 @@ async def _without_doomed(
             for row in rows
             if row.settled or row.alternative
         ]
-        verdict = decision(found).verdict
+        # Its condition counts for itself, and is decided when it is opened.
+        verdict = decision([row._replace(unmet=None) for row in found]).verdict
         settled = all(row.settled for row in rows)
         if verdict is Verdict.CANCEL or (verdict is Verdict.SKIP and settled):
             del counted[job_id]
