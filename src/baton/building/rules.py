@@ -22,8 +22,8 @@ Conditions: TypeAlias = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None
 NO_CONDITIONS: Conditions = (None, None, False)
 
 
-class Rules(TypedDict):
-    """The part of a `NewStep` that is about its dependencies."""
+class Rules(TypedDict, total=False):
+    """The part of a `NewStep` that is about its dependencies; what is not in it is as there."""
 
     deps: tuple[str, ...]
     any_of: tuple[str, ...]
@@ -45,16 +45,29 @@ def checked_rules(
     InvalidNameError, NotStorableError, TooLargeError.
     """
     needed = _step_names("deps", deps)
-    others = _alternatives(any_of, needed)
-    failing = flag("on_failure", conditions[2])
-    return Rules(
-        deps=(*needed, *others),
-        any_of=others,
-        condition=None if conditions == NO_CONDITIONS else _condition(needed, others, conditions),
-        ignore_cancelled=_ignoring("ignore_cancelled", ignored[0], defaults[0], failing),
-        ignore_discarded=_ignoring("ignore_discarded", ignored[1], defaults[1], failing),
-        run_when_skipped=flag("run_when_skipped", ignored[2]),
-    )
+    cancelled, discarded, run_when_skipped = ignored
+    rules: Rules = {
+        "deps": needed,
+        "ignore_cancelled": defaults[0]
+        if cancelled is None
+        else flag("ignore_cancelled", cancelled),
+        "ignore_discarded": defaults[1]
+        if discarded is None
+        else flag("ignore_discarded", discarded),
+    }
+    # Most steps have nothing more, and a graph may have 100,000.
+    if run_when_skipped is not False:
+        rules["run_when_skipped"] = flag("run_when_skipped", run_when_skipped)
+    if any_of is not None:
+        rules["any_of"] = _alternatives(any_of, needed)
+        rules["deps"] = (*needed, *rules["any_of"])
+    if conditions is not NO_CONDITIONS and conditions != NO_CONDITIONS:
+        rules["condition"] = _condition(needed, rules.get("any_of", ()), conditions)
+    if flag("on_failure", conditions[2]):
+        for option, given in (("ignore_cancelled", cancelled), ("ignore_discarded", discarded)):
+            _check_ignoring(option, given)
+        rules["ignore_cancelled"] = rules["ignore_discarded"] = True
+    return rules
 
 
 def _step_names(option: str, given: Iterable[str]) -> tuple[str, ...]:
@@ -122,11 +135,8 @@ def _contained(
     return dict(given)
 
 
-def _ignoring(option: str, given: bool | None, default: bool, on_failure: bool) -> bool:
-    """An ignore flag: the one given, else the workflow's; a step that runs on failure has to ignore
-    failures. Raises InvalidOptionError.
-    """
-    if on_failure and given is not None and not given:
+def _check_ignoring(option: str, given: bool | None) -> None:
+    """A step that runs on failure has to ignore failures. Raises InvalidOptionError."""
+    if given is not None and not given:
         expected = "nothing beside on_failure=True, which has the step run after a failure"
         raise InvalidOptionError(option, given, expected)
-    return on_failure or (default if given is None else flag(option, given))
