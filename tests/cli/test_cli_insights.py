@@ -100,6 +100,22 @@ async def test_one_workflow_with_its_steps(dsn: str) -> None:
     assert found["steps"]["rows"][-1]["dependencies"] == names
 
 
+@worker(name="looking.mends", backoff=0)
+async def mends(step: Step) -> None:
+    if step.attempt == 1:
+        raise ValueError("not yet")
+
+
+async def test_a_step_that_completed_after_all_shows_no_error(dsn: str) -> None:
+    async with Engine(dsn, queues={"default": 2}, stage_interval=0.05) as engine:
+        workflow = Baton().add("a", mends.new())
+        await workflow.insert(engine=engine)
+        await workflow.completion(timeout=30)
+    assert "not yet" not in await shown(dsn, "workflow", str(workflow.workflow_id))
+    found = await read(dsn, "workflow", str(workflow.workflow_id))
+    assert "not yet" in found["steps"]["rows"][0]["error"]
+
+
 async def test_queues_and_engines(dsn: str) -> None:
     async with sight(dsn) as seen:
         await seen.insert(Baton().add("a", noop.new(), queue="io"))

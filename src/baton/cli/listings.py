@@ -20,6 +20,7 @@ from baton.insights import (
     WorkflowRow,
 )
 from baton.words.rows import WaitingStep
+from baton.words.states import StepState
 
 _MOST_NAMED = 5
 
@@ -114,12 +115,17 @@ def step_table(rows: Sequence[StepRow], on: Console) -> Rows:
                 moment(row.scheduled_at),
                 moment(row.finished_at),
                 _named(row.dependencies),
-                _first_line(row.error),
+                _error(row),
             )[: len(columns)]
             for row in rows
         ],
-        {place: _first_line(row.error) for place, row in enumerate(rows) if row.error},
+        {place: error for place, row in enumerate(rows) if (error := _error(row))},
     )
+
+
+def _error(row: StepRow) -> str:
+    """The first line of a step's last error; of one that completed after all it says nothing."""
+    return "" if row.settled is StepState.COMPLETED else _first_line(row.error)
 
 
 def queue_table(rows: Sequence[QueueRow]) -> Rows:
