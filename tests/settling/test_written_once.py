@@ -11,6 +11,8 @@ import pytest
 
 from baton import Baton
 from baton.core.outcome import Ending, outcome
+from baton.runs.actions import told
+from baton.runs.retry import asked, retry_workflow
 from baton.runtime.ledger_protocol import Reply
 from baton.runtime.producer import Producer
 from baton.settling import settle_and_claim as ledgers
@@ -134,3 +136,20 @@ async def test_what_was_written_before_a_failure_is_not_written_again(
         assert errors == ("error" in fields)
         # Nothing is remembered of it: the same outcome by another call is stale.
         assert (await books.settle([ended], [])).stale == {(ended.job_id, ended.attempted_at)}
+
+
+async def test_of_two_attempts_at_a_step_the_former_settles_nothing(dsn: str) -> None:
+    """An engine hands in what it held before a retry together with what it claimed after it."""
+    async with arena(dsn) as ring, ledger(ring.left) as books:
+        (workflow,) = await ring.insert(roots(1))
+        job_id = workflow["r1"]
+        await ring.claim()
+        former = outcome(ring.claims[job_id], Ending.DISCARDED, error="broken")
+        again = asked("all", None, None, keep_memos=False, interrupt=True)
+        await retry_workflow(ring.left, workflow.id, again, told(None, None), notify=False)
+        await ring.claim()
+        latter = outcome(ring.claims[job_id], Ending.SKIPPED, error="not needed")
+        reply = await books.settle([former, latter], [])
+        assert reply.stale == {(job_id, former.attempted_at)}
+        state = "SELECT state::text FROM baton.workflow_nodes WHERE job_id = $1"
+        assert await ring.monitor.fetchval(state, job_id) == "skipped"

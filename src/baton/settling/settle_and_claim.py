@@ -179,7 +179,7 @@ class WorkflowLedger:
         if len(completed) < len(outcomes):
             written = self._written
             unwritten = [o for o in outcomes if (o.job_id, o.attempted_at) not in written]
-            released = await self._settle_unfinished(database, unwritten, notify)
+            released = await self._settle_unfinished(database, self._latest(unwritten), notify)
         found = await self._find_claimed() if self._lost and demands else []
         reply = Settled([], [], [], [])
         try:
@@ -333,6 +333,21 @@ class WorkflowLedger:
             effects = await settle_failures(database, failed, notify=notify)
             released += self._written_with(failed, effects)
         return released
+
+    def _latest(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Without those of jobs that this engine has claimed again since: they are too late, and
+        what follows is told by job. One that was perhaps written is still looked for.
+        """
+        latest = {o.job_id: o.attempted_at for o in sorted(outcomes, key=lambda o: o.attempted_at)}
+        kept: list[Outcome] = []
+        for one in outcomes:
+            if one.attempted_at == latest[one.job_id] or (
+                (one.job_id, one.attempted_at) in self._doubtful
+            ):
+                kept.append(one)
+            else:
+                self._note([one], frozenset())
+        return kept
 
     async def _requeue(
         self, database: Store, outcomes: Sequence[Outcome], notify: bool

@@ -74,7 +74,9 @@ class Asking(Bench):
     @rule(pick=picks, crash=crashes)
     def cancel_step(self, pick: int, crash: Crash | None) -> None:
         number, name = self._named([s for s in self._steps() if s.settled is None], pick)
+        self._cancel_step(number, name, crash)
 
+    def _cancel_step(self, number: int, name: str, crash: Crash | None) -> None:
         async def work() -> str | None:
             database = self.world.database
             done = await cancel_step(database, UUID(int=number), name, "no", notify=True)
@@ -91,7 +93,12 @@ class Asking(Bench):
         failed = [step for step in self._steps() if step.settled in FAILED]
         unsettled = [step for step in self._steps() if step.settled is None]
         number, name = self._named(failed if failed and pick % 3 else unsettled, pick)
-        reopens = any(step.workflow.number == number and step.new.name == name for step in failed)
+        self._complete_step(number, name, crash)
+
+    def _complete_step(self, number: int, name: str, crash: Crash | None) -> None:
+        workflow = self.model.workflows.get(number)
+        step = None if workflow is None else workflow.find(name)
+        reopens = step is not None and step.settled in FAILED
         self.values += 1
         value = self.values
 
@@ -123,8 +130,9 @@ class Asking(Bench):
     @precondition(lambda self: self.ids and self.moves % 3 == 0)
     @rule(pick=picks, crash=crashes)
     def pause(self, pick: int, crash: Crash | None) -> None:
-        number = self._course([w for w in self._workflows() if w.outstanding], pick)
+        self._pause(self._course([w for w in self._workflows() if w.outstanding], pick), crash)
 
+    def _pause(self, number: int, crash: Crash | None) -> None:
         async def work() -> object:
             effects = await pause_workflow(self.world.database, UUID(int=number), WHO, notify=True)
             return effects.actions[0].result["suspended"] if effects.actions else None
@@ -190,15 +198,18 @@ class Asking(Bench):
     @rule(pick=picks, names=st.booleans(), replaces=st.booleans(), crash=crashes)
     def fork(self, pick: int, names: bool, replaces: bool, crash: Crash | None) -> None:
         settled = [w for w in self._workflows() if any(s.settled for s in w.steps)]
-        number, fork_number = self._course(settled, pick), len(self.ids) + 1
+        number = self._course(settled, pick)
         source = self.model.workflows.get(number)
         steps = [] if source is None else source.steps
         chosen = (pick_of(steps, pick // 3).new.name,) if names and steps else ()
         works = [step.new.name for step in steps if step.new.wait is None]
         args = (pick_of(works, pick),) if replaces and works else ()
         self.values += 1
-        retry = Retry(STEPS if chosen else "all", chosen, args, self.values)
-        asked = asked_fork(chosen or None, {name: {"given": retry.given} for name in args}, None)
+        self._fork(number, Retry(STEPS if chosen else "all", chosen, args, self.values), crash)
+
+    def _fork(self, number: int, retry: Retry, crash: Crash | None) -> None:
+        fork_number, args = len(self.ids) + 1, {n: {"given": retry.given} for n in retry.args}
+        asked = asked_fork(retry.names or None, args, None)
         self.ids[fork_number] = str(UUID(int=fork_number))
 
         async def work() -> str:

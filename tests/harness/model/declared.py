@@ -13,13 +13,14 @@ jobs new scheduled: insert_workflow
 jobs new suspended: insert_workflow
 jobs available executing: claim settle
 jobs suspended executing: claim settle
-jobs suspended available: cancel_wait expire retry_by_hand send_event settle
-jobs suspended scheduled: settle
-jobs suspended completed: end_by_hand expire send_event send_key settle
-jobs suspended cancelled: cancel_wait cancel_workflow check expire settle sweep
+jobs suspended available: cancel_wait complete_step expire resume retry_by_hand send_event settle
+jobs suspended scheduled: resume settle
+jobs suspended completed: complete_step end_by_hand expire send_event send_key settle
+jobs suspended cancelled: cancel_overdue cancel_step cancel_wait cancel_workflow check
+jobs suspended cancelled: expire settle sweep
 jobs suspended discarded: end_by_hand expire
-jobs executing completed: check settle
-jobs executing cancelled: cancel_workflow check settle
+jobs executing completed: check complete_step settle
+jobs executing cancelled: cancel_overdue cancel_step cancel_workflow check settle
 jobs executing discarded: check rescue settle
 jobs executing available: rescue settle
 jobs executing retryable: settle
@@ -30,42 +31,56 @@ jobs scheduled available: retry_by_hand stage
 jobs cancelled available: retry_by_hand sweep_and_retry
 jobs discarded available: retry_by_hand
 jobs completed available: retry_by_hand
-jobs cancelled available: retry_workflow
+jobs cancelled available: complete_step retry_workflow
 jobs cancelled suspended: retry_workflow
 jobs discarded available: retry_workflow
 jobs completed available: retry_workflow
 jobs completed suspended: retry_workflow
 jobs executing available: retry_workflow
-jobs new available: retry_workflow
-jobs new suspended: retry_workflow
+jobs new available: fork retry_workflow
+jobs new suspended: fork retry_workflow
 jobs available gone: delete_by_hand
 jobs executing gone: delete_by_hand
 jobs suspended gone: delete_by_hand
 jobs completed gone: prune_jobs
 jobs cancelled gone: prune_jobs
 jobs discarded gone: prune_jobs
-nodes new unsettled: insert_workflow prune_between
-nodes unsettled completed: check expire plugin send_event send_key settle sweep
-nodes unsettled cancelled: cancel_wait cancel_workflow check expire plugin settle sweep
+jobs available suspended: pause
+jobs scheduled suspended: pause
+jobs retryable suspended: pause
+jobs available completed: complete_step
+jobs cancelled completed: complete_step
+jobs discarded completed: complete_step
+jobs available cancelled: cancel_step cancel_overdue cancel_workflow
+nodes new unsettled: fork insert_workflow prune_between
+nodes unsettled completed: check complete_step expire plugin send_event send_key settle sweep
+nodes unsettled cancelled: cancel_overdue cancel_step cancel_wait cancel_workflow check
+nodes unsettled cancelled: expire plugin settle sweep
 nodes unsettled discarded: check expire plugin rescue settle sweep
 nodes unsettled skipped: settle
 nodes skipped unsettled: retry_workflow
 nodes skipped gone: prune
-nodes cancelled unsettled: retry_workflow
+nodes cancelled unsettled: complete_step retry_workflow
 nodes discarded unsettled: retry_workflow
 nodes completed unsettled: retry_workflow
 nodes completed gone: prune prune_by_parts
 nodes cancelled gone: prune prune_by_parts
 nodes discarded gone: prune
-groups new dormant: insert_workflow
-groups new pending: insert_workflow settle
-groups dormant pending: settle send_event
+nodes new completed: fork
+nodes new cancelled: fork
+nodes new discarded: fork
+nodes new skipped: fork
+nodes cancelled completed: complete_step
+nodes discarded completed: complete_step
+groups new dormant: fork insert_workflow
+groups new pending: fork insert_workflow settle
+groups dormant pending: complete_step resume send_event settle
 groups dormant completed: settle
 groups dormant timeout: settle
 groups dormant cancelled: cancel_wait cancel_workflow check
 groups pending completed: expire send_event send_key
 groups pending timeout: expire
-groups pending cancelled: cancel_wait cancel_workflow sweep
+groups pending cancelled: cancel_overdue cancel_step cancel_wait cancel_workflow complete_step sweep
 groups cancelled dormant: retry_workflow
 groups cancelled pending: retry_workflow
 groups completed dormant: retry_workflow
@@ -73,6 +88,8 @@ groups completed pending: retry_workflow
 groups pending dormant: retry_workflow
 groups completed gone: retry_workflow
 groups cancelled gone: prune
+groups new completed: fork
+groups new cancelled: fork
 events new kept: send_event send_key
 events new taken: send_event
 events new given: send_key
@@ -82,11 +99,13 @@ events open kept: expire
 events open given: expire
 events taken dropped: retry_workflow
 events kept gone: prune
-workflows new open: insert_workflow
-workflows open finished: cancel_wait cancel_workflow check expire send_event settle sweep
-workflows finished open: retry_workflow
+workflows new open: fork insert_workflow
+workflows open finished: cancel_overdue cancel_step cancel_wait cancel_workflow check complete_step
+workflows open finished: expire send_event settle sweep
+workflows finished open: complete_step retry_workflow
 workflows finished gone: prune prune_by_parts
-completions new announced: announce cancel_workflow check expire send_event settle sweep
+completions new announced: announce cancel_overdue cancel_step cancel_workflow check complete_step
+completions new announced: expire send_event settle sweep
 completions announced gone: forget_announcement prune
 """
 
@@ -118,6 +137,27 @@ MARKS = frozenset(
         "retry: doomed",
         "retry: args",
         "retry: running",
+        "gate: paused",
+        "pause: done",
+        "pause: nothing",
+        "pause: unknown",
+        "pause: finished",
+        "resume: done",
+        "resume: nothing",
+        "resume: unknown",
+        "resume: finished",
+        "cancel_step: done",
+        "cancel_step: ended",
+        "cancel_step: settled",
+        "cancel_step: nothing",
+        "complete_step: done",
+        "complete_step: reopened",
+        "complete_step: settled",
+        "complete_step: nothing",
+        "fork: done",
+        "fork: unsettled",
+        "fork: doomed",
+        "fork: unknown",
     }
 )
 """What no row shows."""

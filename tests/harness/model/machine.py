@@ -7,15 +7,40 @@ from hypothesis.stateful import precondition, rule
 
 from model import comparison
 from model.asking import Asking
+from model.bench import pick_of
 from model.calls import Crash, Demand, Outcome
-from model.drawing import crashes, keys, names
+from model.drawing import crashes, graphs, keys, names, picks
 from model.requests import Requesting
+from model.resetting import STEPS, Retry
 from model.retrying import Retrying
 from model.state import TERMINAL, Group, NewStep, Wait
 from model.sweeping import BETWEEN, Sweeping
 from model.working import Working
 
 ROUNDS = 40
+
+
+LIVE = ("available", "suspended", "scheduled", "retryable", "executing")
+TURNS = (
+    "cancel",
+    "complete",
+    "complete",
+    "pause",
+    "resume",
+    "again",
+    "overruled",
+    "overruled",
+    "finish_ok",
+    "finish_error",
+    "finish_discard",
+    "finish_skip",
+    "wait",
+    "send",
+    "begin",
+    "end",
+    "move",
+)
+"""What is done to a workflow one after another; overruled: completed by hand before it settles."""
 
 
 class Machine(Working, Requesting, Retrying, Sweeping):
@@ -63,6 +88,125 @@ class Machine(Working, Requesting, Retrying, Sweeping):
         for _ in range(late):
             self.then(self.send_key, key, name, None, None)
         self.then(self.expire, None)
+
+    @precondition(lambda self: len(self.model.workflows) < 4)
+    @rule(
+        skips=st.sampled_from([(True, True), (True, True), (True, False), (False, True)]),
+        flags=st.sampled_from([(False, False), (False, False), (True, False), (False, True)]),
+        again=st.sampled_from(["c", "c", None, "a", "d"]),
+        crash=crashes,
+    )
+    def skip_some(
+        self,
+        skips: tuple[bool, bool],
+        flags: tuple[bool, bool],
+        again: str | None,
+        crash: Crash | None,
+    ) -> None:
+        """Steps are skipped, all above another one or not; then one of them is begun anew."""
+        number = next(iter(self.buffer))
+        self._work_off(number)
+        below = [NewStep("c", ("a", "b"), run_when_skipped=flags[0])]
+        below.append(NewStep("d", ("c",), run_when_skipped=flags[1]))
+        self.then(self.insert_workflow, [NewStep("a"), NewStep("b"), *below], 0, None)
+        self.then(self._settle, "claim", number, 0, [Demand("default", 2)])
+        self.held[number].sort(key=lambda held: held[0].step.new.name)
+        for skip in skips[: len(self.held[number])]:
+            self.then(self.finish_skip if skip else self.finish_ok, self._place(number))
+        self.then(self._settle, "settle", number, 100, [])
+        if again is not None:
+            self.values += 1
+            self._begin_anew(len(self.ids), Retry(STEPS, (again,), (), self.values), crash)
+
+    @precondition(lambda self: len(self.model.workflows) < 4)
+    @rule(
+        other=st.sampled_from(["late", "named", "early", "plain"]),
+        skips=st.booleans(),
+        forks=st.booleans(),
+        crash=crashes,
+    )
+    def repair(self, other: str, skips: bool, forks: bool, crash: Crash | None) -> None:
+        """A step dooms another one, which was cancelled by name before, or has been begun by hand
+        and is performed early or late, before or after that has settled; then the first is
+        completed, or what does not depend on it is forked.
+        """
+        worker = next(iter(self.buffer))
+        self._work_off(worker)
+        steps = [NewStep("a"), NewStep("c", ("a",)), NewStep("d", ("c",)), NewStep("e")]
+        self.then(self.insert_workflow, steps, 0, None)
+        number = len(self.ids)
+        doomed = self.model.workflows[number].steps[1]
+        if other == "named":
+            self.then(self._cancel_step, number, "c", None)
+        elif other != "plain":
+            self.then(self._retry_by_hand, doomed)
+        self.then(self._settle, "claim", worker, 0, [Demand("default", 3)])
+        self.held[worker].sort(key=lambda held: held[0].step.new.name)
+        while self.held[worker]:
+            self.then(self.finish_skip if skips else self.finish_discard, self._place(worker))
+            if other == "late":
+                self.then(self._settle, "settle", worker, 100, [])
+        if self.buffer[worker]:
+            self.then(self._settle, "settle", worker, 100, [])
+        if forks:
+            self._fork(number, Retry(STEPS, ("e",)), crash)
+        else:
+            self._complete_step(number, "a", crash)
+
+    @precondition(lambda self: len(self.model.workflows) < 4)
+    @rule(new=graphs(), turns=st.lists(st.tuples(st.sampled_from(TURNS), picks), min_size=3))
+    def in_turn(self, new: list[NewStep], turns: list[tuple[str, int]]) -> None:
+        """Many verbs on one workflow."""
+        self.then(self.insert_workflow, new, 0, None)
+        number, worker = len(self.ids), next(iter(self.buffer))
+        self._beat(worker, alive=True)
+        for turn, pick in turns[:8]:
+            name = pick_of(new, pick).name
+            match turn:
+                case "cancel":
+                    self.then(self._cancel_step, number, name, None)
+                case "complete":
+                    self.then(self._complete_step, number, name, None)
+                case "pause":
+                    self.then(self._pause, number, None)
+                case "resume":
+                    self.then(self._resume, number, None)
+                case "again":
+                    self.values += 1
+                    retry = Retry(STEPS, (name,), (), self.values, interrupt=pick % 3 > 0)
+                    self.then(self._begin_anew, number, retry, None)
+                case "end":
+                    live = [s for s in self.model.workflows[number].steps if s.state in LIVE]
+                    if live:
+                        self._end_by_hand("end_by_hand", pick_of(live, pick), "cancelled")
+                        self.agrees()
+                case "move":
+                    if found := self._movable(self.model.workflows[number].steps):
+                        self.then(self._retry_by_hand, pick_of(found, pick))
+                case "send":
+                    self.then(self.send_event, number - 1, "x", None, None)
+                case "begin":
+                    self._begin_one(worker)
+                case _:
+                    self._begin_one(worker)
+                    self._perform_one(worker, turn)
+
+    def _begin_one(self, worker: int) -> None:
+        for queue in ("default", "io"):
+            if not self.held[worker]:
+                self.then(self._settle, "claim", worker, 0, [Demand(queue, 1)])
+
+    def _perform_one(self, worker: int, how: str) -> None:
+        if self.held[worker]:
+            step = self.held[worker][0][0].step
+            rule = getattr(self, how, self.finish_ok)
+            if how == "wait":
+                self.then(self.wait_inside, self._place(worker), Wait(("x",), 1), False)
+            else:
+                self.then(rule, self._place(worker))
+            if how == "overruled":
+                self.then(self._complete_step, step.workflow.number, step.new.name, None)
+            self.then(self._settle, "settle", worker, 100, [])
 
     def teardown(self) -> None:
         # What stands here was not compared: a rule has failed, and is told of.
@@ -121,12 +265,17 @@ class Machine(Working, Requesting, Retrying, Sweeping):
             workflow = list(self.ids).index(group.step.workflow.number)
             self.then(self.send_event, workflow, group.waiting[0], None, None)
 
-    def _finish(self, number: int) -> None:
+    def _place(self, number: int) -> int:
+        """Picks the first job that this worker holds."""
         order = [n for n, held in self.held.items() if held]
-        # The place of this worker among those that hold something, of which the first job.
+        # Its place among the workers that hold something.
         place = order.index(number)
         while place % len(self.held[number]):
             place += len(order)
+        return place
+
+    def _finish(self, number: int) -> None:
+        place = self._place(number)
         self.values += 1
         value = self.values
         self._perform("finish_ok", place, lambda h: Outcome(h, "completed", value), lambda: value)

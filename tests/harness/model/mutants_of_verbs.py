@@ -65,7 +65,7 @@ MUTANTS_OF_VERBS: dict[str, tuple[Edit, ...]] = {
         Edit("find_doomed_below", "a.action = 'cancel_step'", "a.action = 'nothing'"),
     ),
     "what had begun is begun again": (
-        Edit("find_doomed_below", "j.attempted_at IS NOT NULL", "j.attempted_at IS NULL"),
+        Edit("baton_begun", "j.attempted_at IS NOT NULL", "j.attempted_at IS NULL"),
     ),
     "a late outcome is the echo of a completion by hand": (
         Edit("complete_job", "j.attempted_at + interval '1 microsecond'", "j.attempted_at"),

@@ -124,11 +124,23 @@ def chosen_by(workflow: Workflow, retry: Retry) -> list[Step]:
             first |= _below(step for step in workflow.steps if step.id in first)
         case _:
             failed = [step for step in workflow.steps if step.settled in FAILED]
-            first = {step.id for step in failed}
+            first = {step.id for step in failed} | _skipped_below(failed)
             if retry.mode == "failed_and_downstream":
                 below = _below(failed)
                 first |= {s.id for s in workflow.steps if s.id in below and s.settled is not None}
     return [step for step in workflow.steps if step.id in first]
+
+
+def _skipped_below(steps: Iterable[Step]) -> set[int]:
+    """What was skipped below, step by step, before it had begun."""
+    found: set[int] = set()
+    left = list(steps)
+    while left:
+        for below in left.pop().dependents:
+            if below.settled == "skipped" and not below.tried and below.id not in found:
+                found.add(below.id)
+                left.append(below)
+    return found
 
 
 def _stays_doomed(chosen: list[Step], step: Step) -> bool:

@@ -54,6 +54,9 @@ class Retrying(Bench):
         failed = [workflow.number for workflow in self._repairable()]
         number = pick_of(failed if failed and pick % 4 else list(self.ids), pick)
         retry = self._drawn(number, pick, mode, replaces, keep_memos, interrupt)
+        self._begin_anew(number, retry, crash)
+
+    def _begin_anew(self, number: int, retry: Retry, crash: Crash | None) -> None:
         open_before = self._is_open(number)
         wanted, found = self._call(
             "retry_workflow",

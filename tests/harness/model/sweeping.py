@@ -196,17 +196,21 @@ class Sweeping(Asking):
     @rule(pick=picks)
     def retry_by_hand(self, pick: int) -> None:
         """As an Oban dashboard does."""
-        found = [
+        if found := self._movable(self._steps()):
+            self._retry_by_hand(pick_of(found, pick))
+
+    def _movable(self, steps: list[ModelStep]) -> list[ModelStep]:
+        return [
             step
-            for step in self._steps()
+            for step in steps
             if step.state not in (None, "available", "executing")
             # Nobody performs a gate: one that has settled would stand there for ever.
             and not (step.gate and step.settled)
         ]
-        if found:
-            step = pick_of(found, pick)
-            self._retried(step)
-            self._by_hand("retry_by_hand", _RETRY, step.id)
+
+    def _retry_by_hand(self, step: ModelStep) -> None:
+        self._retried(step)
+        self._by_hand("retry_by_hand", _RETRY, step.id)
 
     def _retried(self, step: ModelStep) -> None:
         job = step.job

@@ -169,21 +169,23 @@ def as_it_ended(steps: Iterable[Step]) -> list[Entry]:
 
 
 def _revived(step: Step) -> list[Step]:
-    """The steps below that this failure alone has doomed, and that nobody has begun or named."""
+    """The steps below that nothing dooms or skips any more, and that nobody has begun or named."""
     below: dict[int, Step] = {}
     left = [step]
     while left:
         for one in left.pop().dependents:
-            fresh = one.settled == "cancelled" and not one.tried and not one.named
-            if fresh and one.id not in below:
+            passed = one.settled in ("cancelled", "skipped") and not one.tried
+            if passed and not one.named and one.id not in below:
                 below[one.id] = one
                 left.append(one)
     found = [step]
     for over in found:
         for one in over.dependents:
             causes = [dep for dep in one.deps if one.dooms(dep.settled)]
-            fits = one.id in below and one not in found and over in causes
-            if fits and all(dep in found for dep in causes):
+            undone = one.settled == "skipped" or (
+                over in causes and all(dep in found for dep in causes)
+            )
+            if undone and one.id in below and one not in found:
                 found.append(one)
     return found[1:]
 

@@ -47,7 +47,9 @@ class Work(Graph):
             return Outcome(held, "cancelled", change=-1, skipped=True)
         if held.settled is not None:
             return Outcome(held, held.settled, change=-1)
-        if held.gated:
+        pruned = self.workflows.get(step.workflow.number) is not step.workflow
+        # Of a workflow that is gone nothing is known: what comes of it is late in any case.
+        if held.gated and not pruned:
             verdict = step.gates()
             if verdict == "hold" or (verdict == "run" and step.workflow.paused):
                 return Outcome(held, "suspended", change=-1)

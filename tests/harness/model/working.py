@@ -154,7 +154,7 @@ class Working(Bench):
             settled = "skipped" if outcome.skipped else "failed"
             marks[f"gate: settled as {settled}"] += 1
         elif outcome.state == "suspended":
-            marks["gate: hold"] += 1
+            marks["gate: paused" if held.step.gates() == "run" else "gate: hold"] += 1
         else:
             marks["gate: skip" if outcome.skipped else "gate: cancel"] += 1
 
