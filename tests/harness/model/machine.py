@@ -9,7 +9,7 @@ from model import comparison
 from model.asking import Asking
 from model.bench import pick_of
 from model.calls import Crash, Demand, Outcome
-from model.drawing import crashes, graphs, keys, names, picks
+from model.drawing import crashes, graphs, keys, names, picks, waits
 from model.requests import Requesting
 from model.resetting import STEPS, Retry
 from model.retrying import Retrying
@@ -113,7 +113,7 @@ class Machine(Working, Requesting, Retrying, Sweeping):
         self.held[number].sort(key=lambda held: held[0].step.new.name)
         for skip in skips[: len(self.held[number])]:
             self.then(self.finish_skip if skip else self.finish_ok, self._place(number))
-        self.then(self._settle, "settle", number, 100, [])
+            self.then(self._settle, "settle", number, 100, [])
         if again is not None:
             self.values += 1
             self._begin_anew(len(self.ids), Retry(STEPS, (again,), (), self.values), crash)
@@ -152,6 +152,24 @@ class Machine(Working, Requesting, Retrying, Sweeping):
             self._fork(number, Retry(STEPS, ("e",)), crash)
         else:
             self._complete_step(number, "a", crash)
+
+    @precondition(lambda self: len(self.model.workflows) < 4)
+    @rule(wait=st.none() | waits, crash=crashes)
+    def pause_meanwhile(self, wait: Wait | None, crash: Crash | None) -> None:
+        """What another step waits for settles in a pause."""
+        worker = next(iter(self.buffer))
+        self._work_off(worker)
+        queue, most = ("default", 1) if wait is None else ("baton_waits", 20)
+        below = NewStep("b", ("a",), max_attempts=most, queue=queue, wait=wait)
+        self.then(self.insert_workflow, [NewStep("a"), below], 0, None)
+        number = len(self.ids)
+        self._begin_one(worker)
+        self.then(self._pause, number, None)
+        while self.held[worker]:
+            self._finish(worker)
+        if self.buffer[worker]:
+            self.then(self._settle, "settle", worker, 100, [])
+        self._resume(number, crash)
 
     @precondition(lambda self: len(self.model.workflows) < 4)
     @rule(new=graphs(), turns=st.lists(st.tuples(st.sampled_from(TURNS), picks), min_size=3))

@@ -34,6 +34,7 @@ MUTANTS_OF_VERBS: dict[str, tuple[Edit, ...]] = {
         Edit("reset_jobs", "least(j.attempt + j.max_attempts", "least(j.max_attempts"),
     ),
     "skipped though something completed": (
+        Edit("read_downstream", "NOT EXISTS (SELECT FROM downstream d WHERE d.skips)", "false"),
         Edit(
             "read_downstream",
             "WHERE s.job_id = d.job_id AND s.state = 'skipped'",
