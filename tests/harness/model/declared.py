@@ -12,7 +12,7 @@ jobs new available: insert_workflow prune_between
 jobs new scheduled: insert_workflow
 jobs new suspended: insert_workflow
 jobs available executing: claim settle
-jobs suspended executing: claim settle
+jobs suspended executing: settle
 jobs suspended available: cancel_wait complete_step expire resume retry_by_hand send_event settle
 jobs suspended scheduled: resume settle
 jobs suspended completed: complete_step end_by_hand expire send_event send_key settle

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
@@ -29,18 +31,22 @@ TURNS = (
     "resume",
     "again",
     "overruled",
-    "overruled",
+    "retaken",
     "finish_ok",
     "finish_error",
     "finish_discard",
     "finish_skip",
     "wait",
+    "wait again",
     "send",
     "begin",
     "end",
     "move",
+    "overdue",
 )
-"""What is done to a workflow one after another; overruled: completed by hand before it settles."""
+"""What is done to a workflow one after another; overruled, retaken: what has run to
+its end is completed by hand, or begun anew, before it settles.
+"""
 
 
 class Machine(Working, Requesting, Retrying, Sweeping):
@@ -175,7 +181,9 @@ class Machine(Working, Requesting, Retrying, Sweeping):
     @rule(new=graphs(), turns=st.lists(st.tuples(st.sampled_from(TURNS), picks), min_size=3))
     def in_turn(self, new: list[NewStep], turns: list[tuple[str, int]]) -> None:
         """Many verbs on one workflow."""
-        self.then(self.insert_workflow, new, 0, None)
+        # A second attempt is left to each.
+        new = [replace(step, max_attempts=max(step.max_attempts, 2)) for step in new]
+        self.then(self.insert_workflow, new, 0, None, True)
         number, worker = len(self.ids), next(iter(self.buffer))
         self._beat(worker, alive=True)
         for turn, pick in turns[:8]:
@@ -198,6 +206,11 @@ class Machine(Working, Requesting, Retrying, Sweeping):
                     if live:
                         self._end_by_hand("end_by_hand", pick_of(live, pick), "cancelled")
                         self.agrees()
+                case "overdue":
+                    for place, workflow in enumerate(self._with_end()):
+                        if workflow.number == number:
+                            self.then(self.deadline_passes, place)
+                    self.then(self.cancel_overdue, None)
                 case "move":
                     if found := self._movable(self.model.workflows[number].steps):
                         self.then(self._retry_by_hand, pick_of(found, pick))
@@ -205,6 +218,14 @@ class Machine(Working, Requesting, Retrying, Sweeping):
                     self.then(self.send_event, number - 1, "x", None, None)
                 case "begin":
                     self._begin_one(worker)
+                case "wait again":
+                    self._begin_one(worker)
+                    first = [held.step for held, _ in self.held[worker]][:1]
+                    own = [s.new.name for s in first if s.workflow.number == number]
+                    self._perform_one(worker, "wait")
+                    self.then(self.send_event, number - 1, "x", None, None)
+                    retry = Retry(STEPS, tuple(own) or (name,), (), 0, interrupt=True)
+                    self.then(self._begin_anew, number, retry, None)
                 case _:
                     self._begin_one(worker)
                     self._perform_one(worker, turn)
@@ -224,6 +245,9 @@ class Machine(Working, Requesting, Retrying, Sweeping):
                 self.then(rule, self._place(worker))
             if how == "overruled":
                 self.then(self._complete_step, step.workflow.number, step.new.name, None)
+            elif how == "retaken":
+                retry = Retry(STEPS, (step.new.name,), interrupt=True)
+                self.then(self._begin_anew, step.workflow.number, retry, None)
             self.then(self._settle, "settle", worker, 100, [])
 
     def teardown(self) -> None:
