@@ -36,7 +36,6 @@ DECLARE
     v_skipped bigint[];
     v_ended uuid[];
     v_finished uuid[] := '{}';
-    v_queues text[];
 BEGIN
     LOOP
         -- What is decided already, or has no condition.
@@ -206,27 +205,9 @@ BEGIN
     END LOOP;
 
     IF cardinality(v_ready) > 0 THEN
-        PERFORM FROM /*oban.*/oban_jobs j WHERE j.id = ANY (v_ready) ORDER BY j.id FOR NO KEY UPDATE;
-        WITH released AS (
-            UPDATE /*oban.*/oban_jobs j
-            SET state = (
-                CASE
-                    WHEN j.scheduled_at <= greatest(timezone('UTC', clock_timestamp()), j.inserted_at) THEN 'available'
-                    ELSE 'scheduled'
-                END
-            )::/*oban.*/oban_job_state
-            FROM /*schema.*/workflow_nodes n
-            WHERE j.id = ANY (v_ready) AND (j.state = 'suspended') IS TRUE AND n.job_id = j.id AND n.state IS NULL
-            AND (j.meta ->> 'workflow_id' = n.workflow_id::text) IS TRUE
-            RETURNING j.queue, j.state
-        )
-        SELECT array_agg(DISTINCT r.queue) INTO v_queues FROM released r WHERE r.state = 'available';
-        IF v_queues IS NOT NULL THEN
-            IF p_notify THEN
-                PERFORM /*schema.*/baton_notify_jobs(q) FROM unnest(v_queues) q;
-            END IF;
-            RETURN QUERY SELECT 3::smallint, NULL::bigint, q, NULL::uuid FROM unnest(v_queues) q;
-        END IF;
+        RETURN QUERY
+        SELECT 3::smallint, NULL::bigint, q, NULL::uuid
+        FROM unnest(/*schema.*/baton_release(v_ready, p_notify)) q;
     END IF;
 
     IF cardinality(v_finished) > 0 THEN

@@ -7,21 +7,11 @@ from typing import Any
 
 import pytest
 
-from baton import Baton, Discard, Skip, Step, worker
+from baton import Baton
 from baton.errors import FailedDependencyError
+from support.making import make
 from support.running import Run, running
 from support.waiting import eventually
-
-
-@worker
-async def make(step: Step, *, value: Any = None, ends: str = "") -> Any:
-    match ends:
-        case "skipped":
-            return Skip("nothing")
-        case "discarded":
-            return Discard("no")
-        case _:
-            return value
 
 
 @pytest.fixture

@@ -7,24 +7,12 @@ from typing import Any
 
 import pytest
 
-from baton import Baton, Cancel, Discard, Skip, Step, WorkflowOutcome, send_event, worker
+from baton import Baton, Step, WorkflowOutcome, send_event, worker
 from baton.words.events import StepSkipped
+from support.making import make
 from support.running import Run, running
 from support.waiting import eventually
 from support.waits import until_waits
-
-
-@worker
-async def make(step: Step, *, value: Any = None, ends: str = "") -> Any:
-    match ends:
-        case "skipped":
-            return Skip("nothing")
-        case "cancelled":
-            return Cancel("no")
-        case "discarded":
-            return Discard("no")
-        case _:
-            return value
 
 
 @worker

@@ -15,7 +15,6 @@ from baton.words.argument_errors import InvalidNameError, InvalidOptionError
 CONDITION_LIMIT = 8_192
 """Most bytes of a step's condition, as JSON."""
 
-
 Conditions: TypeAlias = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, bool]
 """`when`, `unless` and `on_failure`, as given."""
 
@@ -27,7 +26,7 @@ class Rules(TypedDict, total=False):
 
     deps: tuple[str, ...]
     any_of: tuple[str, ...]
-    condition: str | None
+    condition: str
     ignore_cancelled: bool
     ignore_discarded: bool
     run_when_skipped: bool
@@ -46,6 +45,7 @@ def checked_rules(
     """
     needed = _step_names("deps", deps)
     cancelled, discarded, run_when_skipped = ignored
+    when, unless, on_failure = conditions
     rules: Rules = {
         "deps": needed,
         "ignore_cancelled": defaults[0]
@@ -61,9 +61,10 @@ def checked_rules(
     if any_of is not None:
         rules["any_of"] = _alternatives(any_of, needed)
         rules["deps"] = (*needed, *rules["any_of"])
-    if conditions is not NO_CONDITIONS and conditions != NO_CONDITIONS:
+    failing = flag("on_failure", on_failure)
+    if failing or when is not None or unless is not None:
         rules["condition"] = _condition(needed, rules.get("any_of", ()), conditions)
-    if flag("on_failure", conditions[2]):
+    if failing:
         for option, given in (("ignore_cancelled", cancelled), ("ignore_discarded", discarded)):
             _check_ignoring(option, given)
         rules["ignore_cancelled"] = rules["ignore_discarded"] = True
@@ -85,10 +86,8 @@ def _step_name(option: str, given: object) -> str:
     return validate_step_name(given)
 
 
-def _alternatives(given: Iterable[str] | None, deps: tuple[str, ...]) -> tuple[str, ...]:
+def _alternatives(given: Iterable[str], deps: tuple[str, ...]) -> tuple[str, ...]:
     """The steps any of which is enough. Raises InvalidOptionError, InvalidNameError."""
-    if given is None:
-        return ()
     names = _step_names("any_of", given)
     if not names:
         raise InvalidOptionError("any_of", given, "at least one step, such as any_of=['a', 'b']")
@@ -99,10 +98,8 @@ def _alternatives(given: Iterable[str] | None, deps: tuple[str, ...]) -> tuple[s
     return names
 
 
-def _condition(
-    deps: tuple[str, ...], any_of: tuple[str, ...], conditions: Conditions
-) -> str | None:
-    """A step's condition as JSON text, None for none."""
+def _condition(deps: tuple[str, ...], any_of: tuple[str, ...], conditions: Conditions) -> str:
+    """A step's condition as JSON text."""
     when, unless, on_failure = conditions
     parts: dict[str, object] = {}
     for option, given in (("when", when), ("unless", unless)):
@@ -113,8 +110,6 @@ def _condition(
             expected = "deps=['a', …] beside it, of which one has to fail, and no any_of"
             raise InvalidOptionError("on_failure", on_failure, expected)
         parts["on_failure"] = True
-    if not parts:
-        return None
     return encode(parts, what="the condition of a step", limit=CONDITION_LIMIT)
 
 

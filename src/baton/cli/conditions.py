@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from baton.cli.options import attribute_value, parse_time
 from baton.cli.reporting import MISUSED, fail
 from baton.core.jsonvalue import encode
+from baton.core.near_names import nearest
 
 Filter = dict[str, Any]
 """The arguments of `Engine.workflows`."""
@@ -72,8 +72,7 @@ def _meant(key: str, value: str) -> list[str] | None:
         return [_ATTRIBUTE + value] if "=" in value else None
     if key in _OPTIONS or not key:
         return None
-    near = get_close_matches(key, _KEYS, n=1)
-    return [f"{near[0]}={value}" if near else f"{_ATTRIBUTE}{key}={value}"]
+    return [f"{nearest(key, _KEYS) or _ATTRIBUTE + key}={value}"]
 
 
 def _text(value: Any) -> str:

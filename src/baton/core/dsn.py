@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
+from baton.core.near_names import nearest
 from baton.core.session_settings import is_session_setting
 from baton.words.argument_errors import InvalidOptionError
 
@@ -140,9 +140,9 @@ def _is_kept(name: str) -> bool:
     expected = _UNKEPT.get(name)
     if expected is None:
         names = sorted({*_DRIVERS_OWN, *_LEFT_OUT, *_PLACE, *_UNDERSTOOD})
-        meant = get_close_matches(name, names, 1)
+        meant = nearest(name, names)
         expected = "a parameter of libpq or a session setting of PostgreSQL" + (
-            f"; is {meant[0]} meant?" if meant else ""
+            f"; is {meant} meant?" if meant else ""
         )
     raise InvalidOptionError("dsn", f"…?{name}=…", expected)
 

@@ -11,11 +11,17 @@ MOST_COMPARED = 1_000
 """Names that are compared; more would take too long."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'x'?", or nothing where no known name is near."""
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is near; None where there is none."""
     names = list(known)
     similar = get_close_matches(name, names, n=1) if len(names) <= MOST_COMPARED else []
-    return f"; did you mean {similar[0]!r}?" if similar else ""
+    return similar[0] if similar else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ "; did you mean 'x'?", or nothing where no known name is near."""
+    near = nearest(name, known)
+    return "" if near is None else f"; did you mean {near!r}?"
 
 
 def unknown_option(name: str, given: object, of: str, known: Iterable[str]) -> InvalidOptionError:

@@ -58,9 +58,8 @@ def emit_cancelled_steps(
     tasks.
     """
     started: list[asyncio.Task[None]] = []
+    emit_step_ends(database.engine, steps)
     for step in steps:
-        if seam.active:
-            seam.emit(_event(database.engine, step))
         if _hook(step) is not None:
             started.append(asyncio.get_running_loop().create_task(_call(database, settings, step)))
     for task in started:
@@ -69,9 +68,9 @@ def emit_cancelled_steps(
     return started
 
 
-def emit_skipped_steps(engine: str | None, steps: Sequence[CancelledStep]) -> None:
-    """Emit the events of steps whose conditions were not met, and what hung on them: they have no
-    hooks.
+def emit_step_ends(engine: str | None, steps: Sequence[CancelledStep]) -> None:
+    """Emit the events of steps that were cancelled or skipped. All that there is to do for skipped
+    ones: they have no hooks.
     """
     if seam.active:
         for step in steps:

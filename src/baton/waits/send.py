@@ -14,7 +14,7 @@ from baton.core.names import validate_event_name, validate_key
 from baton.core.payload_schema import problems
 from baton.runtime.tasks import to_the_end
 from baton.settling.announce import emit_finished
-from baton.settling.cascade_hooks import emit_skipped_steps
+from baton.settling.cascade_hooks import emit_step_ends
 from baton.settling.wait_events import emit_settled_waits
 from baton.store.ambient import EngineOrName, Instance, engine_name, named, wake
 from baton.store.borrowed import CallersConnection, borrowed
@@ -291,5 +291,5 @@ def _emit(engine: str | None, message: _Message, sent: _Sent) -> None:
             )
         )
     emit_settled_waits(engine, sent.effects.waits)
-    emit_skipped_steps(engine, sent.effects.cancelled)
+    emit_step_ends(engine, sent.effects.cancelled)
     emit_finished(engine, sent.effects.completions)

@@ -17,7 +17,7 @@ from baton.core.jsonvalue import decode, encode
 from baton.core.payload_schema import problems
 from baton.runtime.quarantine import Quarantine
 from baton.settling.announce import emit_finished
-from baton.settling.cascade_hooks import emit_skipped_steps
+from baton.settling.cascade_hooks import emit_step_ends
 from baton.settling.wait_events import emit_settled_waits
 from baton.store import due
 from baton.store.due import FIRST, Place, find_open_events, next_open_event, next_waiting
@@ -145,7 +145,7 @@ class _Spreading:
         if isinstance(reply, list):
             return await self._ask(reply)
         emit_settled_waits(self.database.engine, reply.effects.waits)
-        emit_skipped_steps(self.database.engine, reply.effects.cancelled)
+        emit_step_ends(self.database.engine, reply.effects.cancelled)
         emit_finished(self.database.engine, reply.effects.completions)
         self.received += reply.received
         self.settled += len(reply.effects.waits)

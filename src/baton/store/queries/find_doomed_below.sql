@@ -1,6 +1,6 @@
 -- Everything below step $1 that was cancelled or skipped before it was begun, as far as that goes: each with the failed
--- dependencies that doomed it; of a skipped one, each of its dependencies. What somebody has cancelled by name since its last reset is left out, and so is what is
--- below it.
+-- dependencies that doomed it; of a skipped one, each of its dependencies. What somebody has cancelled by name since its
+-- last reset is left out, and so is what is below it.
 WITH RECURSIVE below (job_id, dependents) AS (
     SELECT n.job_id, n.dependents || n.any_dependents FROM /*schema.*/workflow_nodes n WHERE n.job_id = $1
     UNION
