@@ -12,7 +12,6 @@ from uuid import UUID, uuid4
 import pytest
 
 from baton import Baton, Step, Worker, insert_all, worker
-from baton.building.draft import draft_of
 from baton.errors import (
     CycleError,
     DuplicateStepError,
@@ -26,6 +25,7 @@ from baton.errors import (
     SelfDependencyError,
     UnknownDependencyError,
 )
+from baton.handles.draft import draft_of
 from baton.words.rows import Job, NewStep
 from baton.words.states import JobState
 from baton.workers.registry import held_spec

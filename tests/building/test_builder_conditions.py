@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from baton import Baton, Step, worker
-from baton.building.draft import draft_of
 from baton.errors import (
     InvalidNameError,
     InvalidOptionError,
@@ -16,6 +15,7 @@ from baton.errors import (
     TooLargeError,
     UnknownDependencyError,
 )
+from baton.handles.draft import draft_of
 from baton.words.rows import NewStep
 
 

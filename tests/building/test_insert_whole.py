@@ -12,7 +12,6 @@ import asyncpg
 import pytest
 
 from baton import Baton, EngineSettings, insert_all
-from baton.building.draft import draft_of
 from baton.errors import (
     BatonError,
     DatabaseError,
@@ -21,6 +20,7 @@ from baton.errors import (
     UnavailableError,
     WorkflowExistsError,
 )
+from baton.handles.draft import draft_of
 from baton.store import insertion
 from baton.store.insertion import insert_through
 from baton.store.store import Store, store_of

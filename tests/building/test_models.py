@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, strategies as st
 
 from baton import Baton, Discard, Step, SyncStep, Worker, worker
-from baton.building.draft import draft_of
 from baton.core.names import STEP_LIMIT, validate_step_name
 from baton.errors import (
     BatonError,
@@ -18,6 +17,7 @@ from baton.errors import (
     InvalidOptionError,
     UnknownDependencyError,
 )
+from baton.handles.draft import draft_of
 from support.running import running
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from baton import Baton, Cancel, Discard, Step, Worker, WorkflowOutcome, insert_all, worker
-from baton.building.draft import draft_of
+from baton.handles.draft import draft_of
 from baton.words.events import (
     StepCancelled,
     StepCompleted,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Self, Unpack
 from uuid import UUID
 
-from baton.building.draft import Draft, HasDraft
 from baton.building.fan_out import (
-    AnyJob,
     JobOfModel,
     branches,
     checked_model_map,
@@ -19,12 +16,14 @@ from baton.building.fan_out import (
     job_of_model,
 )
 from baton.building.insert import insert_all
-from baton.building.rules import NO_CONDITIONS, Conditions, Rules, checked_rules
 from baton.core.attributes import checked_tags, encoded_attributes
 from baton.core.checks import checked_deadline, flag, parse_workflow_id
 from baton.core.names import validate_step_name, validate_workflow_name
+from baton.handles.draft import Draft, HasDraft
 from baton.handles.workflow import WorkflowHandle, handle_of
 from baton.runtime.ids import new_id
+from baton.steps.rules import NO_CONDITIONS, Conditions, Rules, checked_rules
+from baton.steps.step_options import StepOptions
 from baton.steps.wait_options import (
     WAIT_STEP_QUEUE,
     WAIT_STEP_WORKER,
@@ -33,14 +32,11 @@ from baton.steps.wait_options import (
 )
 from baton.store.ambient import EngineOrName, current
 from baton.store.borrowed import CallersConnection
-from baton.words.argument_errors import InvalidArgumentError, InvalidOptionError
+from baton.words.argument_errors import InvalidOptionError
+from baton.words.jobs import StepJob
 from baton.words.rows import Completion, Job, NewStep
 from baton.words.states import OnTimeout
-from baton.workers.args import NewJob
-from baton.workers.class_worker import Worker, job_of
-from baton.workers.function_worker import FunctionWorker
-from baton.workers.options import StepOptions, step_options
-from baton.workers.registry import held_spec
+from baton.workers.new_step import new_step
 
 
 class Baton(HasDraft):
@@ -122,7 +118,7 @@ class Baton(HasDraft):
     def add(
         self,
         name: str,
-        job: Worker | NewJob,
+        job: StepJob,
         *,
         deps: Iterable[str] = (),
         ignore_cancelled: bool | None = None,
@@ -170,10 +166,10 @@ class Baton(HasDraft):
         self,
         name: str,
         models: Iterable[str],
-        job: AnyJob | JobOfModel,
+        job: StepJob | JobOfModel,
         *,
         deps: Iterable[str] = (),
-        synthesis: AnyJob | None = None,
+        synthesis: StepJob | None = None,
         ignore_cancelled: bool | None = None,
         ignore_discarded: bool | None = None,
         **options: Unpack[StepOptions],
@@ -299,17 +295,14 @@ class Baton(HasDraft):
     def _step(
         self,
         name: str,
-        job: Worker | NewJob,
+        job: StepJob,
         rules: Rules,
         options: StepOptions,
     ) -> NewStep:
-        name = self._new_name(name)
-        new = _job(name, job)
-        spec = held_spec(new)
-        fields = {**spec.defaults, **step_options(options)} if options else spec.defaults
-        if self._model_map:
-            fields = {**fields, "model": chosen_model(self._model_map, name, fields.get("model"))}
-        return NewStep(name=name, worker=spec.name, args=new.args, **rules, **fields)
+        step = new_step(self._new_name(name), job, rules, options)
+        if not self._model_map:
+            return step
+        return replace(step, model=chosen_model(self._model_map, step.name, step.model))
 
     def _rules(
         self,
@@ -333,25 +326,3 @@ def _named_instead(given: object) -> str:
     if not isinstance(given, str):
         return ""
     return f"; a name is given as Baton(workflow_name={given!r})"
-
-
-def _job(step: str, job: object) -> NewJob:
-    if isinstance(job, NewJob):
-        return job
-    if isinstance(job, Worker):
-        return job_of(job)
-    raise InvalidArgumentError("job", job, _right_job(step, job))
-
-
-def _right_job(step: str, job: Any) -> str:
-    name = getattr(job, "__name__", "")
-    if isinstance(job, FunctionWorker):
-        return f"a job: .add({step!r}, {name}.new(…))"
-    if inspect.iscoroutine(job):
-        job.close()
-        return f"a job, not a call: .add({step!r}, {name}.new(…))"
-    if inspect.isclass(job):
-        return f"an instance of a Worker: .add({step!r}, {name}(…))"
-    if inspect.isroutine(job):
-        return f"a job: decorate the function with @worker, then .add({step!r}, {name}.new(…))"
-    return "a worker's instance, such as FetchToken(…), or a function's job, process.new(…)"

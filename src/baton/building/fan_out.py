@@ -9,12 +9,10 @@ from typing import Any, TypeAlias
 from baton.core.checks import listed
 from baton.core.names import free_name, validate_model_name
 from baton.words.argument_errors import InvalidArgumentError, InvalidOptionError
-from baton.workers.args import NewJob
-from baton.workers.class_worker import Worker
+from baton.words.jobs import StepJob
 from baton.workers.function_worker import FunctionWorker
 
-AnyJob: TypeAlias = Worker | NewJob
-JobOfModel: TypeAlias = Callable[[str], AnyJob]
+JobOfModel: TypeAlias = Callable[[str], StepJob]
 
 
 def chosen_model(model_map: Mapping[str, str], step: str, given: str | None) -> str | None:
@@ -55,10 +53,10 @@ def branches(
     return branches
 
 
-def job_of_model(job: AnyJob | JobOfModel, model: str) -> Any:
+def job_of_model(job: StepJob | JobOfModel, model: str) -> Any:
     """The job that asks one model. Raises InvalidArgumentError."""
     given: Any = job
-    if isinstance(given, Worker | NewJob):
+    if isinstance(given, StepJob):
         return given
     name = getattr(given, "__name__", "job")
     if isinstance(given, FunctionWorker):

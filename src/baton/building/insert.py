@@ -10,7 +10,7 @@ from typing import Any
 
 from opentelemetry import propagate
 
-from baton.building.draft import Draft, HasDraft, draft_of
+from baton.handles.draft import Draft, HasDraft, draft_of
 from baton.runtime.tasks import to_the_end
 from baton.store.ambient import EngineOrName, Instance, engine_name, named
 from baton.store.borrowed import CallersConnection, borrowed

@@ -12,6 +12,7 @@ from pydantic_core import PydanticSerializationError
 from baton.core import roundtrip
 from baton.core.jsonvalue import encode
 from baton.words.argument_errors import InvalidArgsError, NotStorableError
+from baton.words.jobs import StepJob
 from baton.workers.registry import HasSpec, WorkerSpec
 
 M = TypeVar("M", bound=BaseModel)
@@ -26,7 +27,7 @@ ARGS_CONFIG = ConfigDict(
 
 
 @dataclass(frozen=True, slots=True)
-class NewJob(HasSpec):
+class NewJob(HasSpec, StepJob):
     """A worker with checked arguments (JSON text), ready to become a step."""
 
     _spec: WorkerSpec

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Unpack
 from pydantic import BaseModel, ValidationError
 
 from baton.steps.step import Step
+from baton.words.jobs import StepJob
 from baton.words.states import StepState
 from baton.words.worker_errors import WorkerError
 from baton.workers import registry
@@ -30,7 +31,7 @@ __all__ = [
 _RESERVED = ("perform", "timeout", "backoff", "on_dep_cancelled", "on_dep_discarded")
 
 
-class Worker(BaseModel):
+class Worker(BaseModel, StepJob):
     """Base of workers: the fields are the job's arguments, validated when an instance is built.
 
         class FetchToken(Worker, queue="io", max_attempts=5):

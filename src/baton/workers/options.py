@@ -21,21 +21,6 @@ from baton.words.argument_errors import InvalidOptionError
 _MAX_SMALLINT = 32_767
 
 
-class StepOptions(TypedDict, total=False):
-    """Options of one step; None means the worker's own. Delays count from insertion, by the
-    database's clock.
-    """
-
-    queue: str | None
-    max_attempts: int | None
-    priority: int | None
-    tags: Iterable[str] | None
-    timeout: Seconds | None
-    schedule_in: Seconds | None
-    schedule_at: datetime | None
-    model: str | None
-
-
 class WorkerOptions(TypedDict, total=False):
     """Options of a worker, defaults of its steps."""
 
