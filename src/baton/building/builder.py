@@ -23,6 +23,7 @@ from baton.handles.draft import Draft, HasDraft
 from baton.handles.workflow import WorkflowHandle, handle_of
 from baton.runtime.ids import new_id
 from baton.steps.rules import NO_CONDITIONS, Conditions, Rules, checked_rules
+from baton.steps.step_job import StepJob, new_step
 from baton.steps.step_options import StepOptions
 from baton.steps.wait_options import (
     WAIT_STEP_QUEUE,
@@ -33,10 +34,8 @@ from baton.steps.wait_options import (
 from baton.store.ambient import EngineOrName, current
 from baton.store.borrowed import CallersConnection
 from baton.words.argument_errors import InvalidOptionError
-from baton.words.jobs import StepJob
 from baton.words.rows import Completion, Job, NewStep
 from baton.words.states import OnTimeout
-from baton.workers.new_step import new_step
 
 
 class Baton(HasDraft):

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 from baton.core.checks import listed
 from baton.core.names import free_name, validate_model_name
+from baton.steps.step_job import StepJob
 from baton.words.argument_errors import InvalidArgumentError, InvalidOptionError
-from baton.words.jobs import StepJob
 from baton.workers.function_worker import FunctionWorker
 
 JobOfModel: TypeAlias = Callable[[str], StepJob]

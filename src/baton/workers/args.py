@@ -11,9 +11,13 @@ from pydantic_core import PydanticSerializationError
 
 from baton.core import roundtrip
 from baton.core.jsonvalue import encode
+from baton.steps.rules import Rules
+from baton.steps.step_job import StepJob
+from baton.steps.step_options import StepOptions
 from baton.words.argument_errors import InvalidArgsError, NotStorableError
-from baton.words.jobs import StepJob
-from baton.workers.registry import HasSpec, WorkerSpec
+from baton.words.rows import NewStep
+from baton.workers.options import step_options
+from baton.workers.registry import HasSpec, WorkerSpec, held_spec
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -32,6 +36,11 @@ class NewJob(HasSpec, StepJob):
 
     _spec: WorkerSpec
     args: str
+
+    def _as_step(self, name: str, rules: Rules, options: StepOptions) -> NewStep:
+        spec = held_spec(self)
+        fields = {**spec.defaults, **step_options(options)} if options else spec.defaults
+        return NewStep(name=name, worker=spec.name, args=self.args, **rules, **fields)
 
 
 def new_job(spec: WorkerSpec, values: BaseModel) -> NewJob:

@@ -8,8 +8,11 @@ from typing import Any, ClassVar, Unpack
 
 from pydantic import BaseModel, ValidationError
 
+from baton.steps.rules import Rules
 from baton.steps.step import Step
-from baton.words.jobs import StepJob
+from baton.steps.step_job import StepJob
+from baton.steps.step_options import StepOptions
+from baton.words.rows import NewStep
 from baton.words.states import StepState
 from baton.words.worker_errors import WorkerError
 from baton.workers import registry
@@ -90,6 +93,9 @@ class Worker(BaseModel, StepJob):
         """Called, best effort and once, after this step was cancelled because `dependency` was
         discarded.
         """
+
+    def _as_step(self, name: str, rules: Rules, options: StepOptions) -> NewStep:
+        return job_of(self)._as_step(name, rules, options)
 
     def __init_subclass__(cls, **options: Unpack[WorkerOptions]) -> None:
         # Before pydantic warns about the fields; unevaluated, they may refer to what comes later.
