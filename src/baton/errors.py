@@ -21,6 +21,7 @@ BatonError
 │   ├── NoResultError           step, dependency, state
 │   ├── ResultTypeError         step, dependency, expected, problems
 │   ├── StepTimeoutError        step, timeout (also a TimeoutError)
+│   ├── StepTransactionError    step, problem
 │   ├── WaitMismatchError       step, replay_key, given, stored
 │   ├── WaitSwallowedError      step
 │   └── WaitNotPossibleError    step, why
@@ -102,6 +103,7 @@ from baton.words.step_errors import (
     ResultTypeError,
     StepError,
     StepTimeoutError,
+    StepTransactionError,
     UndeclaredDependencyError,
 )
 from baton.words.wait_errors import (
@@ -162,6 +164,7 @@ __all__ = [
     "StepRunningError",
     "StepSettledError",
     "StepTimeoutError",
+    "StepTransactionError",
     "TooLargeError",
     "UnavailableError",
     "UndeclaredDependencyError",

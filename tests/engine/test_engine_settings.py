@@ -59,6 +59,7 @@ BAD: list[tuple[str, Any]] = [
     ("settle_limit", -5),
     ("threads", True),
     ("pool_size", 0),
+    ("transactions", 0),
     ("command_timeout", 10**10),
     ("acquire_timeout", 0),
     ("result_limit", 0.5),

@@ -79,6 +79,10 @@ class Bad:
         self.linked += 1
         self._at("link_attempt")
 
+    def attempt_trace(self) -> str | None:
+        self._at("attempt_trace")
+        return None
+
     def carried(self, call: Callable[[], Any]) -> Callable[[], Any]:
         self._at("carried")
         return call
@@ -107,6 +111,24 @@ async def test_a_tracer_hurts_nobody(dsn: str, place: str, error: BaseException)
         assert await send_event(workflow.workflow_id, "x") is Delivery.SETTLED
         await run.end(workflow)
         assert bad.linked == (place != "send_event")
+
+
+@worker(name="misbehaving.transaction")
+async def transaction(step: Step) -> None:
+    async with step.transaction():
+        pass
+
+
+@every_error
+async def test_a_tracer_that_knows_no_attempt_hurts_no_transaction(
+    dsn: str, error: BaseException
+) -> None:
+    seam.trace_with(Bad("attempt_trace", error))
+    try:
+        async with running(dsn) as run:
+            await run.completed(Baton().add("a", transaction.new()))
+    finally:
+        seam.trace_with(None)
 
 
 class Elsewhere(Executor):

@@ -179,7 +179,7 @@ async def test_process_pool_example_runs(dsn: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["getting-started.md", "telemetry.md", "insights.md", "operating.md"]
+    "name", ["getting-started.md", "telemetry.md", "insights.md", "operating.md", "transactions.md"]
 )
 async def test_pages_run_from_top_to_bottom(
     dsn: str, monkeypatch: pytest.MonkeyPatch, name: str
@@ -263,6 +263,7 @@ def _setting(item: Any) -> list[str]:
         "settle_limit": "outcomes",
         "threads": "threads",
         "pool_size": "connections",
+        "transactions": "connections",
         "result_limit": "bytes",
         "capture_limit": "bytes",
     }

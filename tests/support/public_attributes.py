@@ -22,7 +22,7 @@ SHOWN: dict[str, str] = {
         "acquire_timeout capture_limit command_timeout debug foreign_rescue_after "
         "heartbeat_interval interrupt_grace max_rescues name node notify poll_interval pool_size "
         "queues rescue_after rescue_interval result_limit settle_limit settlers shutdown_grace "
-        "stage_interval stage_limit threads"
+        "stage_interval stage_limit threads transactions"
     ),
     "FunctionWorker": "new",
     "Job": "id name queue state worker workflow_id",
@@ -36,8 +36,8 @@ SHOWN: dict[str, str] = {
     "Snooze": "seconds",
     "Step": (
         "attempt capture debug job_id max_attempts memo meta model name own_result record_usage "
-        "result results results_by_model sleep sleep_until wait_all wait_any wait_for wait_n "
-        "workflow_id workflow_name"
+        "result results results_by_model session sleep sleep_until transaction wait_all wait_any "
+        "wait_for wait_n workflow_id workflow_name"
     ),
     "SyncStep": (
         "attempt capture debug job_id max_attempts meta model name record_usage result results "

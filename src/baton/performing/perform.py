@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Protocol
 
 from baton.core.checks import seconds
 from baton.core.gate import Verdict
@@ -13,14 +14,16 @@ from baton.performing.calls import Calls
 from baton.performing.gating import decision
 from baton.runtime.executor import NotBegunError, attempt_begins, interrupted
 from baton.steps.step import Step, SyncStep, notes_of, step_of, suspension_of, sync_step_of
+from baton.steps.transactions import transaction_of
 from baton.steps.usage import Notes, write_notes
 from baton.store.results import UnreadError, read_dependencies, read_paused
+from baton.store.step_transactions import StepTransaction, StepTransactions, UncommittedError
 from baton.store.store import Store
 from baton.words.argument_errors import InvalidArgsError
 from baton.words.config import EngineSettings
 from baton.words.rows import ClaimedJob, Node, Outcome
-from baton.words.states import StepState
-from baton.words.step_errors import StepTimeoutError
+from baton.words.states import JobState, StepState
+from baton.words.step_errors import StepTimeoutError, StepTransactionError
 from baton.words.wait_errors import WaitSwallowedError
 from baton.words.worker_errors import UnknownWorkerError
 from baton.workers import registry
@@ -36,6 +39,15 @@ _BEFORE = {
 }
 
 
+class Committing(Protocol):
+    async def __call__(self, outcome: Outcome, transaction: StepTransaction) -> None:
+        """Settle a completed step in its own transaction and commit, or roll back where the claim
+        was lost: that is told with the outcome. Raises UncommittedError, and what the database
+        refuses; then nothing was written.
+        """
+        ...
+
+
 class Performer:
     """Turns a claimed job into its outcome. What the step's code raises never leaves `perform`."""
 
@@ -43,9 +55,16 @@ class Performer:
         self._database = database
         self._settings = settings
         self._calls = Calls(settings.threads)
+        self._transactions = StepTransactions(
+            database,
+            settings.transactions,
+            command_timeout=settings.command_timeout,
+            acquire_timeout=settings.acquire_timeout,
+        )
 
-    async def perform(self, job: ClaimedJob) -> Outcome:
-        """The outcome of one attempt.
+    async def perform(self, job: ClaimedJob, committing: Committing | None = None) -> Outcome:
+        """The outcome of one attempt. Where the step has a transaction of its own, the outcome is
+        written by `committing` before this returns; without, steps may have none.
 
         Raises CancelledError when the engine cancelled this task, and what the database raises when
         the gate or the step's results could not be read: neither says anything about the step.
@@ -66,27 +85,34 @@ class Performer:
             # Validators are the worker's code.
             return failed(job, Ending.RAISED, error)
         step = (
-            step_of(job, self._database, self._settings)
+            step_of(job, self._database, self._settings, self._transactions if committing else None)
             if spec.is_async
             else await sync_step_of(job, self._database, self._settings)
         )
         try:
-            return await self._noted(job, spec, built, step)
+            ended = await self._noted(job, spec, built, step)
+            own = transaction_of(step) if isinstance(step, Step) else None
+            if own is None or committing is None:
+                return ended
+            return await _ended(step.name, ended, own, committing)
         except BaseException as error:
+            if isinstance(step, Step) and (own := transaction_of(step)) is not None:
+                await own.roll_back()
             if interrupted():
                 raise asyncio.CancelledError from error
             waiting = suspended(job, step, error)
             if waiting is not None:
                 return waiting
             # An error may lie about its class, or raise when asked.
-            if type(error) in (UnreadError, NotBegunError):
+            if type(error) in (UnreadError, NotBegunError, UncommittedError):
                 raise
             timed_out = issubclass(type(error), StepTimeoutError)
             return failed(job, Ending.TIMED_OUT if timed_out else Ending.RAISED, error, built)
 
     def close(self) -> None:
-        """End the threads that are free."""
+        """End the threads that are free, and the connections of steps."""
         self._calls.close()
+        self._transactions.close()
 
     async def _gate(self, job: ClaimedJob, node: Node) -> Outcome | None:
         """What stops this job from being performed now; None when nothing does.
@@ -166,6 +192,22 @@ class Performer:
         begun = await self._calls.begin(executor, attempt, job, built, step, limit)
         attempt_begins()
         return begun
+
+
+async def _ended(
+    step: str | None, ended: Outcome, own: StepTransaction, committing: Committing
+) -> Outcome:
+    """The outcome of a step with a transaction of its own; one that completed is committed."""
+    if own.gone:
+        # Its block raised, and the step went on without it.
+        return ended
+    if not own.left:
+        raise StepTransactionError(step, "is still open: its block has to be left before the end")
+    if ended.state is JobState.COMPLETED:
+        await committing(ended, own)
+    else:
+        await own.roll_back()
+    return ended
 
 
 async def _finished(begun: asyncio.Future[tuple[Outcome, Notes]], step: SyncStep) -> Outcome:

@@ -54,6 +54,27 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     for CUT_OFF seconds after the cancellation leaves it unknown anyway, so then the work is
     cancelled too.
     """
+    task, cancelled = await _ended(work)
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled() and task.exception() is not None:
+        raise cancelled from task.exception()
+    raise cancelled
+
+
+async def done_whatever(work: Coroutine[Any, Any, T]) -> T:
+    """As `to_the_end`, for work whose end tells more than the cancellation, which is raised only
+    when the work was cut off.
+    """
+    task, cancelled = await _ended(work)
+    if cancelled is not None and task.cancelled():
+        raise cancelled
+    return task.result()
+
+
+async def _ended(
+    work: Coroutine[Any, Any, T],
+) -> tuple[asyncio.Task[T], asyncio.CancelledError | None]:
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
     cancelled: asyncio.CancelledError | None = None
@@ -68,11 +89,7 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
                     cut_off = loop.call_later(CUT_OFF, task.cancel)
     if cut_off is not None:
         cut_off.cancel()
-    if cancelled is None:
-        return task.result()
-    if not task.cancelled() and task.exception() is not None:
-        raise cancelled from task.exception()
-    raise cancelled
+    return task, cancelled
 
 
 async def cancel_all(tasks: Iterable[asyncio.Task[Any]], timeout: float) -> int:

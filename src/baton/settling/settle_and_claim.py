@@ -29,6 +29,7 @@ from uuid import UUID
 
 from baton.performing.perform import Performer
 from baton.runtime.ledger_protocol import Reply
+from baton.settling.own_transactions import OwnTransactions
 from baton.settling.settle_failures import hold, settle_failures
 from baton.settling.suspend import suspend
 from baton.settling.wait_events import emit_settled_waits
@@ -90,6 +91,7 @@ class WorkflowLedger:
         self.claimant = claimant
         """Who claims; set before anything is claimed."""
         self._notify = notify
+        self._own = OwnTransactions(database, self._claimant, notify=notify)
         self._on_finished = on_finished
         self._on_cancelled = on_cancelled
         self._written: dict[Claim, bool] = {}
@@ -106,7 +108,7 @@ class WorkflowLedger:
         """Ends that calls with a reply have recorded since."""
 
     async def perform(self, job: ClaimedJob) -> Outcome:
-        return await self._performer.perform(job)
+        return await self._performer.perform(job, self._own.commit)
 
     async def settle(
         self,
@@ -174,6 +176,9 @@ class WorkflowLedger:
         demands: Sequence[Demand],
         notify: bool,
     ) -> Reply:
+        own = self._own.among(outcomes)
+        if own:
+            outcomes = [o for o in outcomes if (o.job_id, o.attempted_at) not in own]
         completed = [o for o in outcomes if o.state is JobState.COMPLETED]
         released: list[str] = []
         if len(completed) < len(outcomes):
@@ -194,12 +199,16 @@ class WorkflowLedger:
         for outcome in outcomes if self._written else ():
             if self._written.pop((outcome.job_id, outcome.attempted_at), True) is False:
                 stale.add((outcome.job_id, outcome.attempted_at))
+        for settled in own.values():
+            stale.update(settled.stale)
+            released += settled.released
+        self._own.forget(own)
         if self._doubtful and completed:
             self._seek(completed, reply)
         if self._sought:
             self._emitted_ends.update(workflow_id for workflow_id, _ in reply.completions)
             reply.completions.extend(await self._find_lost_ends())
-        emit = partial(self._emit, reply)
+        emit = partial(self._emit, [*own.values(), reply])
         return Reply(
             [*(job for _, job in found), *reply.jobs],
             frozenset(stale),
@@ -370,19 +379,21 @@ class WorkflowLedger:
         self._unemitted.append(effects)
         return effects.released
 
-    def _emit(self, reply: Settled) -> None:
+    def _emit(self, replies: Sequence[Settled]) -> None:
         """Emit settled waits, cancelled and skipped steps, then ended workflows."""
         unemitted, self._unemitted = self._unemitted, []
-        emit_settled_waits(self._database.engine, reply.waits)
-        if reply.skipped:
-            self._on_cancelled(reply.skipped)
+        for reply in replies:
+            emit_settled_waits(self._database.engine, reply.waits)
+            if reply.skipped:
+                self._on_cancelled(reply.skipped)
         for effects in unemitted:
             emit_settled_waits(self._database.engine, effects.waits)
             if effects.cancelled:
                 self._on_cancelled(effects.cancelled)
-        for ended in (*(effects.completions for effects in unemitted), reply.completions):
-            if ended:
-                self._on_finished(ended)
+        ended = [effects.completions for effects in unemitted]
+        for completions in (*ended, *(reply.completions for reply in replies)):
+            if completions:
+                self._on_finished(completions)
 
     def _note(self, outcomes: Sequence[Outcome], accepted: set[int] | frozenset[int]) -> None:
         for outcome in outcomes:

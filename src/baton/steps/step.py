@@ -12,6 +12,7 @@ from baton.core.near_names import did_you_mean
 from baton.runtime.meta import read_meta, workflow_name_of
 from baton.steps.replay import WAITS, Replay, StepWaits, Suspension
 from baton.steps.results import typed
+from baton.steps.transactions import OwnTransaction
 from baton.steps.usage import Notes, capture_record, usage_record, write_captures, write_usage
 from baton.store.results import (
     DependencyResult,
@@ -20,10 +21,16 @@ from baton.store.results import (
     read_result,
     read_results,
 )
+from baton.store.step_transactions import StepTransactions
 from baton.store.store import Store
 from baton.words.config import EngineSettings
 from baton.words.rows import ClaimedJob
-from baton.words.step_errors import NoResultError, StepError, UndeclaredDependencyError
+from baton.words.step_errors import (
+    NoResultError,
+    StepError,
+    StepTransactionError,
+    UndeclaredDependencyError,
+)
 from baton.words.wait_errors import WaitNotPossibleError
 
 T = TypeVar("T")
@@ -59,10 +66,10 @@ class StepFacts:
         return workflow_name_of(self._meta) if self.workflow_id else None
 
 
-class Step(StepFacts, StepWaits):
+class Step(StepFacts, StepWaits, OwnTransaction):
     """The step an `async def perform` works on."""
 
-    __slots__ = ("_database", "_job", "_replay")
+    __slots__ = ("_database", "_job", "_own", "_replay", "_transactions")
 
     _database: Store
     _job: ClaimedJob
@@ -186,6 +193,10 @@ class SyncStep(StepFacts):
                     self.name,
                     f"{name} needs 'async def': a plain function cannot be left and resumed",
                 )
+            if name in ("transaction", "session"):
+                raise StepTransactionError(
+                    self.name, f"needs 'async def perform': a plain one has no step.{name}()"
+                )
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @overload
@@ -245,9 +256,15 @@ class SyncStep(StepFacts):
             self._notes.add(capture_record(label, content, self._capture_limit))
 
 
-def step_of(job: ClaimedJob, database: Store, settings: EngineSettings) -> Step:
-    """The step of a claimed job."""
+def step_of(
+    job: ClaimedJob,
+    database: Store,
+    settings: EngineSettings,
+    transactions: StepTransactions | None = None,
+) -> Step:
+    """The step of a claimed job; without `transactions` it may have none of its own."""
     step = Step(*_facts(job, settings))
+    object.__setattr__(step, "_transactions", transactions)
     object.__setattr__(step, "_database", database)
     object.__setattr__(step, "_job", job)
     replay = Replay(database, job.id, step.name, step.workflow_id)

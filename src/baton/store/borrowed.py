@@ -114,15 +114,15 @@ async def _unwrapped(conn: Any) -> Connection:
             conn,
             "give what `async with AsyncSession(engine) as session` or `engine.begin()` yields",
         )
-    connection = (await outer.get_raw_connection()).driver_connection
-    if not isinstance(connection, asyncpg.Connection):
+    driver: Any = (await outer.get_raw_connection()).driver_connection
+    if not isinstance(driver, asyncpg.Connection | asyncpg.pool.PoolConnectionProxy):
         raise ConnectionTypeError(
             conn, "its driver is another one; use create_async_engine('postgresql+asyncpg://…')"
         )
     # SQLAlchemy begins its transaction with its first statement; without one, ours would commit on
     # its own.
     await outer.exec_driver_sql("SELECT 1")
-    return connection
+    return driver
 
 
 def _has_method(given: object, name: str) -> bool:

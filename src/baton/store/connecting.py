@@ -63,6 +63,11 @@ class Connector:
     def __repr__(self) -> str:
         return f"<Connector {self._given!r}>"
 
+    @property
+    def lends(self) -> bool:
+        """Whether a pooler is known to lend a session for each transaction."""
+        return self._lent
+
     async def session(
         self, *, server_settings: Mapping[str, str], timeout: float, **options: Any
     ) -> PlainConnection:
@@ -86,6 +91,17 @@ class Connector:
         lent: PlainConnection = await self.connect(timeout=end - clock(), **options)
         lent.lent = "".join(f"SET LOCAL {name} = '{value}';" for name, value in kept.items())
         return lent
+
+    async def plain_session(self, *, application_name: str, timeout: float, **options: Any) -> Any:
+        """A session of the driver's as the database gives it to anybody, without Baton's settings.
+        Raises as `session`.
+        """
+        options["server_settings"] = {"application_name": application_name}
+        if self._lent:
+            options["statement_cache_size"] = 0
+        else:
+            options["server_settings"]["idle_session_timeout"] = "0"
+        return await self.connect(timeout=timeout, **options)
 
     async def _whole_session(
         self, settings: Mapping[str, str], timeout: float, options: Mapping[str, Any]

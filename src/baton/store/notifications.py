@@ -52,11 +52,12 @@ class Notifications:
             except Exception as error:
                 if not (notify and is_notify_queue_full(error)):
                     raise
-            await self._relieve()
+            await self.relieve()
         self._mute()
         return await write(False)
 
-    async def _relieve(self) -> None:
+    async def relieve(self) -> None:
+        """The server had no room: mute, unless it has by now."""
         try:
             usage = await self._usage()
         except (asyncpg.PostgresError, BatonError):

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 from asyncpg.transaction import Transaction
 
 END_TIMEOUT = 1.0
@@ -63,12 +64,14 @@ async def transaction(connection: asyncpg.Connection[Any]) -> AsyncGenerator[Non
         if lent and isinstance(error, asyncio.CancelledError):
             connection.terminate()
         else:
-            await _roll_back(connection, begun)
+            await roll_back(connection, begun)
         raise
     await begun.commit()
 
 
-async def _roll_back(connection: asyncpg.Connection[Any], begun: Transaction) -> None:
+async def roll_back(
+    connection: asyncpg.Connection[Any] | PoolConnectionProxy[Any], begun: Transaction
+) -> None:
     """Roll back, or end the connection, which comes to the same: nothing waits for a server that
     has fallen silent. Whatever comes of it, the failure under way tells more.
     """

@@ -200,7 +200,7 @@ class Store:
                 try:
                     missing = await self._missing_schema(connection, error)
                 finally:
-                    await _take_back(pool, connection)
+                    await take_back(pool, connection)
                 ours = missing or translated(error)
                 if ours is None:
                     raise
@@ -361,7 +361,7 @@ def store_of(holder: HasStore) -> Store:
     return holder._store
 
 
-async def _take_back(pool: asyncpg.Pool[Any], connection: Any) -> None:
+async def take_back(pool: asyncpg.Pool[Any], connection: Any) -> None:
     """Release a connection after a failure, which goes on whatever comes of it. The server may have
     to acknowledge a cancellation first; if it has not within END_TIMEOUT seconds, or when the
     caller is cancelled once more, the connection is ended.

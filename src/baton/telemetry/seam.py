@@ -72,6 +72,10 @@ class Tracer(Protocol):
         """The attempt that runs in the current context has received events from these spans."""
         ...
 
+    def attempt_trace(self) -> str | None:
+        """The context of the attempt that runs in the current context, as a W3C traceparent."""
+        ...
+
     def carried(self, call: Callable[[], Any]) -> Callable[[], Any]:
         """A call that another process makes, with the current span there; it can be pickled where
         `call` can.
@@ -177,6 +181,17 @@ def link_attempt(traces: Sequence[str]) -> None:
         raise
     except BaseException:
         _log.exception("the tracer failed")
+
+
+def attempt_trace() -> str | None:
+    """The context of the running attempt as a W3C traceparent, where somebody traces."""
+    try:
+        return None if tracer is None else tracer.attempt_trace()
+    except _ENDS:
+        raise
+    except BaseException:
+        _log.exception("the tracer failed")
+        return None
 
 
 def carried(call: Callable[[], Any]) -> Callable[[], Any]:

@@ -53,6 +53,8 @@ class EngineSettings:
     """Most synchronous steps in threads at once."""
     pool_size: int = 10
     """Most pooled connections; heartbeat, listener and each settler have one besides."""
+    transactions: int = 10
+    """Most steps at once in a transaction of their own, each with a connection besides."""
     command_timeout: float = 30.0
     """Bound of every statement."""
     acquire_timeout: float = 10.0
@@ -160,6 +162,7 @@ class EngineOptions(TypedDict, total=False):
     settle_limit: int
     threads: int
     pool_size: int
+    transactions: int
     command_timeout: float
     acquire_timeout: float
     result_limit: int

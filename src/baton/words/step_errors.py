@@ -78,3 +78,11 @@ class StepTimeoutError(StepError, TimeoutError):
         super().__init__(
             f"step {step!r} took longer than its timeout of {timeout} s", step=step, timeout=timeout
         )
+
+
+class StepTransactionError(StepError):
+    step: str | None
+    problem: str
+
+    def __init__(self, step: str | None, problem: str) -> None:
+        super().__init__(f"the transaction of step {step!r} {problem}", step=step, problem=problem)

@@ -152,6 +152,11 @@ class SpanMaker:
             for traceparent in traces:
                 span.add_link(_span_context(traceparent))
 
+    def attempt_trace(self) -> str | None:
+        """Not of the current span, as in `link_attempt`."""
+        span = context.get_value(_ATTEMPT)
+        return _traceparent(span.get_span_context()) if isinstance(span, Span) else None
+
 
 class PlainSpan:
     """A span around a piece of work."""
