@@ -9,6 +9,7 @@ from baton.handles.queue import QueueHandle
 from baton.handles.workflow import WorkflowHandle
 from baton.handles.workflows import WorkflowsHandle
 from baton.performing.process_executor import ProcessExecutor
+from baton.steps.reference import StepRef
 from baton.steps.step import Step, SyncStep
 from baton.store.database import Database
 from baton.sweep.plugin import Plugin
@@ -46,6 +47,7 @@ __all__ = [
     "Skip",
     "Snooze",
     "Step",
+    "StepRef",
     "StepState",
     "SyncStep",
     "UnsettledStep",

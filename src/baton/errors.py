@@ -6,7 +6,11 @@ BatonError
 │   ├── DuplicateStepError      step
 │   ├── UnknownDependencyError  step, dependency, known
 │   ├── SelfDependencyError     step
-│   └── CycleError              path
+│   ├── CycleError              path
+│   ├── ForeignReferenceError   reference
+│   ├── UnknownFieldError       reference, part (also an AttributeError)
+│   ├── ReferenceTypeError      worker, argument, reference
+│   └── ReferenceUseError       reference (also a TypeError)
 ├── InvalidNameError            kind, given, expected
 ├── InvalidArgumentError        argument, given, expected, subject (as the text calls it)
 │   └── InvalidOptionError      option
@@ -20,6 +24,7 @@ BatonError
 │   ├── UndeclaredDependencyError  step, dependency, declared
 │   ├── NoResultError           step, dependency, state
 │   ├── ResultTypeError         step, dependency, expected, problems
+│   ├── UnresolvedReferenceError  step, dependency, path, problem
 │   ├── StepTimeoutError        step, timeout (also a TimeoutError)
 │   ├── StepTransactionError    step, problem
 │   ├── WaitMismatchError       step, replay_key, given, stored
@@ -86,6 +91,13 @@ from baton.words.graph_errors import (
     SelfDependencyError,
     UnknownDependencyError,
 )
+from baton.words.reference_errors import (
+    ForeignReferenceError,
+    ReferenceTypeError,
+    ReferenceUseError,
+    UnknownFieldError,
+    UnresolvedReferenceError,
+)
 from baton.words.run_errors import (
     BulkError,
     BulkStoppedError,
@@ -140,6 +152,7 @@ __all__ = [
     "EngineStateError",
     "EventLoopError",
     "FailedDependencyError",
+    "ForeignReferenceError",
     "ForkUnsettledError",
     "GraphError",
     "InvalidArgsError",
@@ -155,6 +168,8 @@ __all__ = [
     "NoResultError",
     "NotStorableError",
     "NothingToRetryError",
+    "ReferenceTypeError",
+    "ReferenceUseError",
     "ResultTypeError",
     "RetryError",
     "SchemaMismatchError",
@@ -170,10 +185,12 @@ __all__ = [
     "UndeclaredDependencyError",
     "UnknownBulkError",
     "UnknownDependencyError",
+    "UnknownFieldError",
     "UnknownRunError",
     "UnknownStepError",
     "UnknownWorkerError",
     "UnknownWorkflowError",
+    "UnresolvedReferenceError",
     "WaitMismatchError",
     "WaitNotPossibleError",
     "WaitSwallowedError",

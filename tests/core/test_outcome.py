@@ -36,6 +36,7 @@ EXPECTED = {
     "not_storable": ("discarded", "discarded", 0, None, "why", None),
     "unknown_worker": ("retryable", "discarded", 0, None, "why", 5.0),
     "invalid_args": ("retryable", "discarded", 0, None, "why", 5.0),
+    "unresolved": ("discarded", "discarded", 0, None, "why", None),
     "interrupted": ("available", "available", -1, None, None, None),
     "held": ("suspended", "suspended", -1, None, None, None),
     "suspended": ("suspended", "suspended", -1, None, None, None),

@@ -19,9 +19,12 @@ from baton import (
     Delivery,
     Engine,
     Job,
+    NewJob,
     QueueHandle,
+    Skip,
     Snooze,
     Step,
+    StepRef,
     SyncStep,
     WaitCancelled,
     WaitEvents,
@@ -102,6 +105,52 @@ async def decide_together(step: Step) -> str:
             return every[every.winner].by
         case _:
             return f"{wider} {unnamed} {either} {one_of}"
+
+
+class Fetched(BaseModel):
+    title: str | None = None
+    words: list[str]
+
+
+@worker(queue="io")
+async def fetch(step: Step, *, url: str) -> Fetched | Snooze:
+    return Fetched(words=[url])
+
+
+class Measure(Worker):
+    words: list[str]
+
+    def perform(self, step: SyncStep) -> int | Skip:
+        return len(self.words)
+
+
+class Nothing(Worker):
+    async def perform(self, step: Step) -> None: ...
+
+
+@worker
+def report(step: SyncStep, *, lengths: dict[str, int], title: str | None) -> str:
+    return f"{title} {lengths}"
+
+
+def fetch_job(url: str) -> NewJob[Fetched | Snooze]:
+    return fetch.new(url=url)
+
+
+def edges() -> StepRef[str]:
+    """Results as arguments have the types that the workers return."""
+    flow = Baton()
+    page = flow.step("page", fetch_job("a.example"), queue="io", deps=["later"])
+    assert_type(page, StepRef[Fetched])
+    assert_type(page.output.words[0], str)
+    length = flow.step("length", Measure(words=page.output.words), deps=[page], priority=3)
+    assert_type(length.output, int)
+    assert_type(flow.step("nothing", Nothing(), any_of=[page, "length"]), StepRef[None])
+    flow.add("later", crunch.new(size=length.output), deps=[length])
+    untyped: StepRef = page
+    job: NewJob = report.new(lengths={"a": length.output}, title=page.output.title)
+    flow.add(untyped.name, job)
+    return flow.step("report", report.new(lengths={}, title=None))
 
 
 def flow() -> Baton:

@@ -7,8 +7,19 @@ from __future__ import annotations
 from uuid import UUID
 
 import asyncpg
+from pydantic import BaseModel
 
-from baton import Baton, Engine, Step, WaitEvents, WaitOutcome, insert_all, send_event
+from baton import (
+    Baton,
+    Engine,
+    Step,
+    StepRef,
+    WaitEvents,
+    WaitOutcome,
+    insert_all,
+    send_event,
+    worker,
+)
 
 
 async def by_position(engine: Engine, flow: Baton) -> None:
@@ -41,3 +52,29 @@ async def a_payload_of_another_type(step: Step) -> WaitOutcome[str] | str:
 async def an_old_place(engine: Engine, workflow_id: UUID) -> None:
     await engine.completion(workflow_id)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     engine.pause("io")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+class Page(BaseModel):
+    words: list[str]
+
+
+@worker
+async def fetch(step: Step, *, url: str) -> Page:
+    return Page(words=[url])
+
+
+@worker(queue="io")
+async def count(step: Step, *, words: list[str]) -> int:
+    return len(words)
+
+
+def edges_that_do_not_fit(flow: Baton) -> StepRef[str]:
+    page = flow.step("page", fetch.new(url="a.example"))
+    count.new(words=page.output)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    count.new(words=page.output.wrods)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+    count.new(word=page.output.words)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    count.new(words=page)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    flow.step("called", fetch)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    flow.step("dep", fetch.new(url=""), deps=[3])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    flow.step("option", fetch.new(url=""), quue="io")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    return flow.step("count", count.new(words=page.output.words))  # type: ignore[arg-type]  # pyright: ignore[reportReturnType]

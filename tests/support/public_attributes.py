@@ -4,7 +4,8 @@ from __future__ import annotations
 
 SHOWN: dict[str, str] = {
     "Baton": (
-        "add add_models completion handle insert step_names validate wait workflow_id workflow_name"
+        "add add_models completion handle insert step step_names validate wait workflow_id "
+        "workflow_name"
     ),
     "Cancel": "reason",
     "Completion": (
@@ -39,6 +40,7 @@ SHOWN: dict[str, str] = {
         "result results results_by_model session sleep sleep_until transaction wait_all wait_any "
         "wait_for wait_n workflow_id workflow_name"
     ),
+    "StepRef": "name output",
     "SyncStep": (
         "attempt capture debug job_id max_attempts meta model name record_usage result results "
         "results_by_model workflow_id workflow_name"

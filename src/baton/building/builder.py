@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Self, Unpack
@@ -16,13 +16,15 @@ from baton.building.fan_out import (
     job_of_model,
 )
 from baton.building.insert import insert_all
+from baton.building.typed_steps import AddOptions, TypedSteps
 from baton.core.attributes import checked_tags, encoded_attributes
 from baton.core.checks import checked_deadline, flag, parse_workflow_id
 from baton.core.names import validate_step_name, validate_workflow_name
-from baton.handles.draft import Draft, HasDraft
+from baton.handles.draft import Draft
 from baton.handles.workflow import WorkflowHandle, handle_of
 from baton.runtime.ids import new_id
-from baton.steps.rules import NO_CONDITIONS, Conditions, Rules, checked_rules
+from baton.steps.reference import Dependency, StepRef, edges_of
+from baton.steps.rules import NO_CONDITIONS, Conditions, Ignored, Rules, checked_rules
 from baton.steps.step_job import StepJob, new_step
 from baton.steps.step_options import StepOptions
 from baton.steps.wait_options import (
@@ -36,9 +38,12 @@ from baton.store.borrowed import CallersConnection
 from baton.words.argument_errors import InvalidOptionError
 from baton.words.rows import Completion, Job, NewStep
 from baton.words.states import OnTimeout
+from baton.workers.args import NewJob, references_of
+from baton.workers.class_worker import with_arguments
+from baton.workers.registry import held_spec
 
 
-class Baton(HasDraft):
+class Baton(TypedSteps):
     """A workflow under construction: named steps and what they depend on. Nothing is written before
     `insert`.
 
@@ -119,11 +124,11 @@ class Baton(HasDraft):
         name: str,
         job: StepJob,
         *,
-        deps: Iterable[str] = (),
+        deps: Iterable[Dependency] = (),
         ignore_cancelled: bool | None = None,
         ignore_discarded: bool | None = None,
         run_when_skipped: bool = False,
-        any_of: Iterable[str] | None = None,
+        any_of: Iterable[Dependency] | None = None,
         when: Mapping[str, Any] | None = None,
         unless: Mapping[str, Any] | None = None,
         on_failure: bool = False,
@@ -132,7 +137,8 @@ class Baton(HasDraft):
         """Add a step: a built worker (`FetchToken(api_key="…")`) or a function's job
         (`process.new(url="…")`).
 
-        `deps` names the steps it waits for; they may be added later. Of the steps in `any_of` the
+        `deps` names the steps it waits for; they may be added later. A step whose result is one of
+        its arguments (see `step`) is a dependency without that. Of the steps in `any_of` the
         first that completes is enough. The ignore flags default to the workflow's; a step whose
         dependencies were all skipped is skipped too, unless `run_when_skipped`.
 
@@ -151,15 +157,16 @@ class Baton(HasDraft):
         WorkflowInsertedError after an insertion; the graph as a whole is checked by `validate` and
         `insert`.
         """
-        rules = self._rules(
-            deps,
-            (ignore_cancelled, ignore_discarded, run_when_skipped),
-            (when, unless, on_failure),
-            any_of,
-        )
-        step = self._step(name, job, rules, options)
+        ignored = (ignore_cancelled, ignore_discarded, run_when_skipped)
+        step = self._step(name, job, options, deps, ignored, (when, unless, on_failure), any_of)
         self._steps[step.name] = step
         return self
+
+    def _added(self, name: str, job: Any, options: AddOptions) -> StepRef[Any]:
+        made = with_arguments(job)
+        self.add(name, made, **options)
+        annotation = held_spec(made).returns() if isinstance(made, NewJob) else Any
+        return StepRef(self._draft, name, annotation)
 
     def add_models(
         self,
@@ -167,7 +174,7 @@ class Baton(HasDraft):
         models: Iterable[str],
         job: StepJob | JobOfModel,
         *,
-        deps: Iterable[str] = (),
+        deps: Iterable[Dependency] = (),
         synthesis: StepJob | None = None,
         ignore_cancelled: bool | None = None,
         ignore_discarded: bool | None = None,
@@ -195,18 +202,17 @@ class Baton(HasDraft):
         twice.
         """
         name = validate_step_name(name)
-        rules = self._rules(deps)
         model = options.get("model")
         if model is not None:
             raise InvalidOptionError("model", model, "nothing: models=[…] tells them")
         made = branches(name, models, self._model_map, self._steps)
         steps = [
-            replace(self._step(branch, job_of_model(job, model), rules, options), model=model)
+            replace(self._step(branch, job_of_model(job, model), options, deps), model=model)
             for branch, model in made.items()
         ]
         if synthesis is not None:
-            of_all = self._rules(tuple(made), (ignore_cancelled, ignore_discarded, False))
-            steps.append(self._step(name, synthesis, of_all, {}))
+            ignored = (ignore_cancelled, ignore_discarded, False)
+            steps.append(self._step(name, synthesis, {}, tuple(made), ignored))
         self._steps.update((step.name, step) for step in steps)
         return tuple(step.name for step in steps)
 
@@ -218,7 +224,7 @@ class Baton(HasDraft):
         all_of: Iterable[str] | None = None,
         at_least: tuple[int, Iterable[str]] | None = None,
         on_timeout: OnTimeout | str = OnTimeout.RESULT,
-        deps: Iterable[str] = (),
+        deps: Iterable[Dependency] = (),
         ignore_cancelled: bool | None = None,
         ignore_discarded: bool | None = None,
         run_when_skipped: bool = False,
@@ -295,24 +301,32 @@ class Baton(HasDraft):
         self,
         name: str,
         job: StepJob,
-        rules: Rules,
         options: StepOptions,
+        deps: Iterable[Dependency],
+        ignored: Ignored = (None, None, False),
+        conditions: Conditions = NO_CONDITIONS,
+        any_of: Iterable[Dependency] | None = None,
     ) -> NewStep:
-        step = new_step(self._new_name(name), job, rules, options)
+        name = self._new_name(name)
+        made = with_arguments(job)
+        found = references_of(made)
+        edges = edges_of(self._draft, name, found) if found else ()
+        rules = self._rules(deps, ignored, conditions, any_of, edges)
+        step = new_step(name, made, rules, options)
         if not self._model_map:
             return step
         return replace(step, model=chosen_model(self._model_map, step.name, step.model))
 
     def _rules(
         self,
-        deps: Iterable[str],
-        ignored: tuple[bool | None, bool | None, bool] = (None, None, False),
-        conditions: Conditions = NO_CONDITIONS,
-        any_of: Iterable[str] | None = None,
+        deps: Iterable[Dependency],
+        ignored: Ignored,
+        conditions: Conditions,
+        any_of: Iterable[Dependency] | None = None,
+        edges: Collection[str] = (),
     ) -> Rules:
-        return checked_rules(
-            deps, any_of, ignored, conditions, (self._ignore_cancelled, self._ignore_discarded)
-        )
+        defaults = (self._ignore_cancelled, self._ignore_discarded)
+        return checked_rules(self._draft, deps, any_of, ignored, conditions, defaults, edges)
 
 
 def _workflow_id(given: UUID | str | None) -> UUID:

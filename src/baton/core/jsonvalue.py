@@ -66,6 +66,13 @@ def encode(value: object, *, what: str, limit: int = DEFAULT_LIMIT, lossy: bool 
     return text
 
 
+def text_of(plain: Any) -> str:
+    """JSON text of plain values that were read from JSON, of any size, which is not stored. Raises
+    RecursionError.
+    """
+    return _encode(plain)
+
+
 def decode(text: str) -> Any:
     """The value of strict JSON text. Raises ValueError for all else, too deep nesting included."""
     try:

@@ -94,6 +94,7 @@ class Ending(StrEnum):
     NOT_STORABLE = "not_storable"
     UNKNOWN_WORKER = "unknown_worker"
     INVALID_ARGS = "invalid_args"
+    UNRESOLVED = "unresolved"
     INTERRUPTED = "interrupted"
     HELD = "held"
     SUSPENDED = "suspended"
@@ -158,6 +159,8 @@ RULES: Mapping[Ending, Rule] = MappingProxyType(
         Ending.NOT_STORABLE: _final("the returned value cannot be stored", JobState.DISCARDED),
         Ending.UNKNOWN_WORKER: _failure("no such worker is registered here"),
         Ending.INVALID_ARGS: _failure("the worker does not accept the stored arguments"),
+        # What it depends on has settled: its results are what they are.
+        Ending.UNRESOLVED: _final("an argument refers to what is not there", JobState.DISCARDED),
         Ending.INTERRUPTED: _given_back("the engine stopped", JobState.AVAILABLE),
         Ending.HELD: _given_back("a dependency has not settled", JobState.SUSPENDED),
         Ending.SUSPENDED: _given_back("the step waits for events or a time", JobState.SUSPENDED),

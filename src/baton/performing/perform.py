@@ -9,9 +9,11 @@ from typing import Protocol
 from baton.core.checks import seconds
 from baton.core.gate import Verdict
 from baton.core.outcome import Ending, outcome
+from baton.core.references import may_refer
 from baton.performing.attempt import attempt, failed, returned, suspended
 from baton.performing.calls import Calls
 from baton.performing.gating import decision
+from baton.performing.references import resolved
 from baton.runtime.executor import NotBegunError, attempt_begins, interrupted
 from baton.steps.step import Step, SyncStep, notes_of, step_of, suspension_of, sync_step_of
 from baton.steps.transactions import transaction_of
@@ -21,9 +23,14 @@ from baton.store.step_transactions import StepTransaction, StepTransactions, Unc
 from baton.store.store import Store
 from baton.words.argument_errors import InvalidArgsError
 from baton.words.config import EngineSettings
+from baton.words.reference_errors import UnresolvedReferenceError
 from baton.words.rows import ClaimedJob, Node, Outcome
 from baton.words.states import JobState, StepState
-from baton.words.step_errors import StepTimeoutError, StepTransactionError
+from baton.words.step_errors import (
+    StepTimeoutError,
+    StepTransactionError,
+    UndeclaredDependencyError,
+)
 from baton.words.wait_errors import WaitSwallowedError
 from baton.words.worker_errors import UnknownWorkerError
 from baton.workers import registry
@@ -77,13 +84,9 @@ class Performer:
         if spec is None:
             unknown = UnknownWorkerError(job.worker, registry.names())
             return failed(job, Ending.UNKNOWN_WORKER, unknown)
-        try:
-            built = spec.build(job.args)
-        except InvalidArgsError as error:
-            return failed(job, Ending.INVALID_ARGS, error)
-        except BaseException as error:
-            # Validators are the worker's code.
-            return failed(job, Ending.RAISED, error)
+        built = await self._built(job, spec)
+        if isinstance(built, Outcome):
+            return built
         step = (
             step_of(job, self._database, self._settings, self._transactions if committing else None)
             if spec.is_async
@@ -143,6 +146,26 @@ class Performer:
                 return outcome(job, Ending.DOOMED, error=decided.reason)
             case Verdict.SKIP:
                 return outcome(job, Ending.NOT_NEEDED, error=decided.reason)
+
+    async def _built(self, job: ClaimedJob, spec: WorkerSpec) -> BuiltWorker | Outcome:
+        """The worker with the job's arguments; the outcome where there is none."""
+        args, lacking = job.args, None
+        try:
+            if job.node is not None and may_refer(args):
+                args, lacking = await resolved(self._database, job)
+        except (UnresolvedReferenceError, UndeclaredDependencyError) as error:
+            return failed(job, Ending.UNRESOLVED, error)
+        except InvalidArgsError as error:
+            return failed(job, Ending.INVALID_ARGS, error)
+        try:
+            return spec.build(args)
+        except InvalidArgsError as error:
+            if lacking is not None:
+                return failed(job, Ending.UNRESOLVED, lacking)
+            return failed(job, Ending.INVALID_ARGS, error)
+        except BaseException as error:
+            # Validators are the worker's code.
+            return failed(job, Ending.RAISED, error)
 
     async def _noted(
         self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: Step | SyncStep

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from baton.core.checks import flag, listed
-from baton.core.jsonvalue import encode
+from baton.core.jsonvalue import decode, encode
 from baton.core.names import validate_step_name
+from baton.core.references import escaped, may_refer
 from baton.runs.actions import Told, lock_for
 from baton.store.resetting import NamedStep, Resetting
 from baton.store.settlement import Course
@@ -250,10 +251,13 @@ def _encoded(
         step = named[name]
         if step.job_id not in chosen:
             raise InvalidOptionError("args", args, f"no arguments for {name!r}, not retried")
-        text = encode(values, what=f"the arguments of {name!r}", limit=ARGS_LIMIT)
+        what = f"the arguments of {name!r}"
+        text = encode(values, what=what, limit=ARGS_LIMIT)
         spec = None if step.worker is None else registry.find(step.worker)
         if spec is not None:
             spec.build(text)
+        if may_refer(text):
+            text = encode(escaped(decode(text)), what=what, limit=ARGS_LIMIT)
         texts[step.job_id] = text
     return texts
 

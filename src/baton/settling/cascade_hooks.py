@@ -19,6 +19,7 @@ from baton.words.events import StepCancelled, StepSkipped
 from baton.words.rows import CancelledStep, ClaimedJob, Node
 from baton.words.states import JobState, StepState
 from baton.workers import registry
+from baton.workers.args import built_for_hook
 from baton.workers.registry import Hook, WorkerSpec
 
 _log = logging.getLogger("baton")
@@ -86,7 +87,7 @@ async def _call(database: Store, settings: EngineSettings, step: CancelledStep) 
     enter_engine_of(database)
     try:
         seen = step_of(_job(step), database, settings)
-        await hook(spec.build(step.args), seen, dependency)
+        await hook(built_for_hook(spec, step.args), seen, dependency)
     except BaseException:
         # A SystemExit that left this task would end the application's loop.
         _log.exception("the hook of cancelled step %r failed", step.name)

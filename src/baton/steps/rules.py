@@ -4,12 +4,13 @@ workflow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeAlias, TypedDict
 
 from baton.core.checks import flag, listed
 from baton.core.jsonvalue import encode
 from baton.core.names import validate_step_name
+from baton.steps.reference import Dependency, dependency_name
 from baton.words.argument_errors import InvalidNameError, InvalidOptionError
 
 CONDITION_LIMIT = 8_192
@@ -19,6 +20,9 @@ Conditions: TypeAlias = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None
 """`when`, `unless` and `on_failure`, as given."""
 
 NO_CONDITIONS: Conditions = (None, None, False)
+
+Ignored: TypeAlias = tuple[bool | None, bool | None, bool]
+"""`ignore_cancelled`, `ignore_discarded` and `run_when_skipped`, as given."""
 
 
 class Rules(TypedDict, total=False):
@@ -33,17 +37,24 @@ class Rules(TypedDict, total=False):
 
 
 def checked_rules(
-    deps: Iterable[str],
-    any_of: Iterable[str] | None,
-    ignored: tuple[bool | None, bool | None, bool],
+    owner: object,
+    deps: Iterable[Dependency],
+    any_of: Iterable[Dependency] | None,
+    ignored: Ignored,
     conditions: Conditions,
     defaults: tuple[bool, bool],
+    edges: Collection[str] = (),
 ) -> Rules:
     """The rules of a step; `ignored` are `ignore_cancelled`, `ignore_discarded` and
-    `run_when_skipped`, `defaults` the workflow's for the first two. Raises InvalidOptionError,
-    InvalidNameError, NotStorableError, TooLargeError.
+    `run_when_skipped`, `defaults` the workflow's for the first two. `edges` are the steps whose
+    results are its arguments. Raises InvalidOptionError, InvalidNameError, ForeignReferenceError,
+    NotStorableError, TooLargeError.
     """
-    needed = _step_names("deps", deps)
+    needed = _step_names(owner, "deps", deps)
+    alternatives = () if any_of is None else _step_names(owner, "any_of", any_of)
+    if edges:
+        of_arguments = (name for name in edges if name not in alternatives)
+        needed = tuple(dict.fromkeys((*needed, *of_arguments)))
     cancelled, discarded, run_when_skipped = ignored
     when, unless, on_failure = conditions
     rules: Rules = {
@@ -59,7 +70,7 @@ def checked_rules(
     if run_when_skipped is not False:
         rules["run_when_skipped"] = flag("run_when_skipped", run_when_skipped)
     if any_of is not None:
-        rules["any_of"] = _alternatives(any_of, needed)
+        rules["any_of"] = _alternatives(any_of, alternatives, needed)
         rules["deps"] = (*needed, *rules["any_of"])
     failing = flag("on_failure", on_failure)
     if failing or when is not None or unless is not None:
@@ -71,14 +82,18 @@ def checked_rules(
     return rules
 
 
-def _step_names(option: str, given: Iterable[str]) -> tuple[str, ...]:
-    """Names of steps, each once. Raises InvalidOptionError, InvalidNameError."""
+def _step_names(owner: object, option: str, given: Iterable[Dependency]) -> tuple[str, ...]:
+    """Names of steps, each once. Raises InvalidOptionError, InvalidNameError,
+    ForeignReferenceError.
+    """
     if given == ():
         return ()
-    return tuple(dict.fromkeys(_step_name(option, name) for name in listed(option, given)))
+    return tuple(dict.fromkeys(_step_name(owner, option, one) for one in listed(option, given)))
 
 
-def _step_name(option: str, given: object) -> str:
+def _step_name(owner: object, option: str, given: object) -> str:
+    if not isinstance(given, str):
+        given = dependency_name(owner, option, given)
     if not isinstance(given, str):
         expected = f"{option} to be step names, such as {option}=['a'], "
         expected += f"not a {type(given).__name__}"
@@ -86,9 +101,10 @@ def _step_name(option: str, given: object) -> str:
     return validate_step_name(given)
 
 
-def _alternatives(given: Iterable[str], deps: tuple[str, ...]) -> tuple[str, ...]:
-    """The steps any of which is enough. Raises InvalidOptionError, InvalidNameError."""
-    names = _step_names("any_of", given)
+def _alternatives(
+    given: Iterable[Dependency], names: tuple[str, ...], deps: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The steps any of which is enough. Raises InvalidOptionError."""
     if not names:
         raise InvalidOptionError("any_of", given, "at least one step, such as any_of=['a', 'b']")
     both = [name for name in names if name in deps]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar, Unpack
 
 from pydantic import BaseModel, ValidationError
@@ -12,15 +13,16 @@ from baton.steps.rules import Rules
 from baton.steps.step import Step
 from baton.steps.step_job import StepJob
 from baton.steps.step_options import StepOptions
+from baton.words.reference_errors import ReferenceUseError
 from baton.words.rows import NewStep
 from baton.words.states import StepState
 from baton.words.worker_errors import WorkerError
 from baton.workers import registry
-from baton.workers.args import ARGS_CONFIG, NewJob, decode_args, invalid_args, new_job
+from baton.workers.args import ARGS_CONFIG, NewJob, decode_args, fill_partially, new_job
 from baton.workers.options import WorkerOptions, worker_options
 from baton.workers.origin import default_name, origin_of_class
 from baton.workers.registry import BuiltWorker, Hook, WorkerSpec
-from baton.workers.signature import check_default, check_method, is_async
+from baton.workers.signature import check_default, check_method, is_async, result_type
 
 __all__ = [
     "BuiltWorker",
@@ -70,8 +72,8 @@ class Worker(BaseModel, StepJob):
             self.__pydantic_validator__.validate_python(
                 data, self_instance=self, by_alias=True, by_name=True
             )
-        except ValidationError as error:
-            raise invalid_args(spec.name, data, error) from None
+        except (ValidationError, ReferenceUseError) as error:
+            fill_partially(spec.name, self, data, error)
 
     def timeout(self) -> float | None:
         """Seconds an attempt may take, None for no limit. Override it to let it depend on the
@@ -135,6 +137,11 @@ def job_of(worker: Worker) -> NewJob:
     return new_job(spec_of(type(worker)), worker)
 
 
+def with_arguments(job: StepJob) -> StepJob:
+    """A job whose arguments are encoded, and so its references found. Raises NotStorableError."""
+    return job_of(job) if isinstance(job, Worker) else job
+
+
 def job_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a worker's options that its jobs store."""
     return {
@@ -177,6 +184,7 @@ def _define(cls: type[Worker], name: str | None) -> WorkerSpec | None:
         defaults=job_defaults(cls.__baton_options__),
         executor=cls.__baton_options__.get("executor"),
         hooks=_hooks(cls),
+        returns=partial(result_type, perform),
         origin=origin_of_class(cls, named=name is not None),
     )
     registry.register(spec)

@@ -4,33 +4,44 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial, update_wrapper
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, create_model
 from pydantic.errors import PydanticUserError
 
 from baton.words.argument_errors import InvalidArgsError
 from baton.words.states import StepState
 from baton.words.worker_errors import WorkerError
 from baton.workers import registry
-from baton.workers.args import ARGS_CONFIG, NewJob, decode_args, invalid_args, new_job
+from baton.workers.args import ARGS_CONFIG, NewJob, decode_args, new_job_of
 from baton.workers.class_worker import check_executor, job_defaults
 from baton.workers.options import FunctionOptions, worker_options
 from baton.workers.origin import default_name, origin_of_function
 from baton.workers.registry import BuiltWorker, HasSpec, Hook, WorkerSpec
-from baton.workers.signature import argument_fields, is_async
+from baton.workers.signature import argument_fields, is_async, result_type
 
 S = TypeVar("S")
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _NO_STEP = object()
 
 
-class FunctionWorker(HasSpec, Generic[S, P, R]):
-    """A function as a worker; made by `@worker`.
+class FunctionWorker(HasSpec, Generic[S, P, R, T]):
+    """A function as a worker; made by `@worker`. `R` is what a call returns, `T` the result.
 
     `new(…)` gives the job to add to a workflow; a call, `process(step, url=…)`, is a plain call.
     """
@@ -45,18 +56,16 @@ class FunctionWorker(HasSpec, Generic[S, P, R]):
         self._options = worker_options(options, _OPTIONS)
         self._spec = _define(self, function, self._options)
 
-    def new(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
+    def new(self, *args: P.args, **kwargs: P.kwargs) -> NewJob[T]:
         """The job that performs this function with these arguments.
 
-        Raises InvalidArgsError; NotStorableError for what JSON cannot hold.
+        An argument, or a part of one, may be a reference: `a.output` of `a = flow.step(…)`.
+
+        Raises InvalidArgsError; NotStorableError for what JSON cannot hold; ReferenceTypeError.
         """
         if args:
             kwargs = self._by_name(args, kwargs)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-        try:
-            values = self._spec.args(**kwargs)
-        except ValidationError as error:
-            raise invalid_args(self._spec.name, kwargs, error) from None
-        return new_job(self._spec, values)
+        return new_job_of(self._spec, kwargs)
 
     if TYPE_CHECKING:
 
@@ -84,7 +93,7 @@ class FunctionWorker(HasSpec, Generic[S, P, R]):
         return {**dict(zip(names, args, strict=True)), **kwargs}
 
 
-def _without_step(worker: FunctionWorker[Any, ..., Any], given: Iterable[str]) -> str:
+def _without_step(worker: FunctionWorker[Any, ..., Any, Any], given: Iterable[str]) -> str:
     arguments = ", ".join(f"{name}=…" for name in given)
     return (
         "a call needs the step as its first argument; "
@@ -96,7 +105,9 @@ class _BuiltFunction:
     # Only what pickles: a process pool gets it whole.
     __slots__ = ("_values", "_worker")
 
-    def __init__(self, worker: FunctionWorker[Any, ..., Any], values: Mapping[str, Any]) -> None:
+    def __init__(
+        self, worker: FunctionWorker[Any, ..., Any, Any], values: Mapping[str, Any]
+    ) -> None:
         self._worker = worker
         self._values = values
 
@@ -111,14 +122,32 @@ class _BuiltFunction:
         return None if backoff is None else backoff(attempt)
 
 
-@overload
-def worker(function: Callable[Concatenate[S, P], R], /) -> FunctionWorker[S, P, R]: ...
+class WorkerDecorator(Protocol):
+    """What `@worker(…)` makes of its options."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[S, P], Coroutine[Any, Any, T]], /
+    ) -> FunctionWorker[S, P, Coroutine[Any, Any, T], T]: ...
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[S, P], T], /
+    ) -> FunctionWorker[S, P, T, T]: ...
 
 
 @overload
 def worker(
-    **options: Unpack[FunctionOptions],
-) -> Callable[[Callable[Concatenate[S, P], R]], FunctionWorker[S, P, R]]: ...
+    function: Callable[Concatenate[S, P], Coroutine[Any, Any, T]], /
+) -> FunctionWorker[S, P, Coroutine[Any, Any, T], T]: ...
+
+
+@overload
+def worker(function: Callable[Concatenate[S, P], T], /) -> FunctionWorker[S, P, T, T]: ...
+
+
+@overload
+def worker(**options: Unpack[FunctionOptions]) -> WorkerDecorator: ...
 
 
 def worker(
@@ -145,7 +174,7 @@ _OPTIONS = tuple(FunctionOptions.__annotations__)
 
 
 def _define(
-    owner: FunctionWorker[Any, Any, Any], function: Callable[..., Any], options: dict[str, Any]
+    owner: FunctionWorker[Any, Any, Any, Any], function: Callable[..., Any], options: dict[str, Any]
 ) -> WorkerSpec:
     if not inspect.isfunction(function):
         raise WorkerError(
@@ -169,6 +198,7 @@ def _define(
         defaults=job_defaults(options),
         executor=options.get("executor"),
         hooks=_hooks(options),
+        returns=partial(result_type, function),
         origin=origin_of_function(function, named="name" in options),
     )
     registry.register(spec)

@@ -51,6 +51,8 @@ class WorkerSpec:
     """Where a synchronous `perform` runs, made at the first call; None: a thread."""
     hooks: Mapping[StepState, Hook] = field(repr=False)
     """Called as `await hook(built, step, dependency)`, by the state of the dependency."""
+    returns: Callable[[], Any] = field(repr=False)
+    """The annotated type of a result, Any where there is none or it cannot be resolved."""
     origin: Origin = field(repr=False)
 
     def hook(self, state: StepState) -> Hook | None:

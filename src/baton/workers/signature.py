@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from inspect import Parameter
-from types import SimpleNamespace
-from typing import Any, get_type_hints
+from types import SimpleNamespace, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from baton.core.outcome import Request
 from baton.steps.step import Step, SyncStep
 from baton.words.worker_errors import WorkerError
 
@@ -73,6 +74,23 @@ def argument_fields(where: str, function: Callable[..., Any]) -> dict[str, tuple
         check_default(where, name, hint, default)
         fields[name] = (hint, default)
     return fields
+
+
+def result_type(function: Callable[..., Any]) -> Any:
+    """The type of a worker's results as it is annotated, without what a step asks for by returning
+    it; Any where there is none, or it cannot be resolved.
+    """
+    written = inspect.unwrap(function)
+    annotation = getattr(written, "__annotations__", {}).get("return", Any)
+    holder = SimpleNamespace(__annotations__={"return": annotation})
+    try:
+        hint = get_type_hints(holder, globalns=written.__globals__, include_extras=True)["return"]
+    except Exception:
+        return Any
+    if get_origin(hint) not in (Union, UnionType):
+        return hint
+    results = [m for m in get_args(hint) if not (isinstance(m, type) and issubclass(m, Request))]
+    return Union[tuple(results)] if results else Any  # noqa: UP007 not known beforehand
 
 
 def check_default(where: str, name: str, hint: Any, default: object) -> None:
