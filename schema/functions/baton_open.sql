@@ -8,7 +8,8 @@
 -- is said here once more; tests/settling/test_skips_two_ways.py compares.
 --
 -- A step whose job runs, because somebody moved it, is not skipped: it settles by its own outcome, or, given back, is
--- claimed with a count above zero, so that the gate is asked.
+-- claimed with a count above zero, so that the gate is asked. One whose job is gone is skipped as any other, and nobody
+-- is told of it.
 --
 -- p_new: see baton_arm.
 --
@@ -96,8 +97,12 @@ BEGIN
             settled AS (
                 UPDATE /*schema.*/workflow_nodes n
                 SET state = 'skipped'
-                FROM jobs j
-                WHERE n.job_id = j.id
+                FROM unnest(v_skip) AS s (job_id)
+                WHERE n.job_id = s.job_id AND n.state IS NULL
+                AND (
+                    n.job_id IN (SELECT j.id FROM jobs j)
+                    OR NOT EXISTS (SELECT FROM /*oban.*/oban_jobs j WHERE j.id = n.job_id)
+                )
                 RETURNING n.job_id, n.workflow_id, n.name, n.model, n.debug
             ),
             counted AS (
@@ -114,14 +119,14 @@ BEGIN
             SELECT
                 array_agg(s.job_id ORDER BY s.job_id),
                 (SELECT array_agg(c.id) FROM counted c WHERE c.outstanding = 0),
-                array_agg(json_build_object(
+                array_agg(CASE WHEN j.id IS NOT NULL THEN json_build_object(
                     'job_id', s.job_id, 'workflow_id', s.workflow_id, 'name', s.name, 'worker', j.worker,
                     'queue', j.queue, 'args', j.args::text, 'meta', j.meta::text, 'attempt', j.attempt,
                     'max_attempts', j.max_attempts, 'reason', j.reason, 'model', s.model, 'debug', s.debug
-                )::text ORDER BY s.job_id)
+                )::text END ORDER BY s.job_id)
             INTO v_skipped, v_ended, v_reasons
             FROM settled s
-            JOIN jobs j ON j.id = s.job_id;
+            LEFT JOIN jobs j ON j.id = s.job_id;
             UPDATE /*schema.*/workflow_nodes n
             SET pending = 1, released_at = NULL
             WHERE n.job_id = ANY (v_skip) AND n.state IS NULL AND n.pending = 0;
@@ -129,7 +134,9 @@ BEGIN
             v_finished := v_finished || coalesce(v_ended, '{}');
             PERFORM /*schema.*/baton_close_waits(v_skipped, 'the step ended without it', NULL);
             RETURN QUERY
-            SELECT 11::smallint, s.job_id, s.facts, NULL::uuid FROM unnest(v_skipped, v_reasons) AS s (job_id, facts);
+            SELECT 11::smallint, s.job_id, s.facts, NULL::uuid
+            FROM unnest(v_skipped, v_reasons) AS s (job_id, facts)
+            WHERE s.facts IS NOT NULL;
 
             -- Below: a dependency less; of a group of alternatives, the last one without any that was satisfied.
             WITH skipped AS MATERIALIZED (

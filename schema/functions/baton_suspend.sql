@@ -23,6 +23,7 @@ DECLARE
     v_group bigint;
     v_left integer;
     v_armed bigint[] := '{}';
+    v_opened bigint[] := '{}';
     v_queue text;
 BEGIN
     PERFORM /*schema.*/baton_require_read_committed();
@@ -75,7 +76,14 @@ BEGIN
                 FROM /*schema.*/workflow_nodes n
                 WHERE j.id = v_one.id AND n.job_id = j.id AND n.pending = 0
                 RETURNING j.queue INTO v_queue;
-                CONTINUE WHEN NOT FOUND;
+                IF NOT FOUND THEN
+                    -- Its condition was decided again while it ran, and is not met.
+                    v_opened := v_opened || ARRAY(
+                        SELECT n.job_id FROM /*schema.*/workflow_nodes n
+                        WHERE n.job_id = v_one.id AND n.undecided AND n.pending = 1
+                    );
+                    CONTINUE;
+                END IF;
                 IF p_notify THEN
                     PERFORM /*schema.*/baton_notify_jobs(v_queue);
                 END IF;
@@ -100,10 +108,17 @@ BEGIN
         SELECT g.id, m.name, g.workflow_id, g.correlation_key
         FROM /*schema.*/workflow_wait_groups g, unnest(g.names) AS m (name)
         WHERE g.id = v_group;
-        UPDATE /*schema.*/workflow_nodes n SET pending = n.pending + 1, waits = true WHERE n.job_id = v_one.id;
+        -- A step that has begun and waits is not decided on again: the wait takes the place of the decision.
+        UPDATE /*schema.*/workflow_nodes n
+        SET pending = n.pending + (NOT n.undecided)::integer, undecided = false, waits = true
+        WHERE n.job_id = v_one.id;
         v_armed := v_armed || v_one.id;
     END LOOP;
 
+    IF cardinality(v_opened) > 0 THEN
+        RETURN QUERY
+        SELECT o.kind, o.id, o.data, o.workflow_id FROM /*schema.*/baton_open(v_opened, true, p_notify, false) o;
+    END IF;
     RETURN QUERY
     SELECT a.kind, a.id, a.data, a.workflow_id FROM /*schema.*/baton_arm(v_armed, true, p_notify, true) a;
 END

@@ -56,7 +56,7 @@ class Dependency(NamedTuple):
 
 
 class Cause(NamedTuple):
-    """The dependency that decided, and its state: its job's until it has ended. `gone`: its job
+    """The dependency that decided, and its state: its job's until it has settled. `gone`: its job
     vanished, as if cancelled. `last`: it was the last of the alternatives, none of which completed.
     """
 
@@ -75,6 +75,8 @@ class Cause(NamedTuple):
                 f"dependency {self.name!r} vanished: its job was deleted before it settled;"
                 f" {PERHAPS_COMPLETED}"
             )
+        if isinstance(self.state, JobState) and self.state in TERMINAL_STATES:
+            return f"dependency {self.name!r} has not settled yet, and its job is {self.state}"
         if self.state is StepState.SKIPPED:
             return f"all its dependencies were skipped, the last of them {self.name!r}"
         if self.state in FAILED_STATES:
@@ -98,18 +100,25 @@ class Decision(NamedTuple):
 
 
 def decide(
-    dependencies: Iterable[Dependency], rules: DependencyRules, unmet: str | None = None
+    dependencies: Iterable[Dependency],
+    rules: DependencyRules,
+    unmet: str | None = None,
+    *,
+    undecided: bool = False,
 ) -> Decision:
     """The verdict on a step. Cancel beats hold beats run; the first dependency to blame is named.
     Skip, when all were skipped, names the last. `unmet` is why the step's condition is not met,
     once all dependencies have settled.
 
     The settled state of a dependency is the truth; the state of its job counts only before that.
+    It is not enough for a condition: a step that is `undecided` is held until all have settled at
+    which that may look.
     """
     held: Cause | None = None
     skipped: Cause | None = None
     satisfied = rules.run_when_skipped
-    for cause in _causes(list(dependencies), rules):
+    found = list(dependencies)
+    for cause in _causes(found, rules):
         if dooms(cause, rules):
             return Decision(Verdict.CANCEL, cause)
         if isinstance(cause.state, JobState):
@@ -122,7 +131,19 @@ def decide(
         return Decision(Verdict.HOLD, held)
     if skipped and not satisfied:
         return Decision(Verdict.SKIP, skipped)
+    if undecided and (ended := _unsettled(found)):
+        return Decision(Verdict.HOLD, ended)
     return Decision(Verdict.RUN) if unmet is None else Decision(Verdict.SKIP, unmet=unmet)
+
+
+def _unsettled(dependencies: Sequence[Dependency]) -> Cause | None:
+    """The first dependency whose job has ended, and which has not settled: it has no result yet.
+    There is no condition on alternatives.
+    """
+    for name, settled, job_state, alternative in dependencies:
+        if settled is None and job_state is not None and not alternative:
+            return Cause(name, job_state)
+    return None
 
 
 def _causes(dependencies: Sequence[Dependency], rules: DependencyRules) -> list[Cause]:

@@ -12,4 +12,6 @@ def decision(rows: Sequence[DependencyRow]) -> Decision:
     """Whether the step whose dependencies these are may run."""
     if not rows:
         return decide((), DependencyRules())
-    return decide([row.dependency for row in rows], rows[0].rules, rows[0].unmet)
+    first = rows[0]
+    found = [row.dependency for row in rows]
+    return decide(found, first.rules, first.unmet, undecided=first.undecided)

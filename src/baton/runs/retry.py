@@ -207,13 +207,13 @@ async def put_back(
         await resetting.take_deadline(workflow_id)
     if jobs.missing:
         await resetting.remake_jobs(workflow_id, jobs.missing)
-    run, opened = await resetting.reset_nodes(
+    run, opened, ready = await resetting.reset_nodes(
         workflow_id, chosen, jobs.again, run=course.run, paused=course.paused
     )
     await resetting.drop_waits(chosen, keep_memos=keep_memos)
     if args:
         await resetting.replace_args(args)
-    queues = await resetting.reset_jobs(workflow_id, chosen, jobs.again)
+    queues = await resetting.reset_jobs(workflow_id, chosen, ready)
     return run, opened, queues
 
 

@@ -92,18 +92,18 @@ class Resetting(Settlement):
         *,
         run: int,
         paused: bool,
-    ) -> tuple[int, list[int]]:
+    ) -> tuple[int, list[int], list[int]]:
         """Put nodes back to their beginning, and keep what that replaces as history of `run`; those
         that wait for them `again` count anew.
-        Returns the run that goes on, the next one if the workflow had ended, and the steps that
-        wait for a condition or events only.
+        Returns the run that goes on, the next one if the workflow had ended; the steps that wait
+        for a condition or events only; and those of `again` that had waited for nothing.
         """
         (kept,) = await self._fetch("keep_history", workflow_id, job_ids, run)
         await self._fetch("reset_nodes", job_ids)
-        await self._fetch("count_again", again, int(paused))
+        counted = await self._fetch("count_again", again, int(paused))
         opened = await self.count_pending(job_ids, paused=paused)
         (row,) = await self._fetch("restart_workflow", workflow_id, *kept)
-        return row["run"], opened
+        return row["run"], opened, [one["job_id"] for one in counted if one["ready"]]
 
     async def count_pending(self, job_ids: Sequence[int], *, paused: bool) -> list[int]:
         """Count what unsettled steps wait for; returns those that wait for a condition or events

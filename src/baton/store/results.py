@@ -34,7 +34,8 @@ class DependencyResult(NamedTuple):
 
 class DependencyRow(NamedTuple):
     """One dependency as the gate sees it, with the rules of the step that gates. `unmet` is why the
-    condition of that step is not met, once all its dependencies have settled.
+    condition of that step is not met, once all its dependencies have settled; `undecided`: it has
+    one, which has not been decided as met.
     """
 
     name: str
@@ -43,6 +44,7 @@ class DependencyRow(NamedTuple):
     rules: DependencyRules
     alternative: bool = False
     unmet: str | None = None
+    undecided: bool = False
 
     @property
     def dependency(self) -> Dependency:
@@ -95,6 +97,7 @@ def parse_dependencies(rows: Sequence[asyncpg.Record]) -> list[DependencyRow]:
             parse_rules(row),
             row["alternative"],
             row["unmet"],
+            row["undecided"],
         )
         for row in rows
     ]

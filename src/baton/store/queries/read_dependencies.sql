@@ -1,5 +1,5 @@
--- Reads what the gate decides on: each dependency of a job in declared order, settled or not, and, once no other one is
--- needed, why the job's condition is not met.
+-- Reads what the gate decides on: each dependency of a job in declared order, settled or not, and, once all that a
+-- condition may look at have settled, why the job's is not met.
 SELECT
     coalesce(dep.name, d.job_id::text) AS name,
     dep.state::text AS settled,
@@ -8,12 +8,13 @@ SELECT
     n.ignore_discarded,
     n.run_when_skipped,
     (d.job_id = ANY (n.any_of)) IS TRUE AS alternative,
-    n.unmet
+    n.unmet,
+    n.undecided
 FROM (
     -- Once, and not for each dependency.
     SELECT
-        s.deps, s.any_of, s.ignore_cancelled, s.ignore_discarded, s.run_when_skipped,
-        CASE WHEN s.undecided AND (s.any_of IS NULL OR s.any_of_state IS NOT NULL) AND NOT EXISTS (
+        s.deps, s.any_of, s.undecided, s.ignore_cancelled, s.ignore_discarded, s.run_when_skipped,
+        CASE WHEN s.undecided AND NOT EXISTS (
             SELECT FROM /*schema.*/workflow_nodes o
             WHERE o.job_id = ANY (s.deps) AND o.state IS NULL AND (o.job_id = ANY (s.any_of)) IS NOT TRUE
         ) THEN /*schema.*/baton_unmet(s.job_id) END AS unmet

@@ -1,6 +1,6 @@
 -- Makes the jobs $1 of workflow $3 new again, runnable now or at their own time where nothing is waited for; the jobs
--- $2, which depend on them and have not begun, go back to sleep. Attempts and errors go on, with a full budget on top:
--- what max_attempts had over the attempt at the last retry. $4 tells whether to notify.
+-- $2, which depend on them and were ready, go back to sleep unless they run. Attempts and errors go on, with a full
+-- budget on top: what max_attempts had over the attempt at the last retry. $4 tells whether to notify.
 --
 -- The own time of one that was claimed before has come: one that is still to come is when a former attempt would have
 -- been made again, whether it waits for that, sleeps while the workflow is paused, or was cancelled meanwhile.
