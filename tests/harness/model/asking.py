@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from baton.words.effects import Effects
 from model.bench import Bench, pick_of
 from model.calls import Commits, Crash, Lost
 from model.drawing import crashes, picks
+from model.needs import shown
 from model.resetting import STEPS, Retry
 from model.state import FAILED, Step as ModelStep, Workflow
 
@@ -107,7 +109,7 @@ class Asking(Bench):
                 self.world.database,
                 UUID(int=number),
                 name,
-                f'{{"value": {value}}}',
+                json.dumps({"value": shown(value)}),
                 WHO,
                 notify=True,
             )

@@ -107,6 +107,8 @@ class Bench(RuleBasedStateMachine):
             assert silent or untold <= known, f"workflow {number} not told after {rule}"
             self.untold[number] = untold
         self.moves += 1
+        self.coverage.marks.update(self.model.noted)
+        self.model.noted.clear()
         self.coverage.note(rule, self.dump, found)
         self.dump = found
         self.sound = True

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
+from model.needs import DOOMS, MET, OPEN, SKIPPED
 from model.operations import Model
 from model.state import TERMINAL, Event, Group, Step, Workflow
 
@@ -32,7 +33,9 @@ SELECT json_build_object(
     'nodes', (
         SELECT json_object_agg(n.job_id, json_build_array(
             n.workflow_id, n.name, n.state, n.result,
-            CASE WHEN n.state IS NULL THEN n.pending END
+            CASE WHEN n.state IS NULL THEN n.pending END,
+            CASE WHEN n.state IS NULL THEN n.undecided END,
+            CASE WHEN n.state IS NULL THEN n.any_of_state END
         )) FROM baton.workflow_nodes n
     ),
     'jobs', (
@@ -152,14 +155,15 @@ def expected(model: Model, names: dict[int, str], engines: dict[int, str]) -> Du
 
 
 def alike(dump: Dump, model: Model) -> Dump:
-    """The tables without what does not matter: how much a step that runs waits for, though it is
-    to be cancelled or skipped.
+    """The tables without what does not matter: how much a step that runs waits for, and how its
+    alternatives stand, though it is to be cancelled or skipped.
     """
     for step in model.steps:
         node = dump["nodes"].get(str(step.id))
         passed_by = step.settled is None and (step.doomed or step.unneeded)
         if node is not None and passed_by and node[4]:
             node[4] = step.pending
+            node[6] = _counts(step)[2]
     return dump
 
 
@@ -186,7 +190,19 @@ def _node(step: Step, names: dict[int, str]) -> list[Any]:
         step.new.name,
         step.settled,
         step.result,
-        step.pending if step.settled is None else None,
+        *_counts(step),
+    ]
+
+
+def _counts(step: Step) -> list[Any]:
+    """What matters until it settles."""
+    if step.settled is not None:
+        return [None, None, None]
+    stands = {MET: "completed", SKIPPED: "skipped", OPEN: None, DOOMS: "cancelled"}
+    return [
+        step.pending,
+        step.undecided,
+        stands[step.alternatives()] if step.any_of else None,
     ]
 
 

@@ -42,6 +42,7 @@ def graphs(draw: st.DrawFn) -> list[NewStep]:
         deps = tuple(f"s{n}" for n in range(place) if chosen >> n & 1)
         flags = draw(st.integers(0, 7))
         wait = draw(st.none() | st.none() | waits)
+        more = _more(draw, deps, steps, gate=wait is not None)
         if wait is not None and wait.timeout is not None and not wait.default:
             ending = draw(st.sampled_from(["result", "cancel", "discard"]))
             wait = Wait(wait.names, wait.need, wait.timeout, ending, wait.key)
@@ -49,18 +50,44 @@ def graphs(draw: st.DrawFn) -> list[NewStep]:
         steps.append(
             NewStep(
                 f"s{place}",
-                deps,
-                bool(flags & 1),
-                bool(flags & 2),
+                more.pop("deps", deps),
+                bool(flags & 1) or "on_failure" in more,
+                bool(flags & 2) or "on_failure" in more,
                 flags & 4 > 0,
                 max_attempts=20 if wait else 1 + kind % 2,
                 priority=kind >> 1 & 1,
                 queue="baton_waits" if wait else ("default", "io")[kind >> 2 & 1],
                 later=kind >> 3 & kind & 1 == 1,
                 wait=wait,
+                **more,
             )
         )
     return steps
+
+
+MORE = ("", "", "", "", "", "when", "unless", "on_failure", "any_of", "any_of", "any_of when")
+
+
+def _more(
+    draw: st.DrawFn, deps: tuple[str, ...], steps: Sequence[NewStep], *, gate: bool
+) -> dict[str, Any]:
+    """Now and then a condition, or alternatives, or both."""
+    options = draw(st.sampled_from(MORE)).split() if deps else []
+    more: dict[str, Any] = {}
+    if "any_of" in options and not gate:
+        needed = draw(st.integers(0, len(deps) - 1))
+        more["deps"], more["any_of"] = deps[:needed], deps[needed:]
+        deps = more["deps"]
+    if "on_failure" in options:
+        more["on_failure"] = True
+    waiting = {step.name for step in steps if step.wait is not None}
+    for option in [one for one in ("when", "unless") if one in options and deps]:
+        named = deps[-1:] if draw(st.booleans()) else deps
+        more[option] = {
+            name: {"outcome": "events"} if name in waiting else {"odd": draw(st.integers(0, 1))}
+            for name in named
+        }
+    return more
 
 
 def built(number: int, steps: Sequence[NewStep], *, deadline: bool = False) -> Baton:
@@ -70,12 +97,16 @@ def built(number: int, steps: Sequence[NewStep], *, deadline: bool = False) -> B
             "ignore_cancelled": new.ignore_cancelled,
             "ignore_discarded": new.ignore_discarded,
             "run_when_skipped": new.run_when_skipped,
+            "when": new.when or None,
+            "unless": new.unless or None,
+            "on_failure": new.on_failure,
         }
         if new.wait is None:
             workflow.add(
                 new.name,
                 act.new(),
                 deps=new.deps,
+                any_of=new.any_of or None,
                 max_attempts=new.max_attempts,
                 priority=new.priority,
                 queue=new.queue,

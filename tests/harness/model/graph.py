@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from model.state import TERMINAL, Entry, Event, Group, Job, NewStep, Step, Workflow
+from model.needs import DOOMS, OPEN, SKIPPED, standing
+from model.state import GONE, TERMINAL, Entry, Event, Group, Job, NewStep, Step, Workflow
 
 
 @dataclass
 class Graph:
-    """Workflows and the mailbox; how steps settle and waits are decided."""
+    """Workflows and the mailbox; how steps settle and waits are decided. `noted` is what no row
+    shows.
+    """
 
     workflows: dict[int, Workflow] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -18,6 +22,7 @@ class Graph:
     clock: int = 0
     waits_told: int = 0
     announcements: dict[int, int] = field(default_factory=dict)
+    noted: Counter[str] = field(default_factory=Counter)
 
     def tick(self) -> int:
         self.clock += 1
@@ -42,20 +47,22 @@ class Graph:
         named: dict[str, Step] = {}
         for one, job_id in zip(new, ids, strict=True):
             state = "scheduled" if one.later else "available"
-            if one.deps or one.wait:
+            if one.deps or one.any_of or one.wait:
                 state = "suspended"
             job = Job(state, one.max_attempts, stamp, due=not one.later)
-            named[one.name] = Step(job_id, workflow, one, job, born=stamp)
+            step = named[one.name] = Step(job_id, workflow, one, job, born=stamp)
+            step.undecided = one.conditional
         workflow.steps = list(named.values())
         for step in workflow.steps:
             step.deps = [named[name] for name in step.new.deps]
-            for dep in step.deps:
+            step.any_of = [named[name] for name in step.new.any_of]
+            for dep in (*step.deps, *step.any_of):
                 dep.dependents.append(step)
         roots = []
         for step in workflow.steps:
             if step.new.wait is not None:
                 step.groups[""] = Group(self.tick(), step, "", step.new.wait)
-                if not step.deps:
+                if not (step.deps or step.any_of):
                     roots.append(step)
         # What lies there already is left to the timer.
         self.arm(roots, new=True)
@@ -81,33 +88,86 @@ class Graph:
         *,
         new: bool = False,
     ) -> tuple[list[Step], list[Group]]:
-        wave = [entry for entry in entries if entry.step.settled is None]
-        touched: dict[int, Step] = {}
+        ended, touched, at_once = self._cascade(entries)
+        taken = self.release(at_once, rooms or {})
+        return taken, self._opened(touched, ended, new=new)
+
+    def open_steps(self, steps: Iterable[Step], *, new: bool = False) -> None:
+        """Decide what is to be decided of steps, and begin their waits, where nothing else is left
+        to wait for. `new`: see `settle`.
+        """
+        self.decide(self._opened(steps, [], new=new))
+
+    def _opened(
+        self, steps: Iterable[Step], ended: Iterable[Step], *, new: bool = False
+    ) -> list[Group]:
+        touched = {step.id: step for step in steps}
+        over = list(ended)
+        while unmet := self._judged(touched.values()):
+            skipped, below, _ = self._cascade(unmet)
+            over += skipped
+            touched.update((step.id, step) for step in below)
+        for step in over:
+            self.close_waits(step)
+        waiting = [touched[i] for i in sorted(touched) if touched[i].settled is None]
+        self.release([step for step in waiting if step.pending == 0], {})
+        armed = self.arm(filter(is_armed, waiting), new=new)
+        self.announce({step.workflow.number for step in over})
+        return armed
+
+    def _judged(self, steps: Iterable[Step]) -> list[Entry]:
+        """Decide conditions; how the steps end whose are not met, unless they run."""
+        unmet: list[Entry] = []
+        for step in steps:
+            if step.ripe:
+                step.undecided = not step.met
+                self.noted["condition: unmet" if step.undecided else "condition: met"] += 1
+                if step.undecided and step.busy:
+                    self.noted["condition: unmet, and the step runs"] += 1
+                elif step.undecided:
+                    unmet.append(Entry(step, "skipped", derived=True))
+        return unmet
+
+    def _cascade(self, entries: Iterable[Entry]) -> tuple[list[Step], list[Step], list[Step]]:
+        """Settle steps, and what follows without a look at conditions. Returns what has settled,
+        what it touched, and of this what waits for nothing more and may be handed over: not what
+        an alternative was enough for.
+        """
         ended: list[Step] = []
-        for entry in wave:
-            entry.step.settled, entry.step.result = entry.state, entry.result
+        touched: dict[int, Step] = {}
+        satisfied: set[int] = set()
+        wave = [(one, self._mark(one)) for one in entries if one.step.settled is None]
         while wave:
-            following: list[Entry] = []
-            for entry in wave:
+            following: list[tuple[Entry, list[Step]]] = []
+            for entry, hanging in wave:
                 ended.append(entry.step)
-                for below in entry.step.dependents:
+                for below in hanging:
                     if below.settled is not None:
                         continue
                     touched[below.id] = below
+                    satisfied |= {below.id} if entry.step in below.any_of else set()
                     state = _follows(entry, below)
-                    if below.busy or state is None:
-                        continue
-                    below.settled = state
-                    self.end_job(below, "cancelled", error=True)
-                    following.append(Entry(below, state))
+                    if not below.busy and state is not None:
+                        follower = Entry(below, state, derived=True)
+                        following.append((follower, self._mark(follower)))
             wave = following
-        for step in ended:
-            self.close_waits(step)
-        waiting = [touched[i] for i in sorted(touched) if touched[i].settled is None]
-        taken = self.release([step for step in waiting if step.pending == 0], rooms or {})
-        armed = self.arm(filter(is_armed, waiting), new=new)
-        self.announce({step.workflow.number for step in ended})
-        return taken, armed
+        waiting = [step for step in touched.values() if step.settled is None]
+        at_once = [s for s in waiting if s.pending == 0 and s.id not in satisfied]
+        return ended, list(touched.values()), at_once
+
+    def _mark(self, entry: Entry) -> list[Step]:
+        """Note how a step ends; returns the steps that depend on it, those of which it is an
+        alternative only if that decides how all of them stand.
+        """
+        step = entry.step
+        open_before = [s for s in step.dependents if step in s.any_of and s.alternatives() == OPEN]
+        step.settled, step.result = entry.state, entry.result
+        if entry.derived:
+            self.end_job(step, "cancelled", error=True)
+        decided = [below for below in open_before if below.alternatives() != OPEN]
+        for below in decided:
+            self.noted[f"alternatives: {below.alternatives()}"] += below.settled is None
+        return [below for below in step.dependents if step in below.deps or below in decided]
 
     def release(self, steps: Sequence[Step], rooms: Mapping[str, int]) -> list[Step]:
         """Have steps that sleep run; returns the jobs handed over to who has room."""
@@ -246,14 +306,19 @@ class Graph:
 def is_armed(step: Step) -> bool:
     """Whether a gate waits for events only."""
     is_gate = step.gate is not None and step.settled is None
-    return is_gate and step.pending == 1 and not (step.doomed or step.unneeded)
+    left = step.doomed or step.unneeded or step.undecided
+    return is_gate and step.pending == 1 and not left
 
 
 def _follows(entry: Entry, below: Step) -> str | None:
     """How a step settles because of what it depends on; None: not yet."""
-    if entry.gone or below.dooms(entry.state):
+    if entry.step in below.any_of:
+        stands = below.alternatives()
+    else:
+        stands = standing(GONE if entry.gone else entry.state, below.new.ignored)
+    if stands == DOOMS:
         return "cancelled"
-    return "skipped" if entry.state == "skipped" and below.unneeded else None
+    return "skipped" if stands == SKIPPED and below.unneeded else None
 
 
 def in_turn(step: Step) -> tuple[int, int, int]:

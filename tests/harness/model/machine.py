@@ -10,7 +10,8 @@ from hypothesis.stateful import precondition, rule
 from model import comparison
 from model.asking import Asking
 from model.bench import pick_of
-from model.calls import Crash, Demand, Outcome
+from model.branching import Branching
+from model.calls import Crash, Demand
 from model.drawing import crashes, graphs, keys, names, picks, waits
 from model.requests import Requesting
 from model.resetting import STEPS, Retry
@@ -49,7 +50,7 @@ its end is completed by hand, or begun anew, before it settles.
 """
 
 
-class Machine(Working, Requesting, Retrying, Sweeping):
+class Machine(Branching):
     """All rules."""
 
     @precondition(lambda self: len(self.model.workflows) < 4)
@@ -230,11 +231,6 @@ class Machine(Working, Requesting, Retrying, Sweeping):
                     self._begin_one(worker)
                     self._perform_one(worker, turn)
 
-    def _begin_one(self, worker: int) -> None:
-        for queue in ("default", "io"):
-            if not self.held[worker]:
-                self.then(self._settle, "claim", worker, 0, [Demand(queue, 1)])
-
     def _perform_one(self, worker: int, how: str) -> None:
         if self.held[worker]:
             step = self.held[worker][0][0].step
@@ -288,17 +284,6 @@ class Machine(Working, Requesting, Retrying, Sweeping):
             if due():
                 self.then(move, None)
 
-    def _work_off(self, number: int) -> None:
-        """A worker claims all there is, finds what it lost, performs it and settles."""
-        self._beat(number, alive=True)
-        for queue in ("default", "io"):
-            if self.model.claimable(queue) or self.model.workers[number].lost:
-                self.then(self._settle, "claim", number, 100, [Demand(queue, 10)])
-        while self.held[number]:
-            self._finish(number)
-        if self.buffer[number]:
-            self.then(self._settle, "settle", number, 100, [])
-
     def _end_wait(self, group: Group) -> None:
         """By its deadline, or by an event where there is none."""
         if group.wait.timeout:
@@ -306,22 +291,6 @@ class Machine(Working, Requesting, Retrying, Sweeping):
         else:
             workflow = list(self.ids).index(group.step.workflow.number)
             self.then(self.send_event, workflow, group.waiting[0], None, None)
-
-    def _place(self, number: int) -> int:
-        """Picks the first job that this worker holds."""
-        order = [n for n, held in self.held.items() if held]
-        # Its place among the workers that hold something.
-        place = order.index(number)
-        while place % len(self.held[number]):
-            place += len(order)
-        return place
-
-    def _finish(self, number: int) -> None:
-        place = self._place(number)
-        self.values += 1
-        value = self.values
-        self._perform("finish_ok", place, lambda h: Outcome(h, "completed", value), lambda: value)
-        self.agrees()
 
 
 def rules() -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model.editing import Edit
+from model.mutants_of_conditions import MUTANTS_OF_CONDITIONS
 from model.mutants_of_verbs import MUTANTS_OF_VERBS
 
 MUTANTS: dict[str, tuple[Edit, ...]] = {
@@ -156,10 +157,12 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     ),
 }
 MUTANTS |= MUTANTS_OF_VERBS
+MUTANTS |= MUTANTS_OF_CONDITIONS
 QUICK = (
     "settle by id alone",
     "a dependency counted twice",
     "an event taken twice",
     "a retry keeps the run",
+    "each alternative that completes counts",
 )
 """Those that the ordinary test run tries."""

@@ -9,6 +9,7 @@ from model.calls import (
     Commits,
     Outcome,
 )
+from model.needs import shown
 from model.state import TERMINAL, Entry, Event, Group, Step
 from model.verbs import Verbs, as_it_ended
 from model.work import job_of
@@ -22,7 +23,7 @@ class Model(Verbs):
     def check(self, step: Step, state: str, value: int) -> Commits[None]:
         """Another host tells how a step ended."""
         yield
-        result = {"value": value} if state == "completed" else None
+        result = {"value": shown(value)} if state == "completed" else None
         self.settle([Entry(step, state, result)])
 
     def cancel_wait(self, step: Step) -> Commits[bool]:

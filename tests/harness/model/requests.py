@@ -27,6 +27,7 @@ from baton.waits.control import cancel_wait
 from model.bench import Bench, pick_of
 from model.calls import Crash, Lost
 from model.drawing import built, crashes, graphs, keys, names, picks
+from model.needs import shown
 from model.state import TERMINAL, Group, NewStep, Step as ModelStep
 
 
@@ -112,7 +113,7 @@ class Requesting(Bench):
         self._call(
             "check",
             self.model.check(step, state, value),
-            lambda: check(step.id, state, result=value, engine=self.world),
+            lambda: check(step.id, state, result=shown(value), engine=self.world),
         )
         self._end_by_hand("check", step, state)
 

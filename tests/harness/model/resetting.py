@@ -8,6 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from model.calls import Commits
+from model.needs import DOOMS, OPEN, SKIPPED
 from model.state import FAILED, NOT_CLAIMED, Job, Step, Workflow
 from model.work import Work, job_of
 
@@ -47,8 +48,7 @@ class Resetting(Work):
         yield
         self.put_back(workflow, chosen, retry)
         workflow.note("retry")
-        armed = self.arm((s for s in chosen if s.gate and s.pending == 1), new=True)
-        self.decide(armed)
+        self.open_steps(chosen, new=True)
         return Done(workflow.run, len(chosen), frozenset(step.id for step in running))
 
     def put_back(self, workflow: Workflow, chosen: list[Step], retry: Retry) -> None:
@@ -63,8 +63,9 @@ class Resetting(Work):
             step
             for step in workflow.steps
             if step.settled is None and step not in chosen
-            if any(dep in chosen and dep.settled is not None for dep in step.deps)
+            if any(s in chosen and s.settled is not None for s in (*step.deps, *step.any_of))
         ]
+        ready = {step.id for step in again if step.pending == 0}
         for step in chosen:
             self._begin(step, run, retry)
         for step in chosen:
@@ -72,7 +73,14 @@ class Resetting(Work):
             runnable = "available" if job.due else "scheduled"
             job.state = "suspended" if step.pending else runnable
         for step in again:
-            if step.state in ("available", "scheduled", "retryable"):
+            # One that has begun and waits is not decided on again.
+            begun = any(group.key and group.open for group in step.groups.values())
+            if OPEN in step.standings() and not begun:
+                step.undecided = step.new.conditional
+            if not step.pending:
+                continue
+            # What could run in spite of what it waited for was moved by hand: its gate is asked.
+            if step.id in ready and step.state in ("available", "scheduled", "retryable"):
                 job_of(step).state = "suspended"
             elif step.state == "executing":
                 step.ahead = job_of(step).claim
@@ -93,6 +101,7 @@ class Resetting(Work):
         if step.new.name in retry.args:
             job.given = retry.given
         step.settled = step.result = None
+        step.undecided = step.new.conditional
         self._drop_waits(step, retry.keep_memos)
 
     def _drop_waits(self, step: Step, keep: bool) -> None:
@@ -145,9 +154,9 @@ def _skipped_below(steps: Iterable[Step]) -> set[int]:
 
 def _stays_doomed(chosen: list[Step], step: Step) -> bool:
     """It would be cancelled or skipped at once, because of what is not begun anew."""
-    others = [dep for dep in step.deps if dep not in chosen]
-    unneeded = len(others) == len(step.deps) and step.unneeded
-    return unneeded or any(step.dooms(dep.settled) for dep in others)
+    stands = step.standings(lambda dep: None if dep in chosen else dep.settled)
+    unneeded = set(stands) == {SKIPPED} and not step.new.run_when_skipped
+    return unneeded or DOOMS in stands
 
 
 def _below(steps: Iterable[Step]) -> set[int]:

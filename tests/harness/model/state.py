@@ -6,12 +6,17 @@ generator that yields before each of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from model import needs
+from model.needs import Condition
 
 TERMINAL = frozenset({"completed", "cancelled", "discarded"})
 FAILED = frozenset({"cancelled", "discarded"})
 SETTLED = TERMINAL | {"skipped"}
+GONE = "gone"
 NOT_CLAIMED = -1
 MOVED = -2
 """The claim of a job that somebody has completed by hand: nobody holds it."""
@@ -31,6 +36,8 @@ class Wait:
 
 @dataclass(frozen=True)
 class NewStep:
+    """`deps` are what it needs, of `any_of` one is enough; one `on_failure` ignores failures."""
+
     name: str
     deps: tuple[str, ...] = ()
     ignore_cancelled: bool = False
@@ -41,6 +48,19 @@ class NewStep:
     queue: str = "default"
     later: bool = False
     wait: Wait | None = None
+    any_of: tuple[str, ...] = ()
+    when: Condition = field(default_factory=dict)
+    unless: Condition = field(default_factory=dict)
+    on_failure: bool = False
+
+    @property
+    def conditional(self) -> bool:
+        return bool(self.when or self.unless or self.on_failure)
+
+    @property
+    def ignored(self) -> set[str]:
+        chosen = {"cancelled": self.ignore_cancelled, "discarded": self.ignore_discarded}
+        return {state for state, ignores in chosen.items() if ignores}
 
 
 @dataclass
@@ -144,12 +164,24 @@ class Group:
         return found
 
 
+def settled_state(step: Step) -> str | None:
+    return step.settled
+
+
+def _found_state(step: Step) -> str | None:
+    """As the gate finds it: an ended job counts before its step has settled."""
+    if step.settled is None and step.job is None:
+        return GONE
+    return step.settled or (step.state if step.state in TERMINAL else None)
+
+
 @dataclass(eq=False)
 class Step:
     """A node with its job, which may be gone; `script` are the waits its body came to. `born` is
     the stamp of its insertion, `kept` what is known of a job that is gone, `base` the attempts that
     a retry forgave, `ahead` the claim that had begun before a retry took back what it depends on.
-    Since its last reset it was claimed (`begun`), or cancelled by its name (`named`).
+    Since its last reset it was claimed (`begun`), or cancelled by its name (`named`). `dependents`
+    are also those of which it is an alternative. `undecided`: its condition is to be decided.
     """
 
     id: int
@@ -157,6 +189,7 @@ class Step:
     new: NewStep
     job: Job | None
     deps: list[Step] = field(default_factory=list)
+    any_of: list[Step] = field(default_factory=list)
     dependents: list[Step] = field(default_factory=list)
     settled: str | None = None
     result: dict[str, Any] | None = None
@@ -169,6 +202,7 @@ class Step:
     history: list[list[Any]] = field(default_factory=list)
     begun: bool = False
     named: bool = False
+    undecided: bool = False
 
     def lose_job(self) -> None:
         if self.job is not None:
@@ -199,39 +233,67 @@ class Step:
         """It settles by its own outcome, whatever becomes of what it depends on."""
         return self.state == "executing" or self.state in TERMINAL
 
+    def standings(self, state_of: Callable[[Step], str | None] = settled_state) -> list[str]:
+        """How each dependency stands, and all alternatives together."""
+        ignored = self.new.ignored
+        found = [needs.standing(state_of(dep), ignored) for dep in self.deps]
+        return [*found, self.alternatives(state_of)] if self.any_of else found
+
+    def alternatives(self, state_of: Callable[[Step], str | None] = settled_state) -> str:
+        states = ["cancelled" if (s := state_of(one)) == GONE else s for one in self.any_of]
+        return needs.together([needs.standing(state, self.new.ignored) for state in states])
+
     @property
     def doomed(self) -> bool:
-        return any(self.dooms(dep.settled) for dep in self.deps)
+        return needs.DOOMS in self.standings()
 
     @property
     def unneeded(self) -> bool:
         """All it depends on was skipped."""
-        skipped = bool(self.deps) and all(dep.settled == "skipped" for dep in self.deps)
-        return skipped and not self.new.run_when_skipped
+        return not self.new.run_when_skipped and set(self.standings()) == {needs.SKIPPED}
 
     @property
     def pending(self) -> int:
-        """What it waits for, also the end of a pause; a gate's own count is never taken off. One
-        that runs though it is to be cancelled or skipped waits for more than can come.
+        """What it waits for, also the end of a pause; a gate's own count is never taken off, and
+        the decision on its condition has the same place. One that runs though it is to be
+        cancelled or skipped waits for more than can come.
         """
-        count = sum(dep.settled is None for dep in self.deps)
-        count += self.gate is not None or self.waits
+        count = self.standings().count(needs.OPEN)
+        count += self.gate is not None or self.waits or self.undecided
         count += self.workflow.paused
         return max(count, 1) if self.doomed or self.unneeded else count
 
-    def dooms(self, state: str | None) -> bool:
-        return (state == "cancelled" and not self.new.ignore_cancelled) or (
-            state == "discarded" and not self.new.ignore_discarded
-        )
+    @property
+    def ripe(self) -> bool:
+        """Whether its condition is to be decided now."""
+        left = self.undecided and self.settled is None and not self.workflow.paused
+        return left and needs.OPEN not in self.standings() and not (self.doomed or self.unneeded)
+
+    @property
+    def met(self) -> bool:
+        """Whether its condition is, all it depends on having settled."""
+        new, results = self.new, {dep.new.name: dep.result for dep in self.deps}
+        if new.on_failure and not any(dep.settled in FAILED for dep in self.deps):
+            return False
+        if not all(needs.contained(new.when, results)):
+            return False
+        return not (new.unless and all(needs.contained(new.unless, results)))
 
     def gates(self) -> str:
         """run, hold, cancel or skip, as the worker's gate decides."""
-        found = [dep.settled or dep.state for dep in self.deps]
-        if any(state is None or self.dooms(state) for state in found):
+        found = self.standings(_found_state)
+        if needs.DOOMS in found:
             return "cancel"
-        if not all(state in SETTLED for state in found):
+        if needs.OPEN in found:
             return "hold"
-        return "skip" if self.unneeded else "run"
+        if set(found) == {needs.SKIPPED} and not self.new.run_when_skipped:
+            return "skip"
+        if not self.undecided:
+            return "run"
+        # The job of one has ended, and nobody has seen it: it has no result to decide on.
+        if any(dep.settled is None for dep in self.deps):
+            return "hold"
+        return "run" if self.met else "skip"
 
 
 @dataclass(eq=False)
@@ -284,9 +346,10 @@ class Workflow:
 
 
 class Entry(NamedTuple):
-    """How a step ends."""
+    """How a step ends. `derived`: because of what it depends on, and its job with it."""
 
     step: Step
     state: str
     result: dict[str, Any] | None = None
     gone: bool = False
+    derived: bool = False

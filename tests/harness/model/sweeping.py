@@ -223,9 +223,11 @@ class Sweeping(Asking):
     def delete_by_hand(self, pick: int) -> None:
         found = [step for step in self._steps() if step.job is not None]
         if found:
-            step = pick_of(found, pick)
-            step.lose_job()
-            self._by_hand("delete_by_hand", _DELETE, step.id)
+            self._delete_by_hand(pick_of(found, pick))
+
+    def _delete_by_hand(self, step: ModelStep) -> None:
+        step.lose_job()
+        self._by_hand("delete_by_hand", _DELETE, step.id)
 
     @precondition(lambda self: self.moves % 3 == 0 and self._announced())
     @rule(pick=picks)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from model.calls import Commits
-from model.graph import is_armed
+from model.needs import DOOMS, shown, standing
 from model.resetting import Resetting, Retry, chosen_by, refused_for
 from model.state import FAILED, MOVED, NOT_CLAIMED, TERMINAL, Entry, NewStep, Step, Workflow
 from model.work import job_of
@@ -64,11 +64,12 @@ class Verbs(Resetting):
             again = [step, *_revived(step)]
             chosen = sorted(again, key=lambda one: one.id)
             self.put_back(step.workflow, chosen, Retry("steps", interrupt=True))
+            self.open_steps((one for one in chosen if one is not step), new=True)
         if step.job is not None:
             step.job.state = "completed"
             step.job.claim = NOT_CLAIMED if step.job.claim == NOT_CLAIMED else MOVED
         step.workflow.note("complete_step", name)
-        self.settle([Entry(step, "completed", {"value": value})], new=True)
+        self.settle([Entry(step, "completed", {"value": shown(value)})], new=True)
         return "reopened" if failed else "done"
 
     def _found(self, number: int, name: str) -> Step | None:
@@ -87,9 +88,11 @@ class Verbs(Resetting):
         yield
         if workflow.paused:
             return None
+        # What could run in spite of what it waits for was moved by hand: its gate is asked.
+        ready = [step for step in workflow.unsettled() if step.pending == 0]
         workflow.paused = True
         asleep = 0
-        for step in workflow.unsettled():
+        for step in ready:
             if step.job and step.job.state in ("available", "scheduled", "retryable"):
                 step.job.state = "suspended"
                 asleep += 1
@@ -111,7 +114,7 @@ class Verbs(Resetting):
         ready = [step for step in left if step.pending == 0 and step.state == "suspended"]
         self.release(ready, {})
         workflow.note("resume")
-        self.decide(self.arm(filter(is_armed, left)))
+        self.open_steps(left)
         return len(ready)
 
     # Deadlines
@@ -154,8 +157,7 @@ class Verbs(Resetting):
         if len(begun) < len(fork.steps):
             for step in begun:
                 job_of(step).state = "suspended" if step.pending else "available"
-            armed = self.arm((s for s in begun if s.gate and s.pending == 1), new=True)
-            self.decide(armed)
+            self.open_steps(begun, new=True)
         return "done"
 
 
@@ -181,13 +183,22 @@ def _revived(step: Step) -> list[Step]:
     found = [step]
     for over in found:
         for one in over.dependents:
-            causes = [dep for dep in one.deps if one.dooms(dep.settled)]
+            dooms = _dooms(one)
             undone = one.settled == "skipped" or (
-                over in causes and all(dep in found for dep in causes)
+                any(over in doom for doom in dooms)
+                and all(any(dep in found for dep in doom) for doom in dooms)
             )
             if undone and one.id in below and one not in found:
                 found.append(one)
     return found[1:]
+
+
+def _dooms(step: Step) -> list[list[Step]]:
+    """What each has to be rid of one: a failed dependency alone, alternatives together."""
+    found = [[d] for d in step.deps if standing(d.settled, step.new.ignored) == DOOMS]
+    if step.any_of and step.alternatives() == DOOMS:
+        found.append(step.any_of)
+    return found
 
 
 def _renewed(step: Step) -> NewStep:

@@ -13,6 +13,7 @@ from model.calls import (
     Worker,
 )
 from model.graph import Graph, in_turn
+from model.needs import shown
 from model.state import FAILED, Entry, Group, Job, Step
 
 REQUEUED = ("available", "scheduled", "retryable")
@@ -123,7 +124,8 @@ class Work(Graph):
             job, claim = outcome.held.step.job, outcome.held.claim
             if self.holds(outcome.held.step, outcome.held.claim):
                 self.end_job(outcome.held.step, "completed")
-                entries.append(Entry(outcome.held.step, "completed", {"value": outcome.value}))
+                result = {"value": shown(outcome.value)}
+                entries.append(Entry(outcome.held.step, "completed", result))
             elif job is None or job.state != "completed" or job.claim != claim:
                 late.add(claim)
         handed = self.settle(entries, {d.queue: d.room for d in demands})
@@ -197,6 +199,7 @@ class Work(Graph):
                 job.state = "suspended" if step.pending else "available"
                 job.attempt = max(job.attempt - 1, 0)
         self._fail([o._replace(state="cancelled", change=0, error=True) for o in doomed])
+        self.open_steps(o.held.step for o in outcomes if o.held.claim in written)
         return written
 
     def _fail(self, outcomes: Sequence[Outcome]) -> set[int]:
@@ -225,9 +228,13 @@ class Work(Graph):
             job.state, job.attempt = "suspended", max(job.attempt - 1, 0)
             if group is None:
                 step.groups[key] = Group(self.tick(), step, key, wait)
+                # One that has begun and waits is not decided on again.
+                step.undecided = False
                 armed.append(step)
             elif not group.open and step.pending == 0:
                 job.state = "available"
+            elif not group.open:
+                self.open_steps([step])
         self.decide(self.arm(armed, new=True))
         return written
 

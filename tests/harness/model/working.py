@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from baton.words import rows
 from model.bench import Bench, pick_of
 from model.calls import Crash, Demand, Held, Lost, Outcome
 from model.drawing import crashes, picks, waits
+from model.needs import shown
 from model.state import Group, Wait
 from model.world import acts
 
@@ -163,7 +165,8 @@ class Working(Bench):
     def finish_ok(self, pick: int) -> None:
         self.values += 1
         value = self.values
-        self._perform("finish_ok", pick, lambda h: Outcome(h, "completed", value), lambda: value)
+        returned = shown(value)
+        self._perform("finish_ok", pick, lambda h: Outcome(h, "completed", value), lambda: returned)
 
     @precondition(lambda self: any(self.held.values()))
     @rule(pick=picks)
@@ -233,7 +236,7 @@ class Working(Bench):
             self.values += 1
             return Outcome(held, "completed", self.values, wait=("", new) if room else None)
 
-        self._perform("wait_inside", pick, wanted, lambda: self.values)
+        self._perform("wait_inside", pick, wanted, lambda: shown(self.values))
 
     @precondition(lambda self: any(self.held.values()))
     @rule(pick=picks)
@@ -311,7 +314,7 @@ class Working(Bench):
 
 
 def _told(outcome: rows.Outcome) -> tuple[object, ...]:
-    value = None if outcome.result is None else int(outcome.result.split(":")[1].rstrip("}"))
+    value = None if outcome.result is None else json.loads(outcome.result)["value"]["n"]
     return (
         outcome.state,
         value,
