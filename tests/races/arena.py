@@ -75,12 +75,16 @@ class HeldSide(Side):
     def let_go(self) -> None:
         self._released.set()
 
+    async def hold(self) -> None:
+        """Stop here until it is let go."""
+        self.reached.set()
+        await self._released.wait()
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection[Any]]:
         async with super().transaction() as connection:
             yield connection
-            self.reached.set()
-            await self._released.wait()
+            await self.hold()
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         async with self.transaction() as connection:

@@ -148,7 +148,7 @@ class StepTransaction:
         """What follows is the settlement. Raises StepTransactionError when the connection was lost
         meanwhile.
         """
-        if self._connection.is_closed():
+        if self._lost:
             problem = (
                 "was rolled back: its connection was lost before the step returned (the server "
                 "may end a transaction that is idle, or lasts, for too long)"
@@ -177,8 +177,9 @@ class StepTransaction:
             async with asyncio.timeout(self._bound):
                 await self._transaction.commit()
         except BaseException as error:
-            self._connection.terminate()
-            await take_back(self._pool, self._connection)
+            if not self._lost:
+                self._connection.terminate()
+            await self._give_back()
             if not isinstance(error, Exception) or not is_connection_loss(error):
                 raise (translated(error) or error) from error
             if not await self._has_committed():
@@ -217,6 +218,14 @@ class StepTransaction:
         finally:
             await self._give_back()
 
+    @property
+    def _lost(self) -> bool:
+        try:
+            return self._connection.is_closed()
+        except asyncpg.InterfaceError:
+            # The driver's pool has let go of it.
+            return True
+
     async def _give_back(self) -> None:
         await take_back(self._pool, self._connection)
 
@@ -247,7 +256,8 @@ class StepTransactions:
             await begun.begin()
         except BaseException as error:
             if connection is not None:
-                connection.terminate()
+                with suppress(asyncpg.InterfaceError):
+                    connection.terminate()
                 await take_back(pool, connection)
             if not isinstance(error, Exception) or not is_database_fault(error):
                 raise
