@@ -17,7 +17,7 @@ BEGIN
     WITH announced AS (
         INSERT INTO /*schema.*/workflow_completions AS c (
             workflow_id, run, workflow_name, outcome, failed_steps, skipped_steps, failed_count, total_count,
-            inserted_at, finished_at
+            inserted_at, finished_at, output
         )
         SELECT
             w.id,
@@ -46,7 +46,12 @@ BEGIN
             w.failed,
             w.steps,
             w.inserted_at,
-            coalesce(w.finished_at, clock_timestamp())
+            coalesce(w.finished_at, clock_timestamp()),
+            CASE WHEN w.output_step IS NOT NULL THEN (
+                SELECT n.result -> 'value'
+                FROM /*schema.*/workflow_nodes n
+                WHERE n.workflow_id = w.id AND n.name = w.output_step
+            ) END
         FROM /*schema.*/workflows w
         WHERE w.id = ANY (p_workflows) AND w.outstanding = 0
         ORDER BY w.id

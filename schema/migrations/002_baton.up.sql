@@ -26,6 +26,8 @@ CREATE TABLE /*schema.*/workflows (
     forked_from   uuid,
     tags          text[],
     attributes    jsonb,
+    input         jsonb,
+    output_step   text,
     CONSTRAINT workflows_counts CHECK (
         outstanding BETWEEN 0 AND steps AND failed BETWEEN 0 AND steps AND skipped BETWEEN 0 AND steps AND run > 0
     )
@@ -96,6 +98,7 @@ CREATE TABLE /*schema.*/workflow_completions (
     total_count   integer NOT NULL,
     inserted_at   timestamptz NOT NULL,
     finished_at   timestamptz NOT NULL,
+    output        jsonb,
     announced_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (workflow_id, run)
 );

@@ -5,6 +5,7 @@ BatonError
 │   ├── EmptyWorkflowError
 │   ├── DuplicateStepError      step
 │   ├── UnknownDependencyError  step, dependency, known
+│   ├── UnknownOutputError      output, known
 │   ├── SelfDependencyError     step
 │   ├── CycleError              path
 │   ├── ForeignReferenceError   reference
@@ -44,6 +45,9 @@ BatonError
 ├── BulkError                   an operation on many workflows; bulk_id
 │   ├── UnknownBulkError
 │   └── BulkStoppedError        error (which stopped it)
+├── NoInputError                workflow_id (None: a job outside workflows)
+├── NoOutputError               workflow_id
+├── InputTypeError              expected, problems
 ├── UnknownRunError             workflow_id, run, latest
 ├── UnknownWorkflowError        workflow_id, pruned
 ├── UnknownStepError            workflow_id, step
@@ -90,6 +94,7 @@ from baton.words.graph_errors import (
     GraphError,
     SelfDependencyError,
     UnknownDependencyError,
+    UnknownOutputError,
 )
 from baton.words.reference_errors import (
     ForeignReferenceError,
@@ -127,6 +132,9 @@ from baton.words.wait_errors import (
 from baton.words.worker_errors import DuplicateWorkerError, UnknownWorkerError, WorkerError
 from baton.words.workflow_errors import (
     CompletionTimeoutError,
+    InputTypeError,
+    NoInputError,
+    NoOutputError,
     StepSettledError,
     UnknownRunError,
     UnknownStepError,
@@ -155,6 +163,7 @@ __all__ = [
     "ForeignReferenceError",
     "ForkUnsettledError",
     "GraphError",
+    "InputTypeError",
     "InvalidArgsError",
     "InvalidArgumentError",
     "InvalidNameError",
@@ -165,6 +174,8 @@ __all__ = [
     "MissingExtraError",
     "MissingRightError",
     "NoEngineError",
+    "NoInputError",
+    "NoOutputError",
     "NoResultError",
     "NotStorableError",
     "NothingToRetryError",
@@ -186,6 +197,7 @@ __all__ = [
     "UnknownBulkError",
     "UnknownDependencyError",
     "UnknownFieldError",
+    "UnknownOutputError",
     "UnknownRunError",
     "UnknownStepError",
     "UnknownWorkerError",

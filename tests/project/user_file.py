@@ -53,6 +53,7 @@ class Fetch(Worker, queue="io", max_attempts=3):
     async def perform(self, step: Step) -> int | Snooze:
         found = await step.result("token", str)
         assert_type(found, str)
+        assert_type(await step.input(Decision), Decision)
         either = await step.result("page", int | None)  # type checkers differ on how they see it
         return len(self.url) if either is None else Snooze(timedelta(seconds=5))
 
@@ -139,7 +140,7 @@ def fetch_job(url: str) -> NewJob[Fetched | Snooze]:
 
 def edges() -> StepRef[str]:
     """Results as arguments have the types that the workers return."""
-    flow = Baton()
+    flow = Baton(input=Decision(approved=True, by="ada"), output="length")
     page = flow.step("page", fetch_job("a.example"), queue="io", deps=["later"])
     assert_type(page, StepRef[Fetched])
     assert_type(page.output.words[0], str)
@@ -148,6 +149,12 @@ def edges() -> StepRef[str]:
     assert_type(flow.step("nothing", Nothing(), any_of=[page, "length"]), StepRef[None])
     flow.add("later", crunch.new(size=length.output), deps=[length])
     untyped: StepRef = page
+    given = flow.input_as(Decision)
+    assert_type(given.by, str)
+    flow.add("first", Measure(words=[given.by, flow.input.by]))
+    flow.output = length
+    flow.output = "length"
+    assert_type(flow.output, str | None)
     job: NewJob = report.new(lengths={"a": length.output}, title=page.output.title)
     flow.add(untyped.name, job)
     return flow.step("report", report.new(lengths={}, title=None))
@@ -180,6 +187,7 @@ async def ask(engine: Engine, workflow_id: UUID) -> Completion | None:
     handle = engine.workflow(workflow_id)
     assert_type(handle, WorkflowHandle)
     assert_type(await handle.result("crunch", int), int)
+    assert_type(await handle.output(Decision), Decision)
     assert_type(await handle.status(), WorkflowDetail)
     assert_type(await handle.steps(limit=5), Page[StepRow])
     assert_type(await handle.cancel("enough"), int)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 SHOWN: dict[str, str] = {
     "Baton": (
-        "add add_models completion handle insert step step_names validate wait workflow_id "
-        "workflow_name"
+        "add add_models completion handle input input_as insert output step step_names validate "
+        "wait workflow_id workflow_name"
     ),
     "Cancel": "reason",
     "Completion": (
-        "announced_at duration failed_count failed_steps finished_at inserted_at outcome run "
-        "skipped_steps total_count workflow_id workflow_name"
+        "announced_at duration failed_count failed_steps finished_at inserted_at outcome output "
+        "run skipped_steps total_count workflow_id workflow_name"
     ),
     "Database": ("application_name close connection dsn oban_schema open schema state transaction"),
     "Delivery": "BUFFERED DELIVERED DUPLICATE SETTLED",
@@ -36,9 +36,9 @@ SHOWN: dict[str, str] = {
     "Skip": "reason",
     "Snooze": "seconds",
     "Step": (
-        "attempt capture debug job_id max_attempts memo meta model name own_result record_usage "
-        "result results results_by_model session sleep sleep_until transaction wait_all wait_any "
-        "wait_for wait_n workflow_id workflow_name"
+        "attempt capture debug input job_id max_attempts memo meta model name own_result "
+        "record_usage result results results_by_model session sleep sleep_until transaction "
+        "wait_all wait_any wait_for wait_n workflow_id workflow_name"
     ),
     "StepRef": "name output",
     "SyncStep": (
@@ -55,8 +55,8 @@ SHOWN: dict[str, str] = {
     ),
     "Worker": "backoff on_dep_cancelled on_dep_discarded timeout",
     "WorkflowHandle": (
-        "cancel cancel_step cancel_wait captures complete_step completion fork pause result resume "
-        "retry send_event status steps usage waiting_steps workflow_id"
+        "cancel cancel_step cancel_wait captures complete_step completion fork output pause result "
+        "resume retry send_event status steps usage waiting_steps workflow_id"
     ),
     "WorkflowsHandle": "cancel count pause resume retry",
     "Bulk": (
@@ -98,7 +98,7 @@ SHOWN: dict[str, str] = {
         "ahead dependencies engine error events executing job_id job_state live_engines queue "
         "reason sentence serving_engines settled since step until workflow_id"
     ),
-    "WorkflowDetail": "completion counts deadline forked_from run workflow",
+    "WorkflowDetail": "completion counts deadline forked_from input output_step run workflow",
     "WorkflowRow": (
         "attributes duration error failed_count failed_step finished_at inserted_at "
         "outstanding_count pause_reason paused_at state tags total_count workflow_id workflow_name"

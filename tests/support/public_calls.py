@@ -144,6 +144,7 @@ CALLS: dict[str, Call] = {
         timeout=0.05
     ),
     "WorkflowHandle.result": lambda s: s.engine.workflow(s.workflow_id).result("a"),
+    "WorkflowHandle.output": lambda s: s.engine.workflow(s.workflow_id).output(),
     "WorkflowHandle.status": lambda s: s.engine.workflow(s.workflow_id).status(),
     "WorkflowHandle.steps": lambda s: s.engine.workflow(s.workflow_id).steps(),
     "WorkflowHandle.send_event": lambda s: s.engine.workflow(s.workflow_id).send_event("x"),
@@ -181,6 +182,7 @@ CALLS: dict[str, Call] = {
     "Step.result": lambda s: s.step.result("a"),
     "Step.results": lambda s: s.step.results(),
     "Step.results_by_model": lambda s: s.step.results_by_model(),
+    "Step.input": lambda s: s.step.input(),
     "Step.own_result": lambda s: s.step.own_result(),
     "Step.record_usage": lambda s: s.step.record_usage(model="m", input_tokens=1),
     "Step.capture": lambda s: s.step.capture("label", 1),

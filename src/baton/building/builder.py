@@ -19,6 +19,7 @@ from baton.building.insert import insert_all
 from baton.building.typed_steps import AddOptions, TypedSteps
 from baton.core.attributes import checked_tags, encoded_attributes
 from baton.core.checks import checked_deadline, flag, parse_workflow_id
+from baton.core.jsonvalue import encode
 from baton.core.names import validate_step_name, validate_workflow_name
 from baton.handles.draft import Draft
 from baton.handles.workflow import WorkflowHandle, handle_of
@@ -63,6 +64,10 @@ class Baton(TypedSteps):
     `deadline` is when the workflow is cancelled unless it has ended: seconds or a timedelta from
     the insertion, or an aware datetime.
 
+    `input` is any JSON value, or what pydantic can turn into it, up to 1 MiB: steps take it as an
+    argument (`flow.input`, `flow.input_as(Order)`) or read it (`step.input(Order)`). `output` names
+    the step whose result is that of the workflow: `completion.output`. See docs/typed-edges.md.
+
     Raises InvalidArgumentError, InvalidNameError, NotStorableError.
     """
 
@@ -78,6 +83,8 @@ class Baton(TypedSteps):
         tags: Iterable[str] | None = None,
         attributes: Mapping[str, Any] | None = None,
         deadline: float | timedelta | datetime | None = None,
+        input: object = None,
+        output: str | None = None,
     ) -> None:
         given = _workflow_id(workflow_id)
         name = None if workflow_name is None else validate_workflow_name(workflow_name)
@@ -90,6 +97,8 @@ class Baton(TypedSteps):
             checked_tags(tags),
             encoded_attributes(attributes),
             checked_deadline(deadline),
+            None if input is None else encode(input, what="the input of the workflow"),
+            None if output is None else validate_step_name(output),
         )
         self._steps = self._draft.steps
         self._model_map = checked_model_map(model_map)

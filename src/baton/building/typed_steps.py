@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias, TypeVar, Unpack, overload
 
+from baton.core.names import validate_step_name
 from baton.core.outcome import Cancel, Discard, Skip, Snooze
+from baton.core.references import INPUT, Place
 from baton.handles.draft import HasDraft
-from baton.steps.reference import Dependency, StepRef
+from baton.steps.reference import Dependency, Reference, StepRef, dependency_name, reference
+from baton.steps.results import typed_input
 from baton.steps.step_options import StepOptions
+from baton.words.workflow_errors import NoInputError
 from baton.workers.args import NewJob
 
 T = TypeVar("T")
@@ -38,7 +42,42 @@ class Performs(Protocol[P_co]):
 
 
 class TypedSteps(HasDraft):
-    """The part of the builder that tells the types of results."""
+    """The part of the builder that tells the types of results, and of the workflow's input."""
+
+    @property
+    def input(self) -> Any:
+        """The workflow's input, or a part of it (`flow.input.customer`), as an argument of steps: a
+        reference. Type checkers know its type by `input_as`. Raises NoInputError.
+        """
+        return self._input(Any)
+
+    def input_as(self, type: type[T]) -> T:
+        """The workflow's input as `input` gives it, of a type that it is read as: type checkers see
+        it, and wrong fields are errors when the graph is built.
+
+        Raises NoInputError, InputTypeError.
+        """
+        made: Any = self._input(type)
+        typed_input(str(self._draft.input), type)
+        return made  # type: ignore[no-any-return]
+
+    def _input(self, annotation: Any) -> Reference:
+        if self._draft.input is None:
+            raise NoInputError(self._draft.workflow_id)
+        return reference(self._draft, Place(INPUT, None, ()), annotation)
+
+    @property
+    def output(self) -> str | None:
+        """The name of the step whose result is the workflow's output: `completion.output`,
+        `handle.output()`. It is set to a step, as `step` returned it or by its name, which may be
+        added later. Raises InvalidNameError, ForeignReferenceError, WorkflowInsertedError.
+        """
+        return self._draft.output_step
+
+    @output.setter
+    def output(self, step: Dependency) -> None:
+        name = dependency_name(self._draft, "output", step)
+        self._draft.declare_output(validate_step_name(name))
 
     @overload
     def step(

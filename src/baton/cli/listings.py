@@ -66,9 +66,13 @@ def workflow_table(rows: Sequence[WorkflowRow], on: Console) -> Rows:
     )
 
 
+_MOST_OF_A_VALUE = 500
+"""Characters that are shown of an input or an output."""
+
+
 def about(detail: WorkflowDetail) -> list[Text]:
     """Lines with what else a workflow has: later runs, where it came from, what holds or ends it,
-    tags and attributes.
+    tags and attributes, its input and its output.
     """
     row = detail.workflow
     lines: list[str] = []
@@ -86,7 +90,19 @@ def about(detail: WorkflowDetail) -> list[Text]:
     if row.attributes:
         shown = encode(dict(row.attributes), what="the attributes", limit=HIGHEST_LIMIT)
         lines.append(f"attributes: {shown}")
+    if detail.input is not None:
+        lines.append(f"input: {_value(detail.input)}")
+    if detail.output_step is not None:
+        ended = detail.completion
+        shown = "" if ended is None else f": {_value(ended.output)}"
+        lines.append(f"output, the result of {detail.output_step!r}{shown}")
     return [Text(printable(line)) for line in lines]
+
+
+def _value(value: object) -> str:
+    """JSON for people; `--json` gives the whole."""
+    text = encode(value, what="the value", limit=HIGHEST_LIMIT)
+    return text if len(text) <= _MOST_OF_A_VALUE else f"{text[:_MOST_OF_A_VALUE]}…"
 
 
 def step_table(rows: Sequence[StepRow], on: Console) -> Rows:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from baton.core.dag import topological_order
 from baton.store.ambient import Instance
-from baton.words.graph_errors import DuplicateStepError
+from baton.words.graph_errors import DuplicateStepError, UnknownOutputError
 from baton.words.rows import NewStep, NewWorkflow
 from baton.words.workflow_errors import WorkflowInsertedError
 
@@ -21,6 +21,8 @@ class Draft:
         "deadline",
         "debug",
         "engine",
+        "input",
+        "output_step",
         "steps",
         "tags",
         "workflow_id",
@@ -35,6 +37,8 @@ class Draft:
         tags: tuple[str, ...],
         attributes: str | None,
         deadline: float | datetime | None,
+        input: str | None = None,
+        output_step: str | None = None,
     ) -> None:
         self.workflow_id = workflow_id
         self.workflow_name = workflow_name
@@ -42,6 +46,8 @@ class Draft:
         self.tags = tags
         self.attributes = attributes
         self.deadline = deadline
+        self.input = input
+        self.output_step = output_step
         self.steps: dict[str, NewStep] = {}
         self.engine: Instance | None = None
         """The engine that it was last inserted through, if any."""
@@ -54,6 +60,12 @@ class Draft:
         if name in self.steps:
             raise DuplicateStepError(name)
 
+    def declare_output(self, name: str) -> None:
+        """Raises WorkflowInsertedError: the output was written with the workflow."""
+        if self._seals:
+            raise WorkflowInsertedError(self.workflow_id, name)
+        self.output_step = name
+
     def order(self) -> list[str]:
         """The names of the steps, dependencies first. Raises GraphError."""
         return list(topological_order(tuple(self.steps.values())))
@@ -63,6 +75,8 @@ class Draft:
         GraphError.
         """
         self.order()
+        if self.output_step is not None and self.output_step not in self.steps:
+            raise UnknownOutputError(self.output_step, self.steps)
         return NewWorkflow(
             self.workflow_id,
             self.workflow_name,
@@ -71,6 +85,8 @@ class Draft:
             self.tags,
             self.attributes,
             self.deadline,
+            self.input,
+            self.output_step,
         )
 
     def seal(self, through: Instance | None) -> None:

@@ -15,7 +15,7 @@ from baton.steps.results import typed
 from baton.store.ambient import Instance
 from baton.store.borrowed import CallersConnection
 from baton.store.database import database_of
-from baton.store.results import read_step_result
+from baton.store.results import read_output, read_step_result
 from baton.store.store import store_of
 from baton.waits.control import cancel_wait
 from baton.waits.send import send_event
@@ -25,6 +25,7 @@ from baton.words.paging import Page
 from baton.words.rows import Capture, Completion, WaitingStep, WorkflowUsage
 from baton.words.states import Delivery, JobState, StepState
 from baton.words.step_errors import NoResultError
+from baton.words.workflow_errors import NoOutputError, UnknownWorkflowError
 
 T = TypeVar("T")
 
@@ -78,6 +79,31 @@ class WorkflowHandle(WorkflowVerbs):
         if text is None:
             raise NoResultError(None, name, state)
         return typed(text, type, step=None, dependency=name)
+
+    @overload
+    async def output(self) -> Any: ...
+
+    @overload
+    async def output(self, type: type[T]) -> T: ...
+
+    @overload
+    async def output(self, type: Any) -> Any: ...
+
+    async def output(self, type: Any = None) -> Any:
+        """The result of the workflow's declared output step, as plain JSON values or validated as
+        `type`.
+
+        Raises UnknownWorkflowError, NoOutputError (none was declared), NoResultError (that step has
+        not completed), ResultTypeError.
+        """
+        found = await read_output(store_of(self._opened("output")), self._workflow_id)
+        if found is None:
+            raise UnknownWorkflowError(self._workflow_id)
+        if found.step is None:
+            raise NoOutputError(self._workflow_id)
+        if found.result is None:
+            raise NoResultError(None, found.step, found.state)
+        return typed(found.result, type, step=None, dependency=found.step)
 
     async def status(self) -> WorkflowDetail:
         """The workflow, its steps counted by state, and its completion; see

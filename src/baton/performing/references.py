@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from baton.core.jsonvalue import decode
-from baton.core.references import Place, described, filled, places
+from baton.core.references import INPUT, Place, described, filled, places
 from baton.store.references import ReferredValue, read_references
 from baton.store.results import read_dependency_names
 from baton.store.store import Store
@@ -48,6 +48,8 @@ async def resolved(database: Store, job: ClaimedJob) -> Resolved:
             values[place] = _decoded(job, place, read.value)
         elif read.stored:
             raise await _nothing_there(database, job, place)
+        elif place.kind == INPUT:
+            raise _error(job, place, "the workflow was given none")
         else:
             values[place] = None
             lacking = lacking or _error(job, place, _why(read))

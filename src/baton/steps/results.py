@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from baton.core import roundtrip
 from baton.core.jsonvalue import decode, encode
 from baton.words.step_errors import ResultTypeError
+from baton.words.workflow_errors import InputTypeError
 
 NULL_RESULT = '{"value":null}'
 
@@ -23,6 +24,18 @@ def encode_result(value: object, limit: int) -> str:
     return f'{{"value":{encode(value, what="the result", limit=limit)}}}'
 
 
+def typed_input(text: str, type: Any) -> Any:
+    """A workflow's input as plain JSON values (`type` None) or validated as a type. Raises
+    InputTypeError.
+    """
+    if type is None:
+        return decode(text)
+    try:
+        return roundtrip.read(type, text)
+    except ValidationError as error:
+        raise InputTypeError(type, _problems(error)) from error
+
+
 def typed(text: str, type: Any, *, step: str | None, dependency: str) -> Any:
     """A stored result as plain JSON values (`type` None) or validated as a type."""
     if type is None:
@@ -30,7 +43,8 @@ def typed(text: str, type: Any, *, step: str | None, dependency: str) -> Any:
     try:
         return roundtrip.read(type, text)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors()
-        ]
-        raise ResultTypeError(step, dependency, type, problems) from error
+        raise ResultTypeError(step, dependency, type, _problems(error)) from error
+
+
+def _problems(error: ValidationError) -> list[str]:
+    return [f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors()]

@@ -11,12 +11,13 @@ from baton.core.jsonvalue import decode
 from baton.core.near_names import did_you_mean
 from baton.runtime.meta import read_meta, workflow_name_of
 from baton.steps.replay import WAITS, Replay, StepWaits, Suspension
-from baton.steps.results import typed
+from baton.steps.results import typed, typed_input
 from baton.steps.transactions import OwnTransaction
 from baton.steps.usage import Notes, capture_record, usage_record, write_captures, write_usage
 from baton.store.results import (
     DependencyResult,
     read_dependency_names,
+    read_input,
     read_own_result,
     read_result,
     read_results,
@@ -32,6 +33,7 @@ from baton.words.step_errors import (
     UndeclaredDependencyError,
 )
 from baton.words.wait_errors import WaitNotPossibleError
+from baton.words.workflow_errors import NoInputError
 
 T = TypeVar("T")
 
@@ -115,6 +117,24 @@ class Step(StepFacts, StepWaits, OwnTransaction):
         # A job outside workflows may have the id of a step: its results are not for it.
         return await read_results(self._database, self.job_id) if self._job.node else ()
 
+    @overload
+    async def input(self) -> Any: ...
+
+    @overload
+    async def input(self, type: type[T]) -> T: ...
+
+    @overload
+    async def input(self, type: Any) -> Any: ...
+
+    async def input(self, type: Any = None) -> Any:
+        """The workflow's input, as plain JSON values or validated as `type`. Raises NoInputError
+        where there is none, InputTypeError.
+        """
+        text = await read_input(self._database, self.job_id) if self._job.node else None
+        if text is None:
+            raise NoInputError(self.workflow_id)
+        return typed_input(text, type)
+
     async def own_result(self) -> Any:
         """This step's own stored result, or None when nothing is stored."""
         text = await read_own_result(self._database, self.job_id) if self._job.node else None
@@ -196,6 +216,11 @@ class SyncStep(StepFacts):
             if name in ("transaction", "session"):
                 raise StepTransactionError(
                     self.name, f"needs 'async def perform': a plain one has no step.{name}()"
+                )
+            if name == "input":
+                raise AttributeError(
+                    "a plain 'def' takes the workflow's input, or a part of it, as an argument: "
+                    "flow.input or flow.input_as(…)"
                 )
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

@@ -39,6 +39,7 @@ def parse_completion(text: str) -> Completion:
         announced_at=datetime.fromisoformat(row["announced_at"]).astimezone(UTC),
         run=row["run"],
         skipped_steps=tuple(row["skipped_steps"]),
+        output=row["output"],
     )
 
 

@@ -127,6 +127,8 @@ async def _reserve(connection: Connection, sql: Sql, workflows: Sequence[NewWork
                 _trace(w),
                 _text_array(w.tags) if w.tags else None,
                 w.attributes,
+                w.input,
+                w.output_step,
             )
             for w in workflows
         ),

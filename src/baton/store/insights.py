@@ -171,7 +171,14 @@ async def read_workflow(database: Store, workflow_id: UUID) -> WorkflowDetail | 
             **_found_by(row),
         )
     return WorkflowDetail(
-        workflow, counts, completion, row["forked_from"], row["deadline"], row["run"]
+        workflow,
+        counts,
+        completion,
+        row["forked_from"],
+        row["deadline"],
+        row["run"],
+        None if row["input"] is None else decode(row["input"]),
+        row["output_step"],
     )
 
 

@@ -126,6 +126,29 @@ async def read_step_result(
     return (step_state(rows[0]["state"]), rows[0]["result"]) if rows else None
 
 
+class StoredOutput(NamedTuple):
+    """The declared output step of a workflow, None without one; its result is JSON text."""
+
+    step: str | None
+    state: StepState | None
+    result: str | None
+
+
+async def read_output(database: Store, workflow_id: UUID) -> StoredOutput | None:
+    """None when there is no such workflow."""
+    rows = await read_for_step(database, "read_output", workflow_id)
+    if not rows:
+        return None
+    row = rows[0]
+    return StoredOutput(row["output_step"], step_state(row["state"]), row["result"])
+
+
+async def read_input(database: Store, job_id: int) -> str | None:
+    """The input of the job's workflow as JSON text; None when it was given none."""
+    rows = await read_for_step(database, "read_input", job_id)
+    return rows[0]["input"] if rows else None
+
+
 async def read_own_result(database: Store, job_id: int) -> str | None:
     """The job's own stored result; None when nothing is stored (a stored null is the
     text "null").

@@ -42,6 +42,20 @@ class UnknownDependencyError(GraphError):
         )
 
 
+class UnknownOutputError(GraphError):
+    output: str
+    known: tuple[str, ...]
+
+    def __init__(self, output: str, known: Iterable[str]) -> None:
+        known = tuple(known)
+        shown = ", ".join(repr(name) for name in known[:10]) + (", …" if len(known) > 10 else "")
+        super().__init__(
+            f"the output {output!r} is not a step of this workflow (steps: {shown})",
+            output=output,
+            known=known,
+        )
+
+
 class SelfDependencyError(GraphError):
     step: str
 

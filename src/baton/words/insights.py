@@ -72,7 +72,8 @@ class StepCounts:
 class WorkflowDetail:
     """One workflow, its steps counted, and its completion when it has ended. `forked_from` is the
     workflow whose results it began with. `deadline` is when it is cancelled, until it was. `run`
-    counts from 1, the last retry's.
+    counts from 1, the last retry's. `input` is what the workflow was given, as plain JSON values,
+    and `output_step` the step whose result is `completion.output`.
     """
 
     workflow: WorkflowRow
@@ -81,6 +82,8 @@ class WorkflowDetail:
     forked_from: UUID | None = None
     deadline: datetime | None = None
     run: int = 1
+    input: Any = field(default=None, hash=False)
+    output_step: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

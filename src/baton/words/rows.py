@@ -65,7 +65,8 @@ class NewStep:
 @dataclass(frozen=True, slots=True)
 class NewWorkflow:
     """A validated graph, ready to insert. `steps` keep the order they were added in; `attributes`
-    are JSON text, `deadline` is in seconds from the insertion or an aware datetime.
+    and `input` are JSON text, `output_step` is a name, `deadline` is in seconds from the
+    insertion or an aware datetime.
     """
 
     workflow_id: UUID
@@ -75,6 +76,8 @@ class NewWorkflow:
     tags: tuple[str, ...] = ()
     attributes: str | None = None
     deadline: float | datetime | None = None
+    input: str | None = None
+    output_step: str | None = None
     trace_context: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -213,6 +216,8 @@ class CancelledStep(NamedTuple):
 class Completion:
     """The end of one run of a workflow, recorded exactly once. Times are UTC; `inserted_at` is the
     workflow's. `failed_steps` and `skipped_steps` are names in the order the steps were added.
+    `output` is the result of the workflow's declared output step, as plain JSON values; None where
+    there is none.
     """
 
     workflow_id: UUID
@@ -226,6 +231,7 @@ class Completion:
     announced_at: datetime
     run: int = 1
     skipped_steps: tuple[str, ...] = ()
+    output: Any = field(default=None, hash=False)
 
     @property
     def duration(self) -> timedelta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -109,4 +110,39 @@ class CompletionTimeoutError(BatonError, TimeoutError):
             workflow_id=workflow_id,
             timeout=timeout,
             **facts,
+        )
+
+
+class NoInputError(BatonError):
+    workflow_id: UUID | None
+
+    def __init__(self, workflow_id: UUID | None) -> None:
+        which = "a job outside workflows" if workflow_id is None else f"workflow {workflow_id}"
+        super().__init__(
+            f"{which} has no input: one is given as Baton(input=…)", workflow_id=workflow_id
+        )
+
+
+class NoOutputError(BatonError):
+    workflow_id: UUID
+
+    def __init__(self, workflow_id: UUID) -> None:
+        super().__init__(
+            f"workflow {workflow_id} has no declared output: one is declared as Baton(output='a') "
+            "or flow.output = step; the result of any step is handle.result('a')",
+            workflow_id=workflow_id,
+        )
+
+
+class InputTypeError(BatonError):
+    expected: object
+    problems: tuple[str, ...]
+
+    def __init__(self, expected: object, problems: Iterable[str]) -> None:
+        problems = tuple(problems)
+        super().__init__(
+            f"the input of the workflow is not a {getattr(expected, '__name__', expected)}: "
+            f"{'; '.join(problems)}",
+            expected=expected,
+            problems=problems,
         )

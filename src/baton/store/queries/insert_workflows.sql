@@ -14,7 +14,7 @@ reserved AS MATERIALIZED (
 ),
 inserted AS (
     INSERT INTO /*schema.*/workflows AS w (
-        id, name, steps, outstanding, debug, trace_context, inserted_at, tags, attributes
+        id, name, steps, outstanding, debug, trace_context, inserted_at, tags, attributes, input, output_step
     )
     SELECT
         n.id::pg_catalog.uuid,
@@ -25,7 +25,9 @@ inserted AS (
         n.trace_context::pg_catalog.jsonb,
         c.now,
         n.tags::pg_catalog.text[],
-        n.attributes::pg_catalog.jsonb
+        n.attributes::pg_catalog.jsonb,
+        n.input::pg_catalog.jsonb,
+        n.output_step
     FROM clock c, unnest(
         $1::pg_catalog.text[],
         $2::pg_catalog.text[],
@@ -33,8 +35,10 @@ inserted AS (
         $4::pg_catalog.text[],
         $5::pg_catalog.text[],
         $6::pg_catalog.text[],
-        $7::pg_catalog.text[]
-    ) AS n (id, name, steps, debug, trace_context, tags, attributes)
+        $7::pg_catalog.text[],
+        $8::pg_catalog.text[],
+        $9::pg_catalog.text[]
+    ) AS n (id, name, steps, debug, trace_context, tags, attributes, input, output_step)
     ORDER BY n.id::pg_catalog.uuid
     ON CONFLICT DO NOTHING
     RETURNING w.id
@@ -43,7 +47,7 @@ SELECT
     (SELECT pg_catalog.string_agg(i.id::pg_catalog.text, ',') FROM inserted i) AS workflow_ids,
     (
         SELECT pg_catalog.string_agg(pg_catalog.nextval(r.sequence)::pg_catalog.text, ',')
-        FROM reserved r, pg_catalog.generate_series(1, $8::pg_catalog.text::pg_catalog.int4)
+        FROM reserved r, pg_catalog.generate_series(1, $10::pg_catalog.text::pg_catalog.int4)
     ) AS job_ids,
     pg_catalog.to_char(pg_catalog.timezone('UTC', c.now), 'YYYY-MM-DD"T"HH24:MI:SS.US') AS now
 FROM clock c

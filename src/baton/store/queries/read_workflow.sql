@@ -13,6 +13,8 @@ SELECT
     w.paused_at,
     w.pause_reason,
     w.forked_from,
+    w.input::text AS input,
+    w.output_step,
     coalesce(w.run, c.run) AS run,
     row_to_json(c)::text AS completion,
     extract(epoch FROM clock_timestamp() - w.inserted_at)::double precision AS age,
