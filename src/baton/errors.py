@@ -5,6 +5,7 @@ BatonError
 │   ├── EmptyWorkflowError
 │   ├── DuplicateStepError      step
 │   ├── UnknownDependencyError  step, dependency, known
+│   ├── StepNotAddedError       step, known
 │   ├── UnknownOutputError      output, known
 │   ├── SelfDependencyError     step
 │   ├── CycleError              path
@@ -93,6 +94,7 @@ from baton.words.graph_errors import (
     EmptyWorkflowError,
     GraphError,
     SelfDependencyError,
+    StepNotAddedError,
     UnknownDependencyError,
     UnknownOutputError,
 )
@@ -187,6 +189,7 @@ __all__ = [
     "SchemaMissingError",
     "SelfDependencyError",
     "StepError",
+    "StepNotAddedError",
     "StepRunningError",
     "StepSettledError",
     "StepTimeoutError",

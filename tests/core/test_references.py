@@ -21,15 +21,7 @@ from baton.core.references import (
     places,
     stored,
 )
-
-# Keys that could be taken for references are as likely as all others.
-keys = st.sampled_from(["$", "$$", "$result", "$input", "$item", "path", "$$result", "a"])
-texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
-plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-1000, 1000) | texts | keys,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys | texts, inner, max_size=4),
-    max_leaves=20,
-)
+from support.signed_keys import plain, texts
 
 
 def refuse(place: Place) -> Any:

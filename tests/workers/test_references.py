@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import given
 from pydantic import BaseModel, Field, field_validator
 
 from baton import Baton, NewJob, Skip, Snooze, Step, StepRef, SyncStep, Worker, worker
+from baton.core.references import filled
 from baton.errors import (
     CycleError,
     ForeignReferenceError,
@@ -20,9 +22,13 @@ from baton.errors import (
     NotStorableError,
     ReferenceTypeError,
     ReferenceUseError,
+    StepNotAddedError,
     UnknownFieldError,
 )
 from baton.words.rows import NewStep
+from baton.workers.args import decode_args
+from baton.workers.registry import held_spec
+from support.signed_keys import plain
 
 
 class Page(BaseModel):
@@ -296,6 +302,29 @@ def test_dependencies_given_otherwise_stay(flow: Baton) -> None:
     ]  # fmt: skip
     with pytest.raises(InvalidNameError, match=r"not a NewJob"):
         flow.step("d", take.new(), deps=[number.new()])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def test_a_step_that_was_added_otherwise_is_found_by_its_name(flow: Baton) -> None:
+    indexed: Any = flow
+    flow.add("n", number.new()).wait("w", any_of=["event"])
+    flow.add_models("m", ["x"], fetch.new())
+    assert repr(flow["n"]) == "<step 'n'>"
+    flow.add("b", take.new(anything=[flow["w"].output["events"], flow["m.x"].output.words]))
+    assert built(flow, "b").deps == ("w", "m.x")
+    with pytest.raises(ReferenceTypeError):
+        take.new(word=flow["n"].output)
+    with pytest.raises(StepNotAddedError, match=r"no step named 'nn' .*did you mean 'n'"):
+        flow["nn"]
+    with pytest.raises(StepNotAddedError, match=r"no step named 0 "):
+        list(indexed)
+
+
+@given(plain)
+def test_any_json_is_an_argument(value: Any) -> None:
+    job = take.new(anything=value)
+    text = filled(job.args, lambda place: pytest.fail(f"{place} was taken for a reference"))
+    assert json.loads(text)["anything"] == value
+    assert decode_args("ref.take", held_spec(job).args, text).__dict__["anything"] == value
 
 
 def test_a_cycle_of_arguments_is_a_cycle(flow: Baton) -> None:

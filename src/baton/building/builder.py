@@ -64,9 +64,9 @@ class Baton(TypedSteps):
     `deadline` is when the workflow is cancelled unless it has ended: seconds or a timedelta from
     the insertion, or an aware datetime.
 
-    `input` is any JSON value, or what pydantic can turn into it, up to 1 MiB: steps take it as an
-    argument (`flow.input`, `flow.input_as(Order)`) or read it (`step.input(Order)`). `output` names
-    the step whose result is that of the workflow: `completion.output`. See docs/typed-edges.md.
+    `input` is any JSON value but null, or what pydantic can turn into it, up to 1 MiB: steps take
+    it as an argument (`flow.input`, `flow.input_as(Order)`) or read it (`step.input(Order)`).
+    `output` names the step whose result is that of the workflow: `completion.output`.
 
     Raises InvalidArgumentError, InvalidNameError, NotStorableError.
     """

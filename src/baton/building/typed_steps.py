@@ -6,14 +6,17 @@ from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias, TypeVar, Unpack, overload
 
 from baton.core.names import validate_step_name
+from baton.core.near_names import did_you_mean
 from baton.core.outcome import Cancel, Discard, Skip, Snooze
 from baton.core.references import INPUT, Place
 from baton.handles.draft import HasDraft
 from baton.steps.reference import Dependency, Reference, StepRef, dependency_name, reference
 from baton.steps.results import typed_input
 from baton.steps.step_options import StepOptions
+from baton.words.graph_errors import StepNotAddedError
 from baton.words.workflow_errors import NoInputError
 from baton.workers.args import NewJob
+from baton.workers.registry import find
 
 T = TypeVar("T")
 P_co = TypeVar("P_co", covariant=True)
@@ -43,6 +46,17 @@ class Performs(Protocol[P_co]):
 
 class TypedSteps(HasDraft):
     """The part of the builder that tells the types of results, and of the workflow's input."""
+
+    def __getitem__(self, name: str) -> StepRef[Any]:
+        """A step that was added, by its name: `flow["review"].output` is the result of a wait step
+        as an argument. Type checkers do not know its type. Raises StepNotAddedError.
+        """
+        step = self._draft.steps.get(name)
+        if step is None:
+            known = list(self._draft.steps)
+            raise StepNotAddedError(name, known, did_you_mean(str(name), known))
+        spec = find(step.worker)
+        return StepRef(self._draft, name, Any if spec is None else spec.returns())
 
     @property
     def input(self) -> Any:

@@ -32,12 +32,24 @@ class UnknownDependencyError(GraphError):
 
     def __init__(self, step: str, dependency: str, known: Iterable[str], hint: str = "") -> None:
         known = tuple(known)
-        shown = ", ".join(repr(name) for name in known[:10]) + (", …" if len(known) > 10 else "")
         super().__init__(
             f"step {step!r} depends on {dependency!r}, which is not a step of this workflow "
-            f"(steps: {shown}){hint}",
+            f"(steps: {_listed(known)}){hint}",
             step=step,
             dependency=dependency,
+            known=known,
+        )
+
+
+class StepNotAddedError(GraphError):
+    step: str
+    known: tuple[str, ...]
+
+    def __init__(self, step: str, known: Iterable[str], hint: str = "") -> None:
+        known = tuple(known)
+        super().__init__(
+            f"no step named {step!r} was added to this workflow (steps: {_listed(known)}){hint}",
+            step=step,
             known=known,
         )
 
@@ -48,9 +60,8 @@ class UnknownOutputError(GraphError):
 
     def __init__(self, output: str, known: Iterable[str]) -> None:
         known = tuple(known)
-        shown = ", ".join(repr(name) for name in known[:10]) + (", …" if len(known) > 10 else "")
         super().__init__(
-            f"the output {output!r} is not a step of this workflow (steps: {shown})",
+            f"the output {output!r} is not a step of this workflow (steps: {_listed(known)})",
             output=output,
             known=known,
         )
@@ -70,3 +81,7 @@ class CycleError(GraphError):
         path = tuple(path)
         shown = path if len(path) <= 12 else (*path[:6], "…", *path[-5:])
         super().__init__(f"the steps form a cycle: {' -> '.join(map(repr, shown))}", path=path)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names[:10]) + (", …" if len(names) > 10 else "")

@@ -81,9 +81,9 @@ def result_type(function: Callable[..., Any]) -> Any:
     it; Any where there is none, or it cannot be resolved.
     """
     written = inspect.unwrap(function)
-    annotation = getattr(written, "__annotations__", {}).get("return", Any)
-    holder = SimpleNamespace(__annotations__={"return": annotation})
     try:
+        annotation = written.__annotations__.get("return", Any)
+        holder = SimpleNamespace(__annotations__={"return": annotation})
         hint = get_type_hints(holder, globalns=written.__globals__, include_extras=True)["return"]
     except Exception:
         return Any
