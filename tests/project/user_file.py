@@ -149,6 +149,8 @@ def edges() -> StepRef[str]:
     assert_type(flow.step("nothing", Nothing(), any_of=[page, "length"]), StepRef[None])
     flow.add("later", crunch.new(size=length.output), deps=[length])
     untyped: StepRef = page
+    workers: list[Worker] = [Nothing()]
+    assert_type(flow.step("any", workers[0]), StepRef[Any])
     given = flow.input_as(Decision)
     assert_type(given.by, str)
     flow.add("first", Measure(words=[given.by, flow.input.by]))

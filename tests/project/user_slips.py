@@ -16,6 +16,7 @@ from baton import (
     StepRef,
     WaitEvents,
     WaitOutcome,
+    Worker,
     insert_all,
     send_event,
     worker,
@@ -68,12 +69,21 @@ async def count(step: Step, *, words: list[str]) -> int:
     return len(words)
 
 
+class Count(Worker):
+    words: list[str]
+
+    async def perform(self, step: Step) -> int:
+        return len(self.words)
+
+
 def edges_that_do_not_fit(flow: Baton) -> StepRef[str]:
     page = flow.step("page", fetch.new(url="a.example"))
     count.new(words=page.output)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     count.new(words=page.output.wrods)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
     count.new(word=page.output.words)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     count.new(words=page)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    # mypy's pydantic plugin types the fields only with its setting init_typed.
+    Count(words=page.output)  # pyright: ignore[reportArgumentType]
     flow.step("called", fetch)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     flow.step("dep", fetch.new(url=""), deps=[3])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType, reportCallIssue]
     flow.step("option", fetch.new(url=""), quue="io")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]

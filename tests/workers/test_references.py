@@ -274,6 +274,32 @@ def test_names_that_begin_with_an_underscore_are_items(flow: Baton) -> None:
     assert repr(output["a/b"]["~"][-1]) == "<the result of 'u' at '/a~1b/~0/-1'>"
 
 
+def test_what_contains_itself_is_refused(flow: Baton) -> None:
+    """Also where it would be looked through without end."""
+    a = flow.step("a", fetch.new())
+    loop: list[Any] = []
+    loop += [loop, loop, {"x": loop}]
+    with pytest.raises(NotStorableError):
+        take.new(anything=loop)
+    shared: list[Any] = [object()]
+    for _ in range(100):
+        shared = [shared, shared]
+    with pytest.raises(NotStorableError):
+        take.new(anything=shared)
+    loop.append(a.output)
+    with pytest.raises(NotStorableError, match="or contains itself"):
+        take.new(anything=loop)
+    with pytest.raises(NotStorableError, match="or contains itself"):
+        take.new(anything=nested([a.output], 128))
+    assert take.new(anything=nested([a.output], 100)).args.count("$result") == 1
+
+
+def nested(value: Any, levels: int) -> Any:
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 def test_steps_of_another_builder_are_refused(flow: Baton) -> None:
     other = Baton()
     a = other.step("a", fetch.new())

@@ -16,6 +16,7 @@ from baton.steps.step_options import StepOptions
 from baton.words.graph_errors import StepNotAddedError
 from baton.words.workflow_errors import NoInputError
 from baton.workers.args import NewJob
+from baton.workers.class_worker import Worker
 from baton.workers.registry import find
 
 T = TypeVar("T")
@@ -110,6 +111,9 @@ class TypedSteps(HasDraft):
     def step(
         self, name: str, job: Performs[T | Requested], **options: Unpack[AddOptions]
     ) -> StepRef[T]: ...
+
+    @overload
+    def step(self, name: str, job: Worker, **options: Unpack[AddOptions]) -> StepRef[Any]: ...
 
     def step(self, name: str, job: Any, **options: Unpack[AddOptions]) -> StepRef[Any]:
         """Add a step as `add` does, and return a reference to it, whose `output` is an argument of

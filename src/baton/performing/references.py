@@ -34,9 +34,7 @@ async def resolved(database: Store, job: ClaimedJob) -> Resolved:
         wanted = places(job.args)
     except ValueError as error:
         raise InvalidArgsError(job.worker, job.args, [str(error)]) from None
-    if not wanted:
-        return Resolved(filled(job.args, _nothing), None)
-    found = await read_references(database, job.id, wanted)
+    found = await read_references(database, job.id, wanted) if wanted else []
     step = job.node.name if job.node else None
     values: dict[Place, Any] = {}
     lacking: UnresolvedReferenceError | None = None
@@ -79,7 +77,3 @@ def _decoded(job: ClaimedJob, place: Place, text: str) -> Any:
 def _error(job: ClaimedJob, place: Place, problem: str) -> UnresolvedReferenceError:
     name = job.node.name if job.node else None
     return UnresolvedReferenceError(name, place.step, place.pointer, problem)
-
-
-def _nothing(place: Place) -> None:
-    return None

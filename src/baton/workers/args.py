@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError
 
 from baton.core import roundtrip
 from baton.core.jsonvalue import decode, encode
-from baton.core.references import escaped, may_refer, substituted
+from baton.core.references import escaped, filled, may_refer, places, substituted
 from baton.steps.reference import Reference, check_edges, reference
 from baton.steps.rules import Rules
 from baton.steps.step_job import StepJob
@@ -139,6 +139,8 @@ def built_for_hook(spec: WorkerSpec, args: str) -> Any:
     if not may_refer(args):
         return spec.build(args)
     try:
+        if not places(args):
+            return spec.build(filled(args, partial(reference, None)))
         given = substituted(args, partial(reference, None))
         values = partial_values(spec.name, spec.args, given, references_in(given))
     except (ValueError, NotStorableError) as error:

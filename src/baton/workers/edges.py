@@ -10,7 +10,7 @@ reference are not even looked through.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, TypeAlias
 
@@ -31,25 +31,40 @@ Found: TypeAlias = Mapping[Path, Reference]
 
 
 def references_in(given: Mapping[str, Any]) -> dict[Path, Reference]:
-    """The references in arguments, at most so deep as they may be stored."""
-    return dict(_references(given, ()))
+    """The references in arguments, also where they stand too deep to be stored."""
+    found: dict[Path, Reference] = {}
+    _find(given, (), found, set(), set())
+    return found
 
 
-def _references(value: Any, at: Path) -> Iterator[tuple[Path, Reference]]:
+def _find(
+    value: Any, at: Path, found: dict[Path, Reference], above: set[int], without: set[int]
+) -> None:
+    """Values may contain themselves (`above`), and one value may stand in many places: what is
+    `without` references is looked through once.
+    """
     if isinstance(value, Reference):
-        yield at, value
-    elif len(at) <= MOST_LEVELS:
-        for key, item in _items(value):
-            yield from _references(item, (*at, key))
+        found[at] = value
+        return
+    items, own = _items(value), id(value)
+    if not items or own in above or own in without or len(at) > 2 * MOST_LEVELS:
+        return
+    above.add(own)
+    before = len(found)
+    for key, item in items:
+        _find(item, (*at, key), found, above, without)
+    above.remove(own)
+    if len(found) == before:
+        without.add(own)
 
 
-def _items(value: Any) -> Iterable[tuple[str | int, Any]]:
+def _items(value: Any) -> Sequence[tuple[str | int, Any]]:
     if isinstance(value, dict):
         named: Mapping[Any, Any] = value
-        return named.items()
+        return list(named.items())
     if isinstance(value, list | tuple | set | frozenset):
         listed: Iterable[Any] = value
-        return enumerate(listed)
+        return list(enumerate(listed))
     if isinstance(value, BaseModel):
         return [(n, value.__dict__[n]) for n in type(value).model_fields if n in value.__dict__]
     if is_dataclass(value) and not isinstance(value, type):
@@ -151,20 +166,23 @@ def stored_arguments(what: str, values: BaseModel, found: Found) -> dict[str, An
     }
 
 
-def _stored(value: Any, what: str) -> Any:
+def _stored(value: Any, what: str, depth: int = 0) -> Any:
     if isinstance(value, Reference):
         return stored(place_of(value))
+    if depth > MOST_LEVELS:
+        problem = f"it is nested deeper than {MOST_LEVELS} levels, or contains itself"
+        raise NotStorableError(what, problem)
     if isinstance(value, dict):
         named: Mapping[Any, Any] = value
         for key in named:
             if not isinstance(key, str):
                 problem = f"a dict has the key {roundtrip.shown(key, 60)}, not a text"
                 raise NotStorableError(what, problem)
-        return {escaped_key(key): _stored(item, what) for key, item in named.items()}
+        return {escaped_key(key): _stored(item, what, depth + 1) for key, item in named.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_stored(item, what) for _, item in _items(value)]
-    if dict(_references(value, ())):
-        return {str(name): _stored(item, what) for name, item in _items(value)}
+        return [_stored(item, what, depth + 1) for _, item in _items(value)]
+    if references_in({"": value}):
+        return {str(name): _stored(item, what, depth + 1) for name, item in _items(value)}
     return escaped(decode(encode(value, what=what)))
 
 
