@@ -63,6 +63,10 @@ crashes: $(VENV)/.installed-dev ## Break every round trip of every scenario, in 
 keys: $(VENV)/.installed-dev ## Many waits and events of few keys beside long transactions; ARGS="--rounds 5"
 	$(RUN) -m tests.harness.keys $(or $(ARGS),--rounds 20 --held 12)
 
+.PHONY: transfers
+transfers: $(VENV)/.installed-dev ## 10,000 transfers in steps' own transactions in a storm; ARGS="--seed 1"
+	$(RUN) -m tests.harness.transfers $(ARGS)
+
 .PHONY: soak
 soak: $(VENV)/.installed-dev ## An hour at a steady rate: does anything grow? ARGS="--minutes 10"
 	$(RUN) -m tests.harness.soak $(ARGS)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from crash_points.own import OWN
 from crash_points.place import create_places, drop_places
 from crash_points.retries import RETRIES
 from crash_points.runs import RUNS
@@ -46,6 +47,8 @@ LEAST = {
     "migrate": 16,
     "heartbeat": 4,
     "shutdown": 2,
+    "own_transactions": 30,
+    "own_transactions_beside_others": 30,
     "reused_id": 5,
     "clock_set_back": 6,
     "arm_a_gate": 5,
@@ -88,7 +91,7 @@ def places(server: str) -> Iterator[list[str]]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_a_broken_way(places: list[str], name: str) -> None:
-    plans = every() if THOROUGH else some(3 if name in WAITS | RUNS | RETRIES | VERBS else 8)
+    plans = every() if THOROUGH else some(3 if name in OWN | WAITS | RUNS | RETRIES | VERBS else 8)
     played = await sweep(places, SCENARIOS[name], plans)
     assert played.faults == []
     assert len(played.boundaries) >= LEAST[name], played
@@ -104,6 +107,7 @@ COMMITS = {
     "suspend_and_resume": ("baton_suspend", 1),
     "send_to_a_gate": ("baton_send", 1),
     "announce_by_the_sweep": ("Announces", 1),
+    "own_transactions": ("COMMIT;", 1),
 }
 KINDS = [(False, Way.KILL), (True, Way.KILL), (True, Way.TERMINATE)]
 

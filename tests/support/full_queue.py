@@ -31,8 +31,11 @@ async def _fill(sender: asyncpg.Connection[Any], size: int) -> None:
 @asynccontextmanager
 async def full_queue(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
     """Yields the connection of a session that listens in a transaction while notifications came."""
-    listener, sender = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    opened: list[asyncpg.Connection[Any]] = []
     try:
+        for _ in range(2):
+            opened.append(await asyncpg.connect(dsn))
+        listener, sender = opened
         await listener.execute("LISTEN elsewhere")
         await listener.execute("BEGIN")
         await listener.fetch("SELECT 1")
@@ -43,5 +46,6 @@ async def full_queue(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
             assert full.value.server_source_filename == "async.c"
         yield listener
     finally:
-        await listener.close()
-        await sender.close()
+        # The server may have gone: then a farewell of one would keep the other from being ended.
+        for connection in opened:
+            connection.terminate()

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from baton import schema
 from baton.errors import WorkflowExistsError
+from crash_points.own import OWN
 from crash_points.place import Place
 from crash_points.retries import RETRIES
 from crash_points.runs import RUNS
@@ -282,4 +283,4 @@ SCENARIOS: dict[str, Scenario] = {
         shutdown,
     )
 }
-SCENARIOS |= STRANGE | WAITS | RUNS | RETRIES | VERBS
+SCENARIOS |= OWN | STRANGE | WAITS | RUNS | RETRIES | VERBS

@@ -152,22 +152,30 @@ async def _step_faults(
                 and row["token"] not in (row["successes"] or ())
             ):
                 found.append(Fault(Kind.SECOND, f"{step}: its result is of no execution"))
+            # A connection that is lost takes an attempt with its transaction along.
+            lost = int(name in one.graph.writes and not calm)
             cancelled = one.cancelled and row["state"] == "cancelled"
-            found += _performed(step, row, fate, calm, cancelled, name in one.graph.waits)
-            if row["attempt"] > fate.attempts:
+            found += _performed(step, row, fate, calm, cancelled, name in one.graph.waits, lost)
+            if row["attempt"] > fate.attempts + lost:
                 text = f"{step}: attempt {row['attempt']}, not {fate.attempts}"
                 found.append(Fault(Kind.WRONG, text))
     return found
 
 
 def _performed(
-    step: str, row: asyncpg.Record, fate: Fate, calm: bool, cancelled: bool, waits: bool
+    step: str,
+    row: asyncpg.Record,
+    fate: Fate,
+    calm: bool,
+    cancelled: bool,
+    waits: bool,
+    lost: int,
 ) -> list[Fault]:
     """A step that is performed again has a reason: it was rescued, or its body was left."""
     least = 0 if cancelled else fate.executions
     most = fate.executions
     if not calm and fate.executions:
-        most += row["rescues"] + row["left"]
+        most += row["rescues"] + row["left"] + lost
     if least <= row["starts"] <= most:
         return []
     kind = Kind.LOST if row["starts"] < least else Kind.TWICE if waits else Kind.SECOND

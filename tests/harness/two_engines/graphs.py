@@ -51,6 +51,8 @@ class Graph:
     waits: Mapping[str, tuple[Awaited, ...]] = field(default_factory=dict[str, tuple[Awaited, ...]])
     any_of: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     conditions: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    writes: frozenset[str] = frozenset()
+    """Steps that leave a row in their own transactions."""
 
     def workflow(
         self, seconds: float = 0.0, max_attempts: int = 3, deadline: float | None = None
@@ -72,7 +74,12 @@ class Graph:
             any_of = self.alternatives(name)
             workflow.add(
                 name,
-                Planned(plan=plan, seconds=seconds, waits=self.waits.get(name, ())),
+                Planned(
+                    plan=plan,
+                    seconds=seconds,
+                    waits=self.waits.get(name, ()),
+                    writes=name in self.writes,
+                ),
                 deps=[dep for dep in self.deps[name] if dep not in any_of],
                 any_of=any_of or None,
                 **self._rules(name),

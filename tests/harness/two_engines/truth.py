@@ -29,6 +29,7 @@ CREATE TABLE public.ledger (
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX ON public.ledger (job_id, mark);
+CREATE TABLE public.written (job_id bigint NOT NULL, token uuid NOT NULL);
 CREATE TABLE public.told (workflow_id uuid NOT NULL, pid integer NOT NULL);
 CREATE TABLE public.resumed (
     job_id bigint NOT NULL, key text NOT NULL, token uuid NOT NULL, outcome jsonb NOT NULL

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -18,6 +21,7 @@ from baton import (
     WaitEvents,
     WaitTimeout,
     Worker,
+    worker,
 )
 from two_engines.truth import Truth
 
@@ -72,6 +76,9 @@ class Awaited:
     ends: tuple[str, ...] = ("completed",)
 
 
+_WRITE = "INSERT INTO public.written (job_id, token) VALUES ($1, $2)"
+
+
 class Planned(Worker, name="two_engines.planned", backoff=0.02):
     """Works for `seconds` of idle waiting, waits for what it awaits, then does as planned. What it
     awaits and a plan that needs two attempts do not go together.
@@ -80,6 +87,8 @@ class Planned(Worker, name="two_engines.planned", backoff=0.02):
     plan: Plan
     seconds: float = 0.0
     waits: tuple[Awaited, ...] = ()
+    writes: bool = False
+    """Whether it leaves a row in its own transaction."""
 
     ledger: ClassVar[Truth]
 
@@ -89,6 +98,9 @@ class Planned(Worker, name="two_engines.planned", backoff=0.02):
         plan = Plan.SUCCEED if before and self.plan in _ONCE else self.plan
         try:
             results = await self._work(step, token, plan)
+            if self.writes:
+                async with step.transaction() as conn:
+                    await conn.execute(_WRITE, step.job_id, token)
             await self.ledger.end(step.job_id, step.attempt, token, plan)
         except BaseException as error:
             # Whoever dies writes nothing: what is performed again has its reason here or there.
@@ -125,6 +137,40 @@ class Planned(Worker, name="two_engines.planned", backoff=0.02):
         if plan is Plan.HANG:
             await asyncio.Event().wait()
         return results
+
+
+_LOCK = "SELECT FROM public.accounts WHERE id = ANY ($1::integer[]) ORDER BY id FOR UPDATE"
+_MOVE = """
+WITH noted AS (
+    INSERT INTO public.transfers (job_id, source, target, amount)
+    VALUES ($1, $2::integer, $3::integer, $4::integer)
+)
+UPDATE public.accounts SET balance = balance + CASE id WHEN $2 THEN -$4 ELSE $4 END
+WHERE id IN ($2, $3)
+"""
+
+
+@worker(name="two_engines.transfer", backoff=0.05, max_attempts=1_000)
+async def transfer(
+    step: Step, *, source: int, target: int, amount: int, naive: bool
+) -> dict[str, int]:
+    """Moves an amount between two rows in the step's own transaction; if `naive`, in another."""
+    async with _moving(step, naive) as conn:
+        await conn.execute(_LOCK, [source, target])
+        await conn.execute(_MOVE, step.job_id, source, target, amount)
+    # Between the block and the end of the step everything may happen.
+    await asyncio.sleep(random.uniform(0.0, 0.01))
+    return {"job_id": step.job_id}
+
+
+@asynccontextmanager
+async def _moving(step: Step, naive: bool) -> AsyncIterator[Any]:
+    if naive:
+        async with step._database.transaction() as conn:
+            yield conn
+    else:
+        async with step.transaction() as conn:
+            yield conn
 
 
 def seen(outcome: WaitEvents | WaitTimeout | WaitCancelled) -> dict[str, Any]:
