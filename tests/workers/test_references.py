@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
 from pydantic import BaseModel, Field, field_validator
 
 from baton import Baton, NewJob, Skip, Snooze, Step, StepRef, SyncStep, Worker, worker
-from baton.core.references import filled
 from baton.errors import (
     CycleError,
     ForeignReferenceError,
@@ -26,9 +24,6 @@ from baton.errors import (
     UnknownFieldError,
 )
 from baton.words.rows import NewStep
-from baton.workers.args import decode_args
-from baton.workers.registry import held_spec
-from support.signed_keys import plain
 
 
 class Page(BaseModel):
@@ -274,32 +269,6 @@ def test_names_that_begin_with_an_underscore_are_items(flow: Baton) -> None:
     assert repr(output["a/b"]["~"][-1]) == "<the result of 'u' at '/a~1b/~0/-1'>"
 
 
-def test_what_contains_itself_is_refused(flow: Baton) -> None:
-    """Also where it would be looked through without end."""
-    a = flow.step("a", fetch.new())
-    loop: list[Any] = []
-    loop += [loop, loop, {"x": loop}]
-    with pytest.raises(NotStorableError):
-        take.new(anything=loop)
-    shared: list[Any] = [object()]
-    for _ in range(100):
-        shared = [shared, shared]
-    with pytest.raises(NotStorableError):
-        take.new(anything=shared)
-    loop.append(a.output)
-    with pytest.raises(NotStorableError, match="or contains itself"):
-        take.new(anything=loop)
-    with pytest.raises(NotStorableError, match="or contains itself"):
-        take.new(anything=nested([a.output], 128))
-    assert take.new(anything=nested([a.output], 100)).args.count("$result") == 1
-
-
-def nested(value: Any, levels: int) -> Any:
-    for _ in range(levels):
-        value = [value]
-    return value
-
-
 def test_steps_of_another_builder_are_refused(flow: Baton) -> None:
     other = Baton()
     a = other.step("a", fetch.new())
@@ -343,14 +312,6 @@ def test_a_step_that_was_added_otherwise_is_found_by_its_name(flow: Baton) -> No
         flow["nn"]
     with pytest.raises(StepNotAddedError, match=r"no step named 0 "):
         list(indexed)
-
-
-@given(plain)
-def test_any_json_is_an_argument(value: Any) -> None:
-    job = take.new(anything=value)
-    text = filled(job.args, lambda place: pytest.fail(f"{place} was taken for a reference"))
-    assert json.loads(text)["anything"] == value
-    assert decode_args("ref.take", held_spec(job).args, text).__dict__["anything"] == value
 
 
 def test_a_cycle_of_arguments_is_a_cycle(flow: Baton) -> None:

@@ -129,7 +129,7 @@ def fill_partially(
         raise error
     check_types(worker, type(instance), found)
     values = partial_values(worker, type(instance), given, found)
-    fill(instance, values, given)
+    fill(instance, values)
 
 
 def built_for_hook(spec: WorkerSpec, args: str) -> Any:
@@ -146,7 +146,7 @@ def built_for_hook(spec: WorkerSpec, args: str) -> Any:
     except (ValueError, NotStorableError) as error:
         raise InvalidArgsError(spec.name, args, [str(error)]) from None
     instance = spec.args.__new__(spec.args)
-    fill(instance, values, given)
+    fill(instance, values)
     return instance
 
 

@@ -136,11 +136,11 @@ def partial_values(
     return values
 
 
-def fill(instance: BaseModel, values: Mapping[str, Any], given: Iterable[str]) -> None:
+def fill(instance: BaseModel, values: Mapping[str, Any]) -> None:
     """Give an instance these values, without validation."""
     private = type(instance).__private_attributes__
     object.__setattr__(instance, "__dict__", dict(values))
-    object.__setattr__(instance, "__pydantic_fields_set__", set(given))
+    object.__setattr__(instance, "__pydantic_fields_set__", set(values))
     object.__setattr__(instance, "__pydantic_extra__", None)
     made = {name: attribute.get_default() for name, attribute in private.items()} or None
     object.__setattr__(instance, "__pydantic_private__", made)
@@ -151,11 +151,13 @@ def stored_arguments(what: str, values: BaseModel, found: Found) -> dict[str, An
     pydantic raises.
     """
     held = {str(path[0]) for path in found}
-    plain = values.model_dump(
+    written = values.model_dump(
         mode="json", by_alias=False, round_trip=True, warnings=False, exclude=held
     )
-    for name, item in plain.items():
-        _check_read_back(what, name, type(values).model_fields.get(name), values, item)
+    plain = roundtrip.without_computed(values, written)
+    for name, field in type(values).model_fields.items():
+        if name not in held:
+            _check_read_back(what, name, field, values, plain)
     whole: Mapping[str, Any] = values.__dict__
     return {
         name: _stored(value, f"the argument {name!r} of {what}")
@@ -187,16 +189,20 @@ def _stored(value: Any, what: str, depth: int = 0) -> Any:
 
 
 def _check_read_back(
-    what: str, name: str, field: FieldInfo | None, values: BaseModel, plain: Any
+    what: str, name: str, field: FieldInfo, values: BaseModel, plain: Mapping[str, Any]
 ) -> None:
-    kind = None if field is None else _kind(field)
-    try:
-        again = roundtrip.read(kind, encode(plain, what=what))
-    except NotStorableError:
-        raise
-    except Exception:
-        # Only the worker's own validators read it, and they do when the step is performed.
-        return
+    """Raises NotStorableError where a value would be read back as another one."""
+    if name in plain:
+        try:
+            again = roundtrip.read(_kind(field), encode(plain[name], what=what))
+        except NotStorableError:
+            raise
+        except Exception:
+            # Only the worker's own validators read it, and they do when the step is performed.
+            return
+    else:
+        # Excluded: its default is what would be read.
+        again = field.get_default(call_default_factory=True, validated_data=dict(values.__dict__))
     changed = roundtrip.change(getattr(values, name), again, None)
     if changed is not None:
         raise NotStorableError(what, changed.of(name))
