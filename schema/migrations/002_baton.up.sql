@@ -52,6 +52,7 @@ CREATE INDEX workflow_deadlines_due_index
 -- when it came to 0.
 -- trace is the span context of the attempt that settled the step, as a W3C traceparent: what depends on the step
 -- links to it.
+-- grown_by is the job of the step that added this one while it ran.
 -- model is what the step's model map chose; debug repeats the workflow's, because a claim reads the node anyway.
 -- No index covers a column that settling changes, so that those updates stay heap-only.
 CREATE TABLE /*schema.*/workflow_nodes (
@@ -77,6 +78,7 @@ CREATE TABLE /*schema.*/workflow_nodes (
     any_dependents   bigint[],
     any_of_state     /*schema.*/step_state,
     condition        jsonb,
+    grown_by         bigint,
     CONSTRAINT workflow_nodes_name_key UNIQUE (workflow_id, name),
     CONSTRAINT workflow_nodes_pending CHECK (pending >= 0),
     CONSTRAINT workflow_nodes_result CHECK (result IS NULL OR state IS NOT NULL)
@@ -85,6 +87,10 @@ CREATE TABLE /*schema.*/workflow_nodes (
     autovacuum_vacuum_scale_factor = 0.05,
     autovacuum_analyze_scale_factor = 0.05
 );
+
+-- For a retry, which takes back what a step that it begins anew had added.
+CREATE INDEX workflow_nodes_grown_index
+    ON /*schema.*/workflow_nodes (workflow_id, grown_by) WHERE grown_by IS NOT NULL;
 
 -- One row per finished run of a workflow; its insertion is the claim to announce.
 CREATE TABLE /*schema.*/workflow_completions (

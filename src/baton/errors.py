@@ -8,6 +8,7 @@ BatonError
 │   ├── StepNotAddedError       step, known
 │   ├── UnknownOutputError      output, known
 │   ├── SelfDependencyError     step
+│   ├── BeforeError             step, target
 │   ├── CycleError              path
 │   ├── ForeignReferenceError   reference
 │   ├── UnknownFieldError       reference, part (also an AttributeError)
@@ -41,6 +42,7 @@ BatonError
 │   ├── NothingToRetryError     mode
 │   ├── StepRunningError        steps
 │   ├── FailedDependencyError   step, dependency, state
+│   ├── GrownDependencyError    step, dependency
 │   ├── DeletedJobError         steps
 │   └── ForkUnsettledError      steps
 ├── BulkError                   an operation on many workflows; bulk_id
@@ -89,6 +91,7 @@ from baton.words.database_errors import (
 )
 from baton.words.engine_errors import EngineError, EngineStateError, EventLoopError, NoEngineError
 from baton.words.graph_errors import (
+    BeforeError,
     CycleError,
     DuplicateStepError,
     EmptyWorkflowError,
@@ -111,6 +114,7 @@ from baton.words.run_errors import (
     DeletedJobError,
     FailedDependencyError,
     ForkUnsettledError,
+    GrownDependencyError,
     NothingToRetryError,
     RetryError,
     StepRunningError,
@@ -148,6 +152,7 @@ from baton.words.workflow_errors import (
 
 __all__ = [
     "BatonError",
+    "BeforeError",
     "BulkError",
     "BulkStoppedError",
     "CompletionTimeoutError",
@@ -165,6 +170,7 @@ __all__ = [
     "ForeignReferenceError",
     "ForkUnsettledError",
     "GraphError",
+    "GrownDependencyError",
     "InputTypeError",
     "InvalidArgsError",
     "InvalidArgumentError",

@@ -34,6 +34,7 @@ EXPECTED = {
     "raised": ("retryable", "discarded", 0, None, "why", 5.0),
     "timed_out": ("retryable", "discarded", 0, None, "why", 5.0),
     "not_storable": ("discarded", "discarded", 0, None, "why", None),
+    "not_grown": ("discarded", "discarded", 0, None, "why", None),
     "unknown_worker": ("retryable", "discarded", 0, None, "why", 5.0),
     "invalid_args": ("retryable", "discarded", 0, None, "why", 5.0),
     "unresolved": ("discarded", "discarded", 0, None, "why", None),

@@ -178,7 +178,7 @@ async def test_process_pool_example_runs(dsn: str) -> None:
     assert printed == "{'ten thousand': 1229, 'a million': 78498}\ncompleted\n"
 
 
-RUN = "getting-started telemetry insights operating transactions typed-edges"
+RUN = "getting-started telemetry insights operating transactions typed-edges growing"
 
 
 @pytest.mark.parametrize("name", [f"{name}.md" for name in RUN.split()])

@@ -76,7 +76,7 @@ async def test_what_failed_is_performed_again_in_the_next_run(dsn: str) -> None:
         assert (event.action, event.actor, event.reason, event.run) == ("retry", "ann", "fixed", 2)
         (action,) = await run.engine.insights.actions(flow.workflow_id)
         assert action.details["mode"] == "failed"
-        assert action.result == {"steps": 2, "interrupted": 0}
+        assert action.result == {"steps": 2, "interrupted": 0, "taken_back": 0}
         first, second = await run.engine.insights.history(flow.workflow_id)
         assert {first.step, second.step} == {"b", "c"}
         (b,) = await run.engine.insights.history(flow.workflow_id, "b")

@@ -204,7 +204,7 @@ async def test_what_somebody_else_wrote_is_not_told_as_written(
     """The call was lost before it came to the server, and then the job was rescued."""
     workflow = Baton().add("a", ends.new(how=how))
     async with behind(dsn) as (run, proxy):
-        requeue = run.engine._parts.ledger._requeue
+        requeue = run.engine._parts.ledger._unfinished._requeue
 
         async def late(*args: Any) -> Any:
             if proxy.cut.is_set():
@@ -218,7 +218,7 @@ async def test_what_somebody_else_wrote_is_not_told_as_written(
                 )
             return await requeue(*args)
 
-        monkeypatch.setattr(run.engine._parts.ledger, "_requeue", late)
+        monkeypatch.setattr(run.engine._parts.ledger._unfinished, "_requeue", late)
         await played(run, proxy, workflow, lost(REQUEUE, after=False))
         await run.events.until(StepFenced, step="a")
         assert run.events.endings("a") == ["StepFenced"]

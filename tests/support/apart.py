@@ -9,7 +9,7 @@ from datetime import timedelta
 from multiprocessing import get_context
 from typing import Any
 
-from baton import Cancel, Discard, Snooze, SyncStep, Worker, worker
+from baton import Cancel, Discard, Snooze, Step, SyncStep, Worker, worker
 
 
 def make_pool() -> ProcessPoolExecutor:
@@ -93,3 +93,14 @@ def asks_apart(step: SyncStep, *, how: str) -> None:
             raise Cancel("withdrawn")
         case _:
             raise Discard("void")
+
+
+@worker
+async def zero(step: Step) -> int:
+    return 0
+
+
+@worker(executor=make_pool)
+def grows_apart(step: SyncStep) -> str:
+    step.add("leaf-0", zero.new(), before=["join"])
+    return "listed"

@@ -36,14 +36,14 @@ SHOWN: dict[str, str] = {
     "Skip": "reason",
     "Snooze": "seconds",
     "Step": (
-        "attempt capture debug input job_id max_attempts memo meta model name own_result "
+        "add attempt capture debug input job_id max_attempts memo meta model name own_result "
         "record_usage result results results_by_model session sleep sleep_until transaction "
-        "wait_all wait_any wait_for wait_n workflow_id workflow_name"
+        "wait wait_all wait_any wait_for wait_n workflow_id workflow_name"
     ),
     "StepRef": "name output",
     "SyncStep": (
-        "attempt capture debug job_id max_attempts meta model name record_usage result results "
-        "results_by_model workflow_id workflow_name"
+        "add attempt capture debug job_id max_attempts meta model name record_usage result results "
+        "results_by_model wait workflow_id workflow_name"
     ),
     "UnsettledStep": "name queue served state",
     "WaitCancelled": "reason",
@@ -55,8 +55,8 @@ SHOWN: dict[str, str] = {
     ),
     "Worker": "backoff on_dep_cancelled on_dep_discarded timeout",
     "WorkflowHandle": (
-        "cancel cancel_step cancel_wait captures complete_step completion fork output pause result "
-        "resume retry send_event status steps usage waiting_steps workflow_id"
+        "cancel cancel_step cancel_wait captures complete_step completion extend fork output pause "
+        "result resume retry send_event status steps usage waiting_steps workflow_id"
     ),
     "WorkflowsHandle": "cancel count pause resume retry",
     "Bulk": (

@@ -26,14 +26,9 @@ from baton.handles.workflow import WorkflowHandle, handle_of
 from baton.runtime.ids import new_id
 from baton.steps.reference import Dependency, StepRef, edges_of
 from baton.steps.rules import NO_CONDITIONS, Conditions, Ignored, Rules, checked_rules
-from baton.steps.step_job import StepJob, new_step
+from baton.steps.step_job import StepJob, new_step, wait_step
 from baton.steps.step_options import StepOptions
-from baton.steps.wait_options import (
-    WAIT_STEP_QUEUE,
-    WAIT_STEP_WORKER,
-    WaitStepOptions,
-    new_wait_step,
-)
+from baton.steps.wait_options import WaitStepOptions
 from baton.store.ambient import EngineOrName, current
 from baton.store.borrowed import CallersConnection
 from baton.words.argument_errors import InvalidOptionError
@@ -258,19 +253,9 @@ class Baton(TypedSteps):
         """
         name = self._new_name(name)
         ignored = (ignore_cancelled, ignore_discarded, run_when_skipped)
-        self._steps[name] = NewStep(
-            name=name,
-            worker=WAIT_STEP_WORKER,
-            args="{}",
-            queue=WAIT_STEP_QUEUE,
-            wait=new_wait_step(
-                name,
-                {"any_of": any_of, "all_of": all_of, "at_least": at_least},
-                on_timeout,
-                options,
-            ),
-            **self._rules(deps, ignored, (when, unless, on_failure)),
-        )
+        rules = self._rules(deps, ignored, (when, unless, on_failure))
+        wants = {"any_of": any_of, "all_of": all_of, "at_least": at_least}
+        self._steps[name] = wait_step(name, wants, on_timeout, rules, options)
         return self
 
     def validate(self) -> list[str]:

@@ -92,6 +92,7 @@ class Ending(StrEnum):
     RAISED = "raised"
     TIMED_OUT = "timed_out"
     NOT_STORABLE = "not_storable"
+    NOT_GROWN = "not_grown"
     UNKNOWN_WORKER = "unknown_worker"
     INVALID_ARGS = "invalid_args"
     UNRESOLVED = "unresolved"
@@ -157,6 +158,9 @@ RULES: Mapping[Ending, Rule] = MappingProxyType(
         Ending.TIMED_OUT: _failure("the timeout passed"),
         # The same code would return the same again, after its side effects happened again.
         Ending.NOT_STORABLE: _final("the returned value cannot be stored", JobState.DISCARDED),
+        Ending.NOT_GROWN: _final(
+            "the steps that it adds do not fit the workflow", JobState.DISCARDED
+        ),
         Ending.UNKNOWN_WORKER: _failure("no such worker is registered here"),
         Ending.INVALID_ARGS: _failure("the worker does not accept the stored arguments"),
         # What it depends on has settled: its results are what they are.

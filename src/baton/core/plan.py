@@ -4,12 +4,25 @@ waits for whom.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from baton.words.rows import NewStep
 from baton.words.states import JobState
+
+
+class Among(NamedTuple):
+    """The workflow that steps are added to: job ids of steps it has, by name; ids of those that
+    wait for a new step too, by its name; whether it is paused.
+    """
+
+    existing: Mapping[str, str]
+    before: Mapping[str, Sequence[str]]
+    paused: bool
+
+
+NEW = Among({}, {}, paused=False)
 
 
 class PlannedStep(NamedTuple):
@@ -27,8 +40,11 @@ class PlannedStep(NamedTuple):
     pending: int
 
 
-def plan(steps: Sequence[NewStep], job_ids: Sequence[str], now: datetime) -> Iterator[PlannedStep]:
-    """The steps in their order, inserted at `now` (aware) with these ids.
+def plan(
+    steps: Sequence[NewStep], job_ids: Sequence[str], now: datetime, among: Among = NEW
+) -> Iterator[PlannedStep]:
+    """The steps in their order, inserted at `now` (aware) with these ids, into a new workflow or
+    among the steps of one.
 
     A step that waits for others, or for events, begins suspended, whenever it is due; one that is
     due at `now` or before begins available. The graph is one that `topological_order` accepts; a
@@ -37,7 +53,9 @@ def plan(steps: Sequence[NewStep], job_ids: Sequence[str], now: datetime) -> Ite
     # Made one by one and given away: kept until the end, a large workflow's records would cost the
     # garbage collector as much time as all the rest.
     known = {step.name: job_id for step, job_id in zip(steps, job_ids, strict=True)}
-    below: dict[str, list[str]] = {}
+    below = {known[name]: list(targets) for name, targets in among.before.items()}
+    if among.existing:
+        known.update(among.existing)
     for step, job_id in zip(steps, job_ids, strict=True):
         for name in _needed(step):
             below.setdefault(known[name], []).append(job_id)
@@ -46,6 +64,8 @@ def plan(steps: Sequence[NewStep], job_ids: Sequence[str], now: datetime) -> Ite
         pending = len(deps) + (step.wait is not None or step.condition is not None)
         if step.any_of:
             pending += 1 - len(set(step.any_of))
+        if among.paused:
+            pending += 1
         due = _due(step, now)
         state = _state(pending, due, now)
         yield PlannedStep(step, job_id, state, due, deps, below.get(job_id, ()), pending)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from baton.core.dag import topological_order
 from baton.store.ambient import Instance
-from baton.words.graph_errors import DuplicateStepError, UnknownOutputError
+from baton.words.argument_errors import InvalidArgumentError
+from baton.words.graph_errors import DuplicateStepError, EmptyWorkflowError, UnknownOutputError
 from baton.words.rows import NewStep, NewWorkflow
 from baton.words.workflow_errors import WorkflowInsertedError
 
@@ -108,3 +110,20 @@ class HasDraft:
 def draft_of(workflow: HasDraft) -> Draft:
     """The draft that a builder holds."""
     return workflow._draft
+
+
+def steps_only(workflow: Any) -> Draft:
+    """The draft of a builder that brings steps for another workflow. Raises InvalidArgumentError,
+    EmptyWorkflowError.
+    """
+    expected = "a builder of steps: extend(Baton().add(…))"
+    if not isinstance(workflow, HasDraft):
+        raise InvalidArgumentError("more", workflow, expected)
+    draft = draft_of(workflow)
+    for field in ("workflow_name", "tags", "attributes", "deadline", "input", "output_step"):
+        if getattr(draft, field):
+            option = field.removesuffix("_step")
+            raise InvalidArgumentError("more", workflow, f"{expected} without {option}=…")
+    if not draft.steps:
+        raise EmptyWorkflowError
+    return draft

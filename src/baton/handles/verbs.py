@@ -9,11 +9,13 @@ from uuid import UUID
 from baton.core.checks import check_reason, parse_workflow_id
 from baton.core.errortext import sanitize
 from baton.core.names import validate_step_name
+from baton.handles.draft import HasDraft, steps_only
 from baton.handles.parts import EngineParts
 from baton.reading.missing_steps import missing_step
 from baton.runs.actions import Member, Told, emit_action, told
 from baton.runs.cancel import cancel_step, cancel_workflow
 from baton.runs.complete import complete_step
+from baton.runs.extend import asked_growth, extend_workflow
 from baton.runs.fork import asked_fork, fork_workflow
 from baton.runs.pause import pause_workflow, resume_workflow
 from baton.runs.retry import Retry, asked, retry_workflow
@@ -23,9 +25,10 @@ from baton.settling.wait_events import emit_settled_waits
 from baton.steps.results import encode_result
 from baton.store.ambient import Instance, opened
 from baton.store.store import Store, store_of
-from baton.telemetry.insertions import emit_inserted
+from baton.telemetry.insertions import emit_grown, emit_inserted
 from baton.words.bulk import Bulk
 from baton.words.effects import Effects
+from baton.words.rows import Job
 from baton.words.runs import Retried, RetryMode
 from baton.words.states import StepState
 from baton.words.workflow_errors import StepSettledError, UnknownWorkflowError
@@ -230,6 +233,49 @@ class WorkflowVerbs:
 
         return await to_the_end(work())
 
+    async def extend(
+        self,
+        more: HasDraft,
+        *,
+        before: Mapping[str, Iterable[str]] | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> list[Job]:
+        """Add the steps of a builder to the workflow, which has not ended; returns their jobs in
+        the order added.
+
+        Their `deps` may also be steps of the workflow; those that have settled count as they have
+        settled. `before={"new": ["join"]}` has steps of the workflow wait for new ones too: they
+        must still wait for another step. The builder brings steps alone (no name, tags, attributes
+        or deadline), and takes no more afterwards.
+
+        Raises UnknownWorkflowError, WorkflowFinishedError, InvalidOptionError, InvalidArgumentError
+        and every GraphError (a name that the workflow has, an unknown dependency, a cycle, a step
+        that waits for no other any more); nothing was written then. UnavailableError when it is
+        unknown whether it was done.
+        """
+        engine = self._opened("extend")
+        draft = steps_only(more)
+        growth, who = asked_growth(tuple(draft.steps.values()), before), told(by, reason)
+
+        async def work() -> list[Job]:
+            draft.seal(engine)
+            try:
+                jobs, effects = await extend_workflow(
+                    store_of(engine),
+                    self._workflow_id,
+                    growth,
+                    who,
+                    notify=engine.settings.notify,
+                )
+            except BaseException:
+                draft.unseal()
+                raise
+            self._done(effects)
+            return jobs
+
+        return await to_the_end(work())
+
     async def pause(self, reason: str | None = None, *, by: str | None = None) -> bool:
         """Start no further step of the workflow; False when it is paused already.
 
@@ -261,6 +307,7 @@ class WorkflowVerbs:
         for action in effects.actions:
             emit_action(store_of(parts.engine), action)
         emit_settled_waits(self._name, effects.waits)
+        emit_grown(self._name, effects.grown)
         parts.hooks.run(effects.cancelled)
         parts.finished(effects.completions)
         parts.runtime.producer.interrupt_claims(effects.interrupted)

@@ -18,7 +18,7 @@ from baton.core.outcome import Cancel, Discard, Ending, Request, Skip, Snooze, o
 from baton.runtime.tasks import is_from_signal
 from baton.steps.replay import Suspension
 from baton.steps.results import encode_result
-from baton.steps.step import Step, SyncStep, notes_of, suspension_of
+from baton.steps.step import Step, SyncStep, growth_of, notes_of, suspension_of
 from baton.steps.usage import Notes
 from baton.words.rows import ClaimedJob, Outcome
 from baton.words.worker_errors import WorkerError
@@ -57,15 +57,18 @@ def _outcome(job: ClaimedJob, built: BuiltWorker, step: SyncStep, result_limit: 
             )
     except BaseException as error:
         return failed(job, Ending.RAISED, error, built)
-    return returned(job, value, result_limit)
+    return returned(job, value, step, result_limit)
 
 
-def returned(job: ClaimedJob, value: object, result_limit: int) -> Outcome:
+def returned(job: ClaimedJob, value: object, step: Step | SyncStep, result_limit: int) -> Outcome:
     """The outcome of a call that returned."""
     try:
-        return requested(job, value) or outcome(
-            job, Ending.RETURNED, result=encode_result(value, result_limit)
-        )
+        asked = requested(job, value)
+        if asked is not None:
+            return asked
+        ended = outcome(job, Ending.RETURNED, result=encode_result(value, result_limit))
+        growth = growth_of(step)
+        return ended if growth is None else ended._replace(growth=growth)
     except BaseException as error:
         if is_from_signal(error):
             raise

@@ -204,7 +204,7 @@ class Performer:
         value = await built.perform(step)
         if suspension_of(step) is not None:
             raise WaitSwallowedError(step.name)
-        return returned(job, value, self._settings.result_limit)
+        return returned(job, value, step, self._settings.result_limit)
 
     async def _begun(
         self, job: ClaimedJob, spec: WorkerSpec, built: BuiltWorker, step: SyncStep
@@ -226,6 +226,8 @@ async def _ended(
         return ended
     if not own.left:
         raise StepTransactionError(step, "is still open: its block has to be left before the end")
+    if ended.growth is not None:
+        raise StepTransactionError(step, "cannot write steps that it adds: let another step add")
     if ended.state is JobState.COMPLETED:
         await committing(ended, own)
     else:

@@ -77,13 +77,17 @@ async def _fork(
         raise UnknownWorkflowError(source_id)
     ended = await announced(forking, source_id, course)
     mode = "all" if fork.names is None else NAMED
-    found, args = await choose(forking, source_id, mode, fork.names or (), fork.args)
+    found, args, back = await choose(forking, source_id, mode, fork.names or (), fork.args)
     chosen = frozenset(found)
-    source = await forking.read_source(source_id)
+    source = _without(await forking.read_source(source_id), back)
     _check(source_id, source, chosen)
     new = _new_workflow(fork_id, fork, source, args)
     jobs = await forking.insert(new)
     pairs = list(zip(source.steps, (job.id for job in jobs), strict=True))
+    ids = {step.job_id: job_id for step, job_id in pairs}
+    grown = {job_id: ids[step.grown_by] for step, job_id in pairs if step.grown_by is not None}
+    if grown:
+        await forking.mark_grown(grown)
     taken = [(step, job_id) for step, job_id in pairs if step.job_id not in chosen]
     begun = [job_id for step, job_id in pairs if step.job_id in chosen]
     failed = sum(step.state in ("cancelled", "discarded") for step, _ in taken)
@@ -110,6 +114,23 @@ async def _fork(
     )
     await forking.record_action(action)
     return new, ended.plus(effects).plus(Effects(actions=[action]))
+
+
+def _without(source: Source, taken: Mapping[int, int]) -> Source:
+    """The source without steps that are added anew, by the steps that had added them: what waited
+    for these waits for those.
+    """
+    if not taken:
+        return source
+    names = {step.job_id: step.step.name for step in source.steps}
+    instead = {names[job_id]: names[grower] for job_id, grower in taken.items()}
+
+    def tied(step: NewStep) -> NewStep:
+        deps = dict.fromkeys(instead.get(name, name) for name in step.deps)
+        return replace(step, deps=tuple(deps))
+
+    left = [step for step in source.steps if step.job_id not in taken]
+    return source._replace(steps=[step._replace(step=tied(step.step)) for step in left])
 
 
 def _check(source_id: UUID, source: Source, chosen: Container[int]) -> None:

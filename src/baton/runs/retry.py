@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from baton.core.checks import flag, listed
+from baton.core.growth import taken_back
 from baton.core.jsonvalue import decode, encode
 from baton.core.names import validate_step_name
 from baton.core.references import escaped, may_refer
@@ -31,6 +32,7 @@ from baton.words.effects import Effects
 from baton.words.run_errors import (
     DeletedJobError,
     FailedDependencyError,
+    GrownDependencyError,
     NothingToRetryError,
     StepRunningError,
 )
@@ -125,8 +127,8 @@ async def _retry(
     if course is None:
         raise UnknownWorkflowError(workflow_id)
     ended = await announced(resetting, workflow_id, course)
-    chosen, args = await choose(resetting, workflow_id, retry.mode, retry.names, retry.args)
-    jobs = await lock_chosen(resetting, workflow_id, chosen, interrupt=retry.interrupt)
+    chosen, args, taken = await choose(resetting, workflow_id, retry.mode, retry.names, retry.args)
+    jobs = await lock_chosen(resetting, workflow_id, chosen, interrupt=retry.interrupt, taken=taken)
     lost = await resetting.interrupt_jobs(jobs.running)
     run, effects = await reset(resetting, workflow_id, jobs, course, retry.keep_memos, args)
     action = NewAction(
@@ -142,7 +144,7 @@ async def _retry(
             "keep_memos": retry.keep_memos,
             "interrupt": retry.interrupt,
         },
-        result={"steps": len(chosen), "interrupted": len(jobs.running)},
+        result={"steps": len(chosen), "interrupted": len(jobs.running), "taken_back": len(taken)},
         bulk_id=told.bulk_id,
     )
     await resetting.record_action(action)
@@ -165,13 +167,15 @@ async def announced(resetting: Resetting, workflow_id: UUID, course: Course) -> 
 
 class Jobs(NamedTuple):
     """The jobs of a reset, locked: those of the `chosen` steps, of which some are `running` and the
-    rows of some are `missing`; and of those that wait for them `again`.
+    rows of some are `missing`; and of those that wait for them `again`. `taken` are steps that are
+    taken back, with those of the chosen that had added them.
     """
 
     chosen: list[int]
     running: list[int]
     missing: list[int]
     again: list[int]
+    taken: Mapping[int, int] = {}
 
 
 async def reset(
@@ -207,6 +211,10 @@ async def put_back(
         await resetting.take_deadline(workflow_id)
     if jobs.missing:
         await resetting.remake_jobs(workflow_id, jobs.missing)
+    taken = None
+    if jobs.taken:
+        taken = await resetting.keep_history(workflow_id, jobs.taken, course.run)
+        await resetting.untie(jobs.taken, await resetting.find_held_by(jobs.taken))
     run, opened, ready = await resetting.reset_nodes(
         workflow_id, chosen, jobs.again, run=course.run, paused=course.paused
     )
@@ -214,7 +222,20 @@ async def put_back(
     if args:
         await resetting.replace_args(args)
     queues = await resetting.reset_jobs(workflow_id, chosen, ready)
+    if taken is not None:
+        # Last: with them alone outstanding the workflow would seem to have ended.
+        await resetting.remove(workflow_id, jobs.taken, taken)
     return run, opened, queues
+
+
+class Chosen(NamedTuple):
+    """The steps that are begun anew, the arguments of some as JSON text, and the steps that are
+    taken back, with those of the chosen that had added them; by job ids.
+    """
+
+    steps: list[int]
+    args: dict[int, str]
+    taken: dict[int, int]
 
 
 async def choose(
@@ -223,10 +244,10 @@ async def choose(
     mode: str,
     names: Sequence[str],
     args: Mapping[str, Any],
-) -> tuple[list[int], dict[int, str]]:
-    """The steps that are begun anew, and the arguments of some as JSON text by job id. Raises
-    UnknownStepError, NothingToRetryError, FailedDependencyError; InvalidOptionError,
-    InvalidArgsError, NotStorableError.
+) -> Chosen:
+    """The steps that are begun anew. Raises UnknownStepError, NothingToRetryError,
+    FailedDependencyError, GrownDependencyError; InvalidOptionError, InvalidArgsError,
+    NotStorableError.
     """
     wanted = [*names, *args]
     named = await resetting.read_named(workflow_id, wanted) if wanted else {}
@@ -236,11 +257,17 @@ async def choose(
     chosen = await resetting.choose(workflow_id, mode, names)
     if not chosen:
         raise NothingToRetryError(workflow_id, mode)
+    taken = taken_back(chosen, await resetting.read_grown(workflow_id))
+    if taken:
+        chosen = [job_id for job_id in chosen if job_id not in taken]
+        on_top = await resetting.find_on_top(taken)
+        if on_top is not None:
+            raise GrownDependencyError(workflow_id, *on_top)
     if mode != RetryMode.ALL:
         doomed = await resetting.find_dooming(frozenset(chosen))
         if doomed is not None:
             raise FailedDependencyError(workflow_id, *doomed)
-    return chosen, _encoded(args, named, frozenset(chosen))
+    return Chosen(chosen, _encoded(args, named, frozenset(chosen)), taken)
 
 
 def _encoded(
@@ -263,16 +290,26 @@ def _encoded(
 
 
 async def lock_chosen(
-    resetting: Resetting, workflow_id: UUID, chosen: list[int], *, interrupt: bool
+    resetting: Resetting,
+    workflow_id: UUID,
+    chosen: list[int],
+    *,
+    interrupt: bool,
+    taken: Mapping[int, int] | None = None,
 ) -> Jobs:
     """Lock the jobs that a reset changes, in the order of their ids. Raises StepRunningError,
     DeletedJobError.
     """
     again = await resetting.find_waiting_again(frozenset(chosen))
-    states = await resetting.lock_jobs(sorted([*chosen, *again]))
+    if taken:
+        held = await resetting.find_held_by(taken)
+        again += [job_id for job_id, unsettled in held.items() if unsettled]
+        again = sorted({*again}.difference(chosen, taken))
+    taken = taken or {}
+    states = await resetting.lock_jobs(sorted([*chosen, *again, *taken]))
     running = [
         job_id
-        for job_id in chosen
+        for job_id in (*chosen, *taken)
         if (state := states.get(job_id)) is not None
         and state not in _OURS
         and state not in TERMINAL_STATES
@@ -282,4 +319,4 @@ async def lock_chosen(
     missing = [job_id for job_id in chosen if job_id not in states]
     if missing and (unmade := await resetting.find_unmade(missing)):
         raise DeletedJobError(workflow_id, unmade)
-    return Jobs(chosen, running, missing, again)
+    return Jobs(chosen, running, missing, again, taken)

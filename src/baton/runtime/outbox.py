@@ -106,4 +106,7 @@ class Outbox:
 
 def _size(execution: Execution) -> int:
     ended = execution.outcome
-    return 0 if ended is None else len(ended.result or "") + len(ended.error or "")
+    if ended is None:
+        return 0
+    size = len(ended.result or "") + len(ended.error or "")
+    return size if ended.growth is None else size + sum(len(s.args) for s in ended.growth.steps)

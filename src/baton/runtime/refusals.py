@@ -15,10 +15,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from baton.core.errortext import ascii_only, describe
-from baton.core.outcome import Ending, outcome
+from baton.core.outcome import RULES, Ending, outcome
 from baton.runtime.executor import Execution
 from baton.runtime.quarantine import Quarantine
 from baton.store.faults import is_content_fault
+from baton.words.graph_errors import GraphError
 from baton.words.rows import Outcome
 
 _log = logging.getLogger("baton")
@@ -71,6 +72,8 @@ class Refusals:
         if case is None or case.execution is not execution:
             case = self._cases[job_id] = _Case(execution, execution.outcome)
         case.refusals += 1
+        if isinstance(error, GraphError) and self._replace(case, error, lasting=True):
+            return True
         if is_content_fault(error) and self._replace(case, error):
             return True
         execution.outcome = case.returned
@@ -82,7 +85,7 @@ class Refusals:
             self._delays.refuse(job_id, error)
         return False
 
-    def _replace(self, case: _Case, error: Exception) -> bool:
+    def _replace(self, case: _Case, error: Exception, *, lasting: bool = False) -> bool:
         ended, job = case.execution.outcome, case.execution.job
         if ended is None or case.replaced:
             return False
@@ -94,13 +97,14 @@ class Refusals:
             return True
         # What refuses a result may pass, such as a row of others; what has no result of its own
         # would only end otherwise than it did.
-        lasting = case.refusals > 1 or self._last_tries
+        lasting = lasting or case.refusals > 1 or self._last_tries
         if not lasting or (ended.result is None and ended.wait is None):
             return False
         case.replaced = True
         text = ascii_only(describe(error))
-        case.execution.outcome = outcome(job, Ending.NOT_STORABLE, error=text)
-        _log.error("the result of job %s cannot be stored: %s", job.id, error)
+        ending = Ending.NOT_GROWN if isinstance(error, GraphError) else Ending.NOT_STORABLE
+        case.execution.outcome = outcome(job, ending, error=text)
+        _log.error("job %s is discarded, %s: %s", job.id, RULES[ending].meaning, error)
         return True
 
     def take_due(self) -> list[Execution]:

@@ -2,14 +2,14 @@
 jobs.
 
 Idea: one call of `settle` is a few transactions: first outcomes that leave a job unfinished or
-failed (requeued, held, suspended, failed), each kind in one; then `baton_settle_and_claim`, which
-completes the rest and claims. The call may fail between any two of them, and may be repeated as it
-was.
+failed (requeued, held, suspended, failed), each kind in one, and each that adds steps in its own;
+then `baton_settle_and_claim`, which completes the rest and claims. The call may fail between any
+two of them, and may be repeated as it was.
 
 Invariant: an outcome is written once. Every write is fenced on its claim, (job id, attempted_at);
-what a failed call has written is noted in `_written` and left out when the call is repeated, and a
-fence that no longer holds makes an outcome stale. Effects are emitted once, after their commit, by
-the process that committed them.
+what a failed call has written is noted (see `Unfinished`) and left out when the call is repeated,
+and a fence that no longer holds makes an outcome stale. Effects are emitted once, after their
+commit, by the process that committed them.
 
 Failures that it survives: a reply that is lost. Nobody knows whether that call was committed, so
 its outcomes count as doubtful: repeated, a completed one answers as its own echo, and the ends of
@@ -30,8 +30,7 @@ from uuid import UUID
 from baton.performing.perform import Performer
 from baton.runtime.ledger_protocol import Reply
 from baton.settling.own_transactions import OwnTransactions
-from baton.settling.settle_failures import hold, settle_failures
-from baton.settling.suspend import suspend
+from baton.settling.settle_unfinished import Unfinished
 from baton.settling.wait_events import emit_settled_waits
 from baton.store.dedicated import Dedicated
 from baton.store.faults import is_connection_loss, is_lock_timeout
@@ -41,26 +40,28 @@ from baton.store.jobs import (
     Settled,
     find_blocked,
     find_cancelled_claims,
-    find_requeued,
     read_claims,
     read_lost_ends,
-    requeue_jobs,
     settle_and_claim,
 )
 from baton.store.lock_holders import Watch
 from baton.store.refused_claims import find_refused_claims, try_claims
 from baton.store.store import Store
 from baton.telemetry import seam
+from baton.telemetry.insertions import emit_grown
 from baton.words.database_errors import DatabaseError
-from baton.words.effects import Effects
 from baton.words.engine_errors import EngineStateError
-from baton.words.rows import Announced, CancelledStep, Claim, ClaimedJob, Demand, Outcome
+from baton.words.rows import (
+    Announced,
+    CancelledStep,
+    Claim,
+    ClaimedJob,
+    Demand,
+    Outcome,
+)
 from baton.words.states import JobState
 
 _log = logging.getLogger("baton")
-
-_REQUEUED = frozenset({JobState.AVAILABLE, JobState.SCHEDULED, JobState.RETRYABLE})
-_FAILED = frozenset({JobState.CANCELLED, JobState.DISCARDED})
 
 SHORT_WAIT = 0.05
 """Seconds for which outcomes wait for a lock while others are known to be blocked."""
@@ -94,14 +95,13 @@ class WorkflowLedger:
         self._own = OwnTransactions(database, self._claimant, notify=notify)
         self._on_finished = on_finished
         self._on_cancelled = on_cancelled
-        self._written: dict[Claim, bool] = {}
         self._lanes: list[Dedicated] = []
-        self._unemitted: list[Effects] = []
         self._blocked: frozenset[int] = frozenset()
         self._calls = count(1)
         self._lost: dict[str, float] = {}
         self._doubtful: set[Claim] = set()
         """Claims whose outcomes were handed to a call without a reply."""
+        self._unfinished = Unfinished(database, self._doubtful)
         self._sought: list[Claim] = []
         """Claims that such a call may have completed; what it ended with them is to be told."""
         self._emitted_ends: set[UUID] = set()
@@ -179,12 +179,10 @@ class WorkflowLedger:
         own = self._own.among(outcomes)
         if own:
             outcomes = [o for o in outcomes if (o.job_id, o.attempted_at) not in own]
-        completed = [o for o in outcomes if o.state is JobState.COMPLETED]
+        completed = [o for o in outcomes if o.state is JobState.COMPLETED and o.growth is None]
         released: list[str] = []
         if len(completed) < len(outcomes):
-            written = self._written
-            unwritten = [o for o in outcomes if (o.job_id, o.attempted_at) not in written]
-            released = await self._settle_unfinished(database, self._latest(unwritten), notify)
+            released = await self._unfinished.settle(database, outcomes, notify)
         found = await self._find_claimed() if self._lost and demands else []
         reply = Settled([], [], [], [])
         try:
@@ -195,16 +193,14 @@ class WorkflowLedger:
             for call, _ in found:
                 self._lost[call] = monotonic() + LOOK_FOR_LOST
             raise
-        stale = set(reply.stale)
-        for outcome in outcomes if self._written else ():
-            if self._written.pop((outcome.job_id, outcome.attempted_at), True) is False:
-                stale.add((outcome.job_id, outcome.attempted_at))
+        stale = {*reply.stale, *self._unfinished.take_stale(outcomes)}
         for settled in own.values():
             stale.update(settled.stale)
             released += settled.released
         self._own.forget(own)
         if self._doubtful and completed:
             self._seek(completed, reply)
+        self._sought += self._unfinished.take_echoes()
         if self._sought:
             self._emitted_ends.update(workflow_id for workflow_id, _ in reply.completions)
             reply.completions.extend(await self._find_lost_ends())
@@ -324,77 +320,19 @@ class WorkflowLedger:
             raise EngineStateError("new", "running", "claiming")
         return self.claimant
 
-    async def _settle_unfinished(
-        self, database: Store, outcomes: Sequence[Outcome], notify: bool
-    ) -> list[str]:
-        released: list[str] = []
-        requeued = [o for o in outcomes if o.state in _REQUEUED]
-        if requeued:
-            self._note(requeued, await self._requeue(database, requeued, notify))
-        held = [o for o in outcomes if o.state is JobState.SUSPENDED and o.wait is None]
-        if held:
-            released += self._written_with(held, await hold(database, held, notify=notify))
-        waiting = [o for o in outcomes if o.state is JobState.SUSPENDED and o.wait is not None]
-        if waiting:
-            released += self._written_with(waiting, await suspend(database, waiting, notify=notify))
-        failed = [o for o in outcomes if o.state in _FAILED]
-        if failed:
-            effects = await settle_failures(database, failed, notify=notify)
-            released += self._written_with(failed, effects)
-        return released
-
-    def _latest(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Without those of jobs that this engine has claimed again since: they are too late, and
-        what follows is told by job. One that was perhaps written is still looked for.
-        """
-        latest = {o.job_id: o.attempted_at for o in sorted(outcomes, key=lambda o: o.attempted_at)}
-        kept: list[Outcome] = []
-        for one in outcomes:
-            if one.attempted_at == latest[one.job_id] or (
-                (one.job_id, one.attempted_at) in self._doubtful
-            ):
-                kept.append(one)
-            else:
-                self._note([one], frozenset())
-        return kept
-
-    async def _requeue(
-        self, database: Store, outcomes: Sequence[Outcome], notify: bool
-    ) -> set[int]:
-        try:
-            written = await requeue_jobs(database, outcomes, notify=notify)
-            doubtful = [o for o in outcomes if (o.job_id, o.attempted_at) in self._doubtful]
-            if doubtful:
-                missing = [o for o in doubtful if o.job_id not in written]
-                written |= await find_requeued(self._database, missing)
-        except Exception as error:
-            if is_connection_loss(error):
-                self._doubt(outcomes)
-            raise
-        self._doubtful.difference_update((o.job_id, o.attempted_at) for o in doubtful)
-        return written
-
-    def _written_with(self, outcomes: Sequence[Outcome], effects: Effects) -> Sequence[str]:
-        self._note(outcomes, effects.accepted)
-        self._unemitted.append(effects)
-        return effects.released
-
     def _emit(self, replies: Sequence[Settled]) -> None:
         """Emit settled waits, cancelled and skipped steps, then ended workflows."""
-        unemitted, self._unemitted = self._unemitted, []
+        unemitted = self._unfinished.take_effects()
         for reply in replies:
             emit_settled_waits(self._database.engine, reply.waits)
             if reply.skipped:
                 self._on_cancelled(reply.skipped)
         for effects in unemitted:
             emit_settled_waits(self._database.engine, effects.waits)
+            emit_grown(self._database.engine, effects.grown)
             if effects.cancelled:
                 self._on_cancelled(effects.cancelled)
         ended = [effects.completions for effects in unemitted]
         for completions in (*ended, *(reply.completions for reply in replies)):
             if completions:
                 self._on_finished(completions)
-
-    def _note(self, outcomes: Sequence[Outcome], accepted: set[int] | frozenset[int]) -> None:
-        for outcome in outcomes:
-            self._written[outcome.job_id, outcome.attempted_at] = outcome.job_id in accepted

@@ -102,14 +102,19 @@ def as_it_ended(job_id: int, state: JobState | None) -> Ended:
     return Ended(job_id, StepState(state), NO_RESULT if state is JobState.COMPLETED else None)
 
 
-async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Effects:
-    """Settle steps and all that follows from it. The caller holds the locks of their workflows."""
-    settled = await settlement.settle_nodes(ended)
-    if not settled:
+async def settle_nodes(
+    settlement: Settlement, ended: Sequence[Ended], above: Sequence[SettledNode] = ()
+) -> Effects:
+    """Settle steps and all that follows from it. The caller holds the locks of their workflows.
+
+    `above` are steps that have settled before, with those of their dependents that are new.
+    """
+    settled = await settlement.settle_nodes(ended) if ended else []
+    if not settled and not above:
         return Effects()
     first = [node.job_id for node in settled]
     gone = frozenset(step.job_id for step in ended if step.gone)
-    plan, downstream, busy = await _plan(settlement, settled, gone)
+    plan, downstream, busy = await _plan(settlement, [*settled, *above], gone)
     causes = {**plan.cancelled, **plan.skipped}
     reasons = {job_id: cause.reason for job_id, cause in causes.items()}
     jobs = await settlement.cancel_jobs(reasons) if reasons else []
@@ -126,7 +131,7 @@ async def settle_nodes(settlement: Settlement, ended: Sequence[Ended]) -> Effect
     released = await settlement.release_jobs(plan.released) if plan.released else []
     opened = _opened(decrements, downstream)
     further = await settlement.open_steps(opened) if opened else Effects()
-    finished = await settlement.count_settled(_counts(settled))
+    finished = await settlement.count_settled(_counts(settled)) if settled else []
     completions = await settlement.announce(finished) if finished else []
     cancelled = [
         cancelled_step(

@@ -24,6 +24,7 @@ from baton.core.waits import (
     read_outcome,
     wanted_by_call,
 )
+from baton.steps.growth import Added
 from baton.steps.wait_options import (
     EventsWaitOptions,
     TypedWaitOptions,
@@ -60,7 +61,16 @@ class Suspension(BaseException):
 class Replay:
     """One run of a step's body, seen from its waits: what it has come to before."""
 
-    __slots__ = ("_count", "_database", "_job_id", "_stored", "step", "suspension", "workflow_id")
+    __slots__ = (
+        "_count",
+        "_database",
+        "_job_id",
+        "_stored",
+        "added",
+        "step",
+        "suspension",
+        "workflow_id",
+    )
 
     def __init__(
         self, database: Store, job_id: int, step: str | None, workflow_id: UUID | None
@@ -72,6 +82,7 @@ class Replay:
         self.step = step
         self.workflow_id = workflow_id
         self.suspension: Suspension | None = None
+        self.added: Added | None = None
 
     def replay_key(self, given: str | None) -> str:
         """The replay key of the next wait: as given, or its place among the waits of the body."""

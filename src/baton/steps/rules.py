@@ -50,8 +50,8 @@ def checked_rules(
     results are its arguments. Raises InvalidOptionError, InvalidNameError, ForeignReferenceError,
     NotStorableError, TooLargeError.
     """
-    needed = _step_names(owner, "deps", deps)
-    alternatives = () if any_of is None else _step_names(owner, "any_of", any_of)
+    needed = step_names(owner, "deps", deps)
+    alternatives = () if any_of is None else step_names(owner, "any_of", any_of)
     if edges:
         of_arguments = (name for name in edges if name not in alternatives)
         needed = tuple(dict.fromkeys((*needed, *of_arguments)))
@@ -82,7 +82,7 @@ def checked_rules(
     return rules
 
 
-def _step_names(owner: object, option: str, given: Iterable[Dependency]) -> tuple[str, ...]:
+def step_names(owner: object, option: str, given: Iterable[Dependency]) -> tuple[str, ...]:
     """Names of steps, each once. Raises InvalidOptionError, InvalidNameError,
     ForeignReferenceError.
     """

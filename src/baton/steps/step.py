@@ -10,6 +10,7 @@ from uuid import UUID
 from baton.core.jsonvalue import decode
 from baton.core.near_names import did_you_mean
 from baton.runtime.meta import read_meta, workflow_name_of
+from baton.steps.growth import Added, Grows, outside
 from baton.steps.replay import WAITS, Replay, StepWaits, Suspension
 from baton.steps.results import typed, typed_input
 from baton.steps.transactions import OwnTransaction
@@ -25,7 +26,7 @@ from baton.store.results import (
 from baton.store.step_transactions import StepTransactions
 from baton.store.store import Store
 from baton.words.config import EngineSettings
-from baton.words.rows import ClaimedJob
+from baton.words.rows import ClaimedJob, Growth
 from baton.words.step_errors import (
     NoResultError,
     StepError,
@@ -39,7 +40,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StepFacts:
+class StepFacts(Grows):
     """What both kinds of step know. Outside a workflow the workflow's fields and the
     name are None.
     """
@@ -76,6 +77,13 @@ class Step(StepFacts, StepWaits, OwnTransaction):
     _database: Store
     _job: ClaimedJob
     _replay: Replay
+
+    def _adding(self, name: str) -> Added:
+        if self.workflow_id is None:
+            raise outside(name)
+        if self._replay.added is None:
+            self._replay.added = Added()
+        return self._replay.added
 
     @overload
     async def result(self, name: str) -> Any: ...
@@ -205,6 +213,13 @@ class SyncStep(StepFacts):
     _stored: Mapping[str, DependencyResult] = field(repr=False)
     _notes: Notes = field(repr=False)
 
+    def _adding(self, name: str) -> Added:
+        if self.workflow_id is None:
+            raise outside(name)
+        if self._notes.added is None:
+            self._notes.added = Added()
+        return self._notes.added
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
@@ -310,6 +325,12 @@ async def sync_step_of(job: ClaimedJob, database: Store, settings: EngineSetting
         names = await read_dependency_names(database, job.id)
         stored = {found.name: found for found in await read_results(database, job.id)}
     return SyncStep(*_facts(job, settings), names, stored, Notes())
+
+
+def growth_of(step: Step | SyncStep) -> Growth | None:
+    """What the step adds to its workflow."""
+    added = step._replay.added if isinstance(step, Step) else step._notes.added
+    return None if added is None else added.growth(step.name)
 
 
 def notes_of(step: SyncStep) -> Notes:

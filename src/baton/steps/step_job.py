@@ -1,13 +1,20 @@
-"""From a worker with its arguments to a step as it is inserted."""
+"""From a worker with its arguments, or a wait, to a step as it is inserted."""
 
 from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 from baton.steps.rules import Rules
 from baton.steps.step_options import StepOptions
+from baton.steps.wait_options import (
+    WAIT_STEP_QUEUE,
+    WAIT_STEP_WORKER,
+    WaitStepOptions,
+    new_wait_step,
+)
 from baton.words.argument_errors import InvalidArgumentError
 from baton.words.rows import NewStep
 
@@ -32,6 +39,18 @@ def new_step(name: str, job: StepJob, rules: Rules, options: StepOptions) -> New
     if isinstance(given, StepJob):
         return given._as_step(name, rules, options)
     raise InvalidArgumentError("job", given, _right_job(name, given))
+
+
+def wait_step(
+    name: str, forms: Mapping[str, Any], on_timeout: object, rules: Rules, options: WaitStepOptions
+) -> NewStep:
+    """A wait step with a checked name and checked rules; `forms` are those of `wanted`. Raises
+    InvalidOptionError, InvalidNameError, NotStorableError.
+    """
+    wait = new_wait_step(name, forms, on_timeout, options)
+    return NewStep(
+        name=name, worker=WAIT_STEP_WORKER, args="{}", queue=WAIT_STEP_QUEUE, wait=wait, **rules
+    )
 
 
 def _right_job(step: str, job: Any) -> str:

@@ -13,6 +13,7 @@ from baton.core.jsonvalue import encode
 from baton.core.names import validate_label, validate_model_name, validate_provider_name
 from baton.runtime.executor import job_facts
 from baton.runtime.ids import new_id
+from baton.steps.growth import Added
 from baton.steps.pricing import price
 from baton.store.statistics import record_captures, record_usage
 from baton.store.store import Store
@@ -32,13 +33,15 @@ _taking = threading.Lock()
 
 @dataclass(slots=True, eq=False)
 class Notes:
-    """What an attempt recorded and captured and is not written yet. A thread that outlives its
-    attempt adds to it while the loop takes from it; `late` is called for what comes after that.
+    """What an attempt recorded, captured and added, and what is not written yet. A thread that
+    outlives its attempt adds to it while the loop takes from it; `late` is called for what comes
+    after that.
     """
 
     usage: list[UsageRecord] = field(default_factory=list[UsageRecord])
     captures: list[CaptureRecord] = field(default_factory=list[CaptureRecord])
     late: Callable[[], None] | None = None
+    added: Added | None = None
 
     def add(self, record: UsageRecord | CaptureRecord) -> None:
         with _taking:

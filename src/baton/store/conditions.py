@@ -4,7 +4,7 @@ conditions, in a statement of its own, which others do not pay for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from baton.core.jsonvalue import encode
 from baton.store.borrowed import Connection
@@ -16,13 +16,17 @@ _STEP_LIMIT = 64_000_000
 
 
 async def insert_conditions(
-    connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow], jobs: Sequence[Job]
+    connection: Connection,
+    sql: Sql,
+    workflows: Sequence[NewWorkflow],
+    jobs: Sequence[Job],
+    existing: Mapping[str, str],
 ) -> None:
     """Write alternatives and conditions of steps, whose jobs these are, in order, on a connection
-    that may be a caller's.
+    that may be a caller's. `existing` are ids of steps that their workflow has already.
     """
     chunk: list[str] = []
-    for text in _steps(workflows, jobs):
+    for text in _steps(workflows, jobs, existing):
         chunk.append(text)
         if len(chunk) == _MANY_STEPS:
             await _write(connection, sql, chunk)
@@ -35,7 +39,9 @@ async def _write(connection: Connection, sql: Sql, chunk: Sequence[str]) -> None
     await connection.fetch(sql("insert_conditions"), f"[{','.join(chunk)}]")
 
 
-def _steps(workflows: Sequence[NewWorkflow], jobs: Sequence[Job]) -> Iterator[str]:
+def _steps(
+    workflows: Sequence[NewWorkflow], jobs: Sequence[Job], existing: Mapping[str, str]
+) -> Iterator[str]:
     """What is to be written of each step that has a condition, alternatives, or is one."""
     start = 0
     for workflow in workflows:
@@ -46,6 +52,7 @@ def _steps(workflows: Sequence[NewWorkflow], jobs: Sequence[Job]) -> Iterator[st
             )
         }
         start += len(ids)
+        ids.update({name: int(job_id) for name, job_id in existing.items()})
         any_dependents: dict[str, list[int]] = {}
         for step in workflow.steps:
             for name in step.any_of:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 from uuid import UUID
@@ -20,13 +20,14 @@ GONE = "baton.gone"
 
 class SourceStep(NamedTuple):
     """A step of a fork's source; `step` as it is inserted again. `kept`: its job, or a copy of it,
-    is there.
+    is there. `grown_by` is the step that added it while it ran.
     """
 
     job_id: int
     state: str | None
     kept: bool
     step: NewStep
+    grown_by: int | None = None
 
 
 class Source(NamedTuple):
@@ -44,7 +45,13 @@ class Forking(Resetting):
         rows = await self._fetch("read_fork", workflow_id)
         names = {row["job_id"]: row["name"] for row in rows}
         steps = [
-            SourceStep(row["job_id"], row["state"], row["worker"] is not None, _step(row, names))
+            SourceStep(
+                row["job_id"],
+                row["state"],
+                row["worker"] is not None,
+                _step(row, names),
+                row["grown_by"],
+            )
             for row in rows
         ]
         return Source(rows[0]["workflow_name"], rows[0]["debug"], steps)
@@ -55,6 +62,10 @@ class Forking(Resetting):
     async def take_over(self, job_ids: Sequence[int], sources: Sequence[int]) -> None:
         """Have these steps of the fork be settled as those of the source; their jobs go."""
         await self._fetch("take_over_nodes", job_ids, sources)
+
+    async def mark_grown(self, grown: Mapping[int, int]) -> None:
+        """Note which steps of the fork had added which."""
+        await self._fetch("mark_grown", list(grown), list(grown.values()))
 
     async def forget_deleted(self, job_ids: Sequence[int]) -> None:
         """Keep no copy of these jobs, which were made up."""

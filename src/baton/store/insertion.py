@@ -11,7 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from baton.core.jsonvalue import encode
-from baton.core.plan import plan
+from baton.core.plan import NEW, Among, plan
 from baton.store.borrowed import Connection
 from baton.store.conditions import insert_conditions
 from baton.store.sql import DEADLINES, OBAN_INSERT, Sql
@@ -89,16 +89,48 @@ async def _insert(
 ) -> Inserted:
     reserved = await _reserve(connection, sql, workflows)
     await _insert_deadlines(connection, sql, workflows, reserved.now, notify=notify)
+    return Inserted(reserved.now, await _write(connection, sql, workflows, reserved, notify))
+
+
+async def insert_among(
+    connection: Connection,
+    sql: Sql,
+    steps: NewWorkflow,
+    among: Among,
+    grown_by: int | None,
+    *,
+    notify: bool,
+) -> list[Job]:
+    """Insert steps of a workflow that is there, on a connection that holds its lock. `grown_by` is
+    the job of the step that adds them.
+    """
+    ((job_ids, now),) = await connection.fetch(sql("reserve_jobs"), len(steps.steps))
+    reserved = Reserved(now, job_ids.split(","))
+    return await _write(connection, sql, [steps], reserved, notify, among, grown_by)
+
+
+async def _write(
+    connection: Connection,
+    sql: Sql,
+    workflows: Sequence[NewWorkflow],
+    reserved: Reserved,
+    notify: bool,
+    among: Among = NEW,
+    grown_by: int | None = None,
+) -> list[Job]:
     jobs: list[Job] = []
     rows: list[Row] = []
     woken = set[str]()
     size = 0
 
+    grower = None if grown_by is None else str(grown_by)
+
     async def write() -> None:
         query, channel = sql("insert_steps"), sql.channel(OBAN_INSERT)
-        await connection.fetch(query, *_columns(rows), reserved.now, channel, _notices(woken))
+        notices = _notices(woken)
+        await connection.fetch(query, *_columns(rows), reserved.now, channel, notices, grower)
 
-    for job, row, row_size in _rows(workflows, reserved):
+    for job, row, row_size in _rows(workflows, reserved, among):
         jobs.append(job)
         rows.append(row)
         size += row_size
@@ -112,8 +144,8 @@ async def _insert(
     if any(step.wait is not None for workflow in workflows for step in workflow.steps):
         await insert_wait_steps(connection, sql, _wait_steps(workflows, jobs), notify=notify)
     if any(step.any_of or step.condition for workflow in workflows for step in workflow.steps):
-        await insert_conditions(connection, sql, workflows, jobs)
-    return Inserted(reserved.now, jobs)
+        await insert_conditions(connection, sql, workflows, jobs, among.existing)
+    return jobs
 
 
 async def _reserve(connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow]) -> Reserved:
@@ -162,7 +194,9 @@ async def _insert_deadlines(
     await connection.fetch(sql("insert_deadlines"), ids, moments, channel)
 
 
-def _rows(workflows: Sequence[NewWorkflow], reserved: Reserved) -> Iterator[tuple[Job, Row, int]]:
+def _rows(
+    workflows: Sequence[NewWorkflow], reserved: Reserved, among: Among
+) -> Iterator[tuple[Job, Row, int]]:
     now = datetime.fromisoformat(reserved.now).replace(tzinfo=UTC)
     start = 0
     for workflow in workflows:
@@ -170,7 +204,8 @@ def _rows(workflows: Sequence[NewWorkflow], reserved: Reserved) -> Iterator[tupl
         debug = _bool(workflow.debug)
         ids = reserved.job_ids[start : start + len(workflow.steps)]
         start += len(ids)
-        for step, job_id, state, due, deps, dependents, pending in plan(workflow.steps, ids, now):
+        planned = plan(workflow.steps, ids, now, among)
+        for step, job_id, state, due, deps, dependents, pending in planned:
             job = Job(int(job_id), workflow.workflow_id, step.name, step.worker, step.queue, state)
             row = (
                 job_id,

@@ -27,6 +27,14 @@ class NamedStep(NamedTuple):
     worker: str | None
 
 
+class Kept(NamedTuple):
+    """Of steps whose past is kept, how many had settled, failed, and been skipped."""
+
+    settled: int
+    failed: int
+    skipped: int
+
+
 class Resetting(Settlement):
     """A settlement that can also undo."""
 
@@ -45,6 +53,43 @@ class Resetting(Settlement):
         """The steps, beside the chosen ones, that have not settled and depend on one that had."""
         rows = await self._fetch("find_waiting_again", list(chosen))
         return [row["job_id"] for row in rows if row["job_id"] not in chosen]
+
+    async def read_grown(self, workflow_id: UUID) -> dict[int, int]:
+        """The steps that others added while they ran, with these, by job ids."""
+        rows = await self._fetch("read_grown", workflow_id)
+        return {row["job_id"]: row["grown_by"] for row in rows}
+
+    async def find_on_top(self, taken: Collection[int]) -> tuple[str, str] | None:
+        """A step that came later and depends on one of these, with that one."""
+        rows = await self._fetch("find_on_top", list(taken))
+        return (rows[0]["step"], rows[0]["dependency"]) if rows else None
+
+    async def find_held_by(self, taken: Collection[int]) -> dict[int, bool]:
+        """The steps that wait for these and are none of them, and whether they are unsettled."""
+        rows = await self._fetch("find_held_by", list(taken))
+        return {row["job_id"]: row["unsettled"] for row in rows}
+
+    async def untie(self, taken: Mapping[int, int], held: Collection[int]) -> None:
+        """Take these steps out of the graph: what waited for them waits for who added them."""
+        await self._fetch("tie_to_growers", list(taken), list(taken.values()), list(held))
+        await self._fetch("untie_dependencies", list(taken))
+
+    async def keep_history(self, workflow_id: UUID, job_ids: Collection[int], run: int) -> Kept:
+        (row,) = await self._fetch("keep_history", workflow_id, list(job_ids), run)
+        return Kept(*row)
+
+    async def remove(self, workflow_id: UUID, job_ids: Collection[int], kept: Kept) -> None:
+        """Delete steps that are out of the graph."""
+        ids = list(job_ids)
+        await self.drop_waits(ids, keep_memos=False)
+        await self._fetch("delete_waits", ids)
+        await self._fetch("delete_jobs", workflow_id, ids)
+        await self._fetch("forget_deleted_jobs", ids)
+        await self._fetch("delete_nodes", ids)
+        settled, failed, skipped = kept
+        await self._fetch(
+            "shrink_workflow", workflow_id, len(ids), len(ids) - settled, failed, skipped
+        )
 
     async def find_dooming(self, chosen: Collection[int]) -> Doomed | None:
         """A chosen step that a failed one which is not chosen would cancel at once."""
@@ -98,7 +143,7 @@ class Resetting(Settlement):
         Returns the run that goes on, the next one if the workflow had ended; the steps that wait
         for a condition or events only; and those of `again` that had waited for nothing.
         """
-        (kept,) = await self._fetch("keep_history", workflow_id, job_ids, run)
+        kept = await self.keep_history(workflow_id, job_ids, run)
         await self._fetch("reset_nodes", job_ids)
         counted = await self._fetch("count_again", again, int(paused))
         opened = await self.count_pending(job_ids, paused=paused)

@@ -1,11 +1,12 @@
-"""Tells of workflows that were inserted."""
+"""Tells of workflows that were inserted, and of those that got more steps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from baton.telemetry import seam
-from baton.words.events import WorkflowInserted
+from baton.words.effects import Grown
+from baton.words.events import WorkflowGrown, WorkflowInserted
 from baton.words.rows import NewWorkflow
 
 
@@ -19,3 +20,10 @@ def emit_inserted(engine: str | None, workflows: Iterable[NewWorkflow]) -> None:
                 engine, workflow.workflow_id, workflow.workflow_name, len(workflow.steps)
             )
         )
+
+
+def emit_grown(engine: str | None, workflows: Iterable[Grown]) -> None:
+    """Emit the events of steps that this engine has added."""
+    if seam.active:
+        for grown in workflows:
+            seam.emit(WorkflowGrown(engine, *grown))

@@ -22,13 +22,22 @@ class SettledWait(NamedTuple):
     seconds: float
 
 
+class Grown(NamedTuple):
+    """A workflow that got more steps, by one of its own (None: from outside)."""
+
+    workflow_id: UUID
+    workflow_name: str | None
+    step: str | None
+    added_count: int
+
+
 class Effects(NamedTuple):
     """What is emitted and woken after a commit.
 
     `accepted` are the jobs whose outcomes were written, `released` the queues with jobs left
     available, `failing` the groups of wait steps whose time is over and whose steps are still to be
     failed, with their workflows, `actions` what people did, `interrupted` the claims that they have
-    taken from whoever runs them.
+    taken from whoever runs them, `grown` the workflows that got more steps.
     """
 
     accepted: frozenset[int] = frozenset()
@@ -39,6 +48,7 @@ class Effects(NamedTuple):
     failing: Sequence[tuple[int, UUID]] = ()
     actions: Sequence[NewAction] = ()
     interrupted: frozenset[Claim] = frozenset()
+    grown: Sequence[Grown] = ()
 
     def plus(self, more: Effects) -> Effects:
         """The effects of both, in their order."""
@@ -51,4 +61,5 @@ class Effects(NamedTuple):
             [*self.failing, *more.failing],
             [*self.actions, *more.actions],
             self.interrupted | more.interrupted,
+            [*self.grown, *more.grown],
         )

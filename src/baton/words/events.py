@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
-from baton.words.states import Delivery, JobState, WorkflowOutcome
+from baton.words.event import Event, StepEvent
+from baton.words.states import Delivery, WorkflowOutcome
 
 __all__ = [
     "ActionDone",
@@ -47,36 +48,9 @@ __all__ = [
     "WorkflowCancelled",
     "WorkflowFailed",
     "WorkflowFinished",
+    "WorkflowGrown",
     "WorkflowInserted",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Base of all event records. `engine` is the name of the engine of this process that did what
-    the event tells; None where none was involved: `insert(conn=…)` while no engine runs, a plugin
-    that runs alone.
-    """
-
-    EVENT: ClassVar[str] = "baton.event"
-    WARNS: ClassVar[bool] = False
-    """Whether something went wrong, for whoever writes it into a log."""
-
-    engine: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class StepEvent(Event):
-    """Something happened to one job; the workflow fields are None for a job outside a workflow."""
-
-    job_id: int
-    worker: str
-    queue: str
-    state: JobState
-    attempt: int
-    workflow_id: UUID | None
-    workflow_name: str | None
-    step: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +174,17 @@ class WorkflowInserted(Event):
     workflow_id: UUID
     workflow_name: str | None
     total_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowGrown(Event):
+    """Steps were added to a workflow that goes on, by its step `step` or, None, from outside."""
+
+    EVENT: ClassVar[str] = "baton.workflow.grown"
+    workflow_id: UUID
+    workflow_name: str | None
+    step: str | None
+    added_count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,18 @@ class SelfDependencyError(GraphError):
         super().__init__(f"step {step!r} depends on itself", step=step)
 
 
+class BeforeError(GraphError):
+    """A new step cannot come before `target`: it is not there, or waits for no step any more."""
+
+    step: str
+    target: str
+
+    def __init__(self, step: str, target: str, problem: str) -> None:
+        super().__init__(
+            f"step {step!r} cannot come before {target!r}, {problem}", step=step, target=target
+        )
+
+
 class CycleError(GraphError):
     path: tuple[str, ...]
 

@@ -143,6 +143,16 @@ class Announced(NamedTuple):
     completion: str
 
 
+class Growth(NamedTuple):
+    """Steps that are added to a workflow that goes on, by its step `by` (None: from outside).
+    `before` names, by new step, steps of the workflow that wait for it too.
+    """
+
+    steps: tuple[NewStep, ...]
+    before: Mapping[str, tuple[str, ...]] = {}
+    by: str | None = None
+
+
 class Outcome(NamedTuple):
     """What is to be written of one claimed job; fenced on `(job_id, attempted_at)`.
 
@@ -152,7 +162,8 @@ class Outcome(NamedTuple):
     that failed before).
     With `skipped` the job is cancelled and the step settles as skipped.
     `trace` is the span context of the attempt, a W3C traceparent, when it was traced. `wait` is
-    what a suspended step waits for; without it the job is held by its gate.
+    what a suspended step waits for; without it the job is held by its gate. `growth` is what a
+    completed step adds to its workflow.
     """
 
     job_id: int
@@ -166,6 +177,7 @@ class Outcome(NamedTuple):
     trace: str | None = None
     wait: NewWait | None = None
     skipped: bool = False
+    growth: Growth | None = None
 
 
 class Demand(NamedTuple):

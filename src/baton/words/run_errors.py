@@ -56,6 +56,23 @@ class FailedDependencyError(RetryError):
         )
 
 
+class GrownDependencyError(RetryError):
+    """A step that came later depends on one that the retry would take back."""
+
+    step: str
+    dependency: str
+
+    def __init__(self, workflow_id: UUID, step: str, dependency: str) -> None:
+        super().__init__(
+            f"step {dependency!r} of workflow {workflow_id} would be taken back, because the step"
+            f" that added it is performed anew, and step {step!r} was added later and depends on"
+            " it: name the steps to retry, without the one that adds others",
+            workflow_id=workflow_id,
+            step=step,
+            dependency=dependency,
+        )
+
+
 class DeletedJobError(RetryError):
     steps: tuple[str, ...]
 

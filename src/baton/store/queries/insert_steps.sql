@@ -1,4 +1,5 @@
--- Writes jobs and nodes of new workflows, and wakes the queues that got something to run.
+-- Writes jobs and nodes of new steps, and wakes the queues that got something to run. $25 is the job of the step that
+-- adds them, NULL where nobody does.
 --
 -- Each parameter is a column, its values joined by the control character 0x1F, which no name and no JSON text
 -- contains, and '' for NULL: the driver takes twice as long over an array as the server over all the rest.
@@ -81,7 +82,7 @@ jobs AS (
 nodes AS (
     INSERT INTO /*schema.*/workflow_nodes (
         job_id, workflow_id, name, deps, dependents, pending, ignore_cancelled, ignore_discarded,
-        run_when_skipped, timeout, model, debug
+        run_when_skipped, timeout, model, debug, grown_by
     )
     SELECT
         s.id,
@@ -95,7 +96,8 @@ nodes AS (
         s.run_when_skipped::pg_catalog.bool,
         s.timeout::pg_catalog.float8,
         s.model,
-        s.debug::pg_catalog.bool
+        s.debug::pg_catalog.bool,
+        $25::pg_catalog.text::pg_catalog.int8
     FROM steps s
 )
 SELECT pg_catalog.pg_notify($23::pg_catalog.text, n.payload)::pg_catalog.text AS notified

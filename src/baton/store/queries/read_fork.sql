@@ -1,7 +1,7 @@
 -- What a fork of workflow $1 needs: every step in the order added, with its job, or what was kept of a deleted one, and
 -- what a wait step waits for.
 SELECT
-    w.name AS workflow_name, w.debug, n.job_id, n.name, n.deps, n.any_of, n.condition::text AS condition, n.ignore_cancelled, n.ignore_discarded, n.run_when_skipped, n.timeout,
+    w.name AS workflow_name, w.debug, n.job_id, n.name, n.deps, n.any_of, n.condition::text AS condition, n.ignore_cancelled, n.ignore_discarded, n.run_when_skipped, n.timeout, n.grown_by,
     n.model, n.state::text AS state,
     coalesce(j.worker, k.worker) AS worker,
     coalesce(j.queue, k.queue) AS queue,
