@@ -149,6 +149,9 @@ CALLS: dict[str, Call] = {
     "WorkflowHandle.steps": lambda s: s.engine.workflow(s.workflow_id).steps(),
     "WorkflowHandle.send_event": lambda s: s.engine.workflow(s.workflow_id).send_event("x"),
     "Baton.completion": lambda s: Baton(s.workflow_id).completion(timeout=0.05, engine=s.engine),
+    "WorkflowHandle.extend": lambda s: s.engine.workflow(s.workflow_id).extend(
+        Baton().wait("more", any_of=["x"])
+    ),
     "WorkflowHandle.fork": lambda s: s.engine.workflow(s.workflow_id).fork(),
     "WorkflowHandle.retry": lambda s: s.engine.workflow(s.workflow_id).retry("all", interrupt=True),
     "WorkflowHandle.cancel": lambda s: s.engine.workflow(s.workflow_id).cancel(),
