@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
@@ -90,8 +92,27 @@ AGAIN = (
     ),
 )
 """What `s` needs is undone while it runs."""
-FIRST = ("finish_ok", "finish_ok", "finish_discard", "finish_discard", "finish_skip", "by hand")
-VERBS = ("repair", "repair", "complete a", "complete b", "again", "nothing")
+FIRST = (
+    "finish_ok",
+    "finish_ok",
+    "finish_discard",
+    "finish_discard",
+    "finish_skip",
+    "finish_skip",
+    "by hand",
+)
+VERBS = ("repair", "repair", "complete a", "complete b", "again a", "again b", "nothing")
+FAILS = ("finish_discard", "finish_discard")
+STORIES = (
+    (AGAIN[0], FAILS, "", "wait", "", "repair"),
+    (AGAIN[0], FAILS, "", "wait later", "", "repair"),
+    (AGAIN[0], FAILS, "", "wait later", "", "complete a"),
+    (AGAIN[1], FAILS, "moved", "runs", "", "complete b"),
+    (AGAIN[2], FAILS, "", "runs", "", "again b"),
+    (AGAIN[3], FAILS, "", "runs", "", "complete b"),
+    (AGAIN[0], ("by hand", "finish_ok"), "moved", "finish_ok", "", "nothing"),
+)
+"""What `decide_again` would seldom come to."""
 TURNS = (
     *ENDINGS,
     *ENDINGS,
@@ -124,7 +145,9 @@ class Branching(Playing):
         """Branches come and go and come together again."""
         worker = next(iter(self.buffer))
         self._work_off(worker)
-        self.then(self.insert_workflow, list(new), 0, None)
+        # A second attempt is left to each.
+        steps = [replace(step, max_attempts=max(step.max_attempts, 2)) for step in new]
+        self.then(self.insert_workflow, steps, 0, None)
         number = len(self.ids)
         if moves:
             self._turn(number, worker, "move", len(turns) + turns[0][1])
@@ -138,9 +161,9 @@ class Branching(Playing):
     @rule(
         new=st.sampled_from(AGAIN),
         first=st.tuples(st.sampled_from(FIRST), st.sampled_from(FIRST)),
-        early=st.booleans(),
-        begun=st.sampled_from(["runs", "wait", "interrupt"]),
-        pauses=st.booleans(),
+        early=st.sampled_from(["", "", "moved", "moved", "gone"]),
+        begun=st.sampled_from(["runs", "wait", "wait later", "interrupt"]),
+        pauses=st.sampled_from(["", "first", "verb"]),
         verb=st.sampled_from(VERBS),
         then=st.tuples(st.sampled_from(FIRST), st.sampled_from(FIRST)),
         last=st.sampled_from(ENDINGS),
@@ -149,9 +172,9 @@ class Branching(Playing):
         self,
         new: tuple[NewStep, ...],
         first: tuple[str, str],
-        early: bool,
+        early: str,
         begun: str,
-        pauses: bool,
+        pauses: str,
         verb: str,
         then: tuple[str, str],
         last: str,
@@ -164,32 +187,53 @@ class Branching(Playing):
         self.then(self.insert_workflow, list(new), 0, None)
         number = len(self.ids)
         if early:
+            change = self._retry_by_hand if early == "moved" else self._delete_by_hand
             steps = self.model.workflows[number].steps
-            self.then(self._retry_by_hand, next(s for s in steps if s.new.name == "s"))
+            self.then(change, next(s for s in steps if s.new.name == "s"))
         self._claim_all(worker)
+        if pauses == "first":
+            self.then(self._pause, number, None)
         for name, how in zip("ab", first, strict=True):
             self._end(worker, number, name, how)
+        if pauses == "first":
+            self.then(self._resume, number, None)
         self._claim_all(worker)
-        if begun != "runs":
+        if begun in ENDINGS:
             self._end(worker, number, "s", begun)
-        if pauses:
+        if pauses == "verb":
             self.then(self._pause, number, None)
         self.values += 1
         match verb:
             case "repair":
                 self.then(self._begin_anew, number, Retry("failed"), None)
-            case "again":
-                retry = Retry(STEPS, ("a",), (), self.values, interrupt=True)
+            case "again a" | "again b":
+                retry = Retry(STEPS, (verb[-1],), (), self.values, interrupt=True)
                 self.then(self._begin_anew, number, retry, None)
             case "complete a" | "complete b":
                 self.then(self._complete_step, number, verb[-1], None)
-        if pauses:
+        if begun == "wait later":
+            self._end(worker, number, "s", "wait")
+        if pauses == "verb":
             self.then(self._resume, number, None)
         self._claim_all(worker)
         for name, how in zip("abc", (*then, "finish_ok"), strict=True):
             self._end(worker, number, name, how)
         self._end(worker, number, "s", last)
         self._claim_all(worker)
+
+    @precondition(lambda self: len(self.model.workflows) < 4)
+    @rule(
+        story=st.sampled_from(STORIES),
+        then=st.tuples(st.sampled_from(FIRST), st.sampled_from(FIRST)),
+        last=st.sampled_from(ENDINGS),
+    )
+    def undo(
+        self,
+        story: tuple[tuple[NewStep, ...], tuple[str, str], str, str, str, str],
+        then: tuple[str, str],
+        last: str,
+    ) -> None:
+        self.decide_again(*story, then, last)
 
     def _claim_all(self, worker: int) -> None:
         self.then(self._settle, "claim", worker, 0, [Demand("default", 20)])

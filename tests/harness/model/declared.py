@@ -13,11 +13,12 @@ jobs new scheduled: insert_workflow
 jobs new suspended: insert_workflow
 jobs available executing: claim settle
 jobs suspended executing: settle
+jobs suspended available: cancel_step sweep
 jobs suspended available: cancel_wait complete_step expire resume retry_by_hand send_event settle
 jobs suspended scheduled: resume settle
 jobs suspended completed: complete_step end_by_hand expire send_event send_key settle
 jobs suspended cancelled: cancel_overdue cancel_step cancel_wait cancel_workflow check
-jobs suspended cancelled: expire settle sweep
+jobs suspended cancelled: complete_step expire resume settle sweep
 jobs suspended discarded: end_by_hand expire
 jobs executing completed: check complete_step settle
 jobs executing cancelled: cancel_overdue cancel_step cancel_workflow check settle
@@ -57,7 +58,7 @@ nodes unsettled completed: check complete_step expire plugin send_event send_key
 nodes unsettled cancelled: cancel_overdue cancel_step cancel_wait cancel_workflow check
 nodes unsettled cancelled: expire plugin settle sweep
 nodes unsettled discarded: check expire plugin rescue settle sweep
-nodes unsettled skipped: settle
+nodes unsettled skipped: check complete_step expire plugin resume settle sweep
 nodes skipped unsettled: retry_workflow
 nodes skipped gone: prune
 nodes cancelled unsettled: complete_step retry_workflow
@@ -77,7 +78,7 @@ groups new pending: fork insert_workflow settle
 groups dormant pending: complete_step resume send_event settle
 groups dormant completed: settle
 groups dormant timeout: settle
-groups dormant cancelled: cancel_wait cancel_workflow check
+groups dormant cancelled: cancel_wait cancel_workflow check complete_step settle
 groups pending completed: expire send_event send_key
 groups pending timeout: expire
 groups pending cancelled: cancel_overdue cancel_step cancel_wait cancel_workflow complete_step sweep
@@ -101,11 +102,11 @@ events taken dropped: retry_workflow
 events kept gone: prune
 workflows new open: fork insert_workflow
 workflows open finished: cancel_overdue cancel_step cancel_wait cancel_workflow check complete_step
-workflows open finished: expire send_event settle sweep
+workflows open finished: expire resume send_event settle sweep
 workflows finished open: complete_step retry_workflow
 workflows finished gone: prune prune_by_parts
 completions new announced: announce cancel_overdue cancel_step cancel_workflow check complete_step
-completions new announced: expire send_event settle sweep
+completions new announced: expire resume send_event settle sweep
 completions announced gone: forget_announcement prune
 """
 
@@ -158,6 +159,12 @@ MARKS = frozenset(
         "fork: unsettled",
         "fork: doomed",
         "fork: unknown",
+        "condition: met",
+        "condition: unmet",
+        "condition: unmet, and the step runs",
+        "alternatives: met",
+        "alternatives: skipped",
+        "alternatives: dooms",
     }
 )
 """What no row shows."""

@@ -21,8 +21,7 @@ MUTANTS_OF_CONDITIONS: dict[str, tuple[Edit, ...]] = {
             "",
         ),
     ),
-    "decided during a pause": (
-        Edit("baton_open", "AND n.undecided AND n.pending = 1", "AND n.undecided"),
+    "a resume decides nothing": (
         Edit("resume_workflow", "n.waits OR n.undecided AS opens", "n.waits AS opens"),
     ),
     "a skipped alternative ends nothing": (
