@@ -76,6 +76,10 @@ async def decide(step: Step, *, limit: int) -> str:
     assert_type(answer, Decision | WaitTimeout[Decision] | WaitCancelled)
     other = await step.wait_for("decision", payload_type=Decision, timeout=5, default=None)
     assert_type(other, Decision | WaitCancelled | None)
+    async with step.transaction() as conn:
+        assert_type(await conn.execute("SELECT 1"), str)
+    async with step.session(expire_on_commit=False) as session:
+        assert_type(session, AsyncSession)
     noted = await step.memo("note", lambda: 1)
     assert_type(noted, int)
     await step.sleep(1.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from baton import Baton, Step
+from baton import Baton, Delivery, Step, send_event
 from support.effects import WRITE, acting, effects, job_of, with_effects
 from support.running import Run
 
@@ -89,3 +89,64 @@ async def connections(run: Run) -> list[int]:
         " AND pid <> pg_backend_pid()"
     )
     return [row["pid"] for row in rows]
+
+
+async def test_steps_that_write_the_same_row(dsn: str) -> None:
+    """Each holds the row until its commit, and the workflow's lock comes after: nobody waits for
+    another in a circle, beside steps that are settled in batches.
+    """
+
+    async def add(step: Step) -> int:
+        async with step.transaction() as conn:
+            await conn.execute("UPDATE public.sums SET n = n + 1")
+        await asyncio.sleep(0)
+        return 1
+
+    async def beside(step: Step) -> int:
+        return 1
+
+    async with with_effects(dsn, transactions=3) as run:
+        await run.tables.execute("CREATE TABLE public.sums AS SELECT 0 AS n")
+        workflow = Baton()
+        for number in range(15):
+            workflow.add(f"s{number}", job_of(add))
+            workflow.add(f"p{number}", job_of(beside))
+            workflow.add(f"d{number}", job_of(add), deps=[f"s{number}", f"p{number}"])
+        await run.completed(workflow)
+        assert await run.tables.value("SELECT n FROM public.sums") == 30
+
+
+async def test_a_row_that_refers_to_a_workflow(dsn: str) -> None:
+    """A foreign key of the application's shares the row of the workflow that is locked later."""
+
+    async def refer(step: Step) -> None:
+        async with step.transaction() as conn:
+            await conn.execute("INSERT INTO public.owned VALUES ($1)", step.workflow_id)
+
+    async with with_effects(dsn) as run:
+        await run.tables.execute(
+            "CREATE TABLE public.owned (workflow_id uuid REFERENCES baton.workflows (id))"
+        )
+        workflow = Baton()
+        for number in range(10):
+            workflow.add(f"s{number}", job_of(refer))
+        await run.completed(workflow)
+        assert await run.tables.value("SELECT count(*) FROM public.owned") == 10
+
+
+async def test_an_event_sent_in_it_is_part_of_it(dsn: str) -> None:
+    """An attempt that fails has sent nothing; the wait is in the same workflow."""
+
+    async def tell(step: Step) -> None:
+        async with step.transaction() as conn:
+            sent = await send_event(step.workflow_id, "told", step.attempt, conn=conn)
+        assert sent is Delivery.SETTLED
+        if step.attempt == 1:
+            raise RuntimeError("no")
+
+    async with with_effects(dsn) as run:
+        workflow = Baton().add("a", job_of(tell)).wait("b", any_of=["told"])
+        completion = await run.workflow(workflow)
+        assert completion.outcome == "completed"
+        result = await run.engine.workflow(workflow.workflow_id).result("b")
+        assert result["events"] == {"told": 2}

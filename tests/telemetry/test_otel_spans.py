@@ -271,3 +271,19 @@ async def test_whatever_a_job_carries_it_is_performed_and_traced(dsn: str, otel:
         await Plugin().sweep(run.engine.database)
         await run.end(workflow)
     assert len(otel.spans_of(messaging__operation__type="process")) == len(metas)
+
+
+@worker
+async def writes(step: Step) -> None:
+    async with step.transaction() as conn:
+        await conn.execute("SELECT 1")
+
+
+async def test_a_step_in_its_own_transaction_is_linked_to(dsn: str, otel: Telemetry) -> None:
+    async with running(dsn) as run:
+        await run.completed(Baton().add("a", writes.new()).add("b", works.new(), deps=["a"]))
+    attempts = {
+        str((span.attributes or {})["baton.step.name"]): span
+        for span in otel.spans_of(messaging__operation__type="process")
+    }
+    assert links(attempts["b"]) == {ids(attempts["a"])[1]}
