@@ -12,7 +12,7 @@ import pytest
 from baton import Baton, Cancel, Discard, Skip, Snooze, Step, SyncStep, worker
 from baton.errors import StepTransactionError
 from baton.words.events import StepCompleted, StepRetryable, WorkflowFinished
-from support.effects import WRITE, acting, effects, job_of, with_effects
+from support.effects import WRITE, acting, after, effects, job_of, with_effects
 from support.running import Run
 from support.waiting import eventually
 
@@ -281,6 +281,17 @@ async def test_a_plain_step_is_told(dsn: str) -> None:
         await run.workflow(workflow)
         error = (await run.tables.step(workflow, "a")).error or ""
         assert "needs 'async def perform'" in error
+
+
+async def test_a_step_that_adds_steps_is_told(dsn: str) -> None:
+    async def adds(step: Step) -> None:
+        async with step.transaction() as conn:
+            await conn.execute(WRITE, "a")
+        step.add("new", after.new())
+
+    async with with_effects(dsn) as run:
+        assert "let another step add" in await failing(run, adds)
+        assert await effects(run) == []
 
 
 async def test_deferred_constraints_are_checked_in_the_block(dsn: str) -> None:
