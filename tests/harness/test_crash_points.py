@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from crash_points.growth import GROWTH
 from crash_points.own import OWN
 from crash_points.place import create_places, drop_places
 from crash_points.retries import RETRIES
@@ -49,6 +50,9 @@ LEAST = {
     "shutdown": 2,
     "own_transactions": 30,
     "own_transactions_beside_others": 30,
+    "growth": 40,
+    "growth_at_the_end": 40,
+    "growth_below_failures": 40,
     "reused_id": 5,
     "clock_set_back": 6,
     "arm_a_gate": 5,
@@ -91,7 +95,8 @@ def places(server: str) -> Iterator[list[str]]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_a_broken_way(places: list[str], name: str) -> None:
-    plans = every() if THOROUGH else some(3 if name in OWN | WAITS | RUNS | RETRIES | VERBS else 8)
+    later = OWN | GROWTH | WAITS | RUNS | RETRIES | VERBS
+    plans = every() if THOROUGH else some(3 if name in later else 8)
     played = await sweep(places, SCENARIOS[name], plans)
     assert played.faults == []
     assert len(played.boundaries) >= LEAST[name], played
@@ -108,6 +113,7 @@ COMMITS = {
     "send_to_a_gate": ("baton_send", 1),
     "announce_by_the_sweep": ("Announces", 1),
     "own_transactions": ("COMMIT;", 1),
+    "growth_at_the_end": ("Adds new steps", 1),
 }
 KINDS = [(False, Way.KILL), (True, Way.KILL), (True, Way.TERMINATE)]
 

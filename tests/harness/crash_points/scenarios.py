@@ -7,6 +7,7 @@ from uuid import UUID
 
 from baton import schema
 from baton.errors import WorkflowExistsError
+from crash_points.growth import GROWTH
 from crash_points.own import OWN
 from crash_points.place import Place
 from crash_points.retries import RETRIES
@@ -283,4 +284,4 @@ SCENARIOS: dict[str, Scenario] = {
         shutdown,
     )
 }
-SCENARIOS |= OWN | STRANGE | WAITS | RUNS | RETRIES | VERBS
+SCENARIOS |= OWN | GROWTH | STRANGE | WAITS | RUNS | RETRIES | VERBS

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from baton import Baton
-from two_engines.workers import Awaited, Plan, Planned
+from two_engines.workers import Addition, Awaited, Plan, Planned
 
 # Most steps succeed, so that failures happen in all places of a graph.
 PLANS = (
@@ -53,13 +53,18 @@ class Graph:
     conditions: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     writes: frozenset[str] = frozenset()
     """Steps that leave a row in their own transactions."""
+    grows: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Steps that are not inserted, but added by one that runs, whose name they stand under."""
 
     def workflow(
         self, seconds: float = 0.0, max_attempts: int = 3, deadline: float | None = None
     ) -> Baton:
         """The workflow to insert; each of its steps works for `seconds`."""
         workflow = Baton(deadline=deadline)
+        grown = {name for names in self.grows.values() for name in names}
         for name, plan in self.plans.items():
+            if name in grown:
+                continue
             if gate := self.gates.get(name):
                 workflow.wait(
                     name,
@@ -79,13 +84,28 @@ class Graph:
                     seconds=seconds,
                     waits=self.waits.get(name, ()),
                     writes=name in self.writes,
+                    adds=self._added_by(name, seconds, grown),
                 ),
-                deps=[dep for dep in self.deps[name] if dep not in any_of],
+                deps=[dep for dep in self.deps[name] if dep not in (*any_of, *grown)],
                 any_of=any_of or None,
                 **self._rules(name),
                 max_attempts=1 if plan is Plan.EXHAUST else max_attempts,
             )
         return workflow
+
+    def _added_by(self, grower: str, seconds: float, grown: set[str]) -> tuple[Addition, ...]:
+        return tuple(
+            Addition(
+                name,
+                self.plans[name],
+                seconds,
+                deps=self.deps[name],
+                before=tuple(n for n, deps in self.deps.items() if name in deps and n not in grown),
+                rules=self._rules(name),
+                adds=self._added_by(name, seconds, grown),
+            )
+            for name in self.grows.get(grower, ())
+        )
 
     def _rules(self, name: str) -> dict[str, Any]:
         option, about = self.conditions.get(name, ("", ""))

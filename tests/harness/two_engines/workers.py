@@ -76,6 +76,19 @@ class Awaited:
     ends: tuple[str, ...] = ("completed",)
 
 
+@dataclass(frozen=True)
+class Addition:
+    """A step that another one adds while it runs."""
+
+    name: str
+    plan: Plan
+    seconds: float
+    deps: tuple[str, ...]
+    before: tuple[str, ...]
+    rules: dict[str, Any]
+    adds: tuple[Addition, ...]
+
+
 _WRITE = "INSERT INTO public.written (job_id, token) VALUES ($1, $2)"
 
 
@@ -89,6 +102,7 @@ class Planned(Worker, name="two_engines.planned", backoff=0.02):
     waits: tuple[Awaited, ...] = ()
     writes: bool = False
     """Whether it leaves a row in its own transaction."""
+    adds: tuple[Addition, ...] = ()
 
     ledger: ClassVar[Truth]
 
@@ -96,6 +110,9 @@ class Planned(Worker, name="two_engines.planned", backoff=0.02):
         token = uuid4()
         before = await self.ledger.start(step.job_id, step.attempt, token)
         plan = Plan.SUCCEED if before and self.plan in _ONCE else self.plan
+        for new in self.adds:
+            job = Planned(plan=new.plan, seconds=new.seconds, adds=new.adds)
+            step.add(new.name, job, deps=new.deps, before=new.before, **new.rules)
         try:
             results = await self._work(step, token, plan)
             if self.writes:
