@@ -50,6 +50,7 @@ LEAST = {
     "shutdown": 2,
     "own_transactions": 30,
     "own_transactions_beside_others": 30,
+    "own_transactions_that_add": 40,
     "growth": 40,
     "growth_at_the_end": 40,
     "growth_below_failures": 40,

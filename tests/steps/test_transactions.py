@@ -11,7 +11,7 @@ import pytest
 
 from baton import Baton, Cancel, Discard, Skip, Snooze, Step, SyncStep, worker
 from baton.errors import StepTransactionError
-from baton.words.events import StepCompleted, StepRetryable, WorkflowFinished
+from baton.words.events import StepCompleted, StepRetryable, WorkflowFinished, WorkflowGrown
 from support.effects import WRITE, acting, after, effects, job_of, with_effects
 from support.running import Run
 from support.waiting import eventually
@@ -283,15 +283,41 @@ async def test_a_plain_step_is_told(dsn: str) -> None:
         assert "needs 'async def perform'" in error
 
 
-async def test_a_step_that_adds_steps_is_told(dsn: str) -> None:
+async def test_the_steps_that_it_adds_are_in_the_same_commit(dsn: str) -> None:
+    async def adds(step: Step) -> int:
+        step.add("new", after.new())
+        step.add("next", after.new(), deps=["new"], before=["b"])
+        async with step.transaction() as conn:
+            await conn.execute(WRITE, "a")
+        return 1
+
+    async with with_effects(dsn) as run:
+        workflow = acting(adds)
+        completion = await run.completed(workflow)
+        assert (completion.outcome, completion.total_count) == ("completed", 4)
+        assert set(await run.engine.workflow(workflow.workflow_id).result("b")) == {"a", "next"}
+        (grown,) = run.events.of(WorkflowGrown)
+        assert (grown.step, grown.added_count) == ("a", 2)
+        assert await run.tables.value(
+            "SELECT e.xmin = j.xmin FROM public.effects e, baton.oban_jobs j"
+            " WHERE j.meta ->> 'workflow_name' = 'a'"
+        )
+
+
+async def test_steps_that_do_not_fit_undo_all(dsn: str) -> None:
     async def adds(step: Step) -> None:
         async with step.transaction() as conn:
             await conn.execute(WRITE, "a")
-        step.add("new", after.new())
+        step.add("new", after.new(), deps=["nobody"])
 
     async with with_effects(dsn) as run:
-        assert "let another step add" in await failing(run, adds)
+        workflow = acting(adds, max_attempts=5)
+        await run.workflow(workflow)
+        row = await run.tables.step(workflow, "a")
+        assert (row.state, row.attempt) == ("discarded", 1)
+        assert "step 'new' depends on 'nobody'" in row.error
         assert await effects(run) == []
+        assert run.events.of(WorkflowGrown) == []
 
 
 async def test_deferred_constraints_are_checked_in_the_block(dsn: str) -> None:

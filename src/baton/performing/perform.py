@@ -7,6 +7,7 @@ import logging
 from typing import Protocol
 
 from baton.core.checks import seconds
+from baton.core.errortext import describe
 from baton.core.gate import Verdict
 from baton.core.outcome import Ending, outcome
 from baton.core.references import may_refer
@@ -23,6 +24,7 @@ from baton.store.step_transactions import StepTransaction, StepTransactions, Unc
 from baton.store.store import Store
 from baton.words.argument_errors import InvalidArgsError
 from baton.words.config import EngineSettings
+from baton.words.graph_errors import GraphError
 from baton.words.reference_errors import UnresolvedReferenceError
 from baton.words.rows import ClaimedJob, Node, Outcome
 from baton.words.states import JobState, StepState
@@ -97,7 +99,7 @@ class Performer:
             own = transaction_of(step) if isinstance(step, Step) else None
             if own is None or committing is None:
                 return ended
-            return await _ended(step.name, ended, own, committing)
+            return await _ended(job, ended, own, committing)
         except BaseException as error:
             if isinstance(step, Step) and (own := transaction_of(step)) is not None:
                 await own.roll_back()
@@ -218,18 +220,21 @@ class Performer:
 
 
 async def _ended(
-    step: str | None, ended: Outcome, own: StepTransaction, committing: Committing
+    job: ClaimedJob, ended: Outcome, own: StepTransaction, committing: Committing
 ) -> Outcome:
     """The outcome of a step with a transaction of its own; one that completed is committed."""
     if own.gone:
         # Its block raised, and the step went on without it.
         return ended
     if not own.left:
-        raise StepTransactionError(step, "is still open: its block has to be left before the end")
-    if ended.growth is not None:
-        raise StepTransactionError(step, "cannot write steps that it adds: let another step add")
+        name = None if job.node is None else job.node.name
+        raise StepTransactionError(name, "is still open: its block has to be left before the end")
     if ended.state is JobState.COMPLETED:
-        await committing(ended, own)
+        try:
+            await committing(ended, own)
+        except GraphError as error:
+            await own.roll_back()
+            return outcome(job, Ending.NOT_GROWN, error=describe(error))
     else:
         await own.roll_back()
     return ended

@@ -58,17 +58,24 @@ async def settle_grown(
     async def body() -> tuple[Effects, bool]:
         async with database.committing() as connection:
             growing = Growing(connection, database.sql, notify=notify)
-            locked = await growing.lock_workflows_of_jobs([outcome.job_id])
-            done, echo = await growing.complete_claimed(outcome.job_id, outcome.attempted_at)
-            if not locked or not done:
-                return Effects(frozenset([outcome.job_id] if echo else ())), echo
-            added = await add_steps(growing, locked[0], growth, outcome.job_id)
-            ended = Ended(outcome.job_id, StepState.COMPLETED, outcome.result, trace=outcome.trace)
-            effects = await settle_nodes(growing, [ended], added.above)
-            added_too = added.effects(growth.by)
-            return effects.plus(added_too)._replace(accepted=frozenset([outcome.job_id])), False
+            return await grow_in(growing, outcome, growth)
 
     return await database.retrying(body, idempotent=True, when_locked=False)
+
+
+async def grow_in(growing: Growing, outcome: Outcome, growth: Growth) -> tuple[Effects, bool]:
+    """As `settle_grown`, in a transaction that has begun; without an accepted outcome it is to be
+    rolled back.
+    """
+    locked = await growing.lock_workflows_of_jobs([outcome.job_id])
+    done, echo = await growing.complete_claimed(outcome.job_id, outcome.attempted_at)
+    if not locked or not done:
+        return Effects(frozenset([outcome.job_id] if echo else ())), echo
+    added = await add_steps(growing, locked[0], growth, outcome.job_id)
+    ended = Ended(outcome.job_id, StepState.COMPLETED, outcome.result, trace=outcome.trace)
+    effects = await settle_nodes(growing, [ended], added.above)
+    added_too = added.effects(growth.by)
+    return effects.plus(added_too)._replace(accepted=frozenset([outcome.job_id])), False
 
 
 async def add_steps(

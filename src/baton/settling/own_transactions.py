@@ -19,13 +19,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from baton.runtime.tasks import done_whatever
+from baton.settling.grow import grow_in
 from baton.store.faults import is_lock_timeout, is_notify_queue_full, is_outage
+from baton.store.growing import Growing
 from baton.store.jobs import Claimant, Settled, settle_and_claim
 from baton.store.step_transactions import StepTransaction, UncommittedError
 from baton.store.store import Store
 from baton.store.translating import said
 from baton.telemetry import seam
-from baton.words.rows import Claim, Outcome
+from baton.words.rows import Claim, Growth, Outcome
 from baton.words.states import JobState
 
 
@@ -52,14 +54,13 @@ class OwnTransactions:
             outcome = outcome._replace(trace=seam.attempt_trace())
         try:
             await transaction.settling()
-            settled = await settle_and_claim(
-                transaction,
-                [outcome],
-                [],
-                self._claimant(),
-                notify=self._notify and not notifications.muted,
-                traced=traced,
-            )
+            notify = self._notify and not notifications.muted
+            if outcome.growth is not None:
+                settled = await self._grow(outcome, outcome.growth, transaction, notify)
+            else:
+                settled = await settle_and_claim(
+                    transaction, [outcome], [], self._claimant(), notify=notify, traced=traced
+                )
             if settled.stale:
                 await transaction.roll_back()
             else:
@@ -73,6 +74,21 @@ class OwnTransactions:
                 raise UncommittedError(what, refused=True) from error
             raise
         self._settled[outcome.job_id, outcome.attempted_at] = settled
+
+    async def _grow(
+        self, outcome: Outcome, growth: Growth, transaction: StepTransaction, notify: bool
+    ) -> Settled:
+        growing = Growing(transaction.statements, self._database.sql, notify=notify)
+        effects, _ = await grow_in(growing, outcome, growth)
+        return Settled(
+            [],
+            [] if effects.accepted else [(outcome.job_id, outcome.attempted_at)],
+            list(effects.completions),
+            list(effects.released),
+            effects.waits,
+            effects.cancelled,
+            effects.grown,
+        )
 
     def among(self, outcomes: Sequence[Outcome]) -> Mapping[Claim, Settled]:
         """Those of these outcomes that were settled so, or found stale."""

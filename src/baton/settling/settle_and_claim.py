@@ -325,6 +325,7 @@ class WorkflowLedger:
         unemitted = self._unfinished.take_effects()
         for reply in replies:
             emit_settled_waits(self._database.engine, reply.waits)
+            emit_grown(self._database.engine, reply.grown)
             if reply.skipped:
                 self._on_cancelled(reply.skipped)
         for effects in unemitted:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from baton.core.jsonvalue import decode, encode
+from baton.store.borrowed import Fetches
 from baton.store.insights import ERROR_LIMIT, error_text
 from baton.store.sql import Sql
 from baton.store.store import Store
@@ -17,7 +15,7 @@ from baton.words.runs import StepHistory
 _LIMIT = 1_000_000
 
 
-async def record_action(connection: asyncpg.Connection[Any], sql: Sql, action: NewAction) -> None:
+async def record_action(connection: Fetches, sql: Sql, action: NewAction) -> None:
     """Record an action in the transaction that carries it out."""
     await connection.fetch(
         sql("record_action"),

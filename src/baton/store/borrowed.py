@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from inspect import iscoroutine, iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import anyio
 import asyncpg
@@ -25,6 +25,14 @@ if TYPE_CHECKING:  # SQLAlchemy need not be installed
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 CallersConnection: TypeAlias = "Connection | AsyncSession | AsyncConnection"
+
+
+class Fetches(Protocol):
+    """Runs queries: a pool, or one connection."""
+
+    async def fetch(self, query: str, *args: Any) -> list[Any]: ...
+
+
 """What `conn=` takes."""
 
 UNDO_TIMEOUT = 10.0

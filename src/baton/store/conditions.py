@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from baton.core.jsonvalue import encode
-from baton.store.borrowed import Connection
+from baton.store.borrowed import Fetches
 from baton.store.sql import Sql
 from baton.words.rows import Job, NewWorkflow
 
@@ -16,7 +16,7 @@ _STEP_LIMIT = 64_000_000
 
 
 async def insert_conditions(
-    connection: Connection,
+    connection: Fetches,
     sql: Sql,
     workflows: Sequence[NewWorkflow],
     jobs: Sequence[Job],
@@ -35,7 +35,7 @@ async def insert_conditions(
         await _write(connection, sql, chunk)
 
 
-async def _write(connection: Connection, sql: Sql, chunk: Sequence[str]) -> None:
+async def _write(connection: Fetches, sql: Sql, chunk: Sequence[str]) -> None:
     await connection.fetch(sql("insert_conditions"), f"[{','.join(chunk)}]")
 
 

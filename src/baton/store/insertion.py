@@ -12,7 +12,7 @@ from uuid import UUID
 
 from baton.core.jsonvalue import encode
 from baton.core.plan import NEW, Among, plan
-from baton.store.borrowed import Connection
+from baton.store.borrowed import Fetches
 from baton.store.conditions import insert_conditions
 from baton.store.sql import DEADLINES, OBAN_INSERT, Sql
 from baton.store.store import Store
@@ -75,7 +75,7 @@ async def insert_through(
 
 
 async def insert_on(
-    connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow], *, notify: bool
+    connection: Fetches, sql: Sql, workflows: Sequence[NewWorkflow], *, notify: bool
 ) -> list[Job]:
     """Insert on a connection whose transaction the caller rolls back when this raises.
 
@@ -85,7 +85,7 @@ async def insert_on(
 
 
 async def _insert(
-    connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow], notify: bool
+    connection: Fetches, sql: Sql, workflows: Sequence[NewWorkflow], notify: bool
 ) -> Inserted:
     reserved = await _reserve(connection, sql, workflows)
     await _insert_deadlines(connection, sql, workflows, reserved.now, notify=notify)
@@ -93,7 +93,7 @@ async def _insert(
 
 
 async def insert_among(
-    connection: Connection,
+    connection: Fetches,
     sql: Sql,
     steps: NewWorkflow,
     among: Among,
@@ -110,7 +110,7 @@ async def insert_among(
 
 
 async def _write(
-    connection: Connection,
+    connection: Fetches,
     sql: Sql,
     workflows: Sequence[NewWorkflow],
     reserved: Reserved,
@@ -148,7 +148,7 @@ async def _write(
     return jobs
 
 
-async def _reserve(connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow]) -> Reserved:
+async def _reserve(connection: Fetches, sql: Sql, workflows: Sequence[NewWorkflow]) -> Reserved:
     columns = zip(
         *(
             (
@@ -179,7 +179,7 @@ async def _reserve(connection: Connection, sql: Sql, workflows: Sequence[NewWork
 
 
 async def _insert_deadlines(
-    connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow], now: str, *, notify: bool
+    connection: Fetches, sql: Sql, workflows: Sequence[NewWorkflow], now: str, *, notify: bool
 ) -> None:
     given = [(str(w.workflow_id), w.deadline) for w in workflows if w.deadline is not None]
     if not given:
@@ -281,7 +281,7 @@ def _bool(value: bool) -> str:
 
 
 async def _confirmed(
-    connection: Connection, sql: Sql, workflows: Sequence[NewWorkflow], former: Inserted
+    connection: Fetches, sql: Sql, workflows: Sequence[NewWorkflow], former: Inserted
 ) -> bool:
     ids = [str(workflow.workflow_id) for workflow in workflows]
     (row,) = await connection.fetch(sql("confirm_insertion"), ids, former.now)

@@ -9,9 +9,10 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from baton.store.borrowed import Fetches
 from baton.store.store import Store
-from baton.store.waits import Fetches, settled_wait, skipped_step
-from baton.words.effects import SettledWait
+from baton.store.waits import settled_wait, skipped_step
+from baton.words.effects import Grown, SettledWait
 from baton.words.rows import Announced, CancelledStep, Claim, ClaimedJob, Demand, Node, Outcome
 from baton.words.states import StepState
 
@@ -43,6 +44,7 @@ class Settled(NamedTuple):
     released: list[str]
     waits: Sequence[SettledWait] = ()
     skipped: Sequence[CancelledStep] = ()
+    grown: Sequence[Grown] = ()
 
 
 class Orphan(NamedTuple):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -15,6 +15,7 @@ import asyncpg
 from baton.core.cascade import Alternatives
 from baton.core.gate import DependencyRules
 from baton.store.actions import record_action
+from baton.store.borrowed import Fetches
 from baton.store.results import DependencyRow, parse_dependencies, parse_rules, step_state
 from baton.store.sql import Sql
 from baton.store.waits import Candidate, EndedGroup, FoundGroup, decided
@@ -119,7 +120,7 @@ class Settlement:
     whoever sends an event by their correlation key does not see that they wait.
     """
 
-    def __init__(self, connection: asyncpg.Connection[Any], sql: Sql, *, notify: bool) -> None:
+    def __init__(self, connection: Fetches, sql: Sql, *, notify: bool) -> None:
         self._connection = connection
         self._sql = sql
         self._notify = notify

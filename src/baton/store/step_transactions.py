@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 from uuid import uuid4
 
 import anyio
@@ -84,6 +84,23 @@ class Handed(PoolConnectionProxy):
 
     def terminate(self) -> None:
         """Nothing, as `close`."""
+
+
+class Statements(NamedTuple):
+    """Runs statements in a step's transaction, each within `bound` seconds."""
+
+    connection: StepConnection
+    bound: float
+
+    async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
+        """Raises Baton's errors."""
+        try:
+            return await self.connection.fetch(query, *args, timeout=self.bound)
+        except Exception as error:
+            ours = translated(error)
+            if ours is None:
+                raise
+            raise ours from error
 
 
 class StepTransaction:
@@ -160,13 +177,12 @@ class StepTransaction:
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         """Run a named query. Raises Baton's errors."""
-        try:
-            return await self._connection.fetch(self._store.sql(query), *args, timeout=self._bound)
-        except Exception as error:
-            ours = translated(error)
-            if ours is None:
-                raise
-            raise ours from error
+        return await self.statements.fetch(self._store.sql(query), *args)
+
+    @property
+    def statements(self) -> Statements:
+        """The connection, for statements of the settlement."""
+        return Statements(self._connection, self._bound)
 
     async def commit(self) -> None:
         """Commit. Raises what the database raises, then nothing was written. A lost reply is looked

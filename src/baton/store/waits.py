@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC
 from enum import IntEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from baton.core.jsonvalue import DEFAULT_LIMIT, decode, encode
+from baton.store.borrowed import Fetches
 from baton.store.following import follow
 from baton.store.results import read_for_step
 from baton.store.sql import Sql
@@ -55,12 +56,6 @@ class StoredWait(NamedTuple):
     need: int
     outcome: str | None
     traces: Sequence[str] = ()
-
-
-class Fetches(Protocol):
-    """Runs named queries: a database's pool, or one connection."""
-
-    async def fetch(self, query: str, *args: Any) -> list[Any]: ...
 
 
 class _Kind(IntEnum):

@@ -17,7 +17,7 @@ from baton.settling.announce import emit_finished
 from baton.settling.cascade_hooks import emit_step_ends
 from baton.settling.wait_events import emit_settled_waits
 from baton.store.ambient import EngineOrName, Instance, engine_name, named, wake
-from baton.store.borrowed import CallersConnection, borrowed
+from baton.store.borrowed import CallersConnection, Fetches, borrowed
 from baton.store.completions import parse_completion
 from baton.store.faults import is_wrong_isolation
 from baton.store.sql import Sql
@@ -25,7 +25,6 @@ from baton.store.store import Store, store_of
 from baton.store.translating import translating_database_errors
 from baton.store.waits import (
     Borrowed,
-    Fetches,
     send_event as send,
     send_key_event as send_by_key,
     settled_wait,

@@ -53,6 +53,19 @@ async def own_transactions_beside_others(place: Place) -> None:
     await _run(place, Graph(deps, plans, writes=frozenset("abdefg")))
 
 
+async def own_transactions_that_add(place: Place) -> None:
+    """One adds a step with a transaction of its own before another one; the last one adds too."""
+    plans = {"a": Plan.RETRY, "x": Plan.SUCCEED, "b": Plan.SUCCEED, "y": Plan.SUCCEED}
+    deps: dict[str, tuple[str, ...]] = {"a": (), "x": ("a",), "b": ("a", "x"), "y": ("b",)}
+    grows: dict[str, tuple[str, ...]] = {"a": ("x",), "b": ("y",)}
+    await _run(place, Graph(deps, plans, writes=frozenset("ab"), grows=grows))
+
+
 OWN: dict[str, Scenario] = {
-    scenario.__name__: scenario for scenario in (own_transactions, own_transactions_beside_others)
+    scenario.__name__: scenario
+    for scenario in (
+        own_transactions,
+        own_transactions_beside_others,
+        own_transactions_that_add,
+    )
 }
