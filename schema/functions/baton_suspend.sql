@@ -47,15 +47,29 @@ BEGIN
             -- A claim that is ours and waits already is the echo of a commit whose reply was lost.
             RETURN QUERY SELECT 8::smallint, v_one.id, NULL, NULL::uuid WHERE EXISTS (
                 SELECT FROM /*oban.*/oban_jobs j
-                JOIN /*schema.*/workflow_wait_groups g ON g.job_id = j.id AND g.replay_key = v_one.wait::jsonb ->> 'replay_key'
+                LEFT JOIN /*schema.*/workflow_wait_groups g
+                    ON g.job_id = j.id AND g.replay_key = v_one.wait::jsonb ->> 'replay_key'
                 WHERE j.id = v_one.id AND j.attempted_at = v_one.claim
-                AND (j.state = 'suspended' OR j.state = 'available' AND g.status NOT IN ('dormant', 'pending')) IS TRUE
+                AND (
+                    g.id IS NOT NULL AND j.state = 'suspended'
+                    OR j.state = 'available'
+                    AND (g.status NOT IN ('dormant', 'pending') OR /*schema.*/baton_ruled_out(j.id))
+                ) IS TRUE
             );
             CONTINUE;
         END IF;
         RETURN QUERY SELECT 8::smallint, v_one.id, NULL, NULL::uuid;
         v_wait := v_one.wait::jsonb;
 
+        IF v_one.pending > 0 AND /*schema.*/baton_ruled_out(v_one.id) THEN
+            -- The cascade passed it by while it ran, and comes no second time: the gate decides at its next claim.
+            UPDATE /*oban.*/oban_jobs j SET state = 'available' WHERE j.id = v_one.id RETURNING j.queue INTO v_queue;
+            IF p_notify THEN
+                PERFORM /*schema.*/baton_notify_jobs(v_queue);
+            END IF;
+            RETURN QUERY SELECT 3::smallint, NULL::bigint, v_queue, NULL::uuid;
+            CONTINUE;
+        END IF;
         IF v_one.pending > 0 THEN
             -- Its job was moved by hand while it waited, and its code waits for something else now.
             v_left := /*schema.*/baton_close_waits(

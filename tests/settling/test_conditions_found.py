@@ -163,3 +163,40 @@ async def test_a_step_whose_wait_had_ended_is_decided_on_when_it_sleeps(ring: Ar
     await sleep(ring, job.id)
     assert (await ring.facts(workflow["b"])).settled == "skipped"
     assert await ring.violations() == []
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("ended", ["discarded", "skipped"])
+async def test_a_step_that_is_ruled_out_while_it_runs_does_not_sleep(
+    ring: Arena, ended: str, paused: bool
+) -> None:
+    """Its wait would end, and nothing would ever wake it: the cascade has been there."""
+    (workflow,) = await ring.insert(Baton().add("a", noop.new()).add("d", noop.new(), deps=["a"]))
+    await ring.claim()
+    await move(ring, workflow["d"])
+    skipped = ended == "skipped"
+    state = JobState.CANCELLED if skipped else JobState.DISCARDED
+    outcome = ring.ended(workflow["a"], state, error="x", skipped=skipped)
+    await settle_failures(ring.right, [outcome], notify=False)
+    if paused:
+        await pause_workflow(ring.right, workflow.id, TOLD, notify=False)
+    await sleep(ring, workflow["d"])
+    (claimed,) = await ring.claim()
+    decided = await gate(ring, claimed)
+    assert (decided.state, decided.skipped) == (JobState.CANCELLED, skipped)
+    await settle_failures(ring.right, [decided], notify=False)
+    assert (await ring.facts(workflow["d"])).settled == ("skipped" if skipped else "cancelled")
+    assert await ring.violations() == []
+
+
+async def test_a_step_that_is_ruled_out_tells_its_sleep_twice(ring: Arena) -> None:
+    """The reply of the first commit was lost."""
+    (workflow,) = await ring.insert(Baton().add("a", noop.new()).add("d", noop.new(), deps=["a"]))
+    await ring.claim()
+    await move(ring, workflow["d"])
+    await fail(ring, workflow["a"])
+    wait = NewWait(("x",), 1, replay_key="#1")
+    outcome = ring.ended(workflow["d"], JobState.SUSPENDED, wait=wait)
+    for _ in range(2):
+        effects = await suspend(ring.right, [outcome], notify=False)
+        assert effects.accepted == {workflow["d"]}

@@ -67,4 +67,11 @@ MUTANTS_OF_CONDITIONS: dict[str, tuple[Edit, ...]] = {
     "a job that has ended is enough for a condition": (
         Edit("read_dependencies", "    n.undecided\n", "    false AS undecided\n"),
     ),
+    "a step that is ruled out sleeps": (
+        Edit(
+            "baton_suspend",
+            "v_one.pending > 0 AND /*schema.*/baton_ruled_out(v_one.id)",
+            "v_one.pending < 0 AND /*schema.*/baton_ruled_out(v_one.id)",
+        ),
+    ),
 }

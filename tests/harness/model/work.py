@@ -226,7 +226,10 @@ class Work(Graph):
             written.add(outcome.held.claim)
             job = job_of(step)
             job.state, job.attempt = "suspended", max(job.attempt - 1, 0)
-            if group is None:
+            if step.doomed or step.unneeded:
+                # No cascade comes a second time: the gate decides.
+                job.state = "available"
+            elif group is None:
                 step.groups[key] = Group(self.tick(), step, key, wait)
                 # One that has begun and waits is not decided on again.
                 step.undecided = False
@@ -253,7 +256,12 @@ def _seen(outcome: Outcome, doubted: set[int]) -> bool:
 def _echoes(outcome: Outcome, group: Group | None) -> bool:
     """Whether a commit without a reply has put it to sleep."""
     job = outcome.held.step.job
-    if job is None or group is None or job.claim != outcome.held.claim:
+    if job is None or job.claim != outcome.held.claim:
+        return False
+    step = outcome.held.step
+    if job.state == "available" and (step.doomed or step.unneeded):
+        return True
+    if group is None:
         return False
     return job.state == "suspended" or (job.state == "available" and not group.open)
 
