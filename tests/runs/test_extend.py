@@ -128,7 +128,7 @@ WRONG: list[tuple[Baton, Any, type[Exception], str]] = [
     (Baton().add("x", leaf.new()), {"x": ["jon"]}, BeforeError, "not a step of this"),
     (Baton().add("x", leaf.new()), {"x": ["done"]}, BeforeError, "settled as completed"),
     (Baton().add("x", leaf.new()), {"x": ["hold"]}, BeforeError, "no other step any more"),
-    (Baton().add("x", leaf.new()), {"x": ["x"]}, BeforeError, "not a step of this"),
+    (Baton().add("x", leaf.new()), {"x": ["x"]}, BeforeError, "which is new too"),
     (Baton().add("x", leaf.new(), deps=["join"]), {"x": ["join"]}, CycleError, "cycle"),
     (Baton().add("x", leaf.new()), {"y": ["join"]}, InvalidOptionError, "as 'y' is not"),
     (Baton().add("x", leaf.new()), ["join"], InvalidOptionError, "before={'new'"),

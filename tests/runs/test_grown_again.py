@@ -191,3 +191,27 @@ async def test_a_fork_keeps_what_it_takes_over_and_can_be_retried(dsn: str) -> N
         completion = await fork.completion(timeout=20, run=2)
         assert (completion.outcome, completion.total_count) == ("completed", 6)
         assert await run.tables.violations() == []
+
+
+@worker(name="grown.before")
+async def adds_before(step: Step, *, target: str) -> None:
+    step.add(f"{step.name}-new", leaf.new(), before=[target])
+
+
+@pytest.mark.parametrize("how", [{"mode": "all"}, {"steps": ["a"]}])
+async def test_what_waited_for_it_waits_for_who_adds_it(dsn: str, how: dict[str, Any]) -> None:
+    """Also where nothing else ties them, and where one that adds waits itself."""
+    flow = (
+        Baton()
+        .add("a", adds_before.new(target="b"))
+        .add("b", adds_before.new(target="d"), deps=["a"])
+        .add("c", leaf.new(), deps=["b"])
+        .add("d", total.new(), deps=["c"])
+    )
+    async with running(dsn) as run:
+        await run.workflow(flow)
+        await flow.handle().retry(**how)
+        completion = await flow.completion(timeout=20)
+        assert (completion.run, completion.outcome, completion.total_count) == (2, "completed", 6)
+        assert set(await flow.handle().result("d")) == {"b", "c", "b-new"}
+        assert await run.tables.violations() == []

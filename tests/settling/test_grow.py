@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from baton import Baton, Cancel, Discard, Skip, Snooze, Step, SyncStep, worker
+from baton.errors import InvalidOptionError, NotStorableError, StepError
 from baton.words.events import StepDiscarded, WorkflowGrown
 from support.apart import grows_apart
 from support.running import running
@@ -215,6 +216,13 @@ async def wrong(step: Step, *, how: str) -> None:
             step.add("new", leaf.new(), before=["joyn"])
         case "settled":
             step.add("new", leaf.new(), before=["old"])
+        case "itself":
+            step.add("new", leaf.new(), before=["lists"])
+        case "new":
+            step.add("a", leaf.new())
+            step.add("new", leaf.new(), before=["a"])
+        case "alternative":
+            step.add("new", leaf.new(), before=["either"])
         case "released":
             step.add("new", leaf.new(), before=["later"])
         case _:
@@ -231,6 +239,9 @@ async def wrong(step: Step, *, how: str) -> None:
         ("no target", "step 'new' cannot come before 'joyn', which is not a step"),
         ("settled", "step 'new' cannot come before 'old', which has settled as completed"),
         ("released", "step 'new' cannot come before 'later', which waits for no other step"),
+        ("itself", "step 'new' cannot come before 'lists', which adds it"),
+        ("new", "step 'new' cannot come before 'a', which is new too"),
+        ("alternative", "step 'new' cannot come before 'either', which needs the step that adds"),
         ("both", "the steps form a cycle: 'join' -> 'new' -> 'join'"),
     ],
 )
@@ -244,8 +255,9 @@ async def test_what_does_not_fit_discards_the_step_and_adds_nothing(
         .add("lists", wrong.new(how=how), deps=["old"])
         .add("join", leaf.new(), deps=["lists"])
         .add("after", leaf.new(), deps=["join"])
+        .add("either", leaf.new(), any_of=["lists", "join"])
     )
-    before = {"old", "later", "lists", "join", "after"}
+    before = {"old", "later", "lists", "join", "after", "either"}
     async with running(dsn) as run:
         await run.insert(flow)
         await run.events.until(StepDiscarded, step="lists")
@@ -264,3 +276,67 @@ async def test_a_thousand_steps_at_once(dsn: str) -> None:
         assert (completion.outcome, completion.total_count) == ("completed", 1_002)
         found = await flow.handle().result("join")
         assert sum(found.get(f"leaf-{n}", 0) for n in range(1_000)) == sum(range(1_000))
+
+
+@worker(name="grow.cycles")
+async def cycles(step: Step) -> None:
+    step.add("new", leaf.new(), deps=["last"], before=["middle"], ignore_cancelled=True)
+
+
+async def test_a_cycle_through_what_has_settled_is_one(dsn: str) -> None:
+    """A retry would have all of them wait for each other."""
+    flow = (
+        Baton()
+        .add("first", leaf.new(), schedule_in=3_000)
+        .add("grow", cycles.new(), deps=["first"])
+        .add("middle", leaf.new(), deps=["grow"])
+        .add("last", leaf.new(), deps=["middle"])
+    )
+    async with running(dsn) as run:
+        await run.insert(flow)
+        await flow.handle().cancel_step("last")
+        await flow.handle().complete_step("first")
+        await run.events.until(StepDiscarded, step="grow")
+        assert "the steps form a cycle" in (await run.tables.step(flow, "grow")).error
+
+
+@worker(name="grow.below-target")
+async def below_target(step: Step) -> None:
+    step.add("new", leaf.new(), before=["target"])
+
+
+async def test_nothing_comes_before_what_the_adding_step_depends_on(dsn: str) -> None:
+    flow = (
+        Baton()
+        .add("never", leaf.new(), schedule_in=3_000)
+        .add("now", leaf.new())
+        .add("target", leaf.new(), deps=["never"])
+        .add("grow", below_target.new(), any_of=["target", "now"])
+    )
+    async with running(dsn) as run:
+        await run.insert(flow)
+        await run.events.until(StepDiscarded, step="grow")
+        error = (await run.tables.step(flow, "grow")).error
+        assert "cannot come before 'target', on which the step that adds it depends" in error
+
+
+LATE: list[Step] = []
+
+
+@worker(name="grow.careless")
+async def careless(step: Step) -> int:
+    with pytest.raises(InvalidOptionError):
+        step.add("new", leaf.new(), before="join")
+    with pytest.raises(NotStorableError):
+        step.wait("new", any_of=["x"], prompt="\ud800")
+    LATE.append(step)
+    return 1
+
+
+async def test_what_was_refused_at_once_is_not_added_and_nothing_later(dsn: str) -> None:
+    flow = Baton().add("careless", careless.new())
+    async with running(dsn) as run:
+        completion = await run.workflow(flow)
+        assert (completion.outcome, completion.total_count) == ("completed", 1)
+        with pytest.raises(StepError, match="has returned"):
+            LATE.pop().add("late", leaf.new())

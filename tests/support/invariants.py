@@ -122,6 +122,32 @@ JOIN alternatives a ON a.job_id = s.job_id
 WHERE s.state IS NULL AND s.any_of_state::text IS DISTINCT FROM a.state
 AND a.state IS DISTINCT FROM 'dooms'
 UNION ALL
+SELECT format('step %s depends on %s, and only one of them says so', e.job_id, e.dependency)
+FROM (
+    SELECT n.job_id, d.job_id AS dependency, (d.job_id = ANY (n.any_of)) IS TRUE AS alternative
+    FROM steps n, unnest(n.deps) AS d (job_id)
+    EXCEPT
+    SELECT b.job_id, n.job_id, b.alternative
+    FROM steps n, LATERAL (
+        SELECT d.job_id, false AS alternative FROM unnest(n.dependents) AS d (job_id)
+        UNION ALL
+        SELECT d.job_id, true FROM unnest(n.any_dependents) AS d (job_id)
+    ) b
+) e
+UNION ALL
+SELECT format('step %s is said to depend on %s, or twice', e.job_id, e.dependency)
+FROM (
+    SELECT b.job_id, n.job_id AS dependency, b.alternative
+    FROM steps n, LATERAL (
+        SELECT d.job_id, false AS alternative FROM unnest(n.dependents) AS d (job_id)
+        UNION ALL
+        SELECT d.job_id, true FROM unnest(n.any_dependents) AS d (job_id)
+    ) b
+    EXCEPT ALL
+    SELECT n.job_id, d.job_id, (d.job_id = ANY (n.any_of)) IS TRUE
+    FROM steps n, unnest(n.deps) AS d (job_id)
+) e
+UNION ALL
 SELECT format('step %s: suspended for ever', s.job_id)
 FROM steps s
 LEFT JOIN waits w ON w.job_id = s.job_id

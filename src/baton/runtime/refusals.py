@@ -19,10 +19,15 @@ from baton.core.outcome import RULES, Ending, outcome
 from baton.runtime.executor import Execution
 from baton.runtime.quarantine import Quarantine
 from baton.store.faults import is_content_fault
+from baton.words.argument_errors import NotStorableError
 from baton.words.graph_errors import GraphError
 from baton.words.rows import Outcome
 
 _log = logging.getLogger("baton")
+
+
+_OURS = (GraphError, NotStorableError)
+"""What our own checks raise, and would raise at every try."""
 
 
 @dataclass(slots=True)
@@ -72,7 +77,7 @@ class Refusals:
         if case is None or case.execution is not execution:
             case = self._cases[job_id] = _Case(execution, execution.outcome)
         case.refusals += 1
-        if isinstance(error, GraphError) and self._replace(case, error, lasting=True):
+        if isinstance(error, _OURS) and self._replace(case, error, lasting=True):
             return True
         if is_content_fault(error) and self._replace(case, error):
             return True

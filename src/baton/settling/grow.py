@@ -11,7 +11,7 @@ step: so it is released, cancelled or skipped by the rules of `core.cascade`, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
@@ -85,7 +85,7 @@ async def add_steps(
     new = {step.name for step in growth.steps}
     targets = dict.fromkeys(chain.from_iterable(growth.before.values()))
     named = dict.fromkeys(chain(new, *(step.deps for step in growth.steps), targets))
-    found = await growing.find_standing(workflow_id, named)
+    found = await growing.find_standing(workflow_id, named, grown_by)
     for step in growth.steps:
         if step.name in found:
             raise DuplicateStepError(step.name)
@@ -94,10 +94,8 @@ async def add_steps(
                 known = await growing.read_step_names(workflow_id)
                 hint = did_you_mean(dependency, [*known, *new])
                 raise UnknownDependencyError(step.name, dependency, known, hint)
-    for name, wanted in growth.before.items():
-        for target in wanted:
-            _check_held(name, target, found.get(target))
-    await _check_order(growing, growth, found)
+    _check_before(growth, found, new)
+    await _check_order(growing, growth, found, grown_by)
 
     before = {
         name: [str(found[target].job_id) for target in wanted]
@@ -130,59 +128,82 @@ def _above(
     workflow_id: UUID, found: Mapping[str, Standing], edges: list[Edge]
 ) -> list[SettledNode]:
     """The settled steps that new ones depend on, as if they settled now and had these alone."""
+    below: dict[int, tuple[list[int], list[int]]] = {}
+    for edge in edges:
+        below.setdefault(edge.job_id, ([], []))[edge.alternative].append(edge.dependent)
     return [
         SettledNode(
             one.job_id,
             workflow_id,
             name,
             one.state,
-            tuple(e.dependent for e in edges if e.job_id == one.job_id and not e.alternative),
-            any_dependents=tuple(
-                e.dependent for e in edges if e.job_id == one.job_id and e.alternative
-            ),
+            tuple(below[one.job_id][0]),
+            any_dependents=tuple(below[one.job_id][1]),
         )
         for name, one in found.items()
-        if one.state is not None and any(edge.job_id == one.job_id for edge in edges)
+        if one.state is not None and one.job_id in below
     ]
 
 
-def _check_held(name: str, target: str, found: Standing | None) -> None:
+def _check_before(growth: Growth, found: Mapping[str, Standing], new: Container[str]) -> None:
+    """Raise BeforeError where a step cannot wait for a new one."""
+    for name, wanted in growth.before.items():
+        for target in wanted:
+            problem = _problem(target, found.get(target), growth.by, new)
+            if problem:
+                raise BeforeError(name, target, problem)
+
+
+def _problem(target: str, found: Standing | None, by: str | None, new: Container[str]) -> str:
+    """Why a step cannot wait for a new one; empty when it can."""
+    if target == by:
+        return "which adds it"
     if found is None:
-        raise BeforeError(name, target, "which is not a step of this workflow")
+        if target in new:
+            return f"which is new too: name it among the deps of {target!r}"
+        return "which is not a step of this workflow"
     if found.state is not None:
-        raise BeforeError(name, target, f"which has settled as {found.state}")
-    if not found.held:
-        raise BeforeError(name, target, "which waits for no other step any more")
+        return f"which has settled as {found.state}"
+    if not found.waits:
+        return "which waits for no other step any more"
+    if not found.sleeps:
+        return "which has begun, or whose job somebody has moved"
+    if found.alternative:
+        return "which needs the step that adds it only as an alternative"
+    return ""
 
 
 class _Given(NamedTuple):
     name: str
-    deps: tuple[str, ...]
+    deps: Sequence[str]
 
 
-async def _check_order(growing: Growing, growth: Growth, found: Mapping[str, Standing]) -> None:
-    """Raise CycleError where steps would wait for each other, also through what is there."""
+async def _check_order(
+    growing: Growing, growth: Growth, found: Mapping[str, Standing], grown_by: int | None
+) -> None:
+    """Raise CycleError where steps would wait for each other, also through what is there, whether
+    it has settled or not: a retry has them wait again. A retry also has a target wait for who
+    adds a step before it, so that must not wait for the target: BeforeError.
+    """
     new = {step.name for step in growth.steps}
-    targets = {t: found[t] for wanted in growth.before.values() for t in wanted}
-    above = {
-        name: one
-        for step in growth.steps
-        for name in step.deps
-        if (one := found.get(name)) is not None and one.state is None
-    }
-    reached: list[tuple[int, int]] = []
-    if targets and above:
-        reached = await growing.find_reachable(
-            [one.job_id for one in targets.values()], [one.job_id for one in above.values()]
-        )
-    names = {one.job_id: name for name, one in {**targets, **above}.items()}
-    below = [(names[target], names[step]) for target, step in reached if target != step]
+    above = {name: found[name] for step in growth.steps for name in step.deps if name in found}
+    waits: dict[str, list[str]] = {name: [] for name in above}
+    for name, wanted in growth.before.items():
+        for target in wanted:
+            waits.setdefault(target, []).append(name)
+    if growth.before:
+        names = {one.job_id: name for name, one in found.items()}
+        targets = [found[name].job_id for name in waits if name not in above or waits[name]]
+        steps = [one.job_id for one in above.values()]
+        for one in await growing.find_reachable(targets, steps, grown_by):
+            above_name = names[one.target]
+            if one.grows:
+                problem = "on which the step that adds it depends"
+                raise BeforeError(waits[above_name][0], above_name, problem)
+            if one.target != one.step:
+                waits[names[one.step]].append(above_name)
     order = [
-        _Given(step.name, tuple(d for d in step.deps if d in new or d in above))
+        _Given(step.name, [name for name in step.deps if name in new or name in above])
         for step in growth.steps
     ]
-    for name in names.values():
-        waits = [new_one for new_one, wanted in growth.before.items() if name in wanted]
-        waits += [target for target, step in below if step == name]
-        order.append(_Given(name, tuple(waits)))
-    topological_order(order)
+    topological_order([*order, *(_Given(name, deps) for name, deps in waits.items())])

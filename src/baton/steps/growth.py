@@ -26,7 +26,9 @@ class Added:
         self._before: dict[str, tuple[str, ...]] = {}
 
     def add(self, step: NewStep, before: Iterable[str]) -> None:
-        """Raises DuplicateStepError, InvalidOptionError, InvalidNameError."""
+        """Raises DuplicateStepError, InvalidOptionError, InvalidNameError, StepError."""
+        if self is CLOSED:
+            raise StepError(f"the step that adds {step.name!r} has returned: add it before")
         if step.name in self._steps:
             raise DuplicateStepError(step.name)
         targets = step_names(None, "before", before)
@@ -34,8 +36,15 @@ class Added:
         if targets:
             self._before[step.name] = targets
 
-    def growth(self, by: str | None) -> Growth:
+    def growth(self, by: str | None) -> Growth | None:
+        """What is written with the outcome of the step `by`; None for nothing."""
+        if not self._steps:
+            return None
         return Growth(tuple(self._steps.values()), dict(self._before), by)
+
+
+CLOSED = Added()
+"""What a step adds to that has returned: nothing."""
 
 
 class Grows:

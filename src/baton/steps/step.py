@@ -10,7 +10,7 @@ from uuid import UUID
 from baton.core.jsonvalue import decode
 from baton.core.near_names import did_you_mean
 from baton.runtime.meta import read_meta, workflow_name_of
-from baton.steps.growth import Added, Grows, outside
+from baton.steps.growth import CLOSED, Added, Grows, outside
 from baton.steps.replay import WAITS, Replay, StepWaits, Suspension
 from baton.steps.results import typed, typed_input
 from baton.steps.transactions import OwnTransaction
@@ -328,8 +328,11 @@ async def sync_step_of(job: ClaimedJob, database: Store, settings: EngineSetting
 
 
 def growth_of(step: Step | SyncStep) -> Growth | None:
-    """What the step adds to its workflow."""
-    added = step._replay.added if isinstance(step, Step) else step._notes.added
+    """What the step adds to its workflow; from now on it adds no more."""
+    if isinstance(step, Step):
+        added, step._replay.added = step._replay.added, CLOSED
+    else:
+        added, step._notes.added = step._notes.added, CLOSED
     return None if added is None else added.growth(step.name)
 
 

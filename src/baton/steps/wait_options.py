@@ -179,6 +179,8 @@ def _prompt(given: object) -> str | None:
         return None
     if not isinstance(given, str) or len(given) > PROMPT_LIMIT or "\0" in given:
         raise InvalidOptionError("prompt", given, f"a text of at most {PROMPT_LIMIT} characters")
+    if not given.isascii():
+        encode(given, what="the prompt", limit=8 * PROMPT_LIMIT)
     return given
 
 

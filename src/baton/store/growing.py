@@ -19,11 +19,23 @@ MOST_COMPARED = 10_000
 
 
 class Standing(NamedTuple):
-    """Where a step stands. `held`: it sleeps, and waits for a dependency."""
+    """Where a step stands: whether its job sleeps, and whether it waits for a dependency.
+    `alternative`: the step that adds others, or one that had added it, is one of its alternatives.
+    """
 
     job_id: int
     state: StepState | None
-    held: bool
+    sleeps: bool
+    waits: bool
+    alternative: bool
+
+
+class Reached(NamedTuple):
+    """That a step depends on a target. `grows`: it adds others, or had added who does."""
+
+    target: int
+    step: int
+    grows: bool
 
 
 class Edge(NamedTuple):
@@ -44,20 +56,30 @@ class Growing(Settlement):
         (row,) = await self._fetch("complete_claimed", job_id, claim)
         return row["done"], row["echo"]
 
-    async def find_standing(self, workflow_id: UUID, names: Iterable[str]) -> dict[str, Standing]:
-        """Those of the named steps that are there."""
-        rows = await self._fetch("find_standing", workflow_id, list(names))
+    async def find_standing(
+        self, workflow_id: UUID, names: Iterable[str], grown_by: int | None
+    ) -> dict[str, Standing]:
+        """Those of the named steps that are there; `grown_by` is who adds others."""
+        rows = await self._fetch("find_standing", workflow_id, list(names), grown_by)
         return {
-            row["name"]: Standing(row["job_id"], step_state(row["state"]), row["held"])
+            row["name"]: Standing(
+                row["job_id"],
+                step_state(row["state"]),
+                row["sleeps"],
+                row["waits"],
+                row["alternative"],
+            )
             for row in rows
         }
 
     async def find_reachable(
-        self, targets: Sequence[int], steps: Sequence[int]
-    ) -> list[tuple[int, int]]:
-        """Each target with each of the steps that depends on it, at any distance, or is it."""
-        rows = await self._fetch("find_reachable", targets, steps)
-        return [(row["target"], row["reached"]) for row in rows]
+        self, targets: Sequence[int], steps: Sequence[int], grown_by: int | None
+    ) -> list[Reached]:
+        """Each target with each of the steps that depends on it, at any distance, or is it; also
+        with who adds others, and who had added that one.
+        """
+        rows = await self._fetch("find_reachable", targets, steps, grown_by)
+        return [Reached(*row) for row in rows]
 
     async def read_step_names(self, workflow_id: UUID) -> list[str]:
         """The first of its steps, to be shown with one that is not there."""

@@ -71,7 +71,9 @@ class Resetting(Settlement):
 
     async def untie(self, taken: Mapping[int, int], held: Collection[int]) -> None:
         """Take these steps out of the graph: what waited for them waits for who added them."""
-        await self._fetch("tie_to_growers", list(taken), list(taken.values()), list(held))
+        growers = list(taken.values())
+        await self._fetch("tie_to_growers", list(taken), growers, list(held))
+        await self._fetch("tie_growers", growers, list(held))
         await self._fetch("untie_dependencies", list(taken))
 
     async def keep_history(self, workflow_id: UUID, job_ids: Collection[int], run: int) -> Kept:
