@@ -57,6 +57,7 @@ from baton.words.events import (
     WaitSettled,
     WaitsObserved,
     WorkflowFinished,
+    WorkflowGrown,
     WorkflowInserted,
 )
 from baton.workers.registry import held_spec
@@ -93,6 +94,8 @@ async def ends(step: Step, *, how: str) -> object:
             return Cancel("no")
         case "snooze":
             return Snooze(3_600)
+        case "grow":
+            step.add("grown", ends.new(how="well"), queue="nobody")
         case "hang":
             await asyncio.Event().wait()
         case "time-out":
@@ -168,6 +171,7 @@ class Side:
         await self.seen.until(StepUsage, 4, workflow_id=workflow.workflow_id, attempt=1)
         await self.seen.until(StepRetryable, workflow_id=workflow.workflow_id)
         await self.seen.until(WaitSettled, workflow_id=workflow.workflow_id)
+        await self.seen.until(WorkflowGrown, workflow_id=workflow.workflow_id)
 
     async def through_the_other(self) -> None:
         workflow = flow(self.name)
@@ -295,7 +299,7 @@ async def test_two_engines_that_call_each_other(dsn: str, other_dsn: str) -> Non
     async with two_engines(dsn, other_dsn) as (a, b):
         seen = a.seen
         for side in (a, b):
-            await side.steps("well", "discard", "cancel", "skip", "snooze", "time-out")
+            await side.steps("well", "grow", "discard", "cancel", "skip", "snooze", "time-out")
             await side.through_the_other()
             await side.on_a_callers_connection()
             await side.ended_by_hand()

@@ -70,8 +70,8 @@ MUTANTS_OF_CONDITIONS: dict[str, tuple[Edit, ...]] = {
     "a step that is ruled out sleeps": (
         Edit(
             "baton_suspend",
-            "v_one.pending > 0 AND /*schema.*/baton_ruled_out(v_one.id)",
-            "v_one.pending < 0 AND /*schema.*/baton_ruled_out(v_one.id)",
+            "IF v_one.pending > 0 AND",
+            "IF v_one.pending < 0 AND",
         ),
     ),
 }
