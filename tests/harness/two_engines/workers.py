@@ -175,8 +175,8 @@ async def transfer(
     async with _moving(step, naive) as conn:
         await conn.execute(_LOCK, [source, target])
         await conn.execute(_MOVE, step.job_id, source, target, amount)
-    # Between the block and the end of the step everything may happen.
-    await asyncio.sleep(random.uniform(0.0, 0.01))
+    # Between the block and the end of the step everything may happen; naive, it is to be seen soon.
+    await asyncio.sleep(random.uniform(0.0, 0.2 if naive else 0.01))
     return {"job_id": step.job_id}
 
 
