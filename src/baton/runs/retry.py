@@ -168,7 +168,8 @@ async def announced(resetting: Resetting, workflow_id: UUID, course: Course) -> 
 class Jobs(NamedTuple):
     """The jobs of a reset, locked: those of the `chosen` steps, of which some are `running` and the
     rows of some are `missing`; and of those that wait for them `again`. `taken` are steps that are
-    taken back, with those of the chosen that had added them.
+    taken back, with those of the chosen that had added them, and `held` the steps that wait for
+    these.
     """
 
     chosen: list[int]
@@ -176,6 +177,7 @@ class Jobs(NamedTuple):
     missing: list[int]
     again: list[int]
     taken: Mapping[int, int] = {}
+    held: Sequence[int] = ()
 
 
 async def reset(
@@ -214,7 +216,7 @@ async def put_back(
     taken = None
     if jobs.taken:
         taken = await resetting.keep_history(workflow_id, jobs.taken, course.run)
-        await resetting.untie(jobs.taken, await resetting.find_held_by(jobs.taken))
+        await resetting.untie(jobs.taken, jobs.held)
     run, opened, ready = await resetting.reset_nodes(
         workflow_id, chosen, jobs.again, run=course.run, paused=course.paused
     )
@@ -301,6 +303,7 @@ async def lock_chosen(
     DeletedJobError.
     """
     again = await resetting.find_waiting_again(frozenset(chosen))
+    held: dict[int, bool] = {}
     if taken:
         held = await resetting.find_held_by(taken)
         again += [job_id for job_id, unsettled in held.items() if unsettled]
@@ -319,4 +322,4 @@ async def lock_chosen(
     missing = [job_id for job_id in chosen if job_id not in states]
     if missing and (unmade := await resetting.find_unmade(missing)):
         raise DeletedJobError(workflow_id, unmade)
-    return Jobs(chosen, running, missing, again, taken)
+    return Jobs(chosen, running, missing, again, taken, list(held))

@@ -18,7 +18,6 @@ from uuid import UUID
 
 from baton.core.dag import topological_order
 from baton.core.near_names import did_you_mean
-from baton.core.plan import Among
 from baton.settling.settle_failures import settle_nodes
 from baton.store.growing import Edge, Growing, Standing
 from baton.store.settlement import Ended, SettledNode
@@ -103,10 +102,8 @@ async def add_steps(
         if wanted
     }
     existing = {name: str(one.job_id) for name, one in found.items()}
-    course = await growing.lock_course(workflow_id)
-    paused = course is not None and course.paused
     written, jobs = await growing.insert_steps(
-        workflow_id, growth.steps, Among(existing, before, paused), grown_by
+        workflow_id, growth.steps, existing, before, grown_by
     )
     ids = {job.name: job.id for job in jobs}
     edges = [
@@ -193,15 +190,15 @@ async def _check_order(
             waits.setdefault(target, []).append(name)
     if growth.before:
         names = {one.job_id: name for name, one in found.items()}
-        targets = [found[name].job_id for name in waits if name not in above or waits[name]]
+        targets = [found[name].job_id for name, held_by in waits.items() if held_by]
         steps = [one.job_id for one in above.values()]
         for one in await growing.find_reachable(targets, steps, grown_by):
-            above_name = names[one.target]
+            target = names[one.target]
             if one.grows:
                 problem = "on which the step that adds it depends"
-                raise BeforeError(waits[above_name][0], above_name, problem)
+                raise BeforeError(waits[target][0], target, problem)
             if one.target != one.step:
-                waits[names[one.step]].append(above_name)
+                waits[names[one.step]].append(target)
     order = [
         _Given(step.name, [name for name in step.deps if name in new or name in above])
         for step in growth.steps

@@ -25,14 +25,6 @@ if TYPE_CHECKING:  # SQLAlchemy need not be installed
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 CallersConnection: TypeAlias = "Connection | AsyncSession | AsyncConnection"
-
-
-class Fetches(Protocol):
-    """Runs queries: a pool, or one connection."""
-
-    async def fetch(self, query: str, *args: Any) -> list[Any]: ...
-
-
 """What `conn=` takes."""
 
 UNDO_TIMEOUT = 10.0
@@ -46,6 +38,12 @@ _ROLLBACK = f"ROLLBACK TO SAVEPOINT baton_insert; {_RELEASE}"
 _IN_FAILED_TRANSACTION = "25P02"
 _INSUFFICIENT_PRIVILEGE = "42501"
 _FAILED = "the transaction of conn= has failed before; roll it back first"
+
+
+class Fetches(Protocol):
+    """Runs queries: a pool, or one connection."""
+
+    async def fetch(self, query: str, *args: Any) -> list[Any]: ...
 
 
 @asynccontextmanager

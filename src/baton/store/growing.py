@@ -91,12 +91,15 @@ class Growing(Settlement):
         self,
         workflow_id: UUID,
         steps: tuple[NewStep, ...],
-        among: Among,
+        existing: Mapping[str, str],
+        before: Mapping[str, Sequence[str]],
         grown_by: int | None,
     ) -> tuple[NewWorkflow, list[Job]]:
-        """Insert steps and count them; returns them with what the workflow gives their jobs."""
-        await self._fetch("grow_workflow", workflow_id, len(steps))
-        (row,) = await self._fetch("read_growing", workflow_id)
+        """Count steps and insert them, see `Among`; returns them with what the workflow gives their
+        jobs.
+        """
+        (row,) = await self._fetch("grow_workflow", workflow_id, len(steps))
+        among = Among(existing, before, row["paused"])
         context = row["trace_context"]
         new = NewWorkflow(
             workflow_id,
