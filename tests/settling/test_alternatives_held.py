@@ -9,18 +9,16 @@ from collections.abc import AsyncIterator
 import pytest
 
 from baton import Baton, JobState
-from baton.performing.perform import Performer
 from baton.runs.actions import Told
 from baton.runs.complete import complete_step
 from baton.runs.retry import asked, retry_workflow
 from baton.settling.settle_failures import hold, settle_failures, settle_nodes
-from baton.store.jobs import requeue_jobs
 from baton.store.settlement import Ended, Settlement
 from baton.sweep.repair import Sweeper
 from baton.words.config import EngineSettings
-from baton.words.rows import ClaimedJob, Outcome
 from baton.words.states import StepState
 from races.arena import Arena, Workflow, arena, noop, settle
+from races.moving import gate, give_back, move
 
 
 @pytest.fixture
@@ -40,27 +38,6 @@ async def fail(ring: Arena, job_id: int, state: str) -> None:
 async def retry(ring: Arena, workflow: Workflow) -> None:
     options = asked("failed", None, None, keep_memos=False, interrupt=False)
     await retry_workflow(ring.right, workflow.id, options, Told(None, None), notify=False)
-
-
-async def gate(ring: Arena, job: ClaimedJob) -> Outcome:
-    return await Performer(ring.right, EngineSettings()).perform(job)
-
-
-async def move(ring: Arena, job_id: int) -> ClaimedJob:
-    """Somebody makes a job available that waits, and an engine claims it."""
-    await ring.monitor.execute(
-        "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1", job_id
-    )
-    (claimed,) = await ring.claim()
-    return claimed
-
-
-async def give_back(ring: Arena, job_id: int) -> ClaimedJob:
-    """Its engine stops, and another one claims the job."""
-    outcome = ring.ended(job_id, JobState.AVAILABLE, attempt_change=-1)
-    await requeue_jobs(ring.right, [outcome], notify=False)
-    (claimed,) = await ring.claim()
-    return claimed
 
 
 async def three(ring: Arena, **options: object) -> Workflow:

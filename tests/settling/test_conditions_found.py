@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from baton import Baton, JobState, send_event
-from baton.performing.perform import Performer
 from baton.runs.actions import Told
 from baton.runs.complete import complete_step
 from baton.runs.pause import pause_workflow, resume_workflow
@@ -17,8 +16,9 @@ from baton.settling.suspend import suspend
 from baton.store.jobs import requeue_jobs
 from baton.sweep.repair import Sweeper
 from baton.words.config import EngineSettings
-from baton.words.rows import ClaimedJob, NewWait, Outcome
+from baton.words.rows import NewWait
 from races.arena import Arena, arena, noop, settle
+from races.moving import gate, give_back, move
 
 TOLD = Told(None, None)
 
@@ -32,26 +32,6 @@ async def ring(dsn: str) -> AsyncIterator[Arena]:
 async def fail(ring: Arena, job_id: int) -> None:
     outcome = ring.ended(job_id, JobState.DISCARDED, error="x")
     await settle_failures(ring.right, [outcome], notify=False)
-
-
-async def gate(ring: Arena, job: ClaimedJob) -> Outcome:
-    return await Performer(ring.right, EngineSettings()).perform(job)
-
-
-async def move(ring: Arena, job_id: int) -> ClaimedJob:
-    """Somebody makes a job available that waits, and an engine claims it."""
-    await ring.monitor.execute(
-        "UPDATE baton.oban_jobs SET state = 'available' WHERE id = $1", job_id
-    )
-    (claimed,) = await ring.claim()
-    return claimed
-
-
-async def give_back(ring: Arena, job_id: int) -> ClaimedJob:
-    outcome = ring.ended(job_id, JobState.AVAILABLE, attempt_change=-1)
-    await requeue_jobs(ring.right, [outcome], notify=False)
-    (claimed,) = await ring.claim()
-    return claimed
 
 
 async def sleep(ring: Arena, job_id: int) -> None:
